@@ -1,0 +1,1 @@
+"""facerec: train, verify, measure and deploy small face-recognition networks."""

@@ -1,0 +1,110 @@
+"""MobileNetV2 for small aligned faces.
+
+Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381, table 2, as the TVConv paper
+(arXiv 2203.10489, section 4.1)
+uses it: the stem has stride 1, the last 1x1 convolution 512 channels, and the classifier is an embedding.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from facerec.backbones.parts import Operator, Size, check_image_size, embedding_layers, halve, operator_of_stage
+from facerec.operators.depthwise import Depthwise
+
+# A row a stage: expansion, channels at width 1, blocks, stride of the first block.
+_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+_STEM_CHANNELS, _LAST_CHANNELS = 32, 512
+
+
+class MobileNetV2(nn.Module):
+    """``(B, 3, H, W)`` float to ``(B, embedding_dim)``. Stages are numbered 1 to 7; the total stride is 16.
+
+    Args:
+        width: multiplier of the channel counts, each rounded to a multiple of 8.
+        operator: makes the spatial convolution of a block, called ``operator(channels, stride=..., out_size=(H, W))``.
+        image_size: (height, width) of the images, from which every map size follows.
+        embedding_dim: of the result.
+        operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all.
+
+    Raises:
+        ValueError: a width that is not positive, an image smaller than the total stride, a stage that does not exist.
+    """
+
+    def __init__(
+        self,
+        width: float = 1.0,
+        operator: Operator = Depthwise,
+        image_size: Sequence[int] = (96, 96),
+        embedding_dim: int = 512,
+        operator_stages: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        if width <= 0:
+            raise ValueError(f"width must be positive, got {width}")
+        operators = operator_of_stage(operator, operator_stages, range(1, len(_STAGES) + 1), "MobileNetV2")
+        size = check_image_size(image_size, 16)
+        channels = _round_channels(_STEM_CHANNELS * width)
+        last_channels = _round_channels(_LAST_CHANNELS * max(1.0, width))
+        layers: list[nn.Module] = [_conv(3, channels, 3), nn.BatchNorm2d(channels), nn.ReLU6(inplace=True)]
+        for stage, (expansion, base_channels, blocks, first_stride) in enumerate(_STAGES, start=1):
+            out_channels = _round_channels(base_channels * width)
+            for block in range(blocks):
+                stride = first_stride if block == 0 else 1
+                size = halve(size, stride)
+                layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage]))
+                channels = out_channels
+        layers += [_conv(channels, last_channels, 1), nn.BatchNorm2d(last_channels), nn.ReLU6(inplace=True)]
+        self.features = nn.Sequential(*layers)
+        self.embed = embedding_layers(last_channels, size, embedding_dim)
+        self.embedding_dim = embedding_dim
+        self._reset_embedding()
+
+    def _reset_embedding(self) -> None:
+        for module in self.embed:
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, 0, 0.01)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images to embeddings, not yet of unit length."""
+        return self.embed(self.features(images))
+
+
+class InvertedResidual(nn.Module):
+    """Expand by 1x1, mix positions by the operator, project by 1x1; with a shortcut where shapes allow (figure 3 of the
+    paper).
+
+    ``(B, C_in, H_in, W_in)`` to ``(B, C_out, *out_size)``.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, expansion: int, stride: int, out_size: Size, operator: Operator
+    ) -> None:
+        super().__init__()
+        hidden = in_channels * expansion
+        expand = [_conv(in_channels, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU6(inplace=True)]
+        self.layers = nn.Sequential(
+            *(expand if expansion > 1 else []),
+            operator(hidden, stride=stride, out_size=out_size),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU6(inplace=True),
+            _conv(hidden, out_channels, 1),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.has_shortcut = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x) if self.has_shortcut else self.layers(x)
+
+
+def _conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv
+
+
+def _round_channels(channels: float, divisor: int = 8) -> int:
+    """To the nearest multiple of 8, at least 8, and never more than a tenth below."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -1,0 +1,50 @@
+"""What the backbones share: where the operator goes, and the way from the last map to the embedding."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from torch import nn
+
+from facerec.operators.depthwise import Depthwise
+
+Operator = Callable[..., nn.Module]
+Size = tuple[int, int]
+
+
+def halve(size: Size, stride: int) -> Size:
+    """The (height, width) of a map after a layer of ``stride`` with padding: rounded up."""
+    return -(-size[0] // stride), -(-size[1] // stride)
+
+
+def check_image_size(image_size: Sequence[int], total_stride: int) -> Size:
+    """``image_size`` as (height, width) of at least one output position."""
+    if len(image_size) != 2 or min(image_size) < total_stride:
+        raise ValueError(
+            f"image_size must be (height, width) of at least {total_stride} pixels each, the total stride, got "
+            f"{tuple(image_size)}"
+        )
+    return image_size[0], image_size[1]
+
+
+def operator_of_stage(
+    operator: Operator, operator_stages: Collection[int] | None, stages: range, network: str
+) -> dict[int, Operator]:
+    """For each stage the operator it uses: ``operator`` in ``operator_stages`` (None: in all), the depthwise
+    convolution elsewhere."""
+    chosen = set(stages if operator_stages is None else operator_stages)
+    unknown = sorted(chosen - set(stages))
+    if unknown:
+        raise ValueError(f"unknown stage(s) {unknown}; {network} has stages {stages[0]} to {stages[-1]}")
+    return {stage: operator if stage in chosen else Depthwise for stage in stages}
+
+
+def embedding_layers(channels: int, map_size: Size, embedding_dim: int) -> nn.Sequential:
+    """``(B, channels, *map_size)`` to ``(B, embedding_dim)``: normalise, average over the map, project, normalise."""
+    if embedding_dim < 1:
+        raise ValueError(f"embedding_dim must be at least 1, got {embedding_dim}")
+    return nn.Sequential(
+        nn.BatchNorm2d(channels),
+        nn.AvgPool2d(map_size),
+        nn.Flatten(),
+        nn.Linear(channels, embedding_dim),
+        nn.BatchNorm1d(embedding_dim),
+    )

@@ -1,0 +1,106 @@
+"""From configuration to objects. This file and train.py are the only ones that know Hydra; the configuration goes no
+further."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import nn
+
+from facerec.config import RunConfig, reject_unknown_keys, suggestion
+from facerec.data.datamodule import FaceDataModule
+from facerec.errors import InputError
+from facerec.recognizer import Recognizer
+from facerec.runs import run_folder_for
+
+CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
+
+ConfigStore.instance().store(name="run_config", node=RunConfig)
+OmegaConf.register_new_resolver(
+    "run_dir", lambda name, resume: str(run_folder_for(name, resume, datetime.now())), use_cache=True
+)
+
+
+def check_overrides(overrides: list[str]) -> None:
+    """`InputError` for an override of a key that does not exist; Hydra's own hint would add it, and nobody would read
+    it."""
+    parsed = OverridesParser.create().parse_overrides([o for o in overrides if not o.startswith("-")])
+    reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0].split("@")[0] for override in parsed)
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The configuration of ``train.py`` with these overrides; `InputError` where Hydra refuses one."""
+    check_overrides(overrides)
+    try:
+        with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+            return hydra_compose("train", overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(str(error)) from error
+
+
+def build_backbone(cfg: DictConfig) -> nn.Module:
+    """The backbone with the operator as a part of it."""
+    return _make(cfg.backbone, "backbone", operator=_make(cfg.operator, "operator"))
+
+
+def build_data(cfg: DictConfig) -> FaceDataModule:
+    """The data module; nothing is read yet."""
+    return _make(cfg.data, "data")
+
+
+def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
+    """The backbone with a head for ``num_identities``, its optimizer and its schedule."""
+    head = _make(cfg.head, "head")(num_identities, embedding_dim=backbone.embedding_dim)
+    optimizer, lr_scheduler = _make(cfg.optimizer, "optimizer"), _make(cfg.lr_scheduler, "lr_scheduler")
+    return _refusing(Recognizer, "protocol")(backbone, head, optimizer, lr_scheduler, cfg.protocol, model_config(cfg))
+
+
+def build_trainer(cfg: DictConfig) -> pl.Trainer:
+    """Lightning's trainer with every logger and callback of the configuration."""
+    return _make(
+        cfg.trainer, "trainer", logger=_make_all(cfg.logger, "logger"), callbacks=_make_all(cfg.callbacks, "callbacks")
+    )
+
+
+def model_config(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved nodes that a checkpoint is rebuilt from, and those that say how it was trained."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items() if key not in ("callbacks", "logger")}
+
+
+def _make_all(parts: DictConfig, group: str) -> list[Any]:
+    for name, part in parts.items():
+        if not isinstance(part, DictConfig) or "_target_" not in part:
+            known = [other for other in parts if other != name]
+            raise InputError(f"config entry {group}.{name} has no _target_; {suggestion(str(name), map(str, known))}")
+    return [_make(part, f"{group}.{name}") for name, part in parts.items()]
+
+
+def _make(node: DictConfig, key: str, **parts: Any) -> Any:
+    return _refusing(instantiate, key)(node, _convert_="all", **parts)
+
+
+def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
+    """``make``, but what it refuses is the user's to mend: one sentence, with the config node it comes from."""
+
+    def call(*args: Any, **parts: Any) -> Any:
+        try:
+            return make(*args, **parts)
+        except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
+            cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+            raise InputError(f"{cause} (config node: {key})") from error
+
+    return call

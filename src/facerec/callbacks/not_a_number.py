@@ -1,0 +1,47 @@
+"""Stop when the loss is lost."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from facerec.errors import InputError
+
+
+class StopOnNaN(pl.Callback):
+    """Stops the run with a sentence that names the first step whose loss was not finite.
+
+    The step is kept on the device and looked at every ``every_n_steps`` steps and before an epoch's checkpoint is
+    written, so that the device is not waited for at each step and no checkpoint holds lost weights.
+    """
+
+    def __init__(self, every_n_steps: int = 50) -> None:
+        if every_n_steps < 1:
+            raise ValueError(f"every_n_steps must be at least 1, got {every_n_steps}")
+        self.every_n_steps = every_n_steps
+        self._first_bad_step: Tensor | None = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step = trainer.global_step
+        bad = torch.where(torch.isfinite(outputs["loss"].detach()), -1, step)
+        first = self._first_bad_step
+        self._first_bad_step = bad if first is None else torch.where(first >= 0, first, bad)
+        if step % self.every_n_steps == 0:
+            self._check(pl_module)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check(pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check(pl_module)
+
+    def _check(self, pl_module: pl.LightningModule) -> None:
+        step = -1 if self._first_bad_step is None else int(self._first_bad_step)
+        if step >= 0:
+            rate = pl_module.optimizers().param_groups[0]["lr"]  # pyright: ignore
+            raise InputError(
+                f"the loss is not a number from step {step} on (learning rate {rate:g}, precision "
+                f"{pl_module.trainer.precision}): lower optimizer.lr or use trainer.precision=32-true, and go on from the "
+                "last checkpoint with resume=auto"
+            )

@@ -1,0 +1,53 @@
+"""The progress line: images a second and the time left for the whole run."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import TQDMProgressBar
+
+
+class ProgressLine(TQDMProgressBar):
+    """Lightning's progress bar with ``images/s`` and ``left``; logs ``images_per_second`` of training for each epoch.
+
+    Time spent in validation does not count in ``images_per_second``; it does in ``left``.
+    """
+
+    def __init__(self, refresh_rate: int = 5) -> None:
+        super().__init__(refresh_rate=refresh_rate)
+        self._fit_start = self._batch_start = self._seconds = 0.0
+        self._images = self._first_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self._fit_start, self._first_step = time.perf_counter(), trainer.global_step
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_epoch_start(trainer, pl_module)
+        self._batch_start, self._seconds, self._images = time.perf_counter(), 0.0, 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        now = time.perf_counter()
+        # The first batch of an epoch waits for the loading processes to start.
+        if batch_idx > 0:
+            self._seconds += now - self._batch_start
+            self._images += len(batch[0]) * trainer.world_size
+        self._batch_start = now
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._images:
+            pl_module.log("images_per_second", self._images / self._seconds, rank_zero_only=True)
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        if self._images:
+            metrics["images/s"] = f"{self._images / self._seconds:.0f}"
+        done, all_steps = trainer.global_step - self._first_step, trainer.estimated_stepping_batches
+        if done:
+            seconds = (time.perf_counter() - self._fit_start) / done * (all_steps - trainer.global_step)
+            metrics["left"] = str(timedelta(seconds=round(seconds)))
+        return metrics

@@ -1,0 +1,83 @@
+"""Checkpoints: written whole or not at all, read without running code, and never loaded into another network."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import nn
+
+from facerec.errors import InputError
+
+# The nodes that decide which weights a network has.
+_MODEL_NODES = ("backbone", "operator", "head", "embedding_dim")
+
+
+class WholeCheckpoint(TorchCheckpointIO):
+    """Saves beside the old file first and then takes its place, so that a full disk or a kill leaves the old one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            torch.save(checkpoint, partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+            raise InputError(
+                f"checkpoint {path} cannot be saved ({reason}): free space and go on with resume=auto; what was saved "
+                "before is still there"
+            ) from error
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint of this project, on the CPU. Nothing in it is executed; `InputError` when it is
+    none."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"checkpoint {path} cannot be read ({error.strerror}): check the path") from error
+    except Exception as error:
+        raise InputError(
+            f"checkpoint {path} is damaged or holds more than weights and plain values: use one that train.py wrote"
+        ) from error
+    if not isinstance(checkpoint, dict) or not {"config", "state_dict", "epoch"} <= checkpoint.keys():
+        raise InputError(f"checkpoint {path} holds no configuration: use one that train.py wrote")
+    return checkpoint
+
+
+def load_weights(backbone: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Put the checkpoint's backbone weights into ``backbone``; the head's class centres are left aside."""
+    prefix = "backbone."
+    weights = {
+        key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)
+    }
+    backbone.load_state_dict(weights)
+
+
+def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
+    """`InputError` naming the first setting by which the checkpoint's network differs from the one of ``config``."""
+    trained = load_checkpoint(path)["config"]
+    for key, ours in _leaves(config):
+        theirs = dict(_leaves(trained)).get(key)
+        if theirs != ours:
+            raise InputError(
+                f"checkpoint {path} was trained with {key}={theirs}, this run has {key}={ours}: give the run the "
+                "checkpoint's settings or start without resume"
+            )
+
+
+def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:
+    """(dotted key, value) of every setting of the model's nodes; the class behind a node is the node's own value."""
+    found = []
+    for node in _MODEL_NODES:
+        value = config.get(node)
+        if not isinstance(value, dict):
+            found.append((node, value))
+            continue
+        found.append((node, str(value.get("_target_")).rpartition(".")[2]))
+        found += [(f"{node}.{key}", item) for key, item in sorted(value.items()) if not key.startswith("_")]
+    return found

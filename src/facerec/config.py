@@ -1,0 +1,65 @@
+"""Names and types of the configuration's root. What is inside a node is its constructor's signature."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from omegaconf import MISSING
+
+from facerec.errors import InputError
+
+# Groups that change other nodes and have none of their own.
+_OVERLAY_GROUPS = ("experiment", "sweep", "hydra")
+
+
+@dataclass
+class RunConfig:
+    """The root of a run's configuration. Hydra refuses a value of another type.
+
+    Attributes:
+        width: multiplier of the backbone's channel counts.
+        embedding_dim: numbers in an embedding.
+        image_size: side of the square images in pixels.
+        seed: of weights, order and mirroring.
+        protocol: of verification, one of tvconv, tvconv_reference, insightface.
+        name: folder below outputs/ that the run's folder stands in.
+        resume: null, a checkpoint, or "auto" for the newest unfinished run of this name.
+        skip_finished: leave a cell of a sweep that already has results as it is.
+    """
+
+    backbone: Any = MISSING
+    operator: Any = MISSING
+    head: Any = MISSING
+    data: Any = MISSING
+    optimizer: Any = MISSING
+    lr_scheduler: Any = MISSING
+    trainer: Any = MISSING
+    logger: Any = MISSING
+    callbacks: Any = MISSING
+    width: float = 1.0
+    embedding_dim: int = 512
+    image_size: int = 96
+    seed: int = 1
+    protocol: str = "tvconv"
+    name: str = "default"
+    resume: str | None = None
+    skip_finished: bool = False
+
+
+ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
+
+
+def reject_unknown_keys(keys: Iterable[str]) -> None:
+    """`InputError` for the first of the root ``keys`` that no configuration has, with the nearest one that it has."""
+    allowed = (*ROOT_KEYS, *_OVERLAY_GROUPS)
+    for key in keys:
+        if key not in allowed:
+            raise InputError(f"unknown config key {key!r}; {suggestion(key, allowed)}")
+
+
+def suggestion(word: str, allowed: Iterable[str]) -> str:
+    """``did you mean 'operator'?``, or all that is allowed when nothing is near."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(word, allowed, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"

@@ -1,0 +1,97 @@
+"""Parameters and multiply-adds of a network, for one image."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from facerec.deploy import reparameterize
+from facerec.operators.position_dependent import PositionDependentConv
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs.
+
+    Attributes:
+        macs_paper: multiply-adds by the convention that reproduces the MACs column of arXiv 2203.10489 to the last
+            printed digit: `macs_core` plus biases, two a normalised element, one an activated element and one an
+                element that a pooling reads.
+        macs_core: multiply-adds of convolutions, linear layers and operators, without biases, normalisation, activation
+            and pooling.
+        params: learned numbers in training.
+        params_deployed: learned numbers that the inference form keeps.
+        weight_map_elements: cached numbers that the inference form reads beside its parameters, 0 for a convolution.
+    """
+
+    macs_paper: int
+    macs_core: int
+    params: int
+    params_deployed: int
+    weight_map_elements: int
+
+
+def measure_cost(network: nn.Module, image_size: tuple[int, int]) -> Cost:
+    """Count by one forward pass of one image ``(1, 3, H, W)``. The network's mode and weights are left as they were."""
+    deployed = reparameterize(network).cpu()
+    core, extra = _count_macs(deployed, torch.zeros(1, 3, *image_size))
+    cached = sum(
+        buffer.numel()
+        for module in deployed.modules()
+        if isinstance(module, PositionDependentConv)
+        for buffer in module.buffers()
+    )
+    return Cost(core + extra, core, _count_parameters(network), _count_parameters(deployed), cached)
+
+
+def _count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@torch.no_grad()
+def _count_macs(network: nn.Module, image: Tensor) -> tuple[int, int]:
+    totals = [0, 0]
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        totals[0] += _core_macs(module, out)
+        totals[1] += _extra_macs(module, inputs[0], out)
+
+    hooks = [module.register_forward_hook(count) for module in set(_counted_modules(network))]
+    network(image)
+    for hook in hooks:
+        hook.remove()
+    return totals[0], totals[1]
+
+
+def _counted_modules(module: nn.Module) -> Iterator[nn.Module]:
+    """Leaves, and modules that count themselves: what is inside those is theirs to count."""
+    children = list(module.children())
+    if hasattr(module, "count_macs") or not children:
+        yield module
+    else:
+        for child in children:
+            yield from _counted_modules(child)
+
+
+def _core_macs(module: nn.Module, out: Tensor) -> int:
+    if hasattr(module, "count_macs"):
+        return module.count_macs(out)  # pyright: ignore[reportCallIssue]
+    if isinstance(module, nn.Conv2d):
+        return out.numel() * module.weight[0].numel()
+    if isinstance(module, nn.Linear):
+        return out.numel() * module.in_features
+    return 0
+
+
+def _extra_macs(module: nn.Module, x: Tensor, out: Tensor) -> int:
+    match module:
+        case nn.Conv2d() | nn.Linear() | PositionDependentConv():
+            return 0 if module.bias is None else out.numel()
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
+            return 2 * x.numel()
+        case nn.ReLU() | nn.ReLU6():
+            return out.numel()
+        case nn.AvgPool2d() | nn.MaxPool2d():
+            return x.numel()
+    return 0

@@ -1,0 +1,128 @@
+"""Loading: one training set, any number of benchmarks, on any number of devices."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler
+
+from facerec.data.images import ImageDataset, flip_at_random, normalise
+from facerec.data.source import Benchmark, ImageSource, LabelledSource
+from facerec.errors import InputError
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FaceDataModule(pl.LightningDataModule, ABC):
+    """Batches ``(images, labels)`` to train on and ``(images, indices)`` of a benchmark's distinct images.
+
+    On the host images are uint8 ``(B, H, W, 3)``; on the device they become float32 ``(B, 3, H, W)`` in [-1, 1],
+    mirrored at random when training.
+
+    Args:
+        benchmarks: names of the verification sets, at least one.
+        image_size: (height, width) that every image is resized to.
+        global_batch_size: images a step over all devices together.
+        num_workers: loading processes a device; None: one a core that this process may use, at most 8.
+        horizontal_flip: mirror half of the training images.
+        seed: of the order of the images and of the mirroring.
+    """
+
+    benchmarks: Sequence[str]
+    image_size: Sequence[int] = (96, 96)
+    global_batch_size: int = 512
+    num_workers: int | None = None
+    horizontal_flip: bool = True
+    seed: int = 1
+    train_source: LabelledSource | None = field(init=False, default=None)
+    opened_benchmarks: list[Benchmark] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if self.global_batch_size < 2:
+            raise ValueError(f"global_batch_size must be at least 2, got {self.global_batch_size}")
+        if isinstance(self.benchmarks, str):
+            raise ValueError(f"benchmarks must be a list of names, got {self.benchmarks!r}: write [{self.benchmarks}]")
+        if self.num_workers is None:
+            self.num_workers = _available_workers()
+
+    @abstractmethod
+    def open_train(self) -> LabelledSource:
+        """Read the training set's table of contents."""
+
+    @abstractmethod
+    def open_benchmark(self, name: str) -> Benchmark:
+        """Read the pairs of benchmark ``name``; `InputError` says what is missing."""
+
+    def setup(self, stage: str) -> None:
+        """Read every table of contents once, so that whatever is missing is said before the first step."""
+        if not self.opened_benchmarks:
+            self.opened_benchmarks = self._open_benchmarks()
+        if stage == "fit" and self.train_source is None:
+            self.train_source = self.open_train()
+            self._check_one_batch(self.train_source)
+
+    def _open_benchmarks(self) -> list[Benchmark]:
+        if not self.benchmarks:
+            raise InputError(
+                "data.benchmarks is empty: name one or more sets to choose the best epoch on, as in [lfw]"
+            )
+        return [self.open_benchmark(name) for name in self.benchmarks]
+
+    def _check_one_batch(self, train: LabelledSource) -> None:
+        if len(train) < self.global_batch_size:
+            raise InputError(
+                f"the training set has {len(train)} images, fewer than data.global_batch_size={self.global_batch_size}: "
+                "lower it"
+            )
+
+    def train_dataloader(self) -> DataLoader:
+        assert self.train_source is not None and self.trainer is not None
+        devices = self.trainer.world_size
+        if self.global_batch_size % devices:
+            raise InputError(
+                f"data.global_batch_size={self.global_batch_size} does not divide over {devices} devices: use a "
+                f"multiple of {devices}"
+            )
+        dataset = self._dataset(self.train_source, self.train_source.labels)
+        return self._loader(dataset, self.global_batch_size // devices, training=True)
+
+    def val_dataloader(self) -> list[DataLoader]:
+        datasets = [self._dataset(b.images, np.arange(len(b.images))) for b in self.opened_benchmarks]
+        return [self._loader(dataset, 128, training=False) for dataset in datasets]
+
+    def _dataset(self, source: ImageSource, targets: np.ndarray) -> ImageDataset:
+        return ImageDataset(source, targets, (self.image_size[0], self.image_size[1]))
+
+    def _loader(self, dataset: ImageDataset, batch_size: int, *, training: bool) -> DataLoader:
+        replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        # One sampler for one device and for many. Its order is a function of the seed and the epoch, so a resumed run
+        # goes on with it.
+        sampler = DistributedSampler(dataset, replicas, rank, shuffle=training, seed=self.seed)
+        return DataLoader(
+            dataset,
+            batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers or 0,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=training,
+            persistent_workers=training and bool(self.num_workers),
+        )
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Pixels to the network's input, on the device."""
+        images, targets = normalise(batch[0]), batch[1]
+        trainer = self.trainer
+        if self.horizontal_flip and trainer is not None and trainer.training:
+            step = (trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_idx + 1)
+            images = flip_at_random(images, (self.seed, *step, trainer.global_rank))
+        return images, targets
+
+
+def _available_workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores)

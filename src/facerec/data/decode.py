@@ -1,0 +1,63 @@
+"""The one place where an encoded image becomes pixels, for training and for evaluation alike."""
+
+import cv2
+import numpy as np
+
+from facerec.errors import InputError
+
+# Images are decoded by several processes at once; threads inside each would only fight for the cores.
+cv2.setNumThreads(1)
+
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+
+
+def decode_rgb(data: bytes, name: str) -> np.ndarray:
+    """Decode JPEG, PNG or another format known to OpenCV to uint8 RGB ``(H, W, 3)``.
+
+    Greyscale, 16-bit and CMYK files become 8-bit RGB; EXIF orientation is ignored, since aligned faces are already
+    upright. `InputError` names the image when it is empty, cut off or not an image.
+    """
+    if not data:
+        raise InputError(f"image {name} is empty: fetch it again or take it off the list")
+    if _is_cut_off(data):
+        raise InputError(f"image {name} is cut off after {len(data)} bytes: fetch it again or take it off the list")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # the header claims a size beyond OpenCV's limit
+        image = None
+    if image is None:
+        raise InputError(
+            f"image {name} cannot be decoded: it is damaged or not a JPEG or PNG file, so replace it or take it off "
+            "the list"
+        )
+    return image
+
+
+def resize(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Resize uint8 ``(H, W, 3)`` to ``image_size`` = (height, width), by pixel area when shrinking (no aliasing), else
+    bilinear."""
+    height, width = image_size
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = image.shape[0] >= height and image.shape[1] >= width
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _is_cut_off(data: bytes) -> bool:
+    # OpenCV fills the missing part of a truncated file with grey and says nothing, so the end marker is looked for
+    # here. A JPEG's must follow its last scan header: an embedded thumbnail has an end marker of its own, earlier.
+    if data.startswith(_JPEG_START):
+        return data.rfind(_JPEG_END) < max(data.rfind(_JPEG_SCAN), 2)
+    return data.startswith(_PNG_START) and not _png_reaches_its_end(data)
+
+
+def _png_reaches_its_end(data: bytes) -> bool:
+    # Chunk by chunk: length, kind, content, checksum. OpenCV would reserve up to 4 GB for a damaged length.
+    start = len(_PNG_START)
+    while start + 12 <= len(data):
+        length, kind = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8]
+        start += 12 + length
+        if kind == _PNG_END:
+            return start <= len(data)
+    return False

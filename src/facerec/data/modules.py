@@ -1,0 +1,91 @@
+"""The data modules that the configuration names: one for each way in which faces come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facerec.data.bin import open_bin
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.folders import read_identity_folders, read_pairs, read_train_list
+from facerec.data.insightface import InsightFaceRecords
+from facerec.data.source import Benchmark, LabelledSource
+from facerec.data.synthetic import SyntheticFaces, synthetic_benchmark
+from facerec.errors import InputError
+
+
+def read_benchmark(root: str | Path, name: str) -> Benchmark:
+    """Benchmark ``name`` below ``root``: the published layout's ``name/name_pair.txt``, or InsightFace's
+    ``name.bin``."""
+    pair_list, archive = Path(root) / name / f"{name}_pair.txt", Path(root) / f"{name}.bin"
+    if pair_list.is_file():
+        return read_pairs(root, name)
+    if archive.is_file():
+        return open_bin(archive)
+    raise InputError(
+        f"benchmark {name} is missing, neither {pair_list} nor {archive} exists: add one of them or leave {name} out of "
+        "data.benchmarks"
+    )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FolderData(FaceDataModule):
+    """Image files.
+
+    Args:
+        root: the folder that holds everything.
+        train_list: a list ``PATH IDENTITY``, paths relative to ``root``; None: all of ``train_folder``.
+        train_folder: below ``root``, one folder an identity; read when there is no list.
+    """
+
+    root: str
+    train_list: str | None = None
+    train_folder: str = "train"
+
+    def open_train(self) -> LabelledSource:
+        if self.train_list is None:
+            return read_identity_folders(Path(self.root) / self.train_folder)
+        return read_train_list(self.root, self.train_list)
+
+    def open_benchmark(self, name: str) -> Benchmark:
+        return read_benchmark(self.root, name)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class InsightFaceData(FaceDataModule):
+    """InsightFace's archives: ``root/train.rec``, its index, and benchmarks ``root/NAME.bin``.
+
+    Args:
+        root: the folder that holds them.
+    """
+
+    root: str
+
+    def open_train(self) -> LabelledSource:
+        return InsightFaceRecords(self.root)
+
+    def open_benchmark(self, name: str) -> Benchmark:
+        return read_benchmark(self.root, name)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class SyntheticData(FaceDataModule):
+    """Faces drawn by the project; the test identities are none of the training ones.
+
+    Args:
+        num_identities: to train on.
+        images_per_identity: to train on.
+        num_test_identities: of each benchmark.
+        num_pairs: of each benchmark.
+    """
+
+    num_identities: int = 256
+    images_per_identity: int = 32
+    num_test_identities: int = 200
+    num_pairs: int = 2000
+    benchmarks: Sequence[str] = ("synthetic",)
+
+    def open_train(self) -> LabelledSource:
+        return SyntheticFaces(self.num_identities, self.images_per_identity)
+
+    def open_benchmark(self, name: str) -> Benchmark:
+        return synthetic_benchmark(name, self.num_test_identities, 10, self.num_pairs)

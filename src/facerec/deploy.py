@@ -1,0 +1,22 @@
+"""Training form to inference form."""
+
+import copy
+
+from torch import nn
+
+
+def reparameterize(model: nn.Module) -> nn.Module:
+    """A copy of ``model`` in evaluation mode in which every module that has a cheaper inference form is replaced by it.
+
+    A module offers the form as ``reparameterize()``. The model itself is left as it was; ``model`` may be such a
+    module.
+    """
+    return _replace(copy.deepcopy(model).eval())
+
+
+def _replace(module: nn.Module) -> nn.Module:
+    if hasattr(module, "reparameterize"):
+        return module.reparameterize().eval()  # pyright: ignore[reportCallIssue]
+    for name, child in module.named_children():
+        setattr(module, name, _replace(child))
+    return module

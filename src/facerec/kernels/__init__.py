@@ -1,0 +1,1 @@
+"""What makes an operator fast, behind one function each."""

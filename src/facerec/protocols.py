@@ -1,0 +1,175 @@
+"""The verification protocols: folds of pairs, distances of pairs, thresholds from the other folds.
+
+The table of the protocols stands at the end of the file.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+import torch
+from sklearn.model_selection import KFold
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The choices in which protocols differ.
+
+    ``sums_flip``: an image's embedding is the sum of its own and its mirror image's, taken before `verify` is called.
+    ``ties_are_wrong``: a distance that equals the threshold is an error for either kind of pair, not a rejection.
+    ``assign_folds``: (num_pairs, num_folds) to the number of each pair's fold, ``(P,)``.
+    ``fold_distances``: (left, right, folds) to the distances of all pairs, ``(P,)``, for one fold after the other.
+    ``best_threshold``: (distances, is_same) of the other folds to the threshold for a fold.
+    """
+
+    name: str
+    description: str
+    sums_flip: bool
+    ties_are_wrong: bool
+    assign_folds: Callable[[int, int], np.ndarray]
+    fold_distances: Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[np.ndarray]]
+    best_threshold: Callable[[np.ndarray, np.ndarray], float]
+
+
+def run_folds(
+    protocol: Protocol, left: np.ndarray, right: np.ndarray, is_same: np.ndarray, num_folds: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Threshold and accuracy of each fold, ``(num_folds,)``, and each pair's held-out squared distance, ``(P,)``."""
+    folds = protocol.assign_folds(len(is_same), num_folds)
+    thresholds, accuracies, scores = np.empty(num_folds), np.empty(num_folds), np.empty(len(is_same))
+    for fold, distances in zip(range(num_folds), protocol.fold_distances(left, right, folds), strict=False):
+        test = folds == fold
+        thresholds[fold] = protocol.best_threshold(distances[~test], is_same[~test])
+        correct = count_correct(distances[test], is_same[test], thresholds[fold], protocol.ties_are_wrong)
+        accuracies[fold] = correct / np.count_nonzero(test)
+        scores[test] = distances[test]
+    return thresholds, accuracies, scores
+
+
+def count_correct(
+    distances: np.ndarray, is_same: np.ndarray, thresholds: np.ndarray | float, ties_are_wrong: bool
+) -> np.ndarray:
+    """Right decisions at each threshold: what comparing every distance with it would count, from one sort."""
+    same, different = np.sort(distances[is_same]), np.sort(distances[~is_same])
+    accepted = np.searchsorted(same, thresholds, side="left")
+    not_rejected = np.searchsorted(different, thresholds, side="right" if ties_are_wrong else "left")
+    return accepted + len(different) - not_rejected
+
+
+def _contiguous_folds(num_pairs: int, num_folds: int) -> np.ndarray:
+    # Division of floats, as in the published code: it decides where folds begin when num_pairs is not a multiple.
+    return np.arange(num_pairs) // (num_pairs / num_folds)
+
+
+def _kfold(num_pairs: int, num_folds: int) -> np.ndarray:
+    folds = np.empty(num_pairs)
+    for fold, (_, test) in enumerate(KFold(num_folds, shuffle=False).split(folds)):
+        folds[test] = fold
+    return folds
+
+
+def _plain_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
+    """The same for every fold: nothing is learned from the other folds but the threshold."""
+    return repeat(_squared_distances(_unit(left), _unit(right)))
+
+
+def _centred_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
+    """For each fold, from unit features less the mean of the other folds' features, brought to unit length again."""
+    left, right = _unit(left), _unit(right)
+    for fold in np.unique(folds):
+        train = (folds != fold).astype(np.float64)
+        mean = (train @ left + train @ right) / (2 * train.sum())
+        yield _squared_distances(_unit(left - mean), _unit(right - mean))
+
+
+def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
+    """As `_centred_distances`, but in float32 and each fold centres what the fold before left behind.
+
+    So the features of fold 9 are centred ten times, with means that hold their own fold too. Operations and their order
+    are the published code's, since float32 sums depend on both.
+    """
+    left, right = (_float32_unit(side) for side in (left, right))
+    for fold in np.unique(folds):
+        train = folds != fold
+        mean = np.mean(np.concatenate((left[train], right[train])), axis=0)
+        left, right = (side - mean for side in (left, right))
+        left, right = (side / _nonzero(np.sqrt(np.sum(np.square(side), axis=1)))[:, None] for side in (left, right))
+        yield _squared_distances(left, right)
+
+
+def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.sum(np.square(left - right), axis=1)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    return features / _nonzero(np.sqrt(np.einsum("pd,pd->p", features, features)))[:, None]
+
+
+def _float32_unit(features: np.ndarray) -> np.ndarray:
+    return torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(features, np.float32))).numpy()
+
+
+def _nonzero(norms: np.ndarray) -> np.ndarray:
+    # A feature equal to the mean has no direction once centred and stays zero; the published code makes it NaN.
+    return np.where(norms == 0, np.ones_like(norms), norms)
+
+
+def _exact_threshold(distances: np.ndarray, is_same: np.ndarray) -> float:
+    """Middle one of the best among the midpoints of neighbouring distances and a threshold beyond either end."""
+    distinct = np.unique(distances)
+    edges = np.concatenate(([distinct[0] - 1], distinct, [distinct[-1] + 1]))
+    # Halfway between two adjacent floats can round down to the lower one, which "<" would not accept.
+    candidates = np.maximum((edges[:-1] + edges[1:]) / 2, np.nextafter(edges[:-1], np.inf))
+    correct = count_correct(distances, is_same, candidates, ties_are_wrong=False)
+    best = candidates[correct == correct.max()]
+    return best[len(best) // 2]
+
+
+def _mean_of_best_on_grid(distances: np.ndarray, is_same: np.ndarray) -> float:
+    """Mean of the best of 20001 thresholds in [-3, 3]; where they lie apart, it need not be one of the best."""
+    candidates = np.arange(-10000, 10001) * 3.0 / 10000
+    correct = count_correct(distances, is_same, candidates, ties_are_wrong=True)
+    return float(np.mean(candidates[correct == correct.max()]))
+
+
+def _first_best_on_grid(distances: np.ndarray, is_same: np.ndarray) -> float:
+    candidates = np.arange(0, 4, 0.01)
+    return candidates[np.argmax(count_correct(distances, is_same, candidates, ties_are_wrong=False))]
+
+
+_TVCONV = Protocol(
+    name="tvconv",
+    description="no flip, centred on the mean of the other folds, best threshold of the other folds",
+    sums_flip=False,
+    ties_are_wrong=False,
+    assign_folds=_contiguous_folds,
+    fold_distances=_centred_distances,
+    best_threshold=_exact_threshold,
+)
+
+# Only for comparing with the table printed in the TVConv paper: evaluation_10_fold of its published code, as it is.
+# Distances are float32, thresholds float64, and compared as such, which is what NumPy 2 makes of that code. NumPy 1
+# rounded a threshold to float32 first, which matters only to a distance within that rounding.
+_TVCONV_REFERENCE = Protocol(
+    name="tvconv_reference",
+    description="for the TVConv paper's printed table only: its published code, whose centring adds up over folds",
+    sums_flip=False,
+    ties_are_wrong=True,
+    assign_folds=_contiguous_folds,
+    fold_distances=_compounding_distances,
+    best_threshold=_mean_of_best_on_grid,
+)
+
+# verification.py of insightface's arcface_torch, whose lineage is David Sandberg's facenet.
+_INSIGHTFACE = Protocol(
+    name="insightface",
+    description="embeddings of image and mirror image summed, not centred, first best of 400 thresholds",
+    sums_flip=True,
+    ties_are_wrong=False,
+    assign_folds=_kfold,
+    fold_distances=_plain_distances,
+    best_threshold=_first_best_on_grid,
+)
+
+PROTOCOLS = {protocol.name: protocol for protocol in (_TVCONV, _TVCONV_REFERENCE, _INSIGHTFACE)}

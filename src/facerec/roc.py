@@ -1,0 +1,96 @@
+"""What the distances of verification pairs say at every threshold at once: ROC, equal error rate, TAR at a FAR.
+
+A score is a squared distance; a pair is accepted as the same person where ``score < threshold``. FAR, the false accept
+rate, is the share of different-person pairs that are accepted (the ROC's false positive rate), and TAR, the true accept
+rate, that of same-person pairs.
+"""
+
+from math import ceil
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn import metrics
+
+FARS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4}
+
+
+def roc_curve(scores: np.ndarray, is_same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False and true positive rate, rising together from (0, 0) to (1, 1); points between corners are left out."""
+    fpr, tpr, _ = metrics.roc_curve(is_same, -scores)
+    return fpr, tpr
+
+
+def equal_error_rate(fpr: np.ndarray, tpr: np.ndarray) -> float:
+    """False accept rate where it equals the false reject rate, on the straight lines between the points of the ROC."""
+    false_reject_rate = 1 - tpr
+    return float(np.interp(0.0, fpr - false_reject_rate, fpr))
+
+
+def tar_at_far(scores: ArrayLike, is_same: ArrayLike, far: float) -> float:
+    """Largest TAR of any threshold whose FAR is at most ``far``. Nothing is interpolated.
+
+    ``scores`` and ``is_same`` are ``(P,)``. `ValueError` where even one false accept among the different-person pairs
+    is more than ``far``.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 1 or np.isnan(scores).any():
+        raise ValueError(
+            f"scores must be one distance a pair, without NaN, got {_described(scores)}: pass a result's scores"
+        )
+    is_same = checked_is_same(is_same, len(scores))
+    different = np.sort(scores[~is_same])
+    num_accepts = _num_false_accepts(far, len(different))
+    # As "<" is strict, this threshold accepts the num_accepts different-person pairs below it, or fewer where some tie.
+    threshold = different[num_accepts] if num_accepts < len(different) else np.inf
+    return float(np.mean(scores[is_same] < threshold))
+
+
+def tar_at_fars(scores: np.ndarray, is_same: np.ndarray) -> tuple[dict[float, float], dict[float, str]]:
+    """TAR at each of `FARS` that the different-person pairs can resolve, and for each of the others why they cannot."""
+    resolved, refused = {}, {}
+    for far in FARS.values():
+        try:
+            resolved[far] = tar_at_far(scores, is_same, far)
+        except ValueError as error:
+            refused[far] = str(error)
+    return resolved, refused
+
+
+def checked_is_same(is_same: ArrayLike, num_pairs: int) -> np.ndarray:
+    """``is_same`` as bool ``(num_pairs,)``; `ValueError` unless it is boolean or 0 and 1, and holds both kinds."""
+    flags = np.asarray(is_same)
+    if flags.shape != (num_pairs,):
+        raise ValueError(
+            f"is_same has shape {flags.shape}, but there are {num_pairs} pairs: pass one flag for each pair"
+        )
+    values = np.unique(flags).tolist()
+    if flags.dtype.kind not in "biuf" or not set(values) <= {0, 1}:
+        raise ValueError(
+            f"is_same holds {_listed(values)} instead of True and False: if its flags are 1 and -1, pass flags > 0"
+        )
+    if len(values) < 2:
+        kind, missing = ("same-person", "different-person") if values[0] else ("different-person", "same-person")
+        raise ValueError(f"is_same holds {num_pairs} {kind} pairs and nothing else: add {missing} pairs")
+    return flags.astype(bool)
+
+
+def _num_false_accepts(far: float, num_different: int) -> int:
+    """Largest number of false accepts whose rate is at most ``far``."""
+    if not 0 < far <= 1:
+        raise ValueError(f"far must be above 0 and at most 1, got {far}: pass a rate such as 1e-3")
+    rates = np.arange(num_different + 1) / num_different
+    num_accepts = int(np.searchsorted(rates, far, side="right")) - 1
+    if num_accepts == 0:
+        raise ValueError(
+            f"FAR {far:g} cannot be resolved with {num_different} different-person pairs, of which one is already "
+            f"{1 / num_different:.2g}: ask for a larger FAR or bring at least {ceil(1 / far)} such pairs"
+        )
+    return num_accepts
+
+
+def _described(scores: np.ndarray) -> str:
+    return f"{np.isnan(scores).sum()} NaN" if scores.ndim == 1 else f"shape {scores.shape}"
+
+
+def _listed(values: list) -> str:
+    return ", ".join(str(value) for value in values[:3]) + (", ..." if len(values) > 3 else "")

@@ -1,0 +1,95 @@
+"""A run's folder: where it is, what state it is in, and what made it."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facerec.errors import InputError
+
+OUTPUTS = Path("outputs")
+LAST, BEST, RESULTS = "last.ckpt", "best.ckpt", "results.json"
+
+
+def run_folder_for(name: str, resume: str | None, now: datetime) -> Path:
+    """The folder of a single run: a new one named after the time, or the unfinished one that ``resume`` goes on in."""
+    if resume == "auto":
+        unfinished = [file.parent for file in (OUTPUTS / name).glob(f"*/{LAST}") if not is_finished(file.parent)]
+        if unfinished:
+            return max(unfinished, key=lambda folder: (folder / LAST).stat().st_mtime)
+    elif resume is not None and Path(resume).name == LAST and not is_finished(Path(resume).parent):
+        return Path(resume).parent
+    return OUTPUTS / name / f"{now:%Y-%m-%d_%H-%M-%S}"
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in ``folder`` has its results."""
+    return (folder / RESULTS).is_file()
+
+
+def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
+    """The checkpoint that a run in ``folder`` goes on from, None for a fresh start.
+
+    `InputError` when the checkpoint named is missing, or when starting afresh would write over what ``folder`` holds.
+    """
+    if is_finished(folder):
+        raise InputError(f"{folder} holds a finished run: add skip_finished=true to keep it, or another name=")
+    last = folder / LAST
+    if resume == "auto":
+        return last if last.is_file() else None
+    if resume is None and last.is_file():
+        raise InputError(f"{folder} holds an unfinished run: add resume=auto to go on with it, or another name=")
+    if resume is not None and not Path(resume).is_file():
+        raise InputError(f"checkpoint {resume} does not exist: give resume= a file, or auto")
+    return None if resume is None else Path(resume)
+
+
+def provenance(overrides: list[str], config: dict[str, Any]) -> dict[str, Any]:
+    """What a person needs to make the run again: command, configuration, code, environment."""
+    return {
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "command": " ".join(["train.py", *overrides]),
+        "config_fingerprint": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16],
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "environment": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "platform": platform.platform(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the code that runs; None outside a checkout or without git."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` whole or not at all: a reader never sees half a file, a full disk leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written ({error.strerror}): free space or choose another folder") from error
+
+
+def log(message: str) -> None:
+    """One line to the person who waits."""
+    print(message, file=sys.stderr, flush=True)

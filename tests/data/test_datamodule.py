@@ -1,0 +1,206 @@
+"""The loaders are run with a stand-in for the trainer; `test_datamodule_in_lightning.py` has the real one."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from image_files import BLUE, GREEN, RED, encode, plain, write_benchmark, write_faces, write_image
+
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.modules import FolderData
+from facerec.errors import InputError
+
+
+def trainer(devices: int = 1, rank: int = 0, epoch: int = 0, batch: int = 0, training: bool = True) -> Any:
+    """What the data module asks of Lightning's trainer; ``batch_idx`` is, as there, the number of the batch before."""
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_idx=batch - 1))
+    return SimpleNamespace(world_size=devices, global_rank=rank, current_epoch=epoch, training=training, fit_loop=loop)
+
+
+def folder_data(root, **changes: Any) -> FolderData:
+    """Three identities of four images and two pairs, small enough for batches of six."""
+    arguments = {"benchmarks": ["pairs"], "image_size": (8, 8), "global_batch_size": 6, "num_workers": 0}
+    module = FolderData(root=str(root), **{**arguments, **changes})
+    module.trainer = trainer()
+    return module
+
+
+@pytest.fixture
+def faces(tmp_path):
+    write_faces(tmp_path)
+    return tmp_path
+
+
+def ready(module: FaceDataModule) -> FaceDataModule:
+    module.setup("fit")
+    return module
+
+
+def epoch_order(module: FaceDataModule, epoch: int) -> list[int]:
+    sampler: Any = module.train_dataloader().sampler
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+class TestBatches:
+    def test_training_batches_are_bytes_on_the_host_and_floats_on_the_device(self, faces):
+        module = ready(folder_data(faces, image_size=(8, 10)))
+        batches = list(module.train_dataloader())
+        assert len(batches) == 2
+        for images, labels in batches:
+            assert images.shape == (6, 8, 10, 3) and images.dtype == torch.uint8
+            assert labels.shape == (6,) and labels.dtype == torch.int64
+            on_device, same_labels = module.on_after_batch_transfer((images, labels), 0)
+            assert on_device.shape == (6, 3, 8, 10) and on_device.dtype == torch.float32
+            assert on_device.is_contiguous(memory_format=torch.channels_last)
+            assert torch.equal(same_labels, labels)
+
+    def test_an_image_keeps_its_label(self, faces):
+        colours = torch.tensor([RED, GREEN, BLUE])
+        for images, labels in ready(folder_data(faces)).train_dataloader():
+            assert torch.equal(images[:, 0, 0], colours[labels].to(torch.uint8))
+
+    @pytest.mark.parametrize("suffix", [".png", ".jpg"])
+    def test_a_pure_red_file_is_red_to_training_and_to_evaluation(self, tmp_path, suffix):
+        for number in range(2):
+            write_image(tmp_path / f"train/ann/{number}{suffix}", plain(RED))
+            (tmp_path / "pairs/pairs").mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"pairs/pairs/{number}{suffix}").write_bytes(encode(plain(RED), suffix))
+        (tmp_path / "pairs/pairs_pair.txt").write_text(f"0{suffix} 1{suffix} 1\n")
+        module = ready(folder_data(tmp_path, global_batch_size=2))
+        for loader, training in ((module.train_dataloader(), True), (module.val_dataloader()[0], False)):
+            module.trainer = trainer(training=training)
+            images, _ = module.on_after_batch_transfer(next(iter(loader)), 0)
+            red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(2, 3, 8, 8)
+            torch.testing.assert_close(images, red, atol=0 if suffix == ".png" else 0.02, rtol=0)
+
+    def test_evaluation_yields_each_distinct_image_in_order_with_its_index(self, faces):
+        module = ready(folder_data(faces))
+        (images, indices), *more = list(module.val_dataloader()[0])
+        assert not more and indices.tolist() == [0, 1, 2]
+        assert images[:, 0, 0].tolist() == [list(BLUE), list(RED), list(RED)]  # b.png, r1.png, r2.png
+
+    def test_benchmarks_come_in_the_order_of_the_configuration(self, faces):
+        for name in ("cfp", "age"):
+            write_benchmark(faces, name)
+        (faces / "cfp/cfp_pair.txt").write_text("r1.png r2.png 1\n")
+        for names in (["pairs", "cfp", "age"], ["cfp", "age", "pairs"]):
+            module = ready(folder_data(faces, benchmarks=names))
+            assert [benchmark.name for benchmark in module.opened_benchmarks] == names
+            sizes = [len(indices) for loader in module.val_dataloader() for _, indices in loader]
+            assert sizes == [2 if name == "cfp" else 3 for name in names]
+
+    def test_workers_give_the_same_batches(self, faces):
+        alone, helped = (list(ready(folder_data(faces, num_workers=n)).train_dataloader()) for n in (0, 2))
+        for (images, labels), (same_images, same_labels) in zip(alone, helped, strict=True):
+            assert torch.equal(images, same_images) and torch.equal(labels, same_labels)
+
+
+class TestOrder:
+    def test_it_repeats_for_a_seed_and_an_epoch(self, faces):
+        assert epoch_order(ready(folder_data(faces)), 3) == epoch_order(ready(folder_data(faces)), 3)
+
+    def test_it_differs_between_epochs_and_between_seeds(self, faces):
+        module, other = ready(folder_data(faces)), ready(folder_data(faces, seed=7))
+        orders = {tuple(epoch_order(module, 0)), tuple(epoch_order(module, 1)), tuple(epoch_order(other, 0))}
+        assert len(orders) == 3
+        assert all(sorted(order) == list(range(12)) for order in orders)
+
+    def test_two_ranks_share_the_training_images_without_overlap(self, faces):
+        module, seen = ready(folder_data(faces)), []
+        for rank in range(2):
+            module.trainer = trainer(devices=2, rank=rank)
+            assert module.train_dataloader().batch_size == 3
+            seen.append(epoch_order(module, 0))
+        assert sorted(seen[0] + seen[1]) == list(range(12))
+
+    def test_two_ranks_evaluate_every_image(self, faces):
+        module, seen = ready(folder_data(faces)), []
+        for rank in range(2):
+            module.trainer = trainer(devices=2, rank=rank)
+            seen += [index for _, indices in module.val_dataloader()[0] for index in indices.tolist()]
+        assert set(seen) == {0, 1, 2}
+
+
+class TestFlips:
+    # The left half is black, the right half white, so a mirrored image shows.
+    batch = (torch.cat([torch.zeros(64, 4, 2, 3), torch.full((64, 4, 2, 3), 255)], dim=2).byte(), torch.arange(64))
+
+    def mirrored(self, module: FolderData, **where: Any) -> list[bool]:
+        module.trainer = trainer(**where)
+        return (module.on_after_batch_transfer(self.batch, 0)[0][:, 0, 0, 0] > 0).tolist()
+
+    def test_they_follow_from_seed_epoch_batch_and_rank(self, tmp_path):
+        module, place = folder_data(tmp_path), {"epoch": 2, "batch": 5, "rank": 1}
+        first = self.mirrored(module, **place)
+        torch.manual_seed(123)
+        assert self.mirrored(folder_data(tmp_path), **place) == first
+        others = [self.mirrored(module, **{**place, key: 9}) for key in place]
+        others.append(self.mirrored(folder_data(tmp_path, seed=9), **place))
+        assert len({tuple(pattern) for pattern in [first, *others]}) == 5
+
+    def test_some_images_are_mirrored_and_some_are_not(self, tmp_path):
+        assert 16 < sum(self.mirrored(folder_data(tmp_path))) < 48
+
+    def test_none_happens_outside_training(self, tmp_path):
+        assert not any(self.mirrored(folder_data(tmp_path), training=False))
+
+    def test_none_happens_when_switched_off(self, tmp_path):
+        module = folder_data(tmp_path, horizontal_flip=False)
+        assert not any(any(self.mirrored(module, batch=batch)) for batch in range(10))
+
+
+class TestRefusals:
+    def test_a_batch_that_does_not_divide_over_the_devices(self, faces):
+        module = ready(folder_data(faces))
+        module.trainer = trainer(devices=4)
+        with pytest.raises(InputError, match="global_batch_size=6 does not divide over 4 devices: use a multiple of 4"):
+            module.train_dataloader()
+
+    def test_a_missing_benchmark_before_any_image_is_read(self, faces, monkeypatch):
+        monkeypatch.setattr("facerec.data.folders.decode_rgb", lambda *_: pytest.fail("an image was decoded"))
+        module = folder_data(faces, benchmarks=["pairs", "lfw"])
+        with pytest.raises(
+            InputError, match=r"benchmark lfw is missing, neither .*lfw_pair\.txt nor .*lfw\.bin exists: add"
+        ):
+            module.setup("fit")
+
+    def test_no_benchmark(self, faces):
+        with pytest.raises(InputError, match=r"data\.benchmarks is empty: name one or more sets"):
+            folder_data(faces, benchmarks=[]).setup("fit")
+
+    def test_one_name_in_place_of_a_list_of_benchmarks(self, tmp_path):
+        with pytest.raises(ValueError, match=r"benchmarks must be a list of names, got 'lfw': write \[lfw\]"):
+            folder_data(tmp_path, benchmarks="lfw")
+
+    def test_fewer_images_than_a_batch(self, faces):
+        with pytest.raises(
+            InputError, match=r"training set has 12 images, fewer than data\.global_batch_size=13: lower it"
+        ):
+            folder_data(faces, global_batch_size=13).setup("fit")
+
+    def test_a_batch_of_one(self, tmp_path):
+        with pytest.raises(ValueError, match="global_batch_size must be at least 2, got 1"):
+            folder_data(tmp_path, global_batch_size=1)
+
+
+def test_evaluation_alone_needs_no_training_set(tmp_path):
+    write_benchmark(tmp_path, "pairs")
+    module = folder_data(tmp_path)
+    module.setup("validate")
+    assert module.train_source is None and len(module.opened_benchmarks) == 1
+
+
+def test_everything_is_opened_once(faces, monkeypatch):
+    module = ready(folder_data(faces))
+    monkeypatch.setattr(module, "open_train", lambda: pytest.fail("opened again"))
+    monkeypatch.setattr(module, "open_benchmark", lambda name: pytest.fail("opened again"))
+    module.setup("fit")
+    module.setup("validate")
+
+
+def test_workers_are_a_core_each_and_eight_at_most(tmp_path, monkeypatch):
+    for cores, workers in ((3, 3), (64, 8)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)), raising=False)
+        assert folder_data(tmp_path, num_workers=None).num_workers == workers

@@ -1,0 +1,71 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from image_files import write_image
+
+from facerec.data.folders import read_identity_folders
+from facerec.data.images import flip_at_random, normalise
+from facerec.data.modules import FolderData
+from facerec.data.source import Benchmark
+
+
+class Watcher(pl.LightningModule):
+    """Learns nothing and writes down what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.trained: list[tuple[int, int, torch.Tensor, torch.Tensor]] = []
+        self.evaluated: list[torch.Tensor] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        self.trained.append((self.current_epoch, batch_idx, *batch))
+        return self.weight.sum()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.evaluated.append(batch[0])
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class NumberedData(FolderData):
+    """Labels that number the images, to know them again."""
+
+    def open_train(self):
+        train = read_identity_folders(f"{self.root}/train")
+        train.labels = np.arange(len(train))
+        return train
+
+    def open_benchmark(self, name: str) -> Benchmark:
+        pairs = np.arange(2)
+        return Benchmark(name, read_identity_folders(f"{self.root}/train"), pairs, pairs + 1, np.array([True, False]))
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:GPU available but not used")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning")  # Lightning's own call of torch
+def test_lightning_draws_order_and_flips_anew_for_each_epoch_and_batch(tmp_path):
+    noise = np.random.default_rng(0)
+    for number in range(12):
+        write_image(tmp_path / f"train/ann/{number:02}.png", noise.integers(0, 256, (8, 8, 3)).astype(np.uint8))
+    module = NumberedData(
+        root=str(tmp_path), benchmarks=["self"], image_size=(8, 8), global_batch_size=4, num_workers=0
+    )
+    watcher = Watcher()
+    trainer_options: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "log_every_n_steps": 1, "logger": False}
+    quiet: dict[str, Any] = dict.fromkeys(
+        ("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    pl.Trainer(max_epochs=2, **trainer_options, **quiet).fit(watcher, datamodule=module)
+
+    originals = normalise(torch.stack([torch.from_numpy(module.open_train().load(i)) for i in range(12)]))
+    assert [(epoch, batch) for epoch, batch, *_ in watcher.trained] == [(e, b) for e in range(2) for b in range(3)]
+    for epoch, batch, images, numbers in watcher.trained:
+        torch.testing.assert_close(images, flip_at_random(originals[numbers], (module.seed, epoch, batch, 0)))
+    first, second = (torch.cat([row[3] for row in watcher.trained if row[0] == epoch]).tolist() for epoch in range(2))
+    assert first != second and sorted(first) == sorted(second) == list(range(12))
+    assert all(torch.equal(images, originals) for images in watcher.evaluated)

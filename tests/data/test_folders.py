@@ -1,0 +1,240 @@
+import pickle
+
+import numpy as np
+import pytest
+from image_files import BLUE, GREEN, RED, plain, write_benchmark, write_faces, write_image, write_text
+from shared_data import FACES, needs_faces
+
+from facerec.data.folders import FolderImages, read_identity_folders, read_pairs, read_train_list
+from facerec.errors import InputError
+
+
+def test_a_folder_an_identity_gives_labels_in_the_order_of_the_names(tmp_path):
+    write_faces(tmp_path, images_per_identity=2)
+    train = read_identity_folders(tmp_path / "train")
+    assert [train.name(i) for i in range(len(train))] == [
+        f"{who}/{n}.png" for who in ("ann", "bob", "eve") for n in (0, 1)
+    ]
+    assert train.labels.tolist() == [0, 0, 1, 1, 2, 2] and train.labels.dtype == np.int64
+    assert train.num_identities == 3
+    for index, colour in enumerate([RED, RED, GREEN, GREEN, BLUE, BLUE]):
+        np.testing.assert_array_equal(train.load(index), plain(colour))
+
+
+def test_images_may_stand_deeper_and_other_files_are_passed_over(tmp_path):
+    write_image(tmp_path / "ann/2019/summer/a.png", plain(RED))
+    write_image(tmp_path / "ann/b.JPG", plain(RED))
+    write_text(tmp_path / "ann/notes.txt", "seen twice")
+    write_text(tmp_path / "README.md", "about")
+    assert read_identity_folders(tmp_path).paths == ["ann/2019/summer/a.png", "ann/b.JPG"]
+
+
+def test_a_missing_training_folder_is_named(tmp_path):
+    with pytest.raises(
+        InputError, match=r"^training folder .*nowhere does not exist: set data\.root, data\.train_folder or"
+    ):
+        read_identity_folders(tmp_path / "nowhere")
+
+
+def test_an_empty_identity_is_named(tmp_path):
+    write_faces(tmp_path)
+    write_text(tmp_path / "train/dan/notes.txt", "no image")
+    with pytest.raises(InputError, match=r"^identity folder .*train.dan holds no image: remove it or fill it$"):
+        read_identity_folders(tmp_path / "train")
+
+
+def test_a_training_folder_without_identities_is_refused(tmp_path):
+    write_image(tmp_path / "loose.png", plain(RED))
+    with pytest.raises(InputError, match="holds no identity folder: it must hold IDENTITY/IMAGE files"):
+        read_identity_folders(tmp_path)
+
+
+def test_names_with_spaces_and_letters_of_any_language_are_read(tmp_path):
+    names = ["José Núñez/müde Augen.png", "李小龙/一 二.png", "Ωmega/ж.png"]
+    for name in names:
+        write_image(tmp_path / name, plain(GREEN))
+    write_text(tmp_path / "list.txt", "".join(f"{name} person{i}\n" for i, name in enumerate(names)))
+    listed, walked = read_train_list(tmp_path, "list.txt"), read_identity_folders(tmp_path)
+    assert listed.paths == names and listed.labels.tolist() == [0, 1, 2]
+    assert sorted(walked.paths) == sorted(names)
+    for source in (listed, walked):
+        for index in range(3):
+            np.testing.assert_array_equal(source.load(index), plain(GREEN))
+
+
+def train_list(root, text: str):
+    write_faces(root, images_per_identity=2)
+    write_text(root / "list.txt", text)
+    return read_train_list(root / "train", root / "list.txt")
+
+
+def test_a_list_gives_the_images_in_its_own_order(tmp_path):
+    train = train_list(tmp_path, "eve/1.png 30\nann/0.png 7\nann/1.png 7\n")
+    assert train.paths == ["eve/1.png", "ann/0.png", "ann/1.png"]
+    assert train.num_identities == 2
+    assert train.labels.tolist() == [0, 1, 1]  # "30" sorts before "7": identities are names, not numbers
+    np.testing.assert_array_equal(train.load(0), plain(BLUE))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a comment\n\nann/0.png a\n   \n# another\nbob/0.png b\n",
+        "ann/0.png a\r\nbob/0.png b\r\n",
+        "\ufeffann/0.png a\nbob/0.png b",
+        "ann/0.png\ta\n  bob/0.png   b  \n",
+    ],
+    ids=["comments and blank lines", "windows line ends", "byte order mark", "tabs and padding"],
+)
+def test_a_list_may_be_written_by_any_editor(tmp_path, text):
+    train = train_list(tmp_path, text)
+    assert train.paths == ["ann/0.png", "bob/0.png"] and train.labels.tolist() == [0, 1]
+
+
+def test_the_bad_line_of_a_list_is_numbered_as_an_editor_does(tmp_path):
+    with pytest.raises(InputError, match=r"^line 4 of .*list\.txt is 'bob/0\.png': write PATH IDENTITY$"):
+        train_list(tmp_path, "# two people\n\nann/0.png a\nbob/0.png\n")
+
+
+def test_an_empty_list_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"training list .*list\.txt is empty: write one PATH IDENTITY a line"):
+        train_list(tmp_path, "# nothing yet\n\n")
+
+
+def test_a_list_that_is_not_utf_8_is_refused(tmp_path):
+    (tmp_path / "list.txt").write_bytes("ann/0.png a\nJosé.png b\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"list\.txt is not UTF-8 text \(byte 15\): save it as UTF-8"):
+        read_train_list(tmp_path, "list.txt")
+
+
+def test_a_list_that_is_nowhere_is_named(tmp_path):
+    with pytest.raises(
+        InputError, match=r"^training list casia\.txt is neither there nor below .*: set data\.train_list$"
+    ):
+        read_train_list(tmp_path, "casia.txt")
+
+
+def test_a_list_for_another_root_is_refused_at_once(tmp_path):
+    with pytest.raises(
+        InputError, match=r"the first image of .*list\.txt is not at .*train.train.ann.0\.png: set data\.root"
+    ):
+        train_list(tmp_path, "train/ann/0.png a\n")
+
+
+def test_an_image_that_has_gone_is_named_when_it_is_loaded(tmp_path):
+    train = train_list(tmp_path, "ann/0.png a\nann/9.png a\n")
+    train.load(0)
+    with pytest.raises(
+        InputError, match=r"^image .*ann.9\.png cannot be read \(No such file or directory\): restore it or"
+    ):
+        train.load(1)
+
+
+def test_an_unreadable_image_is_named_with_its_folder(tmp_path):
+    train = train_list(tmp_path, "ann/0.png a\n")
+    (tmp_path / "train/ann/0.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"^image .*train.ann.0\.png is empty"):
+        train.load(0)
+
+
+def test_the_fingerprint_changes_with_names_order_and_labels_and_not_with_the_place(tmp_path):
+    lists = [
+        "ann/0.png a\nbob/0.png b\n",
+        "bob/0.png b\nann/0.png a\n",
+        "ann/0.png a\nbob/0.png a\n",
+        "ann/1.png a\nbob/0.png b\n",
+    ]
+    prints = [train_list(tmp_path / "here", text).fingerprint() for text in lists]
+    assert len(set(prints)) == 4
+    assert train_list(tmp_path / "there", lists[0]).fingerprint() == prints[0]
+
+
+def test_images_travel_to_a_worker(tmp_path):
+    train = train_list(tmp_path, "eve/0.png a\n")
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(train)).load(0), plain(BLUE))
+
+
+def pairs_of(benchmark) -> list[tuple[str, str, bool]]:
+    names = benchmark.images.name
+    rows = zip(benchmark.left, benchmark.right, benchmark.is_same, strict=True)
+    return [(names(left), names(right), bool(same)) for left, right, same in rows]
+
+
+def test_a_pair_list_gives_its_pairs_in_order_over_distinct_images(tmp_path):
+    write_benchmark(tmp_path, "lfw")
+    benchmark = read_pairs(tmp_path, "lfw")
+    assert benchmark.name == "lfw" and len(benchmark) == 2
+    assert pairs_of(benchmark) == [("r2.png", "r1.png", True), ("r1.png", "b.png", False)]
+    assert len(benchmark.images) == 3
+    assert benchmark.left.dtype == benchmark.right.dtype == np.int64 and benchmark.is_same.dtype == bool
+    np.testing.assert_array_equal(benchmark.images.load(benchmark.right[1]), plain(BLUE))
+
+
+@pytest.mark.parametrize("line", ["r1.png b.png", "r1.png b.png 0", "r1.png b.png same", "a b.png r1.png 1"])
+def test_the_bad_line_of_a_pair_list_is_numbered(tmp_path, line):
+    write_benchmark(tmp_path, "lfw")
+    write_text(tmp_path / "lfw/lfw_pair.txt", f"r1.png r2.png 1\n\n{line}\n")
+    with pytest.raises(
+        InputError, match=rf"^line 3 of .*lfw_pair\.txt is '{line}': write LEFT RIGHT FLAG with FLAG 1 for"
+    ):
+        read_pairs(tmp_path, "lfw")
+
+
+def test_an_empty_pair_list_is_refused(tmp_path):
+    write_text(tmp_path / "lfw/lfw_pair.txt", "\n")
+    with pytest.raises(InputError, match=r"pair list .*lfw_pair\.txt is empty: write one LEFT RIGHT FLAG a line"):
+        read_pairs(tmp_path, "lfw")
+
+
+def test_a_missing_pair_list_is_named(tmp_path):
+    with pytest.raises(
+        InputError, match=r"lfw_pair\.txt cannot be read \(No such file or directory\): check data\.root"
+    ):
+        read_pairs(tmp_path, "lfw")
+
+
+def test_a_benchmark_without_its_images_is_refused(tmp_path):
+    write_text(tmp_path / "lfw/lfw_pair.txt", "a.png b.png 1\n")
+    with pytest.raises(InputError, match=r"the images of benchmark lfw are not at .*lfw.lfw: put them there or narrow"):
+        read_pairs(tmp_path, "lfw")
+
+
+def test_cfp_fp_is_a_list_over_the_images_of_cfp_ff(tmp_path):
+    write_benchmark(tmp_path, "cfp_ff")
+    write_text(tmp_path / "cfp_fp/cfp_fp_pair.txt", "b.png r1.png -1\n")
+    benchmark = read_pairs(tmp_path, "cfp_fp")
+    assert benchmark.name == "cfp_fp" and pairs_of(benchmark) == [("b.png", "r1.png", False)]
+    np.testing.assert_array_equal(benchmark.images.load(benchmark.left[0]), plain(BLUE))
+
+
+def test_cfp_fp_uses_its_own_images_where_it_has_them(tmp_path):
+    write_benchmark(tmp_path, "cfp_fp")
+    assert read_pairs(tmp_path, "cfp_fp").images.load(0).shape == (12, 12, 3)
+
+
+def test_the_fingerprint_of_a_benchmark_changes_with_every_answer_and_order(tmp_path):
+    write_benchmark(tmp_path, "lfw")
+    prints = set()
+    for text in ["r1.png b.png 1\nr2.png b.png 1", "r2.png b.png 1\nr1.png b.png 1", "r1.png b.png 1\nr2.png b.png -1"]:
+        write_text(tmp_path / "lfw/lfw_pair.txt", text)
+        prints.add(read_pairs(tmp_path, "lfw").fingerprint())
+    assert len(prints) == 3
+
+
+@needs_faces
+def test_the_real_training_list_opens():
+    train = read_train_list(FACES, "train_mini.txt")
+    assert (len(train), train.num_identities) == (13_591, 1_847)
+    assert np.bincount(train.labels).min() == 2
+    assert train.load(0).shape == (112, 112, 3)
+
+
+@needs_faces
+@pytest.mark.parametrize(
+    ("name", "pairs", "images"), [("cfp_ff", 7_000, 5_000), ("cfp_fp", 7_000, 7_000), ("lfw", 6_000, 12_000)]
+)
+def test_the_real_benchmarks_open(name, pairs, images):
+    benchmark = read_pairs(FACES, name)
+    assert len(benchmark) == pairs and len(benchmark.images) <= images
+    assert benchmark.is_same.reshape(10, -1).mean(axis=1).tolist() == [0.5] * 10
+    assert isinstance(benchmark.images, FolderImages) and benchmark.images.load(0).shape == (112, 112, 3)

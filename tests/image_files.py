@@ -1,0 +1,43 @@
+"""Small image files, and a folder of data made of them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)
+
+
+def encode(image: np.ndarray, suffix: str = ".png") -> bytes:
+    """An RGB image as the bytes of a file."""
+    return cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
+
+
+def plain(colour: tuple[int, int, int], size: tuple[int, int] = (12, 12)) -> np.ndarray:
+    """An image of one colour, (height, width) ``size``."""
+    return np.full((*size, 3), colour, np.uint8)
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode(image, path.suffix))
+
+
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def write_faces(root: Path, images_per_identity: int = 4) -> None:
+    """Three people to train on in ``train``, one all red, one green, one blue; a benchmark ``pairs``."""
+    for name, colour in {"ann": RED, "bob": GREEN, "eve": BLUE}.items():
+        for number in range(images_per_identity):
+            write_image(root / "train" / name / f"{number}.png", plain(colour))
+    write_benchmark(root, "pairs")
+
+
+def write_benchmark(root: Path, name: str) -> None:
+    """A benchmark of two pairs over three images, two red ones and a blue one."""
+    for file, colour in {"r1.png": RED, "r2.png": RED, "b.png": BLUE}.items():
+        write_image(root / name / name / file, plain(colour))
+    write_text(root / name / f"{name}_pair.txt", "r2.png r1.png 1\nr1.png b.png -1\n")

@@ -1,0 +1,148 @@
+"""What every operator in configs/operator has to keep, whatever it computes."""
+
+import importlib
+import inspect
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from random_weights import randomise
+
+FILES = sorted((Path(__file__).parents[2] / "configs" / "operator").glob("*.yaml"))
+CHANNELS = 8
+operators = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+shapes = pytest.mark.parametrize(
+    ("in_size", "stride", "out_size"),
+    [
+        ((6, 6), 1, (6, 6)),
+        ((7, 5), 1, (7, 5)),
+        ((6, 8), 2, (3, 4)),
+        ((7, 5), 2, (4, 3)),
+        ((2, 2), 2, (1, 1)),
+    ],
+    ids=str,
+)
+
+
+def read(file) -> dict[str, Any]:
+    return OmegaConf.to_container(OmegaConf.load(file))  # pyright: ignore[reportReturnType]
+
+
+def constructor(file):
+    module, _, name = read(file)["_target_"].rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def operator(file):
+    """The callable that a backbone receives, made as Hydra makes it."""
+    return partial(constructor(file), **{key: value for key, value in read(file).items() if key[0] != "_"})
+
+
+def build(file, stride=1, out_size=(6, 6), seed=0):
+    torch.manual_seed(seed)
+    return operator(file)(CHANNELS, stride=stride, out_size=out_size)
+
+
+def images(in_size, batch=2, seed=0):
+    return torch.randn(batch, CHANNELS, *in_size, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_same(out, expected):
+    torch.testing.assert_close(out, expected, check_stride=False, rtol=1e-4, atol=1e-4)
+
+
+def test_there_are_operators():
+    assert {"depthwise", "tvconv"} <= {file.stem for file in FILES}
+
+
+@operators
+def test_the_file_is_a_partial_of_a_constructor_and_its_keyword_arguments(file):
+    config, parameters = read(file), inspect.signature(constructor(file)).parameters
+    assert config["_partial_"] is True
+    keys = {key for key in config if key[0] != "_"}
+    keyword_only = {name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+    assert list(parameters)[:3] == ["channels", "stride", "out_size"]
+    assert keys <= keyword_only
+    assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+@operators
+def test_an_argument_that_does_not_exist_is_refused(file):
+    with pytest.raises(TypeError, match="hiden_channels"):
+        operator(file)(CHANNELS, stride=1, out_size=(6, 6), hiden_channels=32)
+
+
+@operators
+@shapes
+def test_output_has_the_channels_of_the_input_at_the_size_rounded_up(file, in_size, stride, out_size):
+    out = build(file, stride, out_size)(images(in_size))
+    assert out.shape == (2, CHANNELS, *out_size)
+    assert out.isfinite().all()
+
+
+@operators
+@shapes
+def test_gradient_reaches_the_input_and_every_parameter(file, in_size, stride, out_size):
+    module, x = build(file, stride, out_size), images(in_size, batch=4).requires_grad_()
+    module(x).square().sum().backward()
+    for name, tensor in [("the input", x), *module.named_parameters()]:
+        assert tensor.grad is not None, name
+        assert tensor.grad.isfinite().all() and tensor.grad.abs().max() > 0, name
+
+
+@operators
+@shapes
+def test_memory_format_does_not_matter(file, in_size, stride, out_size):
+    module, x = randomise(build(file, stride, out_size)).eval(), images(in_size)
+    expected, x = module(x), x.to(memory_format=torch.channels_last)
+    assert_same(module(x), expected)
+    assert_same(module.to(memory_format=torch.channels_last)(x), expected)
+
+
+@operators
+@shapes
+def test_images_of_a_batch_do_not_influence_each_other(file, in_size, stride, out_size):
+    module, x = randomise(build(file, stride, out_size)).eval(), images(in_size, batch=3)
+    assert_same(torch.cat([module(image[None]) for image in x]), module(x))
+
+
+@operators
+def test_it_initialises_itself_from_the_seed_and_again_on_request(file):
+    one, same, other = build(file, seed=1), build(file, seed=1), build(file, seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    torch.manual_seed(3)
+    other.reset_parameters()
+    assert all(p.isfinite().all() for p in other.parameters())
+    assert not torch.equal(one(images((6, 6))), other(images((6, 6))))
+
+
+@operators
+def test_saved_weights_give_the_same_output(file):
+    one, other = randomise(build(file, seed=1)).eval(), build(file, seed=2).eval()
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one(images((6, 6))), other(images((6, 6))))
+
+
+@operators
+def test_bfloat16_autocast_is_close_and_trains_float32_weights(file):
+    module, x = build(file), images((6, 6))
+    expected = module(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = module(x.bfloat16())
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), expected, atol=0.05 * expected.std().item(), rtol=0.05, check_stride=False)
+    out.float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in module.parameters())
+
+
+@operators
+@pytest.mark.parametrize("kernel_size", [2, 4])
+def test_an_even_kernel_is_refused(file, kernel_size):
+    if "kernel_size" not in read(file):
+        pytest.skip("this operator has no kernel")
+    with pytest.raises(ValueError, match=f"^kernel_size must be odd, got {kernel_size}$"):
+        operator(file)(CHANNELS, kernel_size=kernel_size)

@@ -1,0 +1,15 @@
+"""Where the real faces are, on machines that have them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("FACEREC_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+FACES = SHARED / "faces"
+INSIGHTFACE = SHARED / "insightface_sample"
+
+needs_faces = pytest.mark.skipif(not FACES.is_dir(), reason="needs the real faces beside the checkout (shared/faces)")
+needs_insightface = pytest.mark.skipif(
+    not INSIGHTFACE.is_dir(), reason="needs the InsightFace sample beside the checkout (shared/insightface_sample)"
+)

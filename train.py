@@ -1,0 +1,75 @@
+"""Train a face recogniser: python train.py operator=tvconv backbone=mbv2 width=0.2
+
+Reads as the table of contents of a run: compose and check the configuration, build, fit, verify, report.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from facerec import build
+from facerec.checkpoints import refuse_other_model
+from facerec.errors import InputError
+from facerec.report import print_runs
+from facerec.results import run_results
+from facerec.runs import checkpoint_to_resume, is_finished, log, provenance, write_json
+
+# Cells of a sweep that did not finish, and why.
+failures: dict[str, str] = {}
+
+
+def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """One run in ``folder``, from configuration to results."""
+    checkpoint = checkpoint_to_resume(cfg.resume, folder)
+    if checkpoint is not None:
+        refuse_other_model(checkpoint, build.model_config(cfg))
+        log(f"resuming from {checkpoint}")
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    backbone = build.build_backbone(cfg)
+    data = build.build_data(cfg)
+    data.setup("fit")
+    recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
+    trainer = build.build_trainer(cfg)
+    if trainer.is_global_zero:
+        OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+        write_json(folder / "run.json", made_by := provenance(overrides, recognizer.config))
+    trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    results = run_results(trainer, recognizer, data, folder)
+    if trainer.is_global_zero:
+        write_json(folder / "results.json", {**made_by, **results})
+        print_runs([folder])
+    return results
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+def main(cfg: DictConfig) -> None:
+    run = HydraConfig.get()
+    folder = Path(run.runtime.output_dir)
+    if cfg.skip_finished and is_finished(folder):
+        return log(f"skipped, finished before: {folder}")
+    try:
+        train(cfg, folder, list(run.overrides.task))
+    except Exception as error:
+        # The other cells of a sweep do not suffer for this one; a defect of the program keeps its traceback.
+        if run.mode != RunMode.MULTIRUN and not isinstance(error, InputError):
+            raise
+        failures[str(folder)] = f"{error}" if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    try:
+        build.check_overrides([word for word in sys.argv[1:] if "=" in word])
+        main()
+    except InputError as error:
+        failures["train.py"] = str(error)
+    for where, why in failures.items():
+        log(f"failed: {where}: {why}")
+    sys.exit(1 if failures else 0)
