@@ -4,7 +4,6 @@ Reads as the table of contents of a run: compose and check the configuration, bu
 """
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from facerec import build
 from facerec.checkpoints import refuse_other_model
 from facerec.errors import InputError
+from facerec.host_memory import keep_freed_memory
 from facerec.report import print_runs
 from facerec.results import run_results
 from facerec.runs import checkpoint_to_resume, is_finished, log, provenance, write_json
@@ -64,7 +64,7 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    keep_freed_memory()
     try:
         build.check_overrides([word for word in sys.argv[1:] if "=" in word])
         main()

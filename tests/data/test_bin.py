@@ -149,5 +149,5 @@ def test_the_sample():
     assert {benchmark.images.load(index).shape for index in range(len(benchmark.images))} == {(112, 112, 3)}
     for pair in range(160):
         for index, data in ((benchmark.left[pair], encoded[2 * pair]), (benchmark.right[pair], encoded[2 * pair + 1])):
-            expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+            expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
             np.testing.assert_array_equal(benchmark.images.load(index), expected)

@@ -65,11 +65,13 @@ def test_a_file_is_refused_at_every_length_short_of_its_own(kind):
             decode_rgb(FILES[kind][:length], "half.img")
 
 
-def test_a_file_cut_off_in_its_pixels_is_called_cut_off():
-    with pytest.raises(InputError, match=r"image a\.jpg is cut off after 700 bytes: fetch it again or take it off"):
-        decode_rgb(FILES["jpeg"][:700], "a.jpg")
-    with pytest.raises(InputError, match=r"image a\.png is cut off after 90 bytes"):
-        decode_rgb(FILES["png"][:90], "a.png")
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg with thumbnail", "progressive jpeg", "png"])
+def test_a_file_cut_off_in_its_pixels_is_called_cut_off(kind):
+    # Without the decoder's help: OpenCV 4 would return such an image, grey where it ends.
+    for length in range(len(FILES[kind]) - 20, len(FILES[kind])):
+        expected = rf"^image a/1\.jpg is cut off after {length} bytes: fetch it again or take it off the list$"
+        with pytest.raises(InputError, match=expected):
+            decode_rgb(FILES[kind][:length], "a/1.jpg")
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])

@@ -1,6 +1,7 @@
 import multiprocessing
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,12 +222,13 @@ def test_worker_processes_read_what_this_process_reads(tmp_path, method):
         pytest.skip(f"this system cannot {method}")
     write_records(tmp_path / "train.rec", DIALECTS["classic"])
     source = InsightFaceRecords(tmp_path)
-    loader = DataLoader(
-        range(7), batch_size=None, num_workers=2, collate_fn=source.load, multiprocessing_context=method
-    )
-    for index, image in enumerate(loader):
+    # The worker calls what is given as collate_fn with each index.
+    settings: Any = {"dataset": range(7), "batch_size": None, "collate_fn": source.load}
+    loader = DataLoader(**settings, num_workers=2, multiprocessing_context=method)
+    images = list(loader)
+    assert len(images) == 7
+    for index, image in enumerate(images):
         np.testing.assert_array_equal(image, pixels(index))
-    assert index == 6
 
 
 @needs_insightface

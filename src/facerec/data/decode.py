@@ -45,7 +45,7 @@ def resize(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
 
 
 def _is_cut_off(data: bytes) -> bool:
-    # OpenCV fills the missing part of a truncated file with grey and says nothing, so the end marker is looked for
+    # OpenCV 4 fills the missing part of a truncated file with grey and says nothing, so the end marker is looked for
     # here. A JPEG's must follow its last scan header: an embedded thumbnail has an end marker of its own, earlier.
     if data.startswith(_JPEG_START):
         return data.rfind(_JPEG_END) < max(data.rfind(_JPEG_SCAN), 2)
@@ -59,5 +59,5 @@ def _png_reaches_its_end(data: bytes) -> bool:
         length, kind = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8]
         start += 12 + length
         if kind == _PNG_END:
-            return start <= len(data)
+            return True
     return False
