@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from facerec import build
 from facerec.checkpoints import refuse_other_model
 from facerec.errors import InputError
-from facerec.host_memory import keep_freed_memory
-from facerec.report import print_runs
+from facerec.process import prepare_process
+from facerec.report import show, table_rows
 from facerec.results import run_results
 from facerec.runs import checkpoint_to_resume, is_finished, log, provenance, write_json
 
@@ -29,7 +29,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
     """One run in ``folder``, from configuration to results."""
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
-        refuse_other_model(checkpoint, build.model_config(cfg))
+        refuse_other_model(checkpoint, build.resolved(cfg))
         log(f"resuming from {checkpoint}")
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     backbone = build.build_backbone(cfg)
@@ -44,7 +44,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
     results = run_results(trainer, recognizer, data, folder)
     if trainer.is_global_zero:
         write_json(folder / "results.json", {**made_by, **results})
-        print_runs([folder])
+        show(table_rows([folder]))
     return results
 
 
@@ -64,9 +64,9 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()
+    prepare_process()
     try:
-        build.check_overrides([word for word in sys.argv[1:] if "=" in word])
+        build.check_command_line(sys.argv[1:])
         main()
     except InputError as error:
         failures["train.py"] = str(error)

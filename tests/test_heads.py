@@ -103,12 +103,13 @@ def test_the_own_logit_of_arcface_falls_for_every_margin_that_is_accepted(margin
 
 
 @HEADS
-@pytest.mark.parametrize("degree", [0, 180])
-def test_gradient_is_finite_on_the_centre_and_opposite_to_it(head_class, degree):
-    head = head_at(head_class, [0, 90])
-    image = circle([degree]).requires_grad_()
-    F.cross_entropy(head(image, torch.tensor([0])), torch.tensor([0])).backward()
-    assert image.grad.isfinite().all()
+@pytest.mark.parametrize("turn", [0, 180])
+def test_gradient_is_finite_on_the_centre_and_opposite_to_it(head_class, turn):
+    """All around the circle, since the rounded cosine is above 1 at some angles and below at others."""
+    degrees = list(range(360))
+    head, images = head_at(head_class, degrees), circle([degree + turn for degree in degrees]).requires_grad_()
+    head(images, torch.arange(360)).diagonal().sum().backward()
+    assert images.grad.isfinite().all()
     assert head.weight.grad.isfinite().all()
 
 
@@ -161,11 +162,9 @@ def test_class_centres_start_at_unit_length_in_all_directions(head_class):
 @HEADS
 def test_training_turns_a_centre_towards_its_images(head_class):
     head, images, labels = head_at(head_class, [80, 40]), circle([0, 10]), torch.tensor([0, 0])
-    optimizer = torch.optim.SGD(head.parameters(), lr=0.01)
     for _ in range(30):
-        optimizer.zero_grad()
-        F.cross_entropy(head(images, labels), labels).backward()
-        optimizer.step()
+        loss = F.cross_entropy(head(images, labels), labels)
+        head.weight.data -= 0.01 * torch.autograd.grad(loss, head.weight)[0]
     assert F.normalize(head.weight, dim=1)[0, 0] > math.cos(math.radians(40))
 
 

@@ -49,13 +49,18 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def load_weights(backbone: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Put the checkpoint's backbone weights into ``backbone``; the head's class centres are left aside."""
+def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Path) -> None:
+    """Put the checkpoint's backbone weights into ``backbone``; the head's class centres are left aside.
+
+    `InputError` names the checkpoint and the first weight that does not fit.
+    """
     prefix = "backbone."
-    weights = {
-        key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)
-    }
-    backbone.load_state_dict(weights)
+    state = checkpoint["state_dict"]
+    try:
+        backbone.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[1].strip()
+        raise InputError(f"checkpoint {path} does not fit its own configuration ({reason}): train it again") from error
 
 
 def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
 """The pictures of a run: ROC curves, affinity maps, generated weights, training images."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from torch import Tensor, nn
 from torchvision.utils import make_grid
 
@@ -12,27 +13,31 @@ from facerec.verification import VerificationResult
 
 
 def roc_figure(results: Mapping[str, VerificationResult]) -> Figure:
-    """True accept rate over false accept rate on a logarithmic axis, a curve for each name."""
+    """True accept rate over false accept rate on a logarithmic axis, a curve for each benchmark."""
     figure = Figure(figsize=(5.5, 4.5), layout="constrained")
-    draw_roc(figure, results)
+    protocol = next(iter(results.values())).protocol
+    draw_roc(figure, {roc_label(name, r.summary()): r.roc() for name, r in results.items()}, protocol)
     return figure
 
 
-def draw_roc(figure: Figure, results: Mapping[str, VerificationResult]) -> None:
-    """Draw `roc_figure` into ``figure``, which may be a part of a larger one."""
+def roc_label(name: str, summary: Mapping[str, Any]) -> str:
+    """The legend's line for a curve, from its result's summary."""
+    return f"{name}: {100 * summary['accuracy']:.1f} ± {100 * summary['std']:.1f} %, AUC {summary['auc']:.3f}"
+
+
+def draw_roc(figure: Figure | SubFigure, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], protocol: str) -> None:
+    """Draw ``curves``, label to (false accept rate, true accept rate), into a figure or a part of one."""
     axes = figure.add_subplot()
-    smallest = min(1 / max(1, int((~result.is_same).sum())) for result in results.values())
-    for name, result in results.items():
-        false_accepts, true_accepts = result.roc()
-        label = f"{name}: {100 * result.accuracy:.1f} ± {100 * result.std:.1f} %, AUC {result.auc:.3f}"
+    # The first rate above 0 is one false accept: nothing is known to its left.
+    smallest = min(float(rates[rates > 0].min()) for rates, _ in curves.values())
+    for label, (false_accepts, true_accepts) in curves.items():
         axes.step(np.maximum(false_accepts, smallest), true_accepts, where="post", label=label)
     chance = np.geomspace(smallest, 1, 100)
     axes.plot(chance, chance, color="grey", linestyle=":", linewidth=1, label="chance")
     axes.set(xscale="log", xlim=(smallest, 1), ylim=(0, 1), xlabel="false accept rate", ylabel="true accept rate")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize="small")
-    protocols = ", ".join(sorted({result.protocol for result in results.values()}))
-    axes.set_title(f"verification, protocol {protocols}")
+    axes.legend(loc="upper left", fontsize="small")
+    axes.set_title(f"verification, protocol {protocol}")
 
 
 def spatial_layers(network: nn.Module) -> dict[str, TVConv]:
@@ -43,32 +48,36 @@ def spatial_layers(network: nn.Module) -> dict[str, TVConv]:
 def affinity_figure(network: nn.Module, max_layers: int = 6) -> Figure | None:
     """The affinity maps of up to ``max_layers`` layers, a row each, and how strong the weights they generate are.
 
-    None for a network without such layers. Each picture has its own scale; black is its lowest value.
+    None for a network without such layers.
     """
-    layers = spatial_layers(network)
+    layers = spread(spatial_layers(network), max_layers)
     if not layers:
         return None
-    chosen = [
-        list(layers)[i] for i in np.linspace(0, len(layers) - 1, min(max_layers, len(layers))).round().astype(int)
-    ]
-    maps = len(layers[chosen[0]].affinity_maps[0])
-    figure = Figure(figsize=(1.5 * (maps + 1) + 1.2, 1.55 * len(chosen) + 0.5), layout="constrained")
-    draw_affinity(figure, {name: layers[name] for name in chosen})
+    maps = max(len(layer.affinity_maps[0]) for layer in layers.values())
+    figure = Figure(figsize=(1.35 * (maps + 1) + 0.9, 1.4 * len(layers) + 0.6), layout="constrained")
+    draw_affinity(figure, layers)
     return figure
 
 
-def draw_affinity(figure: Figure, layers: Mapping[str, TVConv]) -> None:
-    """Draw the rows of `affinity_figure` into ``figure``, which may be a part of a larger one."""
+def draw_affinity(figure: Figure | SubFigure, layers: Mapping[str, TVConv]) -> None:
+    """Draw the rows of `affinity_figure` into a figure or a part of one. Each picture has a scale of its own."""
     columns = max(len(layer.affinity_maps[0]) for layer in layers.values()) + 1
     axes = np.array(figure.subplots(len(layers), columns, squeeze=False))
-    for row, layer in zip(axes, layers.values(), strict=True):
+    for cells, layer in zip(axes, layers.values(), strict=True):
         height, width = layer.affinity_maps.shape[2:]
-        row[0].set_ylabel(f"{layer.channels} channels\n{height}x{width}, stride {layer.stride}", fontsize="small")
-        for cell, picture in zip(row, _pictures(layer), strict=False):
+        cells[0].set_ylabel(f"{layer.channels} channels\n{height}x{width}, stride {layer.stride}", fontsize="x-small")
+        for cell, picture in zip(cells, _pictures(layer), strict=False):
             cell.imshow(picture, cmap="magma")
             cell.set(xticks=[], yticks=[])
     for number, cell in enumerate(axes[0]):
-        cell.set_title("weights (RMS)" if number == columns - 1 else f"map {number + 1}", fontsize="small")
+        cell.set_title("weights, RMS" if number == columns - 1 else f"map {number + 1}", fontsize="small")
+
+
+def spread(layers: dict[str, TVConv], most: int) -> dict[str, TVConv]:
+    """At most ``most`` of the layers, the first and the last among them."""
+    names = list(layers)
+    places = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)
+    return {names[place]: layers[names[place]] for place in places}
 
 
 def _pictures(layer: TVConv) -> list[np.ndarray]:

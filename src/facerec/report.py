@@ -16,6 +16,8 @@ from facerec.errors import InputError
 from facerec.runs import RESULTS
 
 Row = dict[str, str]
+# What a row says beside the accuracies; the terminal shows what fits, the files hold all.
+_FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
 
 
 def find_runs(folders: Iterable[str | Path]) -> list[Path]:
@@ -27,39 +29,47 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
     return runs
 
 
+def read_results(run: Path) -> dict[str, Any]:
+    """The results of the run in folder ``run``; `InputError` when the file is damaged."""
+    try:
+        return json.loads((run / RESULTS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{run / RESULTS} is damaged ({error}): remove the folder or run it again") from error
+
+
 def table_rows(runs: Iterable[Path]) -> list[Row]:
     """A row for each set of runs that differ in nothing but the seed, best and last epoch in rows of their own.
 
     Accuracies are in percent: over several seeds mean ± standard deviation of the seeds (ddof 1), of one seed mean ±
     standard deviation of its folds.
     """
-    cells: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
+    cells: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
-        result = json.loads((run / RESULTS).read_text(encoding="utf-8"))
-        cells[_cell(result)].append(result)
+        result = read_results(run)
+        cells[_all_but_seed(result)].append(result)
     return [_row(results, checkpoint) for results in cells.values() for checkpoint in ("best", "last")]
 
 
-def _cell(result: dict[str, Any]) -> tuple:
-    settings = json.loads(json.dumps(result["config"]))
-    for node in (settings, settings["data"]):
-        node.pop("seed", None)
-    for key in ("resume", "name", "skip_finished"):
-        settings.pop(key, None)
-    return json.dumps(settings, sort_keys=True), json.dumps(result["data"], sort_keys=True), result["protocol"]
+def _all_but_seed(result: dict[str, Any]) -> str:
+    settings = {key: value for key, value in result["config"].items() if key not in ("seed", "name", "resume")}
+    settings["data"] = {key: value for key, value in settings["data"].items() if key != "seed"}
+    return json.dumps([settings, result["data"], result["protocol"]], sort_keys=True)
 
 
 def _row(results: list[dict[str, Any]], checkpoint: str) -> Row:
     first = results[0]
     config, cost = first["config"], first["cost"]
-    names = [config[node]["_target_"].rpartition(".")[2] for node in ("backbone", "operator", "head")]
+    backbone, operator, head = (_class_name(config[node]) for node in ("backbone", "operator", "head"))
     speeds = [r["training_images_per_second"] for r in results if r["training_images_per_second"] is not None]
     return {
-        "backbone": f"{names[0]} x{config['width']}",
-        "operator": names[1],
-        "head": names[2],
-        "epoch": f"{checkpoint} ({', '.join(str(r[checkpoint]['epoch'] + 1) for r in results)})",
-        **{name: _accuracy([r[checkpoint]["benchmarks"][name] for r in results]) for name in _benchmarks(first)},
+        "backbone": f"{backbone} x{config['width']:g}",
+        "operator": operator,
+        "head": head,
+        "epoch": f"{checkpoint} {','.join(sorted({str(r[checkpoint]['epoch'] + 1) for r in results}, key=int))}",
+        **{
+            name: _accuracy([r[checkpoint]["benchmarks"][name] for r in results])
+            for name in first["best"]["benchmarks"]
+        },
         "MACs (M)": f"{cost['macs_paper'] / 1e6:.2f}",
         "params (M)": f"{cost['params'] / 1e6:.3f}",
         "deployed (M)": f"{cost['params_deployed'] / 1e6:.3f}",
@@ -67,12 +77,13 @@ def _row(results: list[dict[str, Any]], checkpoint: str) -> Row:
         "images/s": f"{mean(speeds):.0f}" if speeds else "",
         "seeds": str(len(results)),
         "protocol": first["protocol"],
-        "commit": ", ".join(sorted({(r["git_commit"] or "none")[:7] for r in results})),
+        "data": first["data"]["train"]["fingerprint"],
+        "commit": ",".join(sorted({(r["git_commit"] or "none")[:7] for r in results})),
     }
 
 
-def _benchmarks(result: dict[str, Any]) -> list[str]:
-    return list(result["best"]["benchmarks"])
+def _class_name(node: dict[str, Any]) -> str:
+    return node["_target_"].rpartition(".")[2]
 
 
 def _accuracy(summaries: list[dict[str, Any]]) -> str:
@@ -81,11 +92,23 @@ def _accuracy(summaries: list[dict[str, Any]]) -> str:
     return f"{mean(values):.2f} ± {spread:.2f}"
 
 
+def show(rows: list[Row]) -> None:
+    """The rows on the terminal."""
+    columns = [column for column in _columns(rows) if column not in _FILE_ONLY]
+    protocols = ", ".join(sorted({row["protocol"] for row in rows}))
+    table = Table(title=f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("backbone", "operator", "epoch") else "right")
+    for row in rows:
+        table.add_row(*(row.get(column, "") for column in columns))
+    Console(width=None if Console().is_terminal else 140).print(table)
+
+
 def markdown(rows: list[Row]) -> str:
     """The rows as a Markdown table."""
     columns = _columns(rows)
     lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def comma_separated(rows: list[Row]) -> str:
@@ -99,18 +122,3 @@ def comma_separated(rows: list[Row]) -> str:
 
 def _columns(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(column for row in rows for column in row))
-
-
-def print_runs(runs: Iterable[Path]) -> None:
-    """Show the table on the terminal."""
-    rows = table_rows(runs)
-    table = Table(title="accuracy in percent; training images/s; MACs by the paper's convention")
-    for column in _columns(rows):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(row.get(column, "") for column in table_columns(table)))
-    Console().print(table)
-
-
-def table_columns(table: Table) -> list[str]:
-    return [str(column.header) for column in table.columns]

@@ -4,18 +4,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 
 from facerec.checkpoints import load_checkpoint
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
 from facerec.recognizer import Recognizer
-from facerec.runs import BEST, LAST
+from facerec.runs import BEST, LAST, SCORES
+from facerec.verification import VerificationResult
 
 
 def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, folder: Path) -> dict[str, Any]:
     """Verify both checkpoints from the disk, so that the numbers are those of the files that stay."""
     speed = trainer.callback_metrics.get("images_per_second")
+    best = verify_checkpoint(trainer, recognizer, data, folder / BEST)
+    if trainer.is_global_zero:
+        save_scores(folder / SCORES, recognizer.results)
     image_size = (data.image_size[0], data.image_size[1])
     return {
         "protocol": recognizer.protocol.name,
@@ -23,7 +28,7 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
         "data": _fingerprints(data),
         "cost": asdict(measure_cost(recognizer.backbone, image_size)),
         "training_images_per_second": None if speed is None else round(float(speed), 1),
-        "best": verify_checkpoint(trainer, recognizer, data, folder / BEST),
+        "best": best,
         "last": verify_checkpoint(trainer, recognizer, data, folder / LAST),
     }
 
@@ -33,6 +38,12 @@ def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDat
     trainer.validate(recognizer, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
     summaries = {name: result.summary() for name, result in recognizer.results.items()}
     return {"checkpoint": path.name, "epoch": load_checkpoint(path)["epoch"], "benchmarks": summaries}
+
+
+def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
+    """Each pair's held-out distance and truth, ``NAME/scores`` and ``NAME/is_same``, to draw and to compare from."""
+    arrays = {f"{name}/scores": r.scores.astype(np.float32) for name, r in results.items()}
+    np.savez_compressed(path, **arrays, **{f"{name}/is_same": r.is_same for name, r in results.items()})
 
 
 def _fingerprints(data: FaceDataModule) -> dict[str, Any]:

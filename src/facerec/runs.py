@@ -15,7 +15,7 @@ import torch
 from facerec.errors import InputError
 
 OUTPUTS = Path("outputs")
-LAST, BEST, RESULTS = "last.ckpt", "best.ckpt", "results.json"
+LAST, BEST, RESULTS, SCORES = "last.ckpt", "best.ckpt", "results.json", "scores.npz"
 
 
 def run_folder_for(name: str, resume: str | None, now: datetime) -> Path:
@@ -57,6 +57,13 @@ def provenance(overrides: list[str], config: dict[str, Any]) -> dict[str, Any]:
         "started": datetime.now().isoformat(timespec="seconds"),
         "command": " ".join(["train.py", *overrides]),
         "config_fingerprint": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16],
+        **code_and_environment(),
+    }
+
+
+def code_and_environment() -> dict[str, Any]:
+    """The commit of the code, and what it runs on."""
+    return {
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "environment": {

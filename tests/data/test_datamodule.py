@@ -91,6 +91,13 @@ class TestBatches:
             sizes = [len(indices) for loader in module.val_dataloader() for _, indices in loader]
             assert sizes == [2 if name == "cfp" else 3 for name in names]
 
+    def test_a_batch_that_would_be_short_is_left_out_of_training(self, faces):
+        assert [len(labels) for _, labels in ready(folder_data(faces, global_batch_size=5)).train_dataloader()] == [
+            5,
+            5,
+        ]
+
+    @pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # where there is one core
     def test_workers_give_the_same_batches(self, faces):
         alone, helped = (list(ready(folder_data(faces, num_workers=n)).train_dataloader()) for n in (0, 2))
         for (images, labels), (same_images, same_labels) in zip(alone, helped, strict=True):

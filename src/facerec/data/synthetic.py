@@ -24,8 +24,9 @@ _PERSON, _PICTURE, _PAIRS = range(3)
 class SyntheticFaces:
     """Drawn people, identity by identity, each image drawn when it is asked for.
 
-    Image ``index`` follows from ``seed``, ``split`` and the numbers of person and picture alone, up to the last bit of OpenCV's arithmetic;
-    no person of one split appears in the other. Images are aligned to the ArcFace template.
+    An image follows from ``seed``, ``split``, ``conditions`` and the numbers of person and picture alone, up to the
+    last bit of OpenCV's arithmetic; no person of one split appears in the other. Faces are aligned to the ArcFace
+    template, some pixels off as an aligner would leave them.
     """
 
     def __init__(
@@ -38,9 +39,8 @@ class SyntheticFaces:
         split: str = "train",
         conditions: Conditions = DEFAULT,
     ) -> None:
-        for name, value in (("num_identities", num_identities), ("images_per_identity", images_per_identity)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}, but a set of faces needs at least 1")
+        _check_count("num_identities", num_identities)
+        _check_count("images_per_identity", images_per_identity)
         if not 32 <= image_size <= 512:
             raise ValueError(f"image_size is {image_size}, but faces are drawn at 32 to 512 pixels")
         if seed < 0:
@@ -85,19 +85,25 @@ def synthetic_benchmark(
 ) -> Benchmark:
     """Verification pairs of people who are in no training split.
 
-    ``name`` says what varies most: ``synthetic``, ``synthetic_pose`` or ``synthetic_occlusion``. As in LFW, the pairs come in ten folds of
-    people of their own, each fold first its pairs of one person, then as many of two; no pair occurs twice.
+    ``name`` says what varies most: ``synthetic``, ``synthetic_pose`` or ``synthetic_occlusion``. As in LFW, the pairs
+    come in ten folds of people of their own, each fold first its pairs of one person, then as many of two; no pair
+    occurs twice.
     """
     if name not in CONDITIONS:
         raise InputError(f"there is no synthetic benchmark {name!r}: choose one of {', '.join(CONDITIONS)}")
     if num_pairs < 1 or num_pairs % (2 * NUM_FOLDS):
-        raise InputError(f"num_pairs is {num_pairs}: give a multiple of {2 * NUM_FOLDS}, for {NUM_FOLDS} folds of equal halves")
+        raise InputError(
+            f"num_pairs is {num_pairs}: give a multiple of {2 * NUM_FOLDS}, for {NUM_FOLDS} folds of equal halves"
+        )
     images = SyntheticFaces(
         num_identities, images_per_identity, image_size=image_size, seed=seed, split="test", conditions=CONDITIONS[name]
     )
     rng = _stream(seed, "test", _PAIRS)
     per_kind = num_pairs // (2 * NUM_FOLDS)
-    folds = [_fold_pairs(rng, people, images_per_identity, per_kind) for people in np.array_split(np.arange(num_identities), NUM_FOLDS)]
+    folds = [
+        _fold_pairs(rng, people, images_per_identity, per_kind)
+        for people in np.array_split(np.arange(num_identities), NUM_FOLDS)
+    ]
     left, right = np.concatenate(folds, axis=1)
     is_same = np.tile(np.repeat([True, False], per_kind), NUM_FOLDS)
     return Benchmark(name, images, left, right, is_same)
@@ -124,5 +130,12 @@ def _choose(rng: np.random.Generator, available: int, count: int, kind: str) -> 
     return rng.choice(available, count, replace=False)
 
 
+def _check_count(name: str, count: int) -> None:
+    if count < 1:
+        raise ValueError(f"{name} is {count}, but a set of faces needs at least 1")
+
+
 def _stream(seed: int, split: str, kind: int, person: int = 0, picture: int = 0) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, SPLITS.index(split), kind, person, picture))))
+    return np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence((seed, SPLITS.index(split), kind, person, picture)))
+    )

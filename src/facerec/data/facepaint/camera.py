@@ -5,6 +5,7 @@ import math
 import cv2
 import numpy as np
 
+from facerec.data.decode import decode_rgb
 from facerec.data.facepaint.canvas import MARGIN
 from facerec.data.facepaint.shot import Shot
 
@@ -25,9 +26,10 @@ def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> np.ndarray:
 
 
 def warp(pixels: np.ndarray, source: np.ndarray, scale: float) -> np.ndarray:
-    """Take each pixel from the place in the drawing, margin included, that ``source`` names; ``scale`` pixels are one template pixel."""
+    """Take each pixel from the place that ``source`` names in a drawing with a margin, ``scale`` pixels to the unit."""
     to_pixels = source * np.float32(scale) + np.float32(MARGIN * scale - 0.5)
-    return cv2.remap(pixels, to_pixels, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    columns, rows = cv2.split(to_pixels)
+    return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def photograph(scene: np.ndarray, shot: Shot, blur: float) -> np.ndarray:
@@ -43,4 +45,4 @@ def photograph(scene: np.ndarray, shot: Shot, blur: float) -> np.ndarray:
 
 def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    return decode_rgb(data.tobytes(), "of a drawn face")

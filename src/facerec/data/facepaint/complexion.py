@@ -10,7 +10,7 @@ from facerec.data.facepaint.traits import Traits
 def complexion(traits: Traits, shot: Shot, at: np.ndarray) -> list[np.ndarray]:
     """Factors on the red, green and blue of the skin on the grid ``at`` x ``at``, float32."""
     hollow, flush = field(_hollows(traits), at), field(_flush(traits), at)
-    hairy = 1 - np.exp(-1.4 * field(_beard(traits, shot), at))
+    hairy = 1 - np.exp(-2 * field(_beard(traits, shot), at))
     channels = []
     for skin, hair, shade, pallor in zip(traits.skin, traits.hair, (0.85, 1.05, 1.1), (-0.3, 1.0, 0.9), strict=True):
         covered = 1 - hairy * (1 - min(hair / max(skin, 1.0), 1.0))

@@ -30,7 +30,7 @@ def _paint_eye(canvas: Canvas, traits: Traits, shot: Shot, side: int) -> None:
     opening = np.concatenate([upper, lower[::-1]])
     canvas.fill(opening, (226, 218, 212))
     _paint_iris(canvas, traits, x + 1.4 * shot.gaze[0], y - 0.4 + shot.gaze[1])
-    canvas.stroke(upper + (0, 0.7), mix((226, 218, 212), _DARK, 0.55), 0.8)
+    canvas.stroke(upper + np.array([0, 0.7]), mix((226, 218, 212), _DARK, 0.55), 0.8)
     canvas.dot(x - side * (traits.eye_width - 0.8), y + 0.6, 0.9, (198, 140, 128))
     canvas.keep_inside(opening, box, before)
     _paint_lids(canvas, traits, upper, lower, side)
@@ -59,12 +59,16 @@ def _paint_iris(canvas: Canvas, traits: Traits, x: float, y: float) -> None:
 
 
 def _paint_lids(canvas: Canvas, traits: Traits, upper: np.ndarray, lower: np.ndarray, side: int) -> None:
-    crease = upper[1:-1] - (0, traits.lid_crease) + np.stack([0 * upper[1:-1, 0], 0.1 * traits.lid_crease * np.linspace(-1, 1, 15) ** 2], 1)
+    crease = (
+        upper[1:-1]
+        - (0, traits.lid_crease)
+        + np.stack([0 * upper[1:-1, 0], 0.1 * traits.lid_crease * np.linspace(-1, 1, 15) ** 2], 1)
+    )
     canvas.stroke(crease, mix(traits.skin, _DARK, 0.32), 0.7)
     canvas.stroke(lower[2:], mix(traits.skin, _DARK, 0.4), 0.6)
     lash = mix(traits.hair, _DARK, 0.75)
     canvas.stroke(upper, lash, 0.8)
-    outer = np.concatenate([upper[8:], upper[-1:] + (side * 1.0, -0.5)])
+    outer = np.concatenate([upper[8:], upper[-1:] + np.array([side, -0.5])])
     canvas.stroke(outer, lash, 1.1)
 
 
@@ -86,16 +90,12 @@ def _paint_brow(canvas: Canvas, traits: Traits, shot: Shot, side: int) -> None:
 def _paint_nose(canvas: Canvas, traits: Traits) -> None:
     x, y, wide = 56 + traits.asymmetry[2], traits.nose_y, traits.nose_width
     for side in (-1, 1):
-        nostril = smooth(
-            [
-                (x + side * 1.6, y + 3.9),
-                (x + side * wide * 0.38, y + 2.9),
-                (x + side * wide * 0.66, y + 3.4),
-                (x + side * wide * 0.5, y + 4.4),
-            ]
+        nostril = [(1.6, y + 3.9), (wide * 0.38, y + 2.9), (wide * 0.66, y + 3.4), (wide * 0.5, y + 4.4)]
+        canvas.fill(smooth([(x + side * a, b) for a, b in nostril]), mix(traits.skin, _DARK, 0.72))
+        wing = smooth(
+            [(x + side * wide * 0.86, y - 1.8), (x + side * wide, y + 1), (x + side * wide * 0.8, y + 3.6)],
+            closed=False,
         )
-        canvas.fill(nostril, mix(traits.skin, _DARK, 0.72))
-        wing = smooth([(x + side * wide * 0.86, y - 1.8), (x + side * wide, y + 1), (x + side * wide * 0.8, y + 3.6)], closed=False)
         canvas.stroke(wing, mix(traits.skin, _DARK, 0.26), 0.8)
     canvas.stroke(
         smooth([(x - 1.8, y + 4.1), (x, y + 4.9), (x + 1.8, y + 4.1)], closed=False), mix(traits.skin, _DARK, 0.28), 0.8
@@ -107,20 +107,19 @@ def _paint_mouth(canvas: Canvas, traits: Traits, shot: Shot) -> None:
     y, half = traits.mouth_y, traits.mouth_width * (1 + 0.1 * shot.smile)
     lift, gap = 2.0 * shot.smile, 5.5 * shot.open_mouth
     left, right = (56 - half, y - lift - traits.asymmetry[1]), (56 + half, y - lift + traits.asymmetry[1])
-    inner_top = smooth([left, (56 - half * 0.5, y - 0.2), (56, y + 0.3), (56 + half * 0.5, y - 0.2), right], closed=False)
+    inner_top = smooth(
+        [left, (56 - half * 0.5, y - 0.2), (56, y + 0.3), (56 + half * 0.5, y - 0.2), right], closed=False
+    )
     inner_low = inner_top + np.stack([0 * inner_top[:, 0], gap * _arc(inner_top[:, 0], half)], 1)
     bow, top = traits.cupid_bow, traits.upper_lip
-    outer_top = smooth(
-        [left, (56 - half * 0.55, y - top * 0.75 - 0.5 * lift), (56 - 2.8, y - top - 0.4), (56, y - top + bow)]
-        + [(56 + 2.8, y - top - 0.4), (56 + half * 0.55, y - top * 0.75 - 0.5 * lift), right],
-        closed=False,
-    )
+    edge = [(half * 0.55, y - top * 0.75 - 0.5 * lift), (2.8, y - top - 0.4)]
+    middle = [(56 - x, y) for x, y in edge] + [(56, y - top + bow)] + [(56 + x, y) for x, y in reversed(edge)]
+    outer_top = smooth([left, *middle, right], closed=False)
     outer_low = inner_low + np.stack([0 * inner_low[:, 0], traits.lower_lip * _arc(inner_low[:, 0], half)], 1)
     lip = mix(mix(traits.skin, (176, 62, 68), traits.lip_redness), _DARK, 0.12)
     canvas.fill(np.concatenate([outer_top, outer_low[::-1]]), mix(lip, traits.skin, 0.15))
     canvas.fill(np.concatenate([outer_top, inner_top[::-1]]), mix(lip, _DARK, 0.12))
-    box = canvas.box(56, y + 2, half + 4, 12)
-    canvas.soften(box, 0.55)
+    canvas.soften(canvas.box(56, y + 2, half + 4, 12), 0.55)
     _paint_mouth_inside(canvas, inner_top, inner_low, lip, gap)
 
 

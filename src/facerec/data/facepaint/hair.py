@@ -81,7 +81,8 @@ def _paint_curtains(canvas: Canvas, traits: Traits, wide: float) -> None:
 def _paint_sideburns(canvas: Canvas, traits: Traits) -> None:
     end = min(traits.style.length, 66.0)
     for side in (-1, 1):
-        points = [(traits.temple - 4, 30), (traits.temple - 2.2, 44), (traits.cheek - 2.4, end), (traits.cheek + 0.8, end), (traits.temple + 2.5, 30)]
+        points = [(traits.temple - 4, 30), (traits.temple - 2.2, 44), (traits.cheek - 1.8, end - 3)]
+        points += [(traits.cheek + 0.6, end), (traits.temple + 2.5, 30)]
         canvas.fill(np.array([(56 + side * x, y) for x, y in points]), traits.hair, HAIR)
 
 

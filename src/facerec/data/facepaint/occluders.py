@@ -38,8 +38,11 @@ def _paint_mask(canvas: Canvas, traits: Traits, shot: Shot) -> None:
     edge = outline(traits, shot)
     x, y = edge.T
     low = edge[(y > top) & (x > 56)], edge[(y > top) & (x <= 56)]
-    upper = smooth([(56 - traits.cheek, top + 1), (44, top - 2), (56, top - 7), (68, top - 2), (56 + traits.cheek, top + 1)], closed=False)
-    grown = np.concatenate([low[0], low[1]]) + (0, 0.8)
+    upper = smooth(
+        [(56 - traits.cheek, top + 1), (44, top - 2), (56, top - 7), (68, top - 2), (56 + traits.cheek, top + 1)],
+        closed=False,
+    )
+    grown = np.concatenate([low[0], low[1]]) + np.array([0, 0.8])
     canvas.fill(np.concatenate([upper, grown]), colour)
     for height in (0.3, 0.5, 0.7):
         y = top + height * (traits.chin_y - top)
@@ -50,10 +53,12 @@ def _paint_mask(canvas: Canvas, traits: Traits, shot: Shot) -> None:
 def _paint_cap(canvas: Canvas, traits: Traits, shot: Shot) -> None:
     colour, brim = shot.occluder_colour, traits.hairline_y + 5 + 7 * shot.occluder_shape[0]
     wide = traits.temple + 6
-    crown = [(56 - wide, brim + 8), (56 - wide, 6), (56 - wide * 0.6, -12), (56 + wide * 0.6, -12), (56 + wide, 6), (56 + wide, brim + 8)]
-    front = smooth([(56 + wide, brim + 8), (56 + wide * 0.5, brim), (56, brim - 2), (56 - wide * 0.5, brim), (56 - wide, brim + 8)], closed=False)
-    canvas.fill(np.concatenate([smooth(crown, closed=False), front]), colour)
-    canvas.stroke(front - (0, 4), mix(colour, (0, 0, 0), 0.3), 0.9)
+    crown = [(wide * 0.6, -12), (wide, 6), (wide, brim + 8), (wide * 0.5, brim)]
+    left, right = ([(56 + side * x, y) for x, y in crown] for side in (-1, 1))
+    front = smooth([left[2], left[3], (56, brim - 2), right[3], right[2]], closed=False)
+    top = smooth([*right[2::-1], *left[:3]], closed=False)
+    canvas.fill(np.concatenate([front, top]), colour)
+    canvas.stroke(front - np.array([0, 4]), mix(colour, (0, 0, 0), 0.3), 0.9)
     canvas.stroke(front, mix(colour, (0, 0, 0), 0.5), 1.8)
 
 

@@ -19,8 +19,8 @@ from facerec.data.facepaint.traits import Traits
 def paint(traits: Traits, shot: Shot, image_size: int) -> np.ndarray:
     """RGB uint8 ``(image_size, image_size, 3)``, aligned to the ArcFace template but for the shot's pose.
 
-    Shapes are drawn in flat colours at twice the size. Light is smooth, so it is computed at the picture's own resolution; both then
-    turn with the head and meet.
+    Shapes are drawn in flat colours at twice the size. Light is smooth, so it is computed at the picture's own
+    resolution; both then turn with the head and meet.
     """
     traits = replace(traits, style=shot.style or traits.style)
     sheet, scale = _draw(traits, shot, image_size), image_size / FRAME

@@ -1,4 +1,4 @@
-"""The head as a height field over the picture: what light falls on each point, and how far it moves when the head turns.
+"""The head as a height field: what light falls on each point, and how far it moves when the head turns.
 
 All hills are axis-aligned Gaussians, so a whole field is one matrix product.
 """
@@ -40,7 +40,7 @@ def heights(traits: Traits, shot: Shot, at: np.ndarray) -> np.ndarray:
 
 
 def depth(traits: Traits, at: np.ndarray) -> np.ndarray:
-    """A tamer height field that moves the picture without folding it when the head turns; 0 in the plane of the eyes."""
+    """A tamer height field, 0 in the plane of the eyes, that turns without folding the picture."""
     radius = ((at[None, :] - 56) / (traits.cheek + 8)) ** 2 + ((at[:, None] - 58) / 72) ** 2
     bowl = 26 * (1 - np.minimum(radius, 1.6)) - 20
     nose = (56.0, traits.nose_y - 2, 6.0, 8.0, traits.nose_height)
@@ -48,7 +48,7 @@ def depth(traits: Traits, at: np.ndarray) -> np.ndarray:
 
 
 def light(height: np.ndarray, shot: Shot, scale: float) -> np.ndarray:
-    """Light that multiplies red, green and blue, and shine that is added: float32 ``(n, n, 4)``. ``scale`` pixels are one template pixel."""
+    """Factors on red, green and blue, and shine to be added: float32 ``(n, n, 4)``, ``scale`` pixels to the unit."""
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=scale / 8)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=scale / 8)
     length = np.sqrt(1 + slope_x**2 + slope_y**2)

@@ -1,4 +1,4 @@
-"""What one picture adds to a person: pose, expression, light, occlusion and camera. None of it depends on who is shown."""
+"""What one picture adds to a person, whoever it is: pose, expression, hair style, light, occlusion and camera."""
 
 import math
 from dataclasses import dataclass
@@ -93,15 +93,15 @@ def _draw_expression(rng: np.random.Generator, strength: float) -> dict:
     return dict(
         smile=strength * rng.uniform(-0.3, 1),
         open_mouth=strength * rng.uniform(0.2, 1) if is_open else 0.0,
-        brow_raise=strength * rng.standard_normal(),
+        brow_raise=1.4 * strength * rng.standard_normal(),
         eye_opening=1 - strength * float(rng.choice([0.0, 0.25, 0.5, 0.9], p=[0.6, 0.25, 0.11, 0.04])),
         gaze=(rng.uniform(-1, 1), rng.uniform(-0.4, 0.4)),
     )
 
 
 def _draw_grooming(rng: np.random.Generator) -> dict:
-    long, changed = rng.random() < 0.45, rng.random() < 0.5
-    return dict(style=draw_style(rng, long) if changed else None, beard=rng.uniform(0.0, 1.3))
+    long, changed = rng.random() < 0.45, rng.random() < 0.6
+    return dict(style=draw_style(rng, long) if changed else None, beard=rng.uniform(0.2, 1.4))
 
 
 def _draw_light(rng: np.random.Generator, strength: float) -> dict:

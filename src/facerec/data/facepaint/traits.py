@@ -1,6 +1,7 @@
 """What a drawn person looks like, whatever the picture: the traits that carry identity.
 
-Lengths are template pixels: the 112 x 112 frame of the five ArcFace landmarks, x to the right, y down, the face's axis at x = 56.
+Lengths are template pixels: the 112 x 112 frame of the five ArcFace landmarks, x to the right, y down, the face's
+axis at x = 56.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 Colour = tuple[float, float, float]  # RGB, 0 to 255
+
+# Factor on all spreads. Smaller makes people more alike and verification harder.
+_VARIETY = 0.85
 
 _SKIN = np.array([[250, 222, 202], [238, 200, 172], [222, 176, 142], [192, 140, 104], [150, 102, 74], [108, 72, 54]])
 _HAIR = np.array([[30, 26, 26], [52, 38, 30], [88, 62, 44], [122, 70, 44], [182, 146, 98], [150, 146, 142]])
@@ -81,7 +85,7 @@ def draw_traits(rng: np.random.Generator) -> Traits:
     """A random person."""
 
     def near(mean: float, spread: float) -> float:
-        return mean + spread * float(np.clip(rng.standard_normal(), -2.2, 2.2))
+        return mean + _VARIETY * spread * float(np.clip(rng.standard_normal(), -2.2, 2.2))
 
     return Traits(**_draw_bones(near), **_draw_features(near), **_draw_surface(rng, near), **_draw_hair(rng, near))
 
@@ -171,14 +175,14 @@ def _draw_hair(rng: np.random.Generator, near: Near) -> dict:
     long = rng.random() < 0.45
     bearded = not long and rng.random() < 0.45
     return dict(
-        hair=_between(_HAIR, rng.random() ** 1.3, rng, 6.0),
+        hair=_between(_HAIR, rng.random() ** 1.3, rng, 3.0),
         hairline_y=near(18.0, 3.2),
         hair_peak=near(0.0, 2.2) if long else near(-1.0, 3.0),
         curl=float(rng.random() ** 2),
         bald=not long and rng.random() < 0.12,
         style=draw_style(rng, long),
-        beard=float(rng.uniform(0.15, 0.9)) if bearded else 0.0,
-        moustache=float(rng.uniform(0.0, 0.9)) if bearded else 0.0,
+        beard=float(rng.uniform(0.15, 1.2)) if bearded else 0.0,
+        moustache=float(rng.uniform(0.0, 1.2)) if bearded else 0.0,
         texture=int(rng.integers(2**31)),
     )
 

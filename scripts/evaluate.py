@@ -1,0 +1,128 @@
+"""Verify a checkpoint: python scripts/evaluate.py checkpoint=outputs/NAME/RUN/best.ckpt
+
+Beside checkpoint=, it takes
+    form=training|deployed    the network as it was trained (default), or with position-dependent weights cached
+    protocol=...              tvconv, tvconv_reference or insightface; default: the checkpoint's
+    data=... data.KEY=...     other data than the checkpoint's, as for train.py
+    trainer=... trainer.KEY=...
+    roc=FILE.png              where to draw the ROC curves
+Prints a table on stderr and, last, one JSON object.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from facerec.build import build_backbone, build_data, compose
+from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.deploy import reparameterize
+from facerec.errors import InputError
+from facerec.plots import roc_figure
+from facerec.process import prepare_process
+from facerec.runs import code_and_environment
+from facerec.verification import VerificationResult
+from facerec.verifier import Verifier
+
+_OWN_KEYS = {"checkpoint": None, "form": "training", "roc": None}
+_RUN_KEYS = ("data", "trainer", "protocol")
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0 if arguments else 1
+    prepare_process()
+    try:
+        own, overrides = split(arguments)
+        results, summary = evaluate(own["checkpoint"], own["form"], overrides)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    show(results)
+    if own["roc"]:
+        roc_figure(results).savefig(own["roc"], dpi=150)
+    print(json.dumps(summary))
+    return 0
+
+
+def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """This program's own settings, and the overrides for the configuration."""
+    own, overrides = dict(_OWN_KEYS), []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in _OWN_KEYS:
+            own[key] = value
+        elif key.lstrip("+~").split(".")[0] in _RUN_KEYS:
+            overrides.append(argument)
+        else:
+            known = ", ".join([*_OWN_KEYS, *_RUN_KEYS])
+            raise InputError(
+                f"evaluate.py does not take {argument!r}: the network is the checkpoint's; it takes {known}"
+            )
+    if own["checkpoint"] is None:
+        raise InputError("no checkpoint given: add checkpoint=FILE")
+    if own["form"] not in ("training", "deployed"):
+        raise InputError(f"form must be training or deployed, got {own['form']!r}")
+    return own, overrides
+
+
+def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
+    """The results by benchmark, and what is printed of them."""
+    checkpoint = load_checkpoint(path)
+    cfg = configuration(checkpoint["config"], overrides)
+    backbone = build_backbone(cfg)
+    load_weights(backbone, checkpoint, path)
+    data = build_data(cfg)
+    data.setup("validate")
+    verifier = Verifier(reparameterize(backbone) if form == "deployed" else backbone, cfg.protocol)
+    options = {key: cfg.trainer[key] for key in ("accelerator", "devices", "strategy", "precision")}
+    trainer = pl.Trainer(**options, logger=False, use_distributed_sampler=False, enable_model_summary=False)
+    trainer.validate(verifier, datamodule=data, verbose=False)
+    summary = {
+        "checkpoint": str(Path(path)),
+        "epoch": checkpoint["epoch"],
+        "form": form,
+        "protocol": cfg.protocol,
+        **code_and_environment(),
+        "data": {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks},
+        "benchmarks": {name: result.summary() for name, result in verifier.results.items()},
+    }
+    return verifier.results, summary
+
+
+def configuration(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
+    """The checkpoint's configuration with the overrides: other nodes where a group is chosen, other keys where not."""
+    cfg = OmegaConf.create(trained)
+    assert isinstance(cfg, DictConfig)
+    groups = {o.partition("=")[0].lstrip("+") for o in overrides}
+    chosen = compose([f"image_size={trained['image_size']}", f"seed={trained['seed']}", *overrides])
+    for key in ("data", "trainer"):
+        if key in groups:
+            cfg[key] = OmegaConf.create(OmegaConf.to_container(chosen[key], resolve=True))
+    rest = [o.lstrip("+") for o in overrides if o.lstrip("+").partition("=")[0] not in ("data", "trainer")]
+    return OmegaConf.merge(cfg, OmegaConf.from_dotlist(rest))  # pyright: ignore[reportReturnType]
+
+
+def show(results: dict[str, VerificationResult]) -> None:
+    """A row for each benchmark, in percent."""
+    table = Table(title=f"verification in percent, protocol {next(iter(results.values())).protocol}")
+    fars = sorted({far for result in results.values() for far in result.tar_at_far}, reverse=True)
+    columns = ("benchmark", "pairs", "accuracy", "AUC", "EER", *(f"TAR at FAR {far:g}" for far in fars))
+    for column in columns:
+        table.add_column(column, justify="left" if column == "benchmark" else "right")
+    for name, result in results.items():
+        rates = [f"{100 * result.tar_at_far[far]:.2f}" if far in result.tar_at_far else "too few" for far in fars]
+        accuracy = f"{100 * result.accuracy:.2f} ± {100 * result.std:.2f}"
+        shown = (accuracy, f"{100 * result.auc:.2f}", f"{100 * result.eer:.2f}", *rates)
+        table.add_row(name, str(result.num_pairs), *shown)
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""Draw finished runs: python scripts/plot_runs.py outputs/NAME [--out FILE.png]
+
+ROC curves of every run's best checkpoint, and the affinity maps of the first run that has any.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+
+from facerec.build import build_backbone
+from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.errors import InputError
+from facerec.operators.tvconv import TVConv
+from facerec.plots import draw_affinity, draw_roc, roc_label, spatial_layers, spread
+from facerec.report import find_runs, read_results
+from facerec.roc import roc_curve
+from facerec.runs import BEST, SCORES
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("outputs/runs.png"))
+    options = parser.parse_args(arguments)
+    try:
+        picture(find_runs(options.folders)).savefig(options.out, dpi=150)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"drawn: {options.out}", file=sys.stderr)
+    return 0
+
+
+def picture(runs: list[Path]) -> Figure:
+    """ROC curves on the left; affinity maps on the right where a run has them."""
+    layers = next((found for found in map(trained_layers, runs) if found), {})
+    figure = Figure(figsize=(13 if layers else 6.5, 5.5), layout="constrained")
+    parts = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
+    draw_roc(parts[0], curves(runs), read_results(runs[0])["protocol"])
+    if layers:
+        draw_affinity(parts[1], layers)
+        parts[1].suptitle("affinity maps that TVConv learned, and its weights")
+    return figure
+
+
+def curves(runs: list[Path]) -> Curves:
+    """A curve for each run and benchmark, labelled with what tells it apart."""
+    found: Curves = {}
+    for run in runs:
+        result, scores = read_results(run), np.load(run / SCORES)
+        config = result["config"]
+        network = f"{config['operator']['_target_'].rpartition('.')[2]} x{config['width']:g} seed {config['seed']}"
+        for name, summary in result["best"]["benchmarks"].items():
+            fpr_tpr = roc_curve(scores[f"{name}/scores"], scores[f"{name}/is_same"])
+            found[roc_label(f"{network}, {name}", summary)] = fpr_tpr
+    return found
+
+
+def trained_layers(run: Path) -> dict[str, TVConv]:
+    """Some layers with affinity maps of the run's best network; none where its operator has none."""
+    checkpoint = load_checkpoint(run / BEST)
+    backbone = build_backbone(OmegaConf.create(checkpoint["config"]))
+    load_weights(backbone, checkpoint, run / BEST)
+    return spread(spatial_layers(backbone), 4)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
