@@ -123,7 +123,6 @@ def test_deploying_twice_changes_nothing(backbone):
     assert torch.equal(twice(noise(2, 3, 36, 20)), once(noise(2, 3, 36, 20)))
 
 
-@pytest.mark.xfail(strict=True, reason="DEFECT in src: named_children() names a module that stands twice only once")
 def test_an_operator_that_stands_at_two_places_is_replaced_at_both():
     module = tvconv()
     model = nn.Sequential(module, nn.ReLU(), module)

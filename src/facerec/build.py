@@ -68,7 +68,8 @@ def _sentence(error: Exception) -> str:
         return f"{cause.full_key} has no value; add {cause.full_key}=..."
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
         return f"unknown config key {cause.full_key!r}; {suggestion(str(cause.key), map(str, cause.parent_node))}"
-    return f"{first_line} (config key {cause.full_key})" if getattr(cause, "full_key", None) else first_line
+    key = cause.full_key if isinstance(cause, OmegaConfBaseException) else None
+    return f"{first_line} (config key {key})" if key else first_line
 
 
 def build_backbone(cfg: DictConfig) -> nn.Module:

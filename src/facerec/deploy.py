@@ -17,6 +17,7 @@ def reparameterize(model: nn.Module) -> nn.Module:
 def _replace(module: nn.Module) -> nn.Module:
     if hasattr(module, "reparameterize"):
         return module.reparameterize().eval()  # pyright: ignore[reportCallIssue]
-    for name, child in module.named_children():
-        setattr(module, name, _replace(child))
+    for name, child in list(module._modules.items()):
+        if child is not None:
+            module._modules[name] = _replace(child)
     return module

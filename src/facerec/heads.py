@@ -78,8 +78,8 @@ class ArcFace(CosineHead):
     """
 
     def __init__(self, num_identities: int, embedding_dim: int = 512, margin: float = 0.5, scale: float = 64.0) -> None:
-        if not margin < math.pi:
-            raise ValueError(f"the margin of ArcFace is in radians and below pi, got {margin}")
+        if not margin < math.pi / 2:
+            raise ValueError(f"the margin of ArcFace is in radians and below pi / 2, got {margin}")
         super().__init__(num_identities, embedding_dim, margin, scale)
 
     def with_margin(self, cosine: Tensor) -> Tensor:

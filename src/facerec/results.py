@@ -42,8 +42,10 @@ def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDat
 
 def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
     """Each pair's held-out distance and truth, ``NAME/scores`` and ``NAME/is_same``, to draw and to compare from."""
-    arrays = {f"{name}/scores": r.scores.astype(np.float32) for name, r in results.items()}
-    np.savez_compressed(path, **arrays, **{f"{name}/is_same": r.is_same for name, r in results.items()})
+    arrays: dict[str, Any] = {}
+    for name, result in results.items():
+        arrays |= {f"{name}/scores": result.scores.astype(np.float32), f"{name}/is_same": result.is_same}
+    np.savez_compressed(path, **arrays)
 
 
 def _fingerprints(data: FaceDataModule) -> dict[str, Any]:

@@ -201,8 +201,9 @@ def test_channels_last_gives_the_same_embeddings(backbone):
     assert network.features(last).is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.xfail(strict=True, reason="DEFECT in src: the average over the map leaves out what is beyond its size")
 @BACKBONES
 def test_an_image_larger_than_the_networks_is_refused(backbone):
-    with pytest.raises(ValueError, match="image size"):
+    with pytest.raises(
+        ValueError, match="the network is for images of 96x96 pixels, got 112x112: resize them or build it with"
+    ):
         backbone(0.5, image_size=(96, 96)).eval()(images((112, 112)))

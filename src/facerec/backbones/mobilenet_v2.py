@@ -9,7 +9,15 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from facerec.backbones.parts import Operator, Size, check_image_size, embedding_layers, halve, operator_of_stage
+from facerec.backbones.parts import (
+    Operator,
+    Size,
+    check_image_size,
+    check_images,
+    embedding_layers,
+    halve,
+    operator_of_stage,
+)
 from facerec.operators.depthwise import Depthwise
 
 # A row a stage: expansion, channels at width 1, blocks, stride of the first block.
@@ -43,7 +51,7 @@ class MobileNetV2(nn.Module):
         if width <= 0:
             raise ValueError(f"width must be positive, got {width}")
         operators = operator_of_stage(operator, operator_stages, range(1, len(_STAGES) + 1), "MobileNetV2")
-        size = check_image_size(image_size, 16)
+        size = self.image_size = check_image_size(image_size, 16)
         channels = _round_channels(_STEM_CHANNELS * width)
         last_channels = _round_channels(_LAST_CHANNELS * max(1.0, width))
         layers: list[nn.Module] = [_conv(3, channels, 3), nn.BatchNorm2d(channels), nn.ReLU6(inplace=True)]
@@ -68,6 +76,7 @@ class MobileNetV2(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images to embeddings, not yet of unit length."""
+        check_images(images, self.image_size)
         return self.embed(self.features(images))
 
 

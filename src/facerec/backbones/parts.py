@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from facerec.operators.depthwise import Depthwise
 
@@ -23,6 +23,15 @@ def check_image_size(image_size: Sequence[int], total_stride: int) -> Size:
             f"{tuple(image_size)}"
         )
     return image_size[0], image_size[1]
+
+
+def check_images(images: Tensor, image_size: Size) -> None:
+    """Refuse images of another size than the network's: the last pooling would leave out what is beyond its map."""
+    if images.shape[2:] != image_size:
+        raise ValueError(
+            f"the network is for images of {image_size[0]}x{image_size[1]} pixels, got {images.shape[2]}x"
+            f"{images.shape[3]}: resize them or build it with another image size"
+        )
 
 
 def operator_of_stage(

@@ -13,7 +13,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from facerec.backbones.parts import Operator, Size, check_image_size, embedding_layers, halve, operator_of_stage
+from facerec.backbones.parts import (
+    Operator,
+    Size,
+    check_image_size,
+    check_images,
+    embedding_layers,
+    halve,
+    operator_of_stage,
+)
 from facerec.operators.depthwise import Depthwise
 
 _STEM_CHANNELS, _LAST_CHANNELS = 24, 1024
@@ -52,7 +60,8 @@ class ShuffleNetV2(nn.Module):
         if width <= 0:
             raise ValueError(f"width must be positive, got {width}")
         operators = operator_of_stage(operator, operator_stages, range(2, 5), "ShuffleNetV2")
-        size = halve(check_image_size(image_size, 16), 2)
+        self.image_size = check_image_size(image_size, 16)
+        size = halve(self.image_size, 2)
         layers: list[nn.Module] = [*_conv_bn_relu(3, _STEM_CHANNELS, 3), nn.MaxPool2d(3, stride=2, padding=1)]
         channels, out_channels = _STEM_CHANNELS, _stage2_channels(width)
         for stage, units in _UNITS.items():
@@ -66,6 +75,7 @@ class ShuffleNetV2(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images to embeddings, not yet of unit length."""
+        check_images(images, self.image_size)
         return self.embed(self.features(images))
 
 

@@ -68,7 +68,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     def _open_benchmarks(self) -> list[Benchmark]:
         if not self.benchmarks:
-            raise InputError("data.benchmarks is empty: name one or more sets to choose the best epoch on, as in [lfw]")
+            raise InputError("data.benchmarks is empty: name a set to choose the best epoch on, as in [lfw]")
         return [self.open_benchmark(name) for name in self.benchmarks]
 
     def _check_one_batch(self, train: LabelledSource) -> None:

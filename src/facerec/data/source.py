@@ -61,5 +61,5 @@ def digest(lines: Iterable[str]) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of ``lines``."""
     sha = hashlib.sha256()
     for line in lines:
-        sha.update(line.encode() + b"\n")
+        sha.update(line.encode(errors="surrogateescape") + b"\n")
     return sha.hexdigest()[:16]

@@ -66,12 +66,14 @@ class TVConv(nn.Module):
         generator_padding: str = "zeros",
     ) -> None:
         super().__init__()
-        counts = {"affinity_channels": affinity_channels, "generator_channels": generator_channels}
-        for name, count in counts.items():
-            if not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, got {kernel_size}")
+        _check_counts(
+            channels=channels,
+            kernel_size=kernel_size,
+            affinity_channels=affinity_channels,
+            generator_channels=generator_channels,
+            generator_layers=generator_layers,
+            generator_kernel_size=generator_kernel_size,
+        )
         if map_init == 0:
             raise ValueError(
                 "map_init must not be 0: affinity maps of zeros give zero weights and zero gradients for ever; use 1.0"
@@ -83,7 +85,7 @@ class TVConv(nn.Module):
             return weight_generator(
                 affinity_channels,
                 out_channels,
-                tuple(out_size),
+                (out_size[0], out_size[1]),
                 hidden_channels=generator_channels,
                 hidden_layers=generator_layers,
                 kernel_size=generator_kernel_size,
@@ -127,6 +129,11 @@ class TVConv(nn.Module):
         """The inference form: weights generated once, maps and generator gone."""
         return PositionDependentConv(self.weight(), self.bias(), self.stride)
 
-    def count_macs(self, out: Tensor) -> int:
-        """Multiply-adds an image of applying the weights; generating them costs nothing that depends on the image."""
-        return self.kernel_size**2 * out.numel()
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        least = 0 if name == "generator_layers" else 1
+        if not isinstance(count, int) or count < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {count!r}")
+        if name.endswith("kernel_size") and count % 2 == 0:
+            raise ValueError(f"{name} must be odd, got {count}")

@@ -20,13 +20,9 @@ def weight_generator(
     """``(1, in_channels, H, W)`` to ``(1, out_channels, H, W)`` through ``hidden_layers + 2`` convolutions of stride 1.
 
     Raises:
-        ValueError: an unknown norm, affine or padding, an even kernel or a negative depth; the message names the
+        ValueError: an unknown norm, affine or padding; the message names the
             allowed values.
     """
-    if kernel_size % 2 == 0:
-        raise ValueError(f"generator_kernel_size must be odd, got {kernel_size}")
-    if hidden_layers < 0:
-        raise ValueError(f"generator_layers must be 0 or more, got {hidden_layers}")
     if padding not in ("zeros", "replicate"):
         raise ValueError(f"generator_padding must be 'zeros' or 'replicate', got {padding!r}")
 
