@@ -143,5 +143,5 @@ def test_mode_weights_and_hooks_are_left_as_they_were(training):
 
 
 def test_another_image_size_than_the_networks_is_refused():
-    with pytest.raises(ValueError, match="build the network for this image size"):
+    with pytest.raises(ValueError, match="the network is for images of 16x16 pixels, got 32x32"):
         measure_cost(MobileNetV2(0.1, TVConv, (16, 16)), (32, 32))

@@ -179,5 +179,5 @@ def test_arguments_out_of_range_are_refused_in_a_sentence(head_class, arguments,
 
 @pytest.mark.parametrize("degrees", [28.6, math.pi])
 def test_an_angular_margin_that_can_only_be_in_degrees_is_refused(degrees):
-    with pytest.raises(ValueError, match=f"^the margin of ArcFace is in radians and below pi, got {degrees}$"):
+    with pytest.raises(ValueError, match=f"^the margin of ArcFace is in radians and below pi / 2, got {degrees}$"):
         ArcFace(2, margin=degrees)

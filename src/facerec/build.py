@@ -33,9 +33,10 @@ OmegaConf.register_new_resolver(
 
 def check_command_line(arguments: list[str]) -> None:
     """`InputError` with one sentence for what Hydra would refuse, or accept though nobody would ever read it."""
-    overrides = [argument for argument in arguments if not argument.startswith("-")]
-    sweeps = {"-m", "--multirun"} & set(arguments)
-    if sweeps:
+    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
+    # A sweep's values are lists, and a configuration of the user's own is not in this project's folder.
+    only_hydra_can = any(a in ("-m", "--multirun") or a.startswith(("--config", "hydra.searchpath")) for a in arguments)
+    if only_hydra_can:
         _check_root_keys(overrides)
     else:
         compose(overrides)

@@ -174,7 +174,7 @@ class TestRefusals:
             module.setup("fit")
 
     def test_no_benchmark(self, faces):
-        with pytest.raises(InputError, match=r"data\.benchmarks is empty: name one or more sets"):
+        with pytest.raises(InputError, match=r"data\.benchmarks is empty: name a set"):
             folder_data(faces, benchmarks=[]).setup("fit")
 
     def test_one_name_in_place_of_a_list_of_benchmarks(self, tmp_path):
@@ -183,7 +183,7 @@ class TestRefusals:
 
     def test_fewer_images_than_a_batch(self, faces):
         with pytest.raises(
-            InputError, match=r"training set has 12 images, fewer than data\.global_batch_size=13: lower it"
+            InputError, match=r"training set has 12 images, fewer than one step of data\.global_batch_size=13: lower it"
         ):
             folder_data(faces, global_batch_size=13).setup("fit")
 

@@ -74,8 +74,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def _check_one_batch(self, train: LabelledSource) -> None:
         if len(train) < self.global_batch_size:
             raise InputError(
-                f"the training set has {len(train)} images, fewer than data.global_batch_size={self.global_batch_size}: "
-                "lower it"
+                f"the training set has {len(train)} images, fewer than one step of data.global_batch_size="
+                f"{self.global_batch_size}: lower it"
             )
 
     def train_dataloader(self) -> DataLoader:

@@ -22,8 +22,8 @@ def read_benchmark(root: str | Path, name: str) -> Benchmark:
     if archive.is_file():
         return open_bin(archive)
     raise InputError(
-        """Benchmark ``name`` below ``root``: ``name/name_pair.txt`` as published, or InsightFace's ``name.bin``."""
-        "data.benchmarks"
+        f"benchmark {name} is missing, neither {pair_list} nor {archive} exists: add one of them or leave "
+        f"{name} out of data.benchmarks"
     )
 
 

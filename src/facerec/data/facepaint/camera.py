@@ -1,6 +1,7 @@
 """From the drawn head to a picture: pose, lens, sensor, file."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,8 +13,8 @@ from facerec.data.facepaint.shot import Shot
 _CENTRE = 56.0, 62.0  # the head turns about this point
 
 
-def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> np.ndarray:
-    """Where in the drawing each point of the picture comes from, template coordinates float32 ``(n, n, 2)``.
+def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the drawing each point of the picture comes from, x and y in the template, float32 ``(n, n)``.
 
     A head of this ``depth`` on the grid ``at`` x ``at`` is turned by yaw, pitch and roll, then shifted and zoomed.
     """
@@ -22,13 +23,12 @@ def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> np.ndarray:
     across, down = cos * x + sin * y, cos * y - sin * x
     across = (across - depth * math.sin(shot.yaw)) / math.cos(shot.yaw) + _CENTRE[0]
     down = (down - depth * math.sin(shot.pitch)) / math.cos(shot.pitch) + _CENTRE[1]
-    return cv2.merge([across, down])
+    return across, down
 
 
-def warp(pixels: np.ndarray, source: np.ndarray, scale: float) -> np.ndarray:
+def warp(pixels: np.ndarray, source: Sequence[np.ndarray], scale: float) -> np.ndarray:
     """Take each pixel from the place that ``source`` names in a drawing with a margin, ``scale`` pixels to the unit."""
-    to_pixels = source * np.float32(scale) + np.float32(MARGIN * scale - 0.5)
-    columns, rows = cv2.split(to_pixels)
+    columns, rows = (np.float32(scale) * place + np.float32(MARGIN * scale - 0.5) for place in source)
     return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -57,7 +57,8 @@ def _hairline(traits: Traits) -> np.ndarray:
     order = np.argsort(along)
     line = smooth(np.stack([56 + along * (temple + 1.5), y], 1)[order], closed=False, steps=10)
     if traits.style.fringe > 0:  # the ends of the locks
-        line[1:-1, 1] += 1.5 * np.sin(1.7 * np.arange(len(line) - 2) + 9 * traits.curl)
+        along = np.arange(len(line) - 2)
+        line[1:-1, 1] += np.sin(1.7 * along) * (0.5 + 1.2 * np.sin(0.31 * along + 9 * traits.curl))
     return line
 
 

@@ -31,7 +31,8 @@ def paint(traits: Traits, shot: Shot, image_size: int) -> np.ndarray:
     inside = relief.grid(image_size, scale)
     source = pose_map(relief.depth(traits, inside), inside, shot)
     view = Canvas(image_size)
-    view.pixels = warp(sheet.pixels, cv2.resize(source, (view.side, view.side)), sheet.scale)
+    fine = [cv2.resize(place, (view.side, view.side)) for place in source]
+    view.pixels = warp(sheet.pixels, fine, sheet.scale)
     paint_object(view, shot)
     flat = cv2.resize(view.pixels, (image_size, image_size), interpolation=cv2.INTER_AREA)
     scene = _illuminate(flat, warp(light, source, scale), warp(surface, source, scale))

@@ -59,7 +59,7 @@ def light(height: np.ndarray, shot: Shot, scale: float) -> np.ndarray:
     # the normal against the vector halfway between lamp and camera (Blinn, 1977)
     mirror = (front + 1 - right * slope_x - down * slope_y) / (math.hypot(right, down, front + 1) * length)
     shine = shot.shine * np.maximum(mirror, 0) ** 16
-    lamp, around = (1 - shot.ambient) * 1.25 * lambert, shot.ambient * (0.72 + 0.28 / length)
+    lamp, around = (1 - shot.ambient) * 1.15 * lambert, shot.ambient * (0.72 + 0.28 / length)
     colours = [a * lamp + b * around for a, b in zip(shot.lamp_colour, shot.ambient_colour, strict=True)]
     return cv2.merge([*colours, shine])
 

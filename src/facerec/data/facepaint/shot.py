@@ -123,11 +123,18 @@ def _draw_surroundings(rng: np.random.Generator, occlusion: float) -> dict:
     covered = rng.random() < occlusion
     return dict(
         occluder=str(rng.choice(OCCLUDERS, p=_OCCLUDER_SHARE)) if covered else "",
-        occluder_colour=tuple(rng.uniform(15, 230, 3).tolist()),
+        occluder_colour=_muted(rng),
         occluder_shape=tuple(rng.random(3).tolist()),
         backdrop=np.clip(base + spots, 0, 255).astype(np.float32),
-        clothes=tuple(rng.uniform(10, 240, 3).tolist()),
+        clothes=_muted(rng),
     )
+
+
+def _muted(rng: np.random.Generator) -> Colour:
+    """A colour halfway to grey."""
+    colour = rng.uniform(10, 240, 3)
+    red, green, blue = ((colour + colour.mean()) / 2).tolist()
+    return red, green, blue
 
 
 def _draw_camera(rng: np.random.Generator, strength: float) -> dict:
