@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from facerec.data.images import ImageDataset, flip_at_random, normalise
+from facerec.data.remember import RememberedImages
 from facerec.data.source import Benchmark, ImageSource, LabelledSource
 from facerec.errors import InputError
 
@@ -29,6 +30,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         global_batch_size: images a step over all devices together.
         num_workers: loading processes a device; None: one a core that this process may use, at most 8.
         horizontal_flip: mirror half of the training images.
+        remember: keep every image in its final size after it was loaded first, ``H * W * 3`` bytes each.
         seed: of the order of the images and of the mirroring.
     """
 
@@ -37,9 +39,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     global_batch_size: int = 512
     num_workers: int | None = None
     horizontal_flip: bool = True
+    remember: bool = False
     seed: int = 1
     train_source: LabelledSource | None = field(init=False, default=None)
     opened_benchmarks: list[Benchmark] = field(init=False, default_factory=list)
+    _datasets: dict[str, ImageDataset] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -86,15 +90,20 @@ class FaceDataModule(pl.LightningDataModule, ABC):
                 f"data.global_batch_size={self.global_batch_size} does not divide over {devices} devices: use a "
                 f"multiple of {devices}"
             )
-        dataset = self._dataset(self.train_source, self.train_source.labels)
+        dataset = self._dataset("train", self.train_source, self.train_source.labels)
         return self._loader(dataset, self.global_batch_size // devices, training=True)
 
     def val_dataloader(self) -> list[DataLoader]:
-        datasets = [self._dataset(b.images, np.arange(len(b.images))) for b in self.opened_benchmarks]
+        datasets = [self._dataset(b.name, b.images, np.arange(len(b.images))) for b in self.opened_benchmarks]
         return [self._loader(dataset, 128, training=False) for dataset in datasets]
 
-    def _dataset(self, source: ImageSource, targets: np.ndarray) -> ImageDataset:
-        return ImageDataset(source, targets, (self.image_size[0], self.image_size[1]))
+    def _dataset(self, name: str, source: ImageSource, targets: np.ndarray) -> ImageDataset:
+        """The dataset of that name, always the same one: what it remembers outlives a loader."""
+        if name not in self._datasets:
+            size = (self.image_size[0], self.image_size[1])
+            images = RememberedImages(source, size) if self.remember else source
+            self._datasets[name] = ImageDataset(images, targets, size)
+        return self._datasets[name]
 
     def _loader(self, dataset: ImageDataset, batch_size: int, *, training: bool) -> DataLoader:
         replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
