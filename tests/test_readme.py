@@ -1,0 +1,117 @@
+"""Every command, program and path of the README is real."""
+
+import importlib.util
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+
+from facerec.build import check_command_line, compose
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def script(name: str):
+    spec = importlib.util.spec_from_file_location(f"readme_{name}", ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PYTHON_COMMANDS = [words[1:] for words in commands() if words[0] == "python"]
+
+
+def test_the_first_lines_are_the_two_commands():
+    first = [line.strip() for line in README.splitlines() if line.startswith("    make")]
+    targets = re.findall(r"^(\w+): ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [line.split()[:2] for line in first] == [["make", "demo"], ["make", "test"]]
+    assert {"demo", "test"} <= set(targets)
+
+
+@pytest.mark.parametrize("words", PYTHON_COMMANDS, ids=" ".join)
+def test_a_command_names_a_program_and_settings_that_exist(words):
+    program, *arguments = words
+    assert (ROOT / program).is_file()
+    if program == "train.py":
+        check_command_line(arguments)
+        # The cells of a sweep are composed with the first value of each setting.
+        compose([re.sub(r",.*", "", a) if "[" not in a else a for a in arguments if a != "-m"])
+    elif program == "scripts/check_data.py":
+        compose(arguments)
+    elif program == "scripts/evaluate.py":
+        own, overrides = script("evaluate").split(arguments)
+        assert own["checkpoint"]
+        compose(overrides)
+    elif program == "scripts/measure.py":
+        assert script("measure").main(arguments) == 0
+    else:
+        assert program in ("scripts/report.py", "scripts/plot_runs.py")
+        assert arguments[0].startswith("outputs/")
+
+
+@pytest.mark.parametrize("settings", re.findall(r"\| `(data=[^`]+)` \|", README))
+def test_each_way_to_name_data_composes(settings):
+    assert "_target_" in compose(settings.split()).data
+
+
+@pytest.mark.parametrize("setting", re.findall(r"`([a-z_.]+=[^` ]+)`", README.split("## Runs")[1].split("## Ver")[0]))
+def test_each_setting_that_is_mentioned_composes(setting):
+    compose([setting])
+
+
+def test_the_program_runs(capsys):
+    (program,) = [block for block in blocks("python") if "verify(" in block]
+    torch.manual_seed(0)
+    exec(compile(program, "README.md", "exec"), {})
+    assert 0 <= float(capsys.readouterr().out.split()[0]) <= 1
+
+
+def test_the_added_operator_keeps_the_contract(monkeypatch):
+    (program,) = [block for block in blocks("python") if "class Blur" in block]
+    (config,) = blocks("yaml")
+    module = type(sys)("facerec.operators.blur")
+    exec(compile(program, "blur.py", "exec"), module.__dict__)
+    monkeypatch.setitem(sys.modules, "facerec.operators.blur", module)
+    node = yaml.safe_load(config)
+    assert node.pop("_partial_") is True
+    cls = getattr(module, node.pop("_target_").rpartition(".")[2])
+    out = cls(4, stride=2, out_size=(3, 4), **OmegaConf.to_container(OmegaConf.create(node)))(torch.randn(2, 4, 5, 7))
+    assert out.shape == (2, 4, 3, 4)
+
+
+def test_every_path_of_the_tree_exists():
+    tree = README.split("## The house")[1]
+    folder = ""
+    for line in re.findall(r"^( {4,6})(\S.*)$", tree, re.MULTILINE):
+        indent, text = line
+        names = [word for word in text.split() if re.fullmatch(r"[\w/]+(\.py|/)", word)]
+        if len(indent) == 4:
+            folder = names[0] if names[0].endswith("/") else ""
+        for name in names:
+            path = ROOT / (name if len(indent) == 4 else folder + name)
+            assert path.exists(), path
+
+
+@pytest.mark.parametrize(("backbone", "heading"), [("mbv2", "MobileNetV2"), ("sfv2", "ShuffleNetV2")])
+def test_the_multiply_adds_are_those_that_are_measured(backbone, heading, capsys):
+    listed = re.search(rf"{heading} (x[\d.]+ [\d.]+ M(?:,\s+x[\d.]+ [\d.]+ M)+)", README).group(1)
+    for width, millions in re.findall(r"x([\d.]+) ([\d.]+) M", listed):
+        assert script("measure").main([f"backbone={backbone}", f"width={width}", "operator=depthwise"]) == 0
+        measured = json.loads(capsys.readouterr().out)["macs_paper"]
+        assert f"{measured / 1e6:.2f}" == millions
