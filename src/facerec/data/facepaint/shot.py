@@ -100,14 +100,14 @@ def _draw_expression(rng: np.random.Generator, strength: float) -> dict:
 
 
 def _draw_grooming(rng: np.random.Generator) -> dict:
-    long, changed = rng.random() < 0.45, rng.random() < 0.6
+    long, changed = rng.random() < 0.45, rng.random() < 0.7
     return dict(style=draw_style(rng, long) if changed else None, beard=rng.uniform(0.2, 1.4))
 
 
 def _draw_light(rng: np.random.Generator, strength: float) -> dict:
     side, height = rng.uniform(-1.1, 1.1) * strength, rng.uniform(-0.3, 1.0) * strength
-    warm, cool = (strength * rng.normal(0, 0.12, 2)).tolist()
-    tint = (strength * rng.normal(0, 0.05, 2)).tolist()
+    warm, cool = (strength * rng.normal(0, 0.14, 2)).tolist()
+    tint = (strength * rng.normal(0, 0.06, 2)).tolist()
     return dict(
         light=(math.sin(side) * math.cos(height), -math.sin(height), math.cos(side) * math.cos(height)),
         ambient=rng.uniform(0.25, 0.75),
@@ -139,12 +139,12 @@ def _muted(rng: np.random.Generator) -> Colour:
 
 def _draw_camera(rng: np.random.Generator, strength: float) -> dict:
     exposure, gamma = np.clip(rng.standard_normal(2), -2, 2).tolist()
-    grey = rng.random() < 0.08
+    grey = rng.random() < 0.12
     soft = rng.random() < 0.3
     return dict(
         exposure=math.exp(0.17 * strength * exposure),
         gamma=math.exp(0.17 * strength * gamma),
-        saturation=0.0 if grey else 1 + strength * rng.uniform(-0.5, 0.25),
+        saturation=0.0 if grey else 1 + strength * rng.uniform(-0.6, 0.3),
         blur=rng.uniform(0.5, 1.4) if soft else 0.0,
         noise=5 * rng.random() ** 2,
         jpeg_quality=int(rng.integers(45, 96)),

@@ -12,7 +12,7 @@ import numpy as np
 Colour = tuple[float, float, float]  # RGB, 0 to 255
 
 # Factor on all spreads. Smaller makes people more alike and verification harder.
-_VARIETY = 0.75
+_VARIETY = 0.7
 
 _SKIN = np.array([[250, 222, 202], [238, 200, 172], [222, 176, 142], [192, 140, 104], [150, 102, 74], [108, 72, 54]])
 _HAIR = np.array([[30, 26, 26], [52, 38, 30], [88, 62, 44], [122, 70, 44], [182, 146, 98], [150, 146, 142]])
