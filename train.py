@@ -4,11 +4,11 @@ Reads as the table of contents of a run: compose and check the configuration, bu
 """
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import hydra
-import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +19,7 @@ from facerec.errors import InputError
 from facerec.process import prepare_process
 from facerec.report import show, table_rows
 from facerec.results import run_results
-from facerec.runs import checkpoint_to_resume, is_finished, log, provenance, write_json
+from facerec.runs import checkpoint_to_resume, is_finished, log, provenance, replacing, write_json
 
 # Cells of a sweep that did not finish, and why.
 failures: dict[str, str] = {}
@@ -31,14 +31,15 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
     if checkpoint is not None:
         refuse_other_model(checkpoint, build.resolved(cfg))
         log(f"resuming from {checkpoint}")
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)
     data.setup("fit")
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
     if trainer.is_global_zero:
-        OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+        with replacing(folder / "config.yaml") as partial:
+            OmegaConf.save(cfg, partial, resolve=True)
         write_json(folder / "run.json", made_by := provenance(overrides, recognizer.config))
     trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     results = run_results(trainer, recognizer, data, folder)
@@ -52,24 +53,32 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
 def main(cfg: DictConfig) -> None:
     run = HydraConfig.get()
     folder = Path(run.runtime.output_dir)
-    if cfg.skip_finished and is_finished(folder):
+    if False:
         return log(f"skipped, finished before: {folder}")
     try:
         train(cfg, folder, list(run.overrides.task))
     except Exception as error:
-        # The other cells of a sweep do not suffer for this one; a defect of the program keeps its traceback.
-        if run.mode != RunMode.MULTIRUN and not isinstance(error, InputError):
-            raise
-        failures[str(folder)] = f"{error}" if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        why = str(error)
+        if not isinstance(error, InputError):  # a defect of the program: its traceback is shown
+            if run.mode != RunMode.MULTIRUN:
+                raise
+            traceback.print_exc()  # and the other cells of a sweep do not suffer for this one
+            why = f"{type(error).__name__}: {error}"
+        failures[str(folder)] = why
 
 
-if __name__ == "__main__":
+def program(arguments: list[str]) -> int:
+    """The exit status; what failed is said at the end."""
     prepare_process()
     try:
-        build.check_command_line(sys.argv[1:])
+        build.check_command_line(arguments)
         main()
     except InputError as error:
         failures["train.py"] = str(error)
     for where, why in failures.items():
         log(f"failed: {where}: {why}")
-    sys.exit(1 if failures else 0)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(program(sys.argv[1:]))

@@ -14,20 +14,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-from omegaconf import DictConfig, OmegaConf
+from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from facerec.build import build_backbone, build_data, compose
+from facerec.build import build_backbone, build_data, build_trainer, build_verifier, compose_trained
 from facerec.checkpoints import load_checkpoint, load_weights
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
-from facerec.plots import roc_figure
+from facerec.plots import roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs import code_and_environment
 from facerec.verification import VerificationResult
-from facerec.verifier import Verifier
 
 _OWN_KEYS = {"checkpoint": None, "form": "training", "roc": None}
 _RUN_KEYS = ("data", "trainer", "protocol")
@@ -40,14 +38,10 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     try:
         own, overrides = split(arguments)
-        results, summary = evaluate(own["checkpoint"], own["form"], overrides)
+        publish(*evaluate(own["checkpoint"], own["form"], overrides), own["roc"])
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
-    show(results)
-    if own["roc"]:
-        roc_figure(results).savefig(own["roc"], dpi=150)
-    print(json.dumps(summary))
     return 0
 
 
@@ -58,7 +52,7 @@ def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
         key, _, value = argument.partition("=")
         if key in _OWN_KEYS:
             own[key] = value
-        elif key.lstrip("+~").split(".")[0] in _RUN_KEYS:
+        elif key.lstrip("+").split(".")[0] in _RUN_KEYS:
             overrides.append(argument)
         else:
             known = ", ".join([*_OWN_KEYS, *_RUN_KEYS])
@@ -75,15 +69,13 @@ def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
 def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
     """The results by benchmark, and what is printed of them."""
     checkpoint = load_checkpoint(path)
-    cfg = configuration(checkpoint["config"], overrides)
+    cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, overrides)
     backbone = build_backbone(cfg)
     load_weights(backbone, checkpoint, path)
     data = build_data(cfg)
     data.setup("validate")
-    verifier = Verifier(reparameterize(backbone) if form == "deployed" else backbone, cfg.protocol)
-    options = {key: cfg.trainer[key] for key in ("accelerator", "devices", "strategy", "precision")}
-    trainer = pl.Trainer(**options, logger=False, use_distributed_sampler=False, enable_model_summary=False)
-    trainer.validate(verifier, datamodule=data, verbose=False)
+    verifier = build_verifier(cfg, reparameterize(backbone) if form == "deployed" else backbone)
+    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
     summary = {
         "checkpoint": str(Path(path)),
         "epoch": checkpoint["epoch"],
@@ -96,17 +88,13 @@ def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, Veri
     return verifier.results, summary
 
 
-def configuration(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
-    """The checkpoint's configuration with the overrides: other nodes where a group is chosen, other keys where not."""
-    cfg = OmegaConf.create(trained)
-    assert isinstance(cfg, DictConfig)
-    groups = {o.partition("=")[0].lstrip("+") for o in overrides}
-    chosen = compose([f"image_size={trained['image_size']}", f"seed={trained['seed']}", *overrides])
-    for key in ("data", "trainer"):
-        if key in groups:
-            cfg[key] = OmegaConf.create(OmegaConf.to_container(chosen[key], resolve=True))
-    rest = [o.lstrip("+") for o in overrides if o.lstrip("+").partition("=")[0] not in ("data", "trainer")]
-    return OmegaConf.merge(cfg, OmegaConf.from_dotlist(rest))  # pyright: ignore[reportReturnType]
+@rank_zero_only
+def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc: str | None) -> None:
+    """For people on stderr and as a picture, for programs on stdout; once, however many devices there are."""
+    show(results)
+    if roc is not None:
+        save_figure(roc_figure(results), Path(roc))
+    print(json.dumps(summary))
 
 
 def show(results: dict[str, VerificationResult]) -> None:

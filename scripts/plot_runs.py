@@ -15,8 +15,9 @@ from facerec.build import build_backbone
 from facerec.checkpoints import load_checkpoint, load_weights
 from facerec.errors import InputError
 from facerec.operators.tvconv import TVConv
-from facerec.plots import draw_affinity, draw_roc, roc_label, spatial_layers, spread
+from facerec.plots import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
 from facerec.report import find_runs, read_results
+from facerec.results import load_scores
 from facerec.roc import roc_curve
 from facerec.runs import BEST, SCORES
 
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/runs.png"))
     options = parser.parse_args(arguments)
     try:
-        picture(find_runs(options.folders)).savefig(options.out, dpi=150)
+        save_figure(picture(find_runs(options.folders)), options.out)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -42,7 +43,7 @@ def picture(runs: list[Path]) -> Figure:
     layers = next((found for found in map(trained_layers, runs) if found), {})
     figure = Figure(figsize=(13 if layers else 6.5, 5.5), layout="constrained")
     parts = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
-    draw_roc(parts[0], curves(runs), read_results(runs[0])["protocol"])
+    draw_roc(parts[0], curves(runs), ", ".join(sorted({read_results(run)["protocol"] for run in runs})))
     if layers:
         draw_affinity(parts[1], layers)
         parts[1].suptitle("affinity maps that TVConv learned, and its weights")
@@ -53,7 +54,7 @@ def curves(runs: list[Path]) -> Curves:
     """A curve for each run and benchmark, labelled with what tells it apart."""
     found: Curves = {}
     for run in runs:
-        result, scores = read_results(run), np.load(run / SCORES)
+        result, scores = read_results(run), load_scores(run / SCORES)
         config = result["config"]
         network = f"{config['operator']['_target_'].rpartition('.')[2]} x{config['width']:g} seed {config['seed']}"
         for name, summary in result["best"]["benchmarks"].items():

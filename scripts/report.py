@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facerec.errors import InputError
 from facerec.report import comma_separated, find_runs, markdown, show, table_rows
+from facerec.runs import replacing
 
 
 def main(arguments: list[str]) -> int:
@@ -19,13 +20,14 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         rows = table_rows(find_runs(options.folders))
+        show(rows)
+        for path, text in ((options.csv, comma_separated(rows)), (options.markdown, markdown(rows))):
+            if path is not None:
+                with replacing(path) as partial:
+                    partial.write_text(text, encoding="utf-8")
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
-    show(rows)
-    for path, text in ((options.csv, comma_separated(rows)), (options.markdown, markdown(rows))):
-        if path is not None:
-            path.write_text(text, encoding="utf-8")
     return 0
 
 

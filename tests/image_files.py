@@ -41,3 +41,18 @@ def write_benchmark(root: Path, name: str) -> None:
     for file, colour in {"r1.png": RED, "r2.png": RED, "b.png": BLUE}.items():
         write_image(root / name / name / file, plain(colour))
     write_text(root / name / f"{name}_pair.txt", "r2.png r1.png 1\nr1.png b.png -1\n")
+
+
+NUM_NOISE_PAIRS = 20
+
+
+def write_noise(root: Path) -> None:
+    """Four people of eight images to train on, and a benchmark ``odd`` of 13 images, an odd number; all of noise."""
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (32, 32, 3)).astype(np.uint8) for _ in range(32 + 13)]
+    for number in range(32):
+        write_image(root / "train" / f"{number // 8}" / f"{number % 8}.png", noise[number])
+    for number in range(13):
+        write_image(root / "odd" / "odd" / f"{number}.png", noise[32 + number])
+    pairs = [(pair % 13, (5 * pair + 1) % 13, 1 if pair % 2 else -1) for pair in range(NUM_NOISE_PAIRS)]
+    write_text(root / "odd" / "odd_pair.txt", "".join(f"{a}.png {b}.png {flag}\n" for a, b, flag in pairs))

@@ -1,7 +1,8 @@
 """From configuration to objects. This file and train.py are the only ones that know Hydra; the configuration goes no
 further."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 from torch import nn
 
-from facerec.config import RunConfig, reject_unknown_keys, suggestion
+from facerec.config import ROOT_KEYS, RunConfig, reject_unknown_keys, suggestion
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError
 from facerec.recognizer import Recognizer
-from facerec.runs import run_folder_for
+from facerec.runs import cell_folder, run_folder_for
+from facerec.verifier import Verifier
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
 
@@ -29,6 +32,7 @@ ConfigStore.instance().store(name="run_config", node=RunConfig)
 OmegaConf.register_new_resolver(
     "run_dir", lambda name, resume: str(run_folder_for(name, resume, datetime.now())), use_cache=True
 )
+OmegaConf.register_new_resolver("cell_folder", cell_folder)
 
 
 def check_command_line(arguments: list[str]) -> None:
@@ -37,45 +41,85 @@ def check_command_line(arguments: list[str]) -> None:
     # A sweep's values are lists, and a configuration of the user's own is not in this project's folder.
     only_hydra_can = any(a in ("-m", "--multirun") or a.startswith(("--config", "hydra.searchpath")) for a in arguments)
     if only_hydra_can:
-        _check_root_keys(overrides)
+        _parse(overrides)
     else:
         compose(overrides)
 
 
 def compose(overrides: list[str]) -> DictConfig:
     """The configuration of ``train.py`` with these overrides; `InputError` where one is not understood."""
+    _parse(overrides)
+    with _in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        cfg = hydra_compose("train", overrides)
+    for key in ROOT_KEYS:
+        if OmegaConf.is_missing(cfg, key):
+            raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
+    return cfg
+
+
+def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
+    """The configuration that a checkpoint was ``trained`` with, and these overrides: another node where a group is
+    chosen, another value where a key is."""
+    cfg, parsed = OmegaConf.create(trained), _parse(overrides)
+    assert isinstance(cfg, DictConfig)
+    OmegaConf.set_struct(cfg, True)
+    for override in sorted(parsed, key=lambda override: "." in override.key_or_group):
+        key, value = override.key_or_group, override.value()
+        if (CONFIG_FOLDER / key).is_dir():
+            shared = [f"{shared}={trained[shared]}" for shared in ("image_size", "seed")]
+            value = OmegaConf.to_container(compose([f"{key}={value}", *shared])[key], resolve=True)
+        with _in_one_sentence():
+            OmegaConf.update(cfg, key, value, merge=False, force_add=override.is_add())
+    return cfg
+
+
+def _parse(overrides: list[str]) -> list[Override]:
+    """The overrides by Hydra's grammar; `InputError` where a root key is unknown."""
+    with _in_one_sentence():
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0].split("@")[0] for override in parsed)
+    return parsed
+
+
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    """What Hydra and OmegaConf refuse, GROUP=null by a bare ValueError, is the user's to mend."""
     try:
-        _check_root_keys(overrides)
-        with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-            return hydra_compose("train", overrides)
-    except (HydraException, OmegaConfBaseException) as error:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(_sentence(error)) from error
 
 
-def _check_root_keys(overrides: list[str]) -> None:
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0].split("@")[0] for override in parsed)
-
-
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     """What Hydra and OmegaConf say over several lines and two exceptions, in one line and with the nearest right
     word."""
+    if isinstance(error, OverrideParseException):
+        return f"the argument {error.override!r} is not understood: write KEY=VALUE, in quotes what holds = or ,"
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={option} is not an option of {group}; {suggestion(option, error.options)}"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     first_line = str(cause).strip().splitlines()[0]
+    if first_line.endswith("raised while composing config:") and error.__context__:
+        return f"{first_line.partition(':')[0]}: {_sentence(error.__context__)}"
     if isinstance(cause, MissingMandatoryValue):
         return f"{cause.full_key} has no value; add {cause.full_key}=..."
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
         return f"unknown config key {cause.full_key!r}; {suggestion(str(cause.key), map(str, cause.parent_node))}"
+    if first_line.startswith("Ambiguous value"):
+        return f"{first_line}: add -m to run each of them, or write a list as [a,b]"
     key = cause.full_key if isinstance(cause, OmegaConfBaseException) else None
     return f"{first_line} (config key {key})" if key else first_line
 
 
+def seed_everything(cfg: DictConfig) -> None:
+    """Seed the random numbers of Python, NumPy and PyTorch, here and in loading processes."""
+    _refusing(pl.seed_everything, "seed")(cfg.seed, workers=True, verbose=False)
+
+
 def build_backbone(cfg: DictConfig) -> nn.Module:
     """The backbone with the operator as a part of it."""
-    return _make(cfg.backbone, "backbone", operator=_make(cfg.operator, "operator"))
+    return _make(cfg.backbone, "backbone", operator=_refusing(_make(cfg.operator, "operator"), "operator"))
 
 
 def build_data(cfg: DictConfig) -> FaceDataModule:
@@ -86,9 +130,15 @@ def build_data(cfg: DictConfig) -> FaceDataModule:
 def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
     """The backbone with a head for ``num_identities``, its optimizer and its schedule."""
     head = _refusing(_make(cfg.head, "head"), "head")(num_identities, embedding_dim=backbone.embedding_dim)
-    optimizer, lr_scheduler = _make(cfg.optimizer, "optimizer"), _make(cfg.lr_scheduler, "lr_scheduler")
+    optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
+    lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
     config = resolved(cfg)
     return _refusing(Recognizer, "protocol")(backbone, head, optimizer, lr_scheduler, cfg.protocol, config)
+
+
+def build_verifier(cfg: DictConfig, backbone: nn.Module) -> Verifier:
+    """What verifies ``backbone`` without training it."""
+    return _refusing(Verifier, "protocol")(backbone, cfg.protocol)
 
 
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
@@ -99,17 +149,15 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """The plain settings that make a run what it is; what only watches it (loggers, callbacks) stays out."""
-    try:
+    """The plain settings that make a run what it is; what only watches or places it stays out."""
+    with _in_one_sentence():
         plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, _kept(cfg)), resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise InputError(_sentence(error)) from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
 
 def _kept(cfg: DictConfig) -> list[str]:
-    return [str(key) for key in cfg if key not in ("callbacks", "logger")]
+    return [str(key) for key in cfg if key not in ("callbacks", "logger", "name", "resume", "skip_finished")]
 
 
 def _make_all(parts: DictConfig, group: str) -> list[Any]:
@@ -130,12 +178,12 @@ def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
     def call(*args: Any, **parts: Any) -> Any:
         try:
             return make(*args, **parts)
-        except OmegaConfBaseException as error:
-            raise InputError(_sentence(error)) from error
-        except (InstantiationException, ValueError, TypeError) as error:
+        except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
             cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+            if isinstance(cause, InputError):
+                raise cause from None
             if isinstance(cause, OmegaConfBaseException):
                 raise InputError(_sentence(cause)) from error
-            raise InputError(f"{cause} (config node: {key})") from error
+            raise InputError(f"{' '.join(str(cause).split())} (config node: {key})") from error
 
     return call

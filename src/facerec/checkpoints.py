@@ -1,36 +1,44 @@
 """Checkpoints: written whole or not at all, read without running code, and never loaded into another network."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
 from facerec.errors import InputError
+from facerec.runs import BEST, replacing
 
-# The nodes that decide which weights a network has.
-_MODEL_NODES = ("backbone", "operator", "head", "embedding_dim")
+# The nodes that decide which weights a network has, and those whose state a checkpoint brings along: the settings of a
+# resumed run would have no effect there.
+_FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
 
 
 class WholeCheckpoint(TorchCheckpointIO):
     """Saves beside the old file first and then takes its place, so that a full disk or a kill leaves the old one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            torch.save(checkpoint, partial)
-            os.replace(partial, path)
-        except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
-            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-            raise InputError(
-                f"checkpoint {path} cannot be saved ({reason}): free space and go on with resume=auto; what was saved "
-                "before is still there"
-            ) from error
+        remedy = "free space and go on with resume=auto; what was saved before is still there"
+        with replacing(Path(path), remedy) as partial:
+            try:
+                torch.save(checkpoint, partial)
+            except RuntimeError as error:  # what PyTorch makes of a full disk
+                raise OSError(str(error).splitlines()[0]) from error
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's, but a run's folder may have been moved before the run is resumed."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the best score so far where its checkpoint came along; else the next epoch is the best."""
+        before, here = state_dict["dirpath"], str(self.dirpath)
+        if Path(here, BEST).is_file():
+            best = {path.replace(before, here): score for path, score in state_dict["best_k_models"].items()}
+            moved = {key: v.replace(before, here) if isinstance(v, str) else v for key, v in state_dict.items()}
+            state_dict = {**moved, "best_k_models": best}
+        super().load_state_dict(state_dict)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -64,7 +72,8 @@ def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Pa
 
 
 def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
-    """`InputError` naming the first setting by which the checkpoint's network differs from the one of ``config``."""
+    """`InputError` naming the first setting in which the checkpoint's network or its training differs from
+    ``config``."""
     trained = load_checkpoint(path)["config"]
     for key, ours in _leaves(config):
         theirs = dict(_leaves(trained)).get(key)
@@ -76,9 +85,9 @@ def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
 
 
 def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:
-    """(dotted key, value) of every setting of the model's nodes; the class behind a node is the node's own value."""
+    """(dotted key, value) of every setting of those nodes; the class behind a node is the node's own value."""
     found = []
-    for node in _MODEL_NODES:
+    for node in _FIXED_NODES:
         value = config.get(node)
         if not isinstance(value, dict):
             found.append((node, value))

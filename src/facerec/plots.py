@@ -1,6 +1,7 @@
 """The pictures of a run: ROC curves, affinity maps, generated weights, training images."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ from matplotlib.figure import Figure, SubFigure
 from torch import Tensor, nn
 from torchvision.utils import make_grid
 
+from facerec.errors import InputError
 from facerec.operators.tvconv import TVConv
+from facerec.runs import replacing
 from facerec.verification import VerificationResult
 
 
@@ -84,6 +87,14 @@ def _pictures(layer: TVConv) -> list[np.ndarray]:
     maps = layer.affinity_maps.detach().float().cpu().numpy()[0]
     weight = layer.weight().detach().float().cpu()
     return [*maps, weight.square().mean(dim=(0, 3)).sqrt().numpy()]
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write ``figure`` in the format that the suffix names; `InputError` when there is none."""
+    if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"{path} is no picture file: end its name in .png, .svg or .pdf")
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=150)
 
 
 def image_grid(images: Tensor, columns: int = 8) -> Tensor:

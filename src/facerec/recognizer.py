@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from facerec.errors import InputError
 from facerec.verifier import Batch, Verifier
 
 
@@ -36,6 +37,9 @@ class Recognizer(Verifier):
         self.head, self.config = head, config
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
 
+    def on_train_epoch_start(self) -> None:
+        self.log("lr", self.optimizers().param_groups[0]["lr"])  # pyright: ignore
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
         loss = F.cross_entropy(self.head(self.backbone(images), labels), labels)
@@ -48,3 +52,13 @@ class Recognizer(Verifier):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """`InputError` when the checkpoint was trained on another number of identities."""
+        for name, weight in self.state_dict().items():
+            theirs, ours = checkpoint["state_dict"].get(name, weight).shape, weight.shape
+            if theirs != ours:
+                raise InputError(
+                    f"the checkpoint's {name} is {tuple(theirs)} and this run's {tuple(ours)}: resume on the data that "
+                    "it was trained on (a head has a row an identity) or start without resume"
+                )

@@ -32,7 +32,10 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
 def read_results(run: Path) -> dict[str, Any]:
     """The results of the run in folder ``run``; `InputError` when the file is damaged."""
     try:
-        return json.loads((run / RESULTS).read_text(encoding="utf-8"))
+        result = json.loads((run / RESULTS).read_text(encoding="utf-8"))
+        if not isinstance(result, dict) or "last" not in result:
+            raise ValueError("it holds no results")
+        return result
     except ValueError as error:
         raise InputError(f"{run / RESULTS} is damaged ({error}): remove the folder or run it again") from error
 
@@ -41,17 +44,17 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     """A row for each set of runs that differ in nothing but the seed, best and last epoch in rows of their own.
 
     Accuracies are in percent: over several seeds mean ± standard deviation of the seeds (ddof 1), of one seed mean ±
-    standard deviation of its folds.
+    standard deviation of its folds. Of runs that do not even differ in the seed, the one that started last counts.
     """
-    cells: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for run in runs:
-        result = read_results(run)
-        cells[_all_but_seed(result)].append(result)
-    return [_row(results, checkpoint) for results in cells.values() for checkpoint in ("best", "last")]
+    cells: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for result in map(read_results, runs):
+        seeds, seed = cells[_all_but_seed(result)], result["config"]["seed"]
+        seeds[seed] = max(seeds.get(seed, result), result, key=lambda run: run["started"])
+    return [_row(list(results.values()), checkpoint) for results in cells.values() for checkpoint in ("best", "last")]
 
 
 def _all_but_seed(result: dict[str, Any]) -> str:
-    settings = {key: value for key, value in result["config"].items() if key not in ("seed", "name", "resume")}
+    settings = {key: value for key, value in result["config"].items() if key != "seed"}
     settings["data"] = {key: value for key, value in settings["data"].items() if key != "seed"}
     return json.dumps([settings, result["data"], result["protocol"]], sort_keys=True)
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,14 +11,16 @@ import pytorch_lightning as pl
 from facerec.checkpoints import load_checkpoint
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
+from facerec.errors import InputError
 from facerec.recognizer import Recognizer
-from facerec.runs import BEST, LAST, SCORES
+from facerec.runs import BEST, LAST, SCORES, replacing
 from facerec.verification import VerificationResult
 
 
 def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, folder: Path) -> dict[str, Any]:
     """Verify both checkpoints from the disk, so that the numbers are those of the files that stay."""
     speed = trainer.callback_metrics.get("images_per_second")
+    trainer.loggers = []  # the curves end where training did
     best = verify_checkpoint(trainer, recognizer, data, folder / BEST)
     if trainer.is_global_zero:
         save_scores(folder / SCORES, recognizer.results)
@@ -35,6 +38,8 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
 
 def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, path: Path) -> dict[str, Any]:
     """The checkpoint's epoch (from 0) and each benchmark's summary."""
+    if not path.is_file():
+        raise InputError(f"{path} was not written, no epoch was trained: raise trainer.max_epochs={trainer.max_epochs}")
     trainer.validate(recognizer, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
     summaries = {name: result.summary() for name, result in recognizer.results.items()}
     return {"checkpoint": path.name, "epoch": load_checkpoint(path)["epoch"], "benchmarks": summaries}
@@ -45,7 +50,17 @@ def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
     arrays: dict[str, Any] = {}
     for name, result in results.items():
         arrays |= {f"{name}/scores": result.scores.astype(np.float32), f"{name}/is_same": result.is_same}
-    np.savez_compressed(path, **arrays)
+    with replacing(path) as partial:
+        np.savez_compressed(partial, **arrays)
+
+
+def load_scores(path: Path) -> dict[str, np.ndarray]:
+    """What `save_scores` wrote; `InputError` when the file is missing or damaged."""
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read ({error}): run it again") from error
 
 
 def _fingerprints(data: FaceDataModule) -> dict[str, Any]:

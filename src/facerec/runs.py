@@ -6,6 +6,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,15 @@ def run_folder_for(name: str, resume: str | None, now: datetime) -> Path:
             return max(unfinished, key=lambda folder: (folder / LAST).stat().st_mtime)
     elif resume is not None and Path(resume).name == LAST and not is_finished(Path(resume).parent):
         return Path(resume).parent
-    return OUTPUTS / name / f"{now:%Y-%m-%d_%H-%M-%S}"
+    # Down to milliseconds: runs that are started together must not share a folder.
+    return OUTPUTS / name / f"{now:%Y-%m-%d_%H-%M-%S-%f}"[:-3]
+
+
+def cell_folder(settings: str) -> str:
+    """The name of the folder of a sweep's cell: its ``settings``, with a digest where they are too long for a name or
+    hold a path."""
+    name = settings.replace("/", "_")[:150]
+    return name if name == settings else f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
 def is_finished(folder: Path) -> bool:
@@ -85,16 +95,29 @@ def _git(*arguments: str) -> str | None:
         return None
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` whole or not at all: a reader never sees half a file, a full disk leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def replacing(path: Path, remedy: str = "free space or choose another folder") -> Iterator[Path]:
+    """A file beside ``path`` to write to, which takes its place when all is written.
+
+    So a reader never sees half a file, and a kill leaves the old one; a full disk does too, and is an `InputError` with
+    the ``remedy``.
+    """
+    partial = path.with_name(f".partial.{path.name}")
     try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written ({error.strerror}): free space or choose another folder") from error
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): {remedy}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def log(message: str) -> None:

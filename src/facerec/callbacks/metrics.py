@@ -1,11 +1,12 @@
 """One row an epoch, in a file that any spreadsheet opens."""
 
 import csv
-import os
 from pathlib import Path
 
 import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
+
+from facerec.runs import replacing
 
 
 class MetricsTable(pl.Callback):
@@ -31,9 +32,7 @@ class MetricsTable(pl.Callback):
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
+        with replacing(self.path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(partial, self.path)

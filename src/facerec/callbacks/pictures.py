@@ -17,6 +17,8 @@ class Pictures(pl.Callback):
     """
 
     def __init__(self, every_n_epochs: int = 1, num_images: int = 64) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs must be at least 1, got {every_n_epochs}")
         self.every_n_epochs, self.num_images = every_n_epochs, num_images
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
@@ -26,7 +28,7 @@ class Pictures(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         epoch = trainer.current_epoch + 1
-        if not trainer.training or (epoch % self.every_n_epochs and epoch != trainer.max_epochs):
+        if epoch % self.every_n_epochs and epoch != trainer.max_epochs:
             return
         for board in _boards(trainer):
             board.add_figure("ROC", roc_figure(pl_module.results), trainer.global_step)

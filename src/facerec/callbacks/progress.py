@@ -1,5 +1,6 @@
 """The progress line: images a second and the time left for the whole run."""
 
+import math
 import time
 from datetime import timedelta
 from typing import Any
@@ -47,7 +48,7 @@ class ProgressLine(TQDMProgressBar):
         if self._images:
             metrics["images/s"] = f"{self._images / self._seconds:.0f}"
         done, all_steps = trainer.global_step - self._first_step, trainer.estimated_stepping_batches
-        if done:
+        if done and math.isfinite(all_steps):
             seconds = (time.perf_counter() - self._fit_start) / done * (all_steps - trainer.global_step)
             metrics["left"] = str(timedelta(seconds=round(seconds)))
         return metrics

@@ -1,0 +1,61 @@
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from facerec.callbacks.metrics import MetricsTable
+from facerec.errors import InputError
+
+
+def end_of_epoch(path: Path, epoch: int, **metrics: float) -> None:
+    values = {name: torch.tensor(value) for name, value in metrics.items()}
+    trainer = SimpleNamespace(current_epoch=epoch, global_step=10 * (epoch + 1), callback_metrics=values)
+    MetricsTable(str(path)).on_train_epoch_end(trainer, None)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run" / "metrics.csv"
+
+
+def test_an_epoch_is_a_row(path):
+    end_of_epoch(path, 0, loss=3.0, accuracy=0.5)
+    end_of_epoch(path, 1, loss=1 / 3, accuracy=0.75)
+    assert rows(path) == [
+        {"epoch": "0", "step": "10", "accuracy": "0.5", "loss": "3"},
+        {"epoch": "1", "step": "20", "accuracy": "0.75", "loss": "0.333333"},
+    ]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_number_that_comes_later_leaves_the_rows_before_empty(path):
+    end_of_epoch(path, 0, loss=3.0)
+    end_of_epoch(path, 1, speed=100.0)
+    assert rows(path) == [
+        {"epoch": "0", "step": "10", "loss": "3", "speed": ""},
+        {"epoch": "1", "step": "20", "loss": "", "speed": "100"},
+    ]
+
+
+def test_a_resumed_run_writes_its_epochs_over_and_keeps_those_before(path):
+    for epoch in range(4):
+        end_of_epoch(path, epoch, loss=float(epoch))
+    end_of_epoch(path, 2, loss=9.0)
+    assert [(row["epoch"], row["loss"]) for row in rows(path)] == [("0", "0"), ("1", "1"), ("2", "9")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_leaves_the_rows_before(path):
+    end_of_epoch(path, 0, loss=3.0)
+    before = path.read_bytes()
+    (path.parent / ".partial.metrics.csv").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"metrics\.csv cannot be written \(No space left on device\): free space or"):
+        end_of_epoch(path, 1, loss=2.0)
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]

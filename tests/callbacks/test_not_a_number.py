@@ -1,0 +1,54 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from facerec.callbacks.not_a_number import StopOnNaN
+from facerec.errors import InputError
+
+FINE, LOST, INFINITE = (torch.tensor(value) for value in (1.0, float("nan"), float("inf")))
+
+
+def optimizers():
+    return SimpleNamespace(param_groups=[{"lr": 0.25}])
+
+
+MODULE = SimpleNamespace(optimizers=optimizers, trainer=SimpleNamespace(precision="16-mixed"))
+
+
+def steps(callback: StopOnNaN, losses: list[torch.Tensor], first: int = 1) -> None:
+    for step, loss in enumerate(losses, first):
+        trainer = SimpleNamespace(global_step=step)
+        callback.on_train_batch_end(trainer, MODULE, {"loss": loss.requires_grad_()}, None, 0)
+
+
+@pytest.mark.parametrize("loss", [LOST, INFINITE, -INFINITE])
+def test_the_first_lost_step_is_named_at_the_next_look(loss):
+    callback = StopOnNaN(every_n_steps=5)
+    steps(callback, [FINE, FINE, loss, FINE])
+    with pytest.raises(InputError) as stopped:
+        steps(callback, [LOST], first=5)
+    assert str(stopped.value) == (
+        "the loss is not a number from step 3 on (learning rate 0.25, precision 16-mixed): start again with a lower "
+        "optimizer.lr, or go on from the last checkpoint with resume=auto trainer.precision=32-true"
+    )
+
+
+@pytest.mark.parametrize("look", ["on_validation_start", "on_train_epoch_end"])
+def test_it_is_looked_at_before_a_checkpoint_is_written(look):
+    callback = StopOnNaN(every_n_steps=1000)
+    steps(callback, [FINE, LOST, FINE])
+    with pytest.raises(InputError, match="the loss is not a number from step 2 on"):
+        getattr(callback, look)(None, MODULE)
+
+
+def test_numbers_are_let_through():
+    callback = StopOnNaN(every_n_steps=2)
+    callback.on_validation_start(None, MODULE)
+    steps(callback, [FINE] * 6)
+    callback.on_train_epoch_end(None, MODULE)
+
+
+def test_looking_every_no_steps_is_refused():
+    with pytest.raises(ValueError, match="every_n_steps must be at least 1, got 0"):
+        StopOnNaN(every_n_steps=0)

@@ -1,0 +1,45 @@
+"""Ways in which a run ends too early."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytorch_lightning as pl
+import torch
+
+
+class Crash(pl.Callback):
+    """Ends the run at the given step, as any defect of a program would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step:
+            raise RuntimeError(f"crash at step {self.step}")
+
+
+# PyTorch's writer makes of a full disk what it can.
+FULL_DISK = {
+    "OSError": OSError(errno.ENOSPC, "No space left on device"),
+    "RuntimeError": RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0\nframe #0"),
+}
+
+
+@contextmanager
+def full_disk(after: int, error: Exception = FULL_DISK["OSError"]) -> Iterator[None]:
+    """Room for ``after`` checkpoints and the beginning of one more."""
+    save, saved = torch.save, []
+
+    def save_while_there_is_room(content: Any, path: str | Path) -> None:
+        if len(saved) >= after:
+            Path(path).write_bytes(b"PK\3\4 the beginning")
+            raise error
+        saved.append(path)
+        save(content, path)
+
+    with mock.patch.object(torch, "save", save_while_there_is_room):
+        yield

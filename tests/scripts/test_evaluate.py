@@ -1,0 +1,154 @@
+"""Verification of a checkpoint from itself, as a person asks for it."""
+
+import json
+import re
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from image_files import NUM_NOISE_PAIRS, write_noise
+from running import ROOT, as_program, program
+
+from facerec import build
+from facerec.operators.position_dependent import PositionDependentConv
+from facerec.operators.tvconv import TVConv
+
+
+@pytest.fixture
+def evaluate(capsys, tmp_path):
+    """Exit status, the last line's content, and what people read."""
+
+    def evaluated(*arguments: str) -> tuple[int, dict, str]:
+        with as_program(tmp_path):
+            status = program("scripts/evaluate.py").main(list(arguments))
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out.splitlines()[-1]) if status == 0 else printed.out, printed.err
+
+    return evaluated
+
+
+@pytest.fixture
+def verified(evaluate):
+    def summary(*arguments: str) -> dict:
+        status, found, _ = evaluate(*arguments)
+        assert status == 0
+        return found
+
+    return summary
+
+
+def synthetic(found: dict) -> dict:
+    return found["benchmarks"]["synthetic"]
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+@pytest.mark.parametrize("network", ["depthwise", "tvconv"])
+def test_a_checkpoint_verifies_as_its_run_said(name, network, verified, request):
+    run = request.getfixturevalue(f"{network}_run")
+    results = json.loads((run / "results.json").read_text())
+    found = verified(f"checkpoint={run / name}.ckpt")
+    assert found["benchmarks"] == results[name]["benchmarks"]
+    assert (found["epoch"], found["form"], found["protocol"]) == (results[name]["epoch"], "training", "tvconv")
+    assert found["data"] == results["data"]["benchmarks"]
+    assert found["git_commit"] == results["git_commit"] and found["environment"] == results["environment"]
+
+
+def test_the_deployed_form_verifies_as_the_training_form(verified, tvconv_run):
+    path = f"checkpoint={tvconv_run / 'best.ckpt'}"
+    with mock.patch("facerec.build.build_verifier", side_effect=build.build_verifier) as build_verifier:
+        training, deployed = verified(path), verified(path, "form=deployed")
+    kinds = [{type(module) for module in call.args[1].modules()} for call in build_verifier.call_args_list]
+    assert [(TVConv in kind, PositionDependentConv in kind) for kind in kinds] == [(True, False), (False, True)]
+    assert (training["form"], deployed["form"]) == ("training", "deployed")
+    training, deployed = synthetic(training), synthetic(deployed)
+    assert deployed["accuracy"] == training["accuracy"]
+    np.testing.assert_allclose(deployed["thresholds"], training["thresholds"], rtol=1e-3)
+    assert deployed["auc"] == pytest.approx(training["auc"], abs=1e-3)
+
+
+def test_another_protocol_and_other_settings_of_the_same_data(verified, depthwise_run):
+    path = f"checkpoint={depthwise_run / 'best.ckpt'}"
+    found = verified(path, "protocol=insightface", "data.num_pairs=20", "data.benchmarks=[synthetic_pose]")
+    assert found["protocol"] == "insightface"
+    assert found["benchmarks"].keys() == {"synthetic_pose"}
+    assert found["benchmarks"]["synthetic_pose"]["num_pairs"] == found["data"]["synthetic_pose"]["pairs"] == 20
+
+
+def test_other_data(verified, depthwise_run, tmp_path):
+    write_noise(tmp_path / "faces")
+    arguments = ["data=folder", "data.root=faces", "data.benchmarks=[odd]", "data.num_workers=0"]
+    found = verified(f"checkpoint={depthwise_run / 'best.ckpt'}", *arguments)
+    assert found["benchmarks"].keys() == {"odd"} and found["benchmarks"]["odd"]["num_pairs"] == NUM_NOISE_PAIRS
+
+
+def test_people_read_a_table_and_see_the_curves(evaluate, depthwise_run, tmp_path):
+    status, found, shown = evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", "roc=new/roc.png")
+    assert status == 0 and (tmp_path / "new" / "roc.png").read_bytes().startswith(b"\x89PNG")
+    summary = synthetic(found)
+    assert "verification in percent, protocol tvconv" in shown
+    assert f"{100 * summary['accuracy']:.2f} ± {100 * summary['std']:.2f}" in shown
+    # 20 pairs of different people resolve a FAR of one in ten alone.
+    assert list(summary["tar_at_far"]) == ["1e-1"] and set(summary["refused"]) == {"1e-2", "1e-3", "1e-4"}
+    assert "TAR at FAR 0.1" in shown and "TAR at FAR 0.01" not in shown
+
+
+def test_nothing_is_left_behind(evaluate, depthwise_run, tmp_path):
+    evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["operator=depthwise"], "evaluate.py does not take 'operator=depthwise': the network is the checkpoint's; it"),
+        (["backbone.width=0.2"], "evaluate.py does not take 'backbone.width=0.2': the network is the checkpoint's; it"),
+        (
+            ["~data.seed"],
+            "evaluate.py does not take '~data.seed': the network is the checkpoint's; it takes",
+        ),
+        (["form=fast"], "form must be training or deployed, got 'fast'"),
+        (["protocol=lfw"], "protocol must be one of tvconv, tvconv_reference, insightface, got 'lfw'"),
+        (["data.num_piars=20"], "unknown config key 'data.num_piars'; did you mean 'num_pairs'?"),
+        (["data=insightface"], "data.root has no value; add data.root=..."),
+        (["data=fodler"], "data=fodler is not an option of data; did you mean 'folder'?"),
+        (["data.benchmarks=[lfw]"], "there is no synthetic benchmark 'lfw': choose one of synthetic, synthetic_pose,"),
+        (["trainer.devices=0"], "(config node: trainer)"),
+        (["roc=roc.txt"], "roc.txt is no picture file: end its name in .png, .svg or .pdf"),
+        (["checkpoint=gone.ckpt"], "checkpoint gone.ckpt cannot be read (No such file or directory): check the path"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_1(arguments, sentence, evaluate, depthwise_run):
+    status, printed, said = evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", *arguments)
+    assert (status, printed.count("{")) == (1, 0)
+    assert sentence in said.splitlines()[-1]
+
+
+def test_a_checkpoint_must_be_given(evaluate):
+    assert evaluate("form=deployed") == (1, "", "no checkpoint given: add checkpoint=FILE\n")
+
+
+def test_a_damaged_checkpoint_is_named(evaluate, depthwise_run, tmp_path):
+    (tmp_path / "cut.ckpt").write_bytes((depthwise_run / "best.ckpt").read_bytes()[:-100])
+    status, _, said = evaluate("checkpoint=cut.ckpt")
+    assert status == 1 and said.startswith("checkpoint cut.ckpt is damaged or holds more than weights and plain values")
+
+
+def test_weights_of_another_network_are_named(evaluate, depthwise_run, tmp_path):
+    checkpoint = torch.load(depthwise_run / "best.ckpt", weights_only=True)
+    checkpoint["config"]["backbone"]["width"] = 0.5
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    status, _, said = evaluate("checkpoint=other.ckpt")
+    assert status == 1
+    assert re.fullmatch(
+        r"checkpoint other.ckpt does not fit its own configuration \(size mismatch for .*\): train it again\n", said
+    )
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 1), (["--help"], 0), (["-h"], 0)])
+def test_help_names_every_setting(arguments, status, capsys):
+    module = program("scripts/evaluate.py")
+    assert module.main(arguments) == status
+    said = capsys.readouterr().out
+    assert all(f"{key}=" in said for key in ("checkpoint", "form", "protocol", "data", "trainer", "roc"))
+    assert (ROOT / "scripts" / "evaluate.py").read_text().startswith(f'"""{said.strip().splitlines()[0]}')

@@ -1,0 +1,60 @@
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from running import program
+
+
+@pytest.fixture
+def runs(depthwise_run, tvconv_run, tmp_path):
+    """Both runs below one folder."""
+    for run in (depthwise_run, tvconv_run):
+        shutil.copytree(run, tmp_path / run.parents[2].name)
+    return tmp_path
+
+
+def test_the_picture_has_a_curve_for_each_run_and_the_maps_of_tvconv(runs):
+    module = program("scripts/plot_runs.py")
+    found = module.find_runs([runs])
+    assert len(found) == 2
+    roc, *maps = module.picture(found).axes
+    labels = [line.get_label() for line in roc.get_lines()]
+    assert [label.partition(" seed")[0] for label in labels] == ["Depthwise x0.1", "TVConv x0.1", "chance"]
+    # Four layers of four maps, and of the weights.
+    assert len(maps) == 4 * 5 and all(len(axes.get_images()) == 1 for axes in maps)
+
+
+def test_the_curves_are_those_of_the_best_checkpoints_scores(tvconv_run):
+    module = program("scripts/plot_runs.py")
+    ((label, (false_accepts, true_accepts)),) = module.curves([tvconv_run]).items()
+    summary = module.read_results(tvconv_run)["best"]["benchmarks"]["synthetic"]
+    assert label.endswith(f"AUC {summary['auc']:.3f}") and "TVConv x0.1 seed 1, synthetic: " in label
+    assert np.trapezoid(true_accepts, false_accepts) == pytest.approx(summary["auc"], abs=1e-6)
+
+
+def test_runs_without_maps_have_the_curves_alone(depthwise_run):
+    module = program("scripts/plot_runs.py")
+    assert len(module.picture([depthwise_run]).axes) == 1
+
+
+def test_the_program_writes_the_picture(runs, capsys):
+    out = runs / "new" / "runs.png"
+    assert program("scripts/plot_runs.py").main([str(runs), "--out", str(out)]) == 0
+    assert capsys.readouterr().err == f"drawn: {out}\n"
+    assert cv2.imread(str(out)).shape == (825, 1950, 3)
+
+
+@pytest.mark.parametrize("missing", ["scores.npz", "best.ckpt"])
+def test_a_run_that_lacks_a_file_is_named(missing, runs, capsys):
+    for file in runs.rglob(missing):
+        file.unlink()
+    assert program("scripts/plot_runs.py").main([str(runs), "--out", str(runs / "a.png")]) == 1
+    said = capsys.readouterr().err
+    assert missing in said and said.count("\n") == 1
+    assert not (runs / "a.png").exists()
+
+
+def test_a_folder_without_runs_is_named(tmp_path, capsys):
+    assert program("scripts/plot_runs.py").main([str(tmp_path / "gone")]) == 1
+    assert "no results.json below" in capsys.readouterr().err

@@ -1,0 +1,49 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from running import program
+
+
+@pytest.fixture
+def report(capsys):
+    def reported(*arguments: object) -> tuple[int, str, str]:
+        status = program("scripts/report.py").main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return reported
+
+
+def test_every_run_has_its_rows_on_the_terminal_and_in_the_files(report, depthwise_run, tvconv_run, tmp_path):
+    files = ["--csv", tmp_path / "new" / "table.csv", "--markdown", tmp_path / "table.md"]
+    status, shown, _ = report(depthwise_run, tvconv_run, *files)
+    assert status == 0
+    with (tmp_path / "new" / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["operator"] for row in rows) == ["Depthwise", "Depthwise", "TVConv", "TVConv"]
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert len(lines) == 2 + 4 and all(row["synthetic"] in shown for row in rows)
+
+
+def test_without_files_nothing_is_written(report, depthwise_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert report(depthwise_run)[0] == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_run_and_a_damaged_one_are_named(report, tmp_path):
+    assert report(tmp_path) == (1, "", f"no results.json below {tmp_path}: name a folder of finished runs\n")
+    (tmp_path / "results.json").write_text(json.dumps({"best": {}}))
+    assert report(tmp_path) == (
+        1,
+        "",
+        f"{tmp_path}/results.json is damaged (it holds no results): remove the folder or run it again\n",
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_named(report, depthwise_run, tmp_path):
+    (tmp_path / ".partial.table.csv").symlink_to("/dev/full")
+    status, _, said = report(depthwise_run, "--csv", tmp_path / "table.csv")
+    assert status == 1 and said.startswith(f"{tmp_path}/table.csv cannot be written (No space left on device): free")

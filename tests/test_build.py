@@ -1,0 +1,190 @@
+"""What the configuration becomes: that the parts are the ones named, and that overrides go where they belong."""
+
+import os
+import random
+import re
+
+import numpy as np
+import pytest
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from torch import nn
+
+from facerec import build
+from facerec.backbones import MobileNetV2, ShuffleNetV2
+from facerec.callbacks.metrics import MetricsTable
+from facerec.errors import InputError
+from facerec.heads import AMSoftmax, ArcFace
+from facerec.operators.depthwise import Depthwise
+from facerec.operators.tvconv import TVConv
+
+TINY = ["data=synthetic", "trainer=cpu", "width=0.1", "image_size=32", "embedding_dim=16"]
+
+
+def count(network: nn.Module, kind: type[nn.Module]) -> int:
+    return sum(isinstance(module, kind) for module in network.modules())
+
+
+@pytest.mark.parametrize(("backbone", "cls"), [("mbv2", MobileNetV2), ("sfv2", ShuffleNetV2)])
+def test_the_backbone_gets_the_operator_and_the_root_settings(backbone, cls):
+    built = {
+        operator: build.build_backbone(build.compose([*TINY, f"backbone={backbone}", f"operator={operator}"]))
+        for operator in ("depthwise", "tvconv")
+    }
+    assert all(isinstance(network, cls) and network.embedding_dim == 16 for network in built.values())
+    assert count(built["tvconv"], TVConv) == count(built["depthwise"], Depthwise) > 10
+    assert count(built["tvconv"], Depthwise) == count(built["depthwise"], TVConv) == 0
+    assert built["depthwise"](torch.zeros(2, 3, 32, 32)).shape == (2, 16)
+
+
+def test_settings_of_the_operator_reach_every_layer():
+    network = build.build_backbone(build.compose([*TINY, "operator=tvconv", "operator.affinity_channels=2"]))
+    layers = [module for module in network.modules() if isinstance(module, TVConv)]
+    assert {layer.affinity_maps.shape[1] for layer in layers} == {2}
+
+
+def test_chosen_stages_alone_get_the_operator():
+    network = build.build_backbone(build.compose([*TINY, "operator=tvconv", "backbone.operator_stages=[7]"]))
+    assert count(network, TVConv) == 1
+
+
+@pytest.mark.parametrize(("head", "cls"), [("am_softmax", AMSoftmax), ("arcface", ArcFace)])
+def test_the_head_is_as_wide_as_the_embedding_and_has_a_row_an_identity(head, cls):
+    cfg = build.compose([*TINY, f"head={head}", "head.margin=0.25", "operator=depthwise"])
+    recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
+    assert isinstance(recognizer.head, cls) and recognizer.head.margin == 0.25
+    assert recognizer.head.weight.shape == (7, 16)
+
+
+def test_the_optimizer_holds_every_parameter_and_the_schedule_the_optimizer():
+    cfg = build.compose([*TINY, "operator=tvconv", "optimizer.lr=0.3", "lr_scheduler.milestones=[2]"])
+    recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
+    made = recognizer.configure_optimizers()
+    held = [p for group in made["optimizer"].param_groups for p in group["params"]]
+    assert {id(p) for p in held} == {id(p) for p in recognizer.parameters()}
+    assert made["optimizer"].param_groups[0]["lr"] == 0.3
+    assert made["lr_scheduler"].optimizer is made["optimizer"] and made["lr_scheduler"].milestones == {2: 1}
+
+
+def test_cosine_anneals_over_all_epochs():
+    cfg = build.compose([*TINY, "lr_scheduler=cosine", "trainer.max_epochs=7"])
+    assert cfg.lr_scheduler.T_max == 7
+
+
+def test_every_size_of_image_is_the_one_of_the_root():
+    cfg = build.compose([*TINY, "image_size=48"])
+    assert list(cfg.backbone.image_size) == list(cfg.data.image_size) == [48, 48]
+
+
+def test_what_only_watches_a_run_is_not_a_setting_of_it():
+    cfg = build.compose([*TINY, "seed=5"])
+    settings = build.resolved(cfg)
+    assert not {"callbacks", "logger"} & settings.keys()
+    assert settings["data"]["seed"] == 5 and settings["backbone"]["image_size"] == [32, 32]
+    assert type(settings["optimizer"]) is dict
+
+
+def test_a_callback_can_be_left_out_and_added(monkeypatch, tmp_path):
+    known = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path)}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", known)
+    added = "+callbacks.second={_target_: facerec.callbacks.metrics.MetricsTable, path: second.csv}"
+    for arguments, tables in ([], 1), (["~callbacks.metrics"], 0), ([added], 2):
+        trainer = build.build_trainer(build.compose([*TINY, "logger=none", *arguments]))
+        assert sum(isinstance(callback, MetricsTable) for callback in trainer.callbacks) == tables
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["trainer.devices=0"], r"devices.*\(config node: trainer\)"),
+        (["trainer.precision=bf17"], r"Precision 'bf17' is invalid.*\(config node: trainer\)"),
+        (["+trainer.epochs=3"], r"unexpected keyword argument 'epochs' \(config node: trainer\)"),
+    ],
+)
+def test_what_lightning_refuses_is_one_sentence(arguments, sentence):
+    cfg = build.compose([*TINY, "logger=none", *arguments])
+    cfg.callbacks = {}
+    with pytest.raises(InputError, match=sentence) as refused:
+        build.build_trainer(cfg)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_named():
+    cfg = build.compose([*TINY, "logger=none", "trainer=gpu"])
+    cfg.callbacks = {}
+    with pytest.raises(InputError, match=r"No supported gpu backend found!.*\(config node: trainer\)"):
+        build.build_trainer(cfg)
+
+
+def test_a_seed_repeats_the_random_numbers_of_all_three(monkeypatch):
+    def drawn(seed: int) -> tuple[float, ...]:
+        build.seed_everything(build.compose([*TINY, f"seed={seed}"]))
+        return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+    state, environment = torch.get_rng_state(), dict(os.environ)
+    try:
+        assert drawn(3) == drawn(3) != drawn(4)
+        with pytest.raises(InputError, match=r"-1 is not in bounds.*\(config node: seed\)"):
+            drawn(-1)
+    finally:
+        torch.set_rng_state(state)
+        for key in os.environ.keys() - environment.keys():
+            del os.environ[key]
+
+
+class TestTheCommandLine:
+    def test_a_sweep_has_its_root_keys_checked_and_its_values_left_to_hydra(self):
+        build.check_command_line(["-m", "operator=depthwise,tvconv", "width=0.1,0.2"])
+        with pytest.raises(InputError, match="unknown config key 'operater'; did you mean 'operator'"):
+            build.check_command_line(["operater=depthwise,tvconv", "--multirun"])
+
+    @pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["--info", "all"], ["--hydra-help"]])
+    def test_hydras_own_flags_pass(self, flags):
+        build.check_command_line([*flags, "data.root=faces"])
+
+    def test_a_folder_of_the_users_own_passes(self):
+        build.check_command_line(["--config-dir", "mine", "experiment=mine", "data.root=faces"])
+        with pytest.raises(InputError, match="unknown config key 'widht'"):
+            build.check_command_line(["--config-dir", "mine", "widht=0.3"])
+
+    def test_hydras_own_settings_pass(self):
+        build.check_command_line(["hydra.run.dir=elsewhere", "data.root=faces"])
+
+
+class TestTheConfigurationOfACheckpoint:
+    TRAINED = build.resolved(build.compose([*TINY, "data.num_pairs=40", "seed=3"]))
+
+    def test_nothing_else_than_what_was_trained_without_overrides(self):
+        assert OmegaConf.to_container(build.compose_trained(self.TRAINED, [])) == self.TRAINED
+
+    def test_a_key_keeps_its_node(self):
+        cfg = build.compose_trained(self.TRAINED, ["data.num_test_identities=20", "protocol=insightface"])
+        assert (cfg.data.num_pairs, cfg.data.num_test_identities, cfg.protocol) == (40, 20, "insightface")
+        assert cfg.width == 0.1
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_group_is_another_node_and_its_keys_go_there(self, order):
+        overrides = ["data=folder", "data.root=faces", "data.benchmarks=[lfw,cfp_ff]"][::order]
+        cfg = build.compose_trained(self.TRAINED, overrides)
+        assert cfg.data._target_.endswith("FolderData") and "num_pairs" not in cfg.data
+        assert (cfg.data.root, list(cfg.data.benchmarks)) == ("faces", ["lfw", "cfp_ff"])
+        assert (list(cfg.data.image_size), cfg.data.seed) == ([32, 32], 3)
+
+    def test_a_new_key_needs_a_plus(self):
+        cfg = build.compose_trained(self.TRAINED, ["+trainer.limit_val_batches=2"])
+        assert cfg.trainer.limit_val_batches == 2
+
+    @pytest.mark.parametrize(
+        ("override", "sentence"),
+        [
+            ("data.num_piars=20", "unknown config key 'data.num_piars'; did you mean 'num_pairs'?"),
+            ("dta=folder", "unknown config key 'dta'; did you mean 'data'?"),
+            ("data=fodler", "data=fodler is not an option of data; did you mean 'folder'?"),
+            ("data", "the argument 'data' is not understood: write KEY=VALUE"),
+        ],
+    )
+    def test_a_mistake_is_named(self, override, sentence):
+        with pytest.raises(InputError, match=re.escape(sentence)):
+            build.compose_trained(self.TRAINED, [override])

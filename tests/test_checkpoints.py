@@ -1,0 +1,180 @@
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from interruption import FULL_DISK, full_disk
+from random_weights import randomise
+
+from facerec.backbones import MobileNetV2
+from facerec.checkpoints import BestCheckpoint, WholeCheckpoint, load_checkpoint, load_weights, refuse_other_model
+from facerec.errors import InputError
+
+CONFIG = {
+    "backbone": {"_target_": "facerec.backbones.MobileNetV2", "width": 0.1, "operator_stages": None},
+    "operator": {"_target_": "facerec.operators.tvconv.TVConv", "_partial_": True, "kernel_size": 3},
+    "head": {"_target_": "facerec.heads.AMSoftmax", "_partial_": True, "margin": 0.35},
+    "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
+    "lr_scheduler": {"_target_": "torch.optim.lr_scheduler.MultiStepLR", "milestones": [2, 3]},
+    "data": {"root": "faces", "seed": 1},
+    "embedding_dim": 16,
+    "seed": 1,
+}
+WHOLE = {"config": CONFIG, "state_dict": {"backbone.a": torch.arange(4.0)}, "epoch": 3}
+
+
+@pytest.fixture
+def path(tmp_path):
+    torch.save(WHOLE, tmp_path / "last.ckpt")
+    return tmp_path / "last.ckpt"
+
+
+def changed(key: str, value: object) -> dict:
+    node, _, inner = key.partition(".")
+    return CONFIG | {node: CONFIG[node] | {inner: value} if inner else value}
+
+
+class TestSaving:
+    def test_makes_the_folder_and_leaves_the_file_alone_in_it(self, tmp_path):
+        WholeCheckpoint().save_checkpoint(WHOLE, tmp_path / "run" / "last.ckpt")
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["last.ckpt"]
+        assert load_checkpoint(tmp_path / "run" / "last.ckpt")["epoch"] == 3
+
+    @pytest.mark.parametrize("error", FULL_DISK)
+    def test_a_full_disk_leaves_the_old_checkpoint(self, error, path):
+        before = path.read_bytes()
+        reason = {"OSError": "No space left on device", "RuntimeError": "[enforce fail at inline_container.cc:664]"}
+        with full_disk(0, FULL_DISK[error]), pytest.raises(InputError) as refused:
+            WholeCheckpoint().save_checkpoint(WHOLE | {"epoch": 4}, path)
+        assert re.fullmatch(
+            rf"{path} cannot be written \({re.escape(reason[error])}.*\): free space and go on with resume=auto; what "
+            "was saved before is still there",
+            str(refused.value),
+        )
+        assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+    def test_a_defect_of_the_program_is_no_full_disk(self, tmp_path):
+        with pytest.raises((AttributeError, pickle.PicklingError)):
+            WholeCheckpoint().save_checkpoint({"function": lambda: None}, tmp_path / "last.ckpt")
+        assert not list(tmp_path.iterdir())
+
+
+class TestLoading:
+    def test_gives_back_what_was_saved(self, path):
+        assert load_checkpoint(path)["config"] == CONFIG
+
+    @pytest.mark.parametrize("size", [0, 3, 100, -1])
+    def test_a_file_cut_off_anywhere_is_damaged(self, path, size):
+        path.write_bytes(path.read_bytes()[:size])
+        with pytest.raises(InputError, match=f"^checkpoint {path} is damaged or holds more than weights and plain"):
+            load_checkpoint(path)
+
+    @pytest.mark.parametrize("form", ["zip", "pickle"])
+    def test_nothing_in_it_is_executed(self, path, tmp_path, form):
+        class Hostile:
+            def __reduce__(self):
+                return (Path.touch, (tmp_path / "executed",))
+
+        if form == "zip":
+            torch.save(WHOLE | {"epoch": Hostile()}, path)
+        else:
+            path.write_bytes(pickle.dumps(Hostile()))
+        with pytest.raises(InputError, match="is damaged or holds more than weights and plain values: use one that"):
+            load_checkpoint(path)
+        assert not (tmp_path / "executed").exists()
+        # It would have been, by a loader that trusts it.
+        torch.load(path, weights_only=False) if form == "zip" else pickle.loads(path.read_bytes())
+        assert (tmp_path / "executed").exists()
+
+    def test_a_missing_file_and_a_folder_are_named(self, tmp_path):
+        with pytest.raises(InputError, match=r"gone.ckpt cannot be read \(No such file or directory\): check the path"):
+            load_checkpoint(tmp_path / "gone.ckpt")
+        with pytest.raises(InputError, match=r"cannot be read \(Is a directory\): check the path"):
+            load_checkpoint(tmp_path)
+
+    @pytest.mark.parametrize("content", [[1], {"model": {}}, {"state_dict": {}, "epoch": 1}])
+    def test_a_checkpoint_of_another_program_is_refused(self, path, content):
+        torch.save(content, path)
+        with pytest.raises(InputError, match=r"last.ckpt holds no configuration: use one that train\.py wrote"):
+            load_checkpoint(path)
+
+
+class TestWeights:
+    def test_the_backbones_alone_are_loaded(self):
+        trained, fresh = randomise(MobileNetV2(0.1, image_size=(16, 16))), MobileNetV2(0.1, image_size=(16, 16))
+        state = {f"backbone.{name}": value for name, value in trained.state_dict().items()}
+        load_weights(fresh, {"state_dict": state | {"head.weight": torch.zeros(1)}}, "a.ckpt")
+        torch.testing.assert_close(fresh.state_dict(), trained.state_dict(), rtol=0, atol=0)
+
+    def test_the_first_that_does_not_fit_is_named(self):
+        network = MobileNetV2(0.1, image_size=(16, 16))
+        state = {f"backbone.{name}": value for name, value in network.state_dict().items()} | {"backbone.missing": 1}
+        with pytest.raises(InputError, match=r"^checkpoint a.ckpt does not fit its own configuration \(.*missing"):
+            load_weights(
+                MobileNetV2(0.1, image_size=(16, 16)), {"state_dict": {**state, "backbone.missing": 1}}, "a.ckpt"
+            )
+
+
+class TestAnotherModel:
+    def test_the_same_settings_pass(self, path):
+        refuse_other_model(path, CONFIG)
+
+    @pytest.mark.parametrize(("key", "value"), [("seed", 2), ("data.root", "elsewhere"), ("backbone._partial_", True)])
+    def test_what_the_checkpoint_does_not_decide_passes(self, path, key, value):
+        refuse_other_model(path, changed(key, value))
+
+    @pytest.mark.parametrize(
+        ("key", "value", "theirs"),
+        [
+            ("backbone.width", 0.2, 0.1),
+            ("backbone.operator_stages", [7], None),
+            ("operator.kernel_size", 5, 3),
+            ("head.margin", 0.5, 0.35),
+            ("optimizer.lr", 0.01, 0.1),
+            ("lr_scheduler.milestones", [2], [2, 3]),
+            ("embedding_dim", 32, 16),
+        ],
+    )
+    def test_the_setting_is_named_with_both_values(self, path, key, value, theirs):
+        sentence = f"checkpoint {path} was trained with {key}={theirs}, this run has {key}={value}: give the run the"
+        with pytest.raises(InputError, match=re.escape(sentence)):
+            refuse_other_model(path, changed(key, value))
+
+    def test_another_class_is_named_before_its_settings(self, path):
+        other = {"_target_": "facerec.operators.depthwise.Depthwise", "kernel_size": 7, "bias": True}
+        with pytest.raises(InputError, match="with operator=TVConv, this run has operator=Depthwise: give the run the"):
+            refuse_other_model(path, changed("operator", other))
+
+
+class TestTheBestSoFar:
+    """A run's folder is moved, and the run resumed there."""
+
+    @pytest.fixture
+    def state(self, tmp_path):
+        before = BestCheckpoint(tmp_path / "before", filename="best", monitor="accuracy", mode="max")
+        path = str(tmp_path / "before" / "best.ckpt")
+        before.best_k_models, before.kth_best_model_path, before.best_model_path = {path: torch.tensor(0.9)}, path, path
+        before.best_model_score = before.kth_value = torch.tensor(0.9)
+        return before.state_dict()
+
+    def resumed(self, folder: Path, state: dict) -> BestCheckpoint:
+        callback = BestCheckpoint(folder, filename="best", monitor="accuracy", mode="max")
+        callback.load_state_dict(state)
+        return callback
+
+    def test_counts_where_its_checkpoint_came_along(self, state, tmp_path):
+        (tmp_path / "after").mkdir()
+        (tmp_path / "after" / "best.ckpt").touch()
+        callback = self.resumed(tmp_path / "after", state)
+        assert callback.best_model_path == str(tmp_path / "after" / "best.ckpt")
+        assert callback.best_k_models == {callback.best_model_path: torch.tensor(0.9)}
+        assert callback.best_model_score == torch.tensor(0.9)
+
+    @pytest.mark.filterwarnings("ignore:The dirpath has changed")
+    def test_does_not_where_there_is_none(self, state, tmp_path):
+        callback = self.resumed(tmp_path / "after", state)
+        assert callback.best_model_score is None and callback.best_k_models == {}
+
+    def test_stays_in_a_folder_that_stayed(self, state, tmp_path):
+        assert self.resumed(tmp_path / "before", state).best_model_score == torch.tensor(0.9)

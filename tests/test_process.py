@@ -1,0 +1,74 @@
+import ctypes
+import logging
+import sys
+import warnings
+
+import pytest
+import torch
+
+from facerec.process import prepare_process
+
+
+@pytest.fixture(autouse=True)
+def put_back():
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    with warnings.catch_warnings():
+        yield
+    logger.setLevel(level)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+
+
+class Recorder:
+    """A C library that writes down what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def mallopt(self, parameter: int, value: int) -> int:
+        self.asked.append((parameter, value))
+        return 1
+
+
+def test_the_c_library_is_told_to_keep_freed_memory(monkeypatch):
+    libc = Recorder()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
+    monkeypatch.setattr(sys, "platform", "linux")
+    prepare_process()
+    # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h.
+    assert dict(libc.asked) == {-1: 2**31 - 1, -4: 0}
+
+
+@pytest.mark.parametrize(("platform", "library"), [("linux", object()), ("darwin", None)])
+def test_other_c_libraries_are_left_alone(platform, library, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    prepare_process()
+
+
+def test_fresh_memory_is_not_filled():
+    prepare_process()
+    assert torch.utils.deterministic.fill_uninitialized_memory is False
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "`isinstance(treespec, LeafSpec)` is deprecated",
+        "Checkpoint directory /runs/a exists and is not empty.",
+        "The dirpath has changed from '/runs/a' to '/runs/b'",
+        "The number of training batches (4) is smaller than the logging interval",
+        "The 'val_dataloader' does not have many workers which may be a bottleneck.",
+        "It is recommended to use `self.log('mean_accuracy', ..., sync_dist=True)` when logging",
+        "torch.distributed.nn.functional.all_gather is deprecated, use another",
+    ],
+)
+def test_what_the_user_cannot_act_on_is_not_said(message):
+    prepare_process()
+    warnings.warn(message, UserWarning, stacklevel=1)
+
+
+def test_other_warnings_are():
+    prepare_process()
+    with pytest.warns(UserWarning, match="precision"):
+        warnings.warn("loss of precision", UserWarning, stacklevel=1)

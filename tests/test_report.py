@@ -1,0 +1,163 @@
+"""The table, from results written by hand."""
+
+import copy
+import csv
+import io
+import json
+import re
+from statistics import mean
+
+import pytest
+
+from facerec.errors import InputError
+from facerec.report import comma_separated, find_runs, markdown, read_results, show, table_rows
+
+
+def results(accuracy=0.9, last=0.8, seed=1, started="2026-01-01T00:00:00", **config) -> dict:
+    """What a run leaves in results.json, as far as the table reads it."""
+
+    def verified(value: float, epoch: int) -> dict:
+        summary = {"accuracy": value, "std": 0.0125}
+        return {"epoch": epoch, "benchmarks": {"lfw": summary, "cfp_ff": summary | {"accuracy": value - 0.1}}}
+
+    return {
+        "started": started,
+        "git_commit": "0123456789abcdef",
+        "protocol": "tvconv",
+        "config": {
+            "backbone": {"_target_": "facerec.backbones.MobileNetV2", "width": 0.1},
+            "operator": {"_target_": "facerec.operators.tvconv.TVConv"},
+            "head": {"_target_": "facerec.heads.AMSoftmax"},
+            "data": {"root": "faces", "seed": seed},
+            "width": 0.1,
+            "seed": seed,
+            **config,
+        },
+        "data": {"train": {"fingerprint": "feedbeef"}, "benchmarks": {"lfw": {"pairs": 6000}}},
+        "cost": {
+            **{"macs_paper": 22_474_240, "macs_core": 18_023_680},
+            **{"params": 16_369_368, "params_deployed": 315_096, "weight_map_elements": 4_084_992},
+        },
+        "training_images_per_second": 100.0 * seed,
+        "best": verified(accuracy, 4 + seed),
+        "last": verified(last, 9),
+    }
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write runs of these results; gives their folders."""
+
+    def written(*runs: dict):
+        for number, run in enumerate(runs):
+            folder = tmp_path / f"run{number}"
+            folder.mkdir()
+            (folder / "results.json").write_text(json.dumps(run))
+        return find_runs([tmp_path])
+
+    return written
+
+
+def test_one_run_has_a_row_for_the_best_and_one_for_the_last_epoch(write):
+    best, last = table_rows(write(results()))
+    assert best == {
+        **{"backbone": "MobileNetV2 x0.1", "operator": "TVConv", "head": "AMSoftmax", "epoch": "best 6"},
+        **{"lfw": "90.00 ± 1.25", "cfp_ff": "80.00 ± 1.25", "MACs (M)": "22.47", "params (M)": "16.369"},
+        **{"deployed (M)": "0.315", "maps (M)": "4.085", "images/s": "100", "seeds": "1"},
+        **{"protocol": "tvconv", "data": "feedbeef", "commit": "0123456"},
+    }
+    assert (last["epoch"], last["lfw"], last["cfp_ff"]) == ("last 10", "80.00 ± 1.25", "70.00 ± 1.25")
+
+
+def test_seeds_are_averaged_with_the_standard_deviation_of_a_sample(write):
+    accuracies = [0.90, 0.93, 0.96]
+    best, last = table_rows(write(*(results(a, seed=seed) for seed, a in enumerate(accuracies, 1))))
+    # Each differs from the mean of 93 by 3, 0 and 3 percent: the square root of 18 / 2.
+    assert (best["lfw"], best["cfp_ff"]) == ("93.00 ± 3.00", "83.00 ± 3.00")
+    assert last["lfw"] == "80.00 ± 0.00"
+    assert (best["seeds"], best["epoch"], best["images/s"]) == ("3", "best 6,7,8", f"{mean([100, 200, 300]):.0f}")
+
+
+def test_a_run_that_was_made_again_counts_once_and_the_later_one_counts(write):
+    runs = [results(0.5, started="2026-01-02"), results(0.9, started="2026-01-03"), results(0.7, started="2026-01-01")]
+    best, _ = table_rows(write(*runs))
+    assert (best["lfw"], best["seeds"]) == ("90.00 ± 1.25", "1")
+
+
+@pytest.mark.parametrize("path", ["config.width", "config.optimizer.lr", "config.data.root", "data.train.fingerprint"])
+def test_runs_that_differ_in_anything_but_the_seed_have_rows_of_their_own(path, write):
+    other = copy.deepcopy(results(0.96, seed=2, optimizer={"lr": 0.1}))
+    node = other
+    *outer, inner = path.split(".")
+    for key in outer:
+        node = node[key]
+    node[inner] = 0.2
+    rows = table_rows(write(results(0.9, optimizer={"lr": 0.1}), other))
+    assert [row["lfw"] for row in rows] == ["90.00 ± 1.25", "80.00 ± 1.25", "96.00 ± 1.25", "80.00 ± 1.25"]
+
+
+def test_runs_of_another_protocol_have_rows_of_their_own(write):
+    assert len(table_rows(write(results(), results(seed=2) | {"protocol": "insightface"}))) == 4
+
+
+def test_every_commit_of_a_row_is_named(write):
+    best, _ = table_rows(write(results(), results(seed=2) | {"git_commit": None}))
+    assert best["commit"] == "0123456,none"
+
+
+def test_a_run_without_a_measured_speed_leaves_the_cell_empty(write):
+    best, _ = table_rows(write(results() | {"training_images_per_second": None}))
+    assert best["images/s"] == ""
+
+
+@pytest.fixture
+def rows(write):
+    """Two networks, verified on different benchmarks."""
+    other = results(operator={"_target_": "facerec.operators.depthwise.Depthwise"})
+    for name in ("best", "last"):
+        del other[name]["benchmarks"]["lfw"]
+    return table_rows(write(results(), other))
+
+
+def test_csv_holds_every_cell(rows):
+    assert list(csv.DictReader(io.StringIO(comma_separated(rows)))) == [{"lfw": ""} | row for row in rows]
+
+
+def test_markdown_holds_every_cell(rows):
+    header, rule, *lines = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in markdown(rows).splitlines()
+    )
+    assert set(rule) == {"---"} and len(rule) == len(header)
+    assert [dict(zip(header, line, strict=True)) for line in lines] == [{"lfw": ""} | row for row in rows]
+
+
+def test_the_terminal_shows_the_accuracies(rows, capsys):
+    show(rows)
+    shown = capsys.readouterr().out
+    assert "protocol tvconv" in shown and "90.00 ± 1.25" in shown and "Depthwise" in shown
+
+
+def test_runs_are_found_at_and_below_the_folders_once(write, tmp_path):
+    runs = write(results(), results(seed=2))
+    assert runs == find_runs([tmp_path, runs[0]]) == [tmp_path / "run0", tmp_path / "run1"]
+    assert find_runs([runs[1]]) == [runs[1]]
+
+
+def test_a_folder_without_runs_is_named(tmp_path):
+    sentence = f"no results.json below {tmp_path}, gone: name a folder of finished runs"
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        find_runs([tmp_path, "gone"])
+
+
+@pytest.mark.parametrize("text", ["", '{"best": {"epo', "[]", "{}", "null", "\udcff"])
+def test_a_damaged_file_is_named(text, tmp_path):
+    (tmp_path / "results.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=r"results\.json is damaged \(.+\): remove the folder or run it again$"):
+        read_results(tmp_path)
+
+
+def test_a_real_run_has_its_rows(depthwise_run):
+    best, last = table_rows([depthwise_run])
+    assert (best["backbone"], best["operator"], last["epoch"]) == ("MobileNetV2 x0.1", "Depthwise", "last 3")
+    summary = read_results(depthwise_run)["best"]["benchmarks"]["synthetic"]
+    assert best["synthetic"] == f"{100 * summary['accuracy']:.2f} ± {100 * summary['std']:.2f}"

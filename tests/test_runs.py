@@ -1,0 +1,158 @@
+import json
+import os
+import re
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from facerec import runs
+from facerec.errors import InputError
+from facerec.runs import cell_folder, checkpoint_to_resume, provenance, replacing, run_folder_for, write_json
+
+NOON = datetime(2026, 5, 17, 12, 0, 9, 120_000)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make_run(folder: Path, *files: str, age: int = 0) -> Path:
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file).touch()
+        os.utime(folder / file, (10**9 - age, 10**9 - age))
+    return folder
+
+
+class TestTheFolder:
+    def test_of_a_new_run_is_named_after_the_time(self, here):
+        assert run_folder_for("try", None, NOON) == Path("outputs/try/2026-05-17_12-00-09-120")
+
+    def test_of_auto_is_the_newest_unfinished_one_of_this_name(self, here):
+        make_run(Path("outputs/try/a"), "last.ckpt", age=30)
+        newest = make_run(Path("outputs/try/b"), "last.ckpt", age=20)
+        make_run(Path("outputs/try/c"), "last.ckpt", "results.json", age=10)
+        make_run(Path("outputs/try/d"))
+        make_run(Path("outputs/other/e"), "last.ckpt")
+        assert run_folder_for("try", "auto", NOON) == newest
+
+    def test_of_auto_is_a_new_one_where_all_are_finished(self, here):
+        make_run(Path("outputs/try/c"), "last.ckpt", "results.json")
+        assert run_folder_for("try", "auto", NOON).name == "2026-05-17_12-00-09-120"
+
+    def test_of_the_last_checkpoint_of_an_unfinished_run_is_its_own(self, here):
+        run = make_run(Path("somewhere/b"), "last.ckpt")
+        assert run_folder_for("try", "somewhere/b/last.ckpt", NOON) == run
+
+    @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+    def test_of_any_other_checkpoint_is_a_new_one(self, here, name):
+        make_run(Path("somewhere/b"), name, "results.json")
+        assert run_folder_for("try", f"somewhere/b/{name}", NOON).parent == Path("outputs/try")
+
+
+class TestTheFolderOfACell:
+    def test_is_named_after_its_settings(self):
+        assert cell_folder("operator=tvconv,width=0.1") == "operator=tvconv,width=0.1"
+
+    def test_is_one_folder_whatever_the_settings_hold(self):
+        names = {
+            cell_folder(f"data.root={root},seed={seed}") for root in ("/a/b", "/a_b", "a/" * 200) for seed in (1, 2)
+        }
+        assert len(names) == 6
+        assert all("/" not in name and len(name) < 200 for name in names)
+
+    def test_is_the_same_each_time(self):
+        assert cell_folder("data.root=/a/b") == cell_folder("data.root=/a/b") != cell_folder("data.root=/a/c")
+
+
+class TestTheCheckpointToResume:
+    def test_is_none_for_a_fresh_start(self, here):
+        assert checkpoint_to_resume(None, make_run(Path("new"))) is None
+        assert checkpoint_to_resume("auto", Path("new")) is None
+
+    def test_is_the_last_of_the_folder_for_auto(self, here):
+        assert checkpoint_to_resume("auto", make_run(Path("run"), "last.ckpt")) == Path("run/last.ckpt")
+
+    def test_is_the_one_that_is_named(self, here):
+        make_run(Path("run"), "best.ckpt", "last.ckpt")
+        assert checkpoint_to_resume("run/best.ckpt", make_run(Path("new"))) == Path("run/best.ckpt")
+
+    @pytest.mark.parametrize(
+        ("resume", "files", "sentence"),
+        [
+            ("gone.ckpt", [], "checkpoint gone.ckpt does not exist: give resume= a file, or auto"),
+            (None, ["last.ckpt"], "run holds an unfinished run: add resume=auto to go on with it, or another name="),
+            *(
+                (resume, ["last.ckpt", "results.json"], "run holds a finished run: add skip_finished=true to keep it")
+                for resume in (None, "auto", "run/last.ckpt")
+            ),
+        ],
+    )
+    def test_is_refused(self, here, resume, files, sentence):
+        make_run(Path("run"), *files)
+        with pytest.raises(InputError, match=re.escape(sentence)):
+            checkpoint_to_resume(resume, Path("run"))
+
+
+class TestProvenance:
+    def test_names_command_code_and_environment(self):
+        made_by = provenance(["width=0.1", "seed=2"], {"width": 0.1})
+        assert made_by["command"] == "train.py width=0.1 seed=2"
+        assert datetime.fromisoformat(made_by["started"]) <= datetime.now()
+        assert made_by["environment"]["torch"] == torch.__version__
+        json.dumps(made_by)
+
+    def test_has_one_fingerprint_a_configuration(self):
+        prints = [
+            provenance([], config)["config_fingerprint"] for config in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1})
+        ]
+        assert prints[0] == prints[1] != prints[2]
+
+    def test_names_the_commit_and_whether_it_was_changed(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
+        assert provenance([], {})["git_commit"] is None
+        author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        (tmp_path / "runs.py").write_text("1")
+        for command in (["init", "-q"], ["add", "runs.py"], [*author, "commit", "-qm", "first"]):
+            subprocess.run(["git", "-C", tmp_path, *command], check=True)
+        clean = provenance([], {})
+        assert re.fullmatch("[0-9a-f]{40}", clean["git_commit"]) and clean["git_dirty"] is False
+        (tmp_path / "runs.py").write_text("2")
+        assert provenance([], {})["git_dirty"] is True
+
+    def test_does_without_git(self, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        assert provenance([], {})["git_commit"] is None
+
+
+class TestReplacing:
+    def test_the_file_appears_when_all_is_written(self, tmp_path):
+        path = tmp_path / "new" / "file.txt"
+        with replacing(path) as partial:
+            partial.write_text("all")
+            assert not path.exists() and partial.suffix == ".txt"
+        assert path.read_text() == "all" and list(path.parent.iterdir()) == [path]
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+    def test_whatever_happens_the_old_file_stays(self, tmp_path, error):
+        path = tmp_path / "file.txt"
+        path.write_text("old")
+        with pytest.raises(error), replacing(path) as partial:
+            partial.write_text("ne")
+            raise error
+        assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+    def test_a_folder_that_cannot_be_is_named(self, tmp_path):
+        (tmp_path / "file").touch()
+        sentence = r"file/result cannot be written \(.+\): choose another disk$"
+        with pytest.raises(InputError, match=sentence), replacing(tmp_path / "file" / "result", "choose another disk"):
+            pass
+
+    def test_json_comes_back(self, tmp_path):
+        write_json(tmp_path / "a.json", {"ä": [1, None, 0.1]})
+        assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"ä": [1, None, 0.1]}

@@ -1,0 +1,104 @@
+"""Sweeps: every cell has a folder of its own, and one that fails keeps no other from its results."""
+
+import json
+import re
+from unittest import mock
+
+import pytest
+from interruption import full_disk
+from running import DEPTHWISE, ONE_EPOCH, train
+
+from facerec import build
+
+# Few enough for the name of a folder.
+SETTINGS = [*DEPTHWISE[:-1], *ONE_EPOCH]
+CELLS = ["operator=depthwise,tvconv", "operator.kernel_size=3,4", "name=sweep"]
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """The folder of a sweep of which the two cells with an even kernel fail, and its exit status and sentences."""
+    folder = tmp_path_factory.mktemp("sweep")
+    with mock.patch("facerec.build.build_backbone", slim), pytest.MonkeyPatch.context() as patch:
+        said: list[str] = []
+        patch.setattr("facerec.runs.log", said.append)
+        status = train(folder, "-m", *SETTINGS, *CELLS)
+    return folder / "outputs" / "sweep", status, said
+
+
+_build_backbone = build.build_backbone
+
+
+def slim(cfg):
+    """TVConv with a small generator, which depthwise has no settings for."""
+    if "generator_layers" in cfg.operator:
+        cfg.operator.update(generator_layers=0, generator_channels=4)
+    return _build_backbone(cfg)
+
+
+def test_the_other_cells_are_done(sweep):
+    folder, _, _ = sweep
+    found = [json.loads(file.read_text()) for file in folder.glob("*/results.json")]
+    assert len(found) == 2
+    assert {result["config"]["operator"]["kernel_size"] for result in found} == {3}
+    assert len({result["config"]["operator"]["_target_"] for result in found}) == 2
+
+
+def test_each_cell_has_a_folder_of_its_own(sweep):
+    folder, _, _ = sweep
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 4
+
+
+def test_what_failed_is_said_at_the_end_and_in_the_status(sweep):
+    folder, status, said = sweep
+    assert status == 1 and len(said) == 2
+    for sentence in said:
+        assert sentence.startswith(f"failed: {folder}")
+        assert sentence.endswith("kernel_size must be odd, got 4 (config node: operator)")
+
+
+class TestTheSecondTime:
+    def test_finished_cells_are_skipped_and_the_others_tried_again(self, sweep, capsys):
+        folder, _, _ = sweep
+        before = {file: file.stat().st_mtime_ns for file in folder.glob("*/results.json")}
+        assert train(folder.parents[1], "-m", *SETTINGS, *CELLS, "skip_finished=true") == 1
+        assert {file: file.stat().st_mtime_ns for file in folder.glob("*/results.json")} == before
+        said = capsys.readouterr().err
+        assert said.count("skipped, finished before: ") == 2
+        assert said.count("kernel_size must be odd, got 4") == 2
+
+    def test_without_a_word_nothing_is_written_over(self, sweep, capsys):
+        folder, _, _ = sweep
+        before = {file: file.stat().st_mtime_ns for file in folder.glob("*/results.json")}
+        assert train(folder.parents[1], "-m", *SETTINGS, *CELLS) == 1
+        assert {file: file.stat().st_mtime_ns for file in folder.glob("*/results.json")} == before
+        assert capsys.readouterr().err.count("holds a finished run: add skip_finished=true to keep it") == 2
+
+
+def test_a_sweep_that_broke_off_is_finished_the_second_time(tmp_path, capsys):
+    """The disk is full in the second epoch of the second cell."""
+    cells = [*SETTINGS, "operator=depthwise", "trainer.max_epochs=2", "seed=1,2", "name=sweep"]
+    with full_disk(after=4 + 2):
+        assert train(tmp_path, "-m", *cells) == 1
+    first, second = sorted((tmp_path / "outputs" / "sweep").glob("*/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    assert train(tmp_path, "-m", *cells, "skip_finished=true", "resume=auto") == 0
+    said = capsys.readouterr().err
+    assert f"skipped, finished before: {first.parent}" in said and f"resuming from {second}" in said
+    for cell in (first.parent, second.parent):
+        assert json.loads((cell / "results.json").read_text())["last"]["epoch"] == 1
+        assert len((cell / "metrics.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_a_defect_of_the_program_in_one_cell_is_named_with_its_kind(tmp_path, capsys):
+    with mock.patch("facerec.build.build_backbone", side_effect=ZeroDivisionError("by zero")):
+        assert train(tmp_path, "-m", *SETTINGS, "seed=1,2") == 1
+    said = capsys.readouterr().err
+    assert len(re.findall("^failed: .*: ZeroDivisionError: by zero$", said, re.MULTILINE)) == 2
+    assert said.count("Traceback (most recent call last)") == 2
+
+
+def test_a_value_that_does_not_exist_is_refused_before_the_first_cell(tmp_path, capsys):
+    assert train(tmp_path, "-m", *SETTINGS, "operator=depthwise,tvcov") == 1
+    said = capsys.readouterr().err
+    assert "Could not find 'operator/tvcov'" in said and "Traceback" not in said
+    assert not list(tmp_path.rglob("metrics.csv"))

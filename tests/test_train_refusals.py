@@ -1,0 +1,191 @@
+"""What a run cannot go on with: each time one sentence, status 1, and what was there before is still there."""
+
+import pickle
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from image_files import write_faces
+from running import DEPTHWISE, ONE_EPOCH, TVCONV, only_run, train
+
+
+@pytest.fixture
+def refused(tmp_path, capsys):
+    """The one sentence that a run with these settings ends in."""
+
+    def said(*settings: str, network: list[str] = DEPTHWISE) -> str:
+        assert train(tmp_path, *network, *ONE_EPOCH, *settings) == 1
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        (sentence,) = re.findall(r"^failed: .*?: (.*)$", printed.err.replace(str(tmp_path) + "/", ""), re.MULTILINE)
+        return sentence
+
+    return said
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+class TestACheckpointToResume:
+    def test_that_is_missing(self, refused):
+        assert refused("resume=gone.ckpt") == "checkpoint gone.ckpt does not exist: give resume= a file, or auto"
+
+    @pytest.mark.parametrize(
+        ("settings", "theirs", "ours"),
+        [
+            (TVCONV[-3:], "operator=Depthwise", "operator=TVConv"),
+            (["width=0.2"], "backbone.width=0.1", "backbone.width=0.2"),
+            (["backbone=sfv2"], "backbone=MobileNetV2", "backbone=ShuffleNetV2"),
+            (["operator.kernel_size=5"], "operator.kernel_size=3", "operator.kernel_size=5"),
+            (["head=arcface"], "head=AMSoftmax", "head=ArcFace"),
+            (["optimizer.lr=0.5"], "optimizer.lr=0.02", "optimizer.lr=0.5"),
+            (["optimizer.lr=0.02"], "lr_scheduler.milestones=[2]", "lr_scheduler.milestones=[22, 30, 35]"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_of_other_settings(self, settings, theirs, ours, refused, depthwise_run):
+        path = depthwise_run / "last.ckpt"
+        assert refused(*settings, f"resume={path}") == (
+            f"checkpoint {path} was trained with {theirs}, this run has {ours}: give the run the checkpoint's settings "
+            "or start without resume"
+        )
+
+    def test_of_other_data(self, refused, depthwise_run):
+        settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "data.num_identities=9"]
+        assert refused(*settings, f"resume={depthwise_run / 'last.ckpt'}") == (
+            "the checkpoint's head.weight is (8, 16) and this run's (9, 16): resume on the data that it was trained on "
+            "(a head has a row an identity) or start without resume"
+        )
+
+    def test_that_has_had_all_its_epochs(self, refused, depthwise_run, tmp_path):
+        settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "trainer.max_epochs=3"]
+        sentence = refused(*settings, f"resume={depthwise_run / 'last.ckpt'}")
+        run = only_run(tmp_path).relative_to(tmp_path)
+        assert sentence == f"{run}/best.ckpt was not written, no epoch was trained: raise trainer.max_epochs=3"
+
+    def test_that_was_cut_off(self, refused, depthwise_run, tmp_path):
+        whole = (depthwise_run / "last.ckpt").read_bytes()
+        for size in (0, len(whole) - 1):
+            (tmp_path / "cut.ckpt").write_bytes(whole[:size])
+            assert refused("resume=cut.ckpt") == (
+                "checkpoint cut.ckpt is damaged or holds more than weights and plain values: use one that train.py "
+                "wrote"
+            )
+
+    def test_that_would_run_a_program(self, refused, tmp_path):
+        class Hostile:
+            def __reduce__(self):
+                return (Path.touch, (tmp_path / "executed",))
+
+        torch.save({"state_dict": {}, "config": {}, "epoch": Hostile()}, tmp_path / "zip.ckpt")
+        (tmp_path / "old.ckpt").write_bytes(pickle.dumps(Hostile()))
+        for name in ("zip", "old"):
+            assert refused(f"resume={name}.ckpt").startswith(f"checkpoint {name}.ckpt is damaged or holds more than")
+        assert not (tmp_path / "executed").exists()
+
+    def test_of_another_program(self, refused, tmp_path):
+        torch.save({"model": {}}, tmp_path / "other.ckpt")
+        assert refused("resume=other.ckpt") == (
+            "checkpoint other.ckpt holds no configuration: use one that train.py wrote"
+        )
+
+
+class TestAFolderThatHoldsARun:
+    @pytest.fixture
+    def copy(self, tmp_path, depthwise_run):
+        shutil.copytree(depthwise_run, tmp_path / "run")
+        return tmp_path / "run"
+
+    def test_that_is_finished(self, refused, copy):
+        before = content(copy)
+        for settings in [], ["resume=auto"]:
+            assert refused("hydra.run.dir=run", "hydra.output_subdir=null", *settings) == (
+                "run holds a finished run: add skip_finished=true to keep it, or another name="
+            )
+        assert content(copy) == before
+
+    def test_that_is_finished_is_skipped_on_request(self, copy, tmp_path, capsys):
+        before = content(copy)
+        settings = ["hydra.run.dir=run", "hydra.output_subdir=null", "skip_finished=true"]
+        assert train(tmp_path, *DEPTHWISE, *settings) == 0
+        assert capsys.readouterr().err == f"skipped, finished before: {copy}\n"
+        assert content(copy) == before
+
+    def test_that_is_unfinished(self, refused, copy):
+        (copy / "results.json").unlink()
+        before = content(copy)
+        assert refused("hydra.run.dir=run", "hydra.output_subdir=null") == (
+            "run holds an unfinished run: add resume=auto to go on with it, or another name="
+        )
+        assert content(copy) == before
+
+
+class TestALossThatIsNoNumber:
+    def test_names_the_step(self, refused, tmp_path):
+        assert refused("optimizer.lr=1e30") == (
+            "the loss is not a number from step 2 on (learning rate 1e+30, precision 32-true): start again with a "
+            "lower optimizer.lr, or go on from the last checkpoint with resume=auto trainer.precision=32-true"
+        )
+        assert not list(only_run(tmp_path).glob("*.ckpt"))
+
+    def test_keeps_the_checkpoint_of_the_epoch_before(self, refused, tmp_path):
+        # The rate is raised a thousandfold, again and again, from the second epoch on.
+        schedule = ["lr_scheduler.milestones=[1]", "lr_scheduler.gamma=1e30", "trainer.max_epochs=3"]
+        assert refused(*schedule).startswith("the loss is not a number from step 6 on (learning rate 1e+29, ")
+        run = only_run(tmp_path)
+        for name in ("best", "last"):
+            checkpoint = torch.load(run / f"{name}.ckpt", weights_only=True)
+            assert checkpoint["epoch"] == 0
+            assert all(weight.isfinite().all() for weight in checkpoint["state_dict"].values())
+        assert not (run / "results.json").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "run.json", "metrics.csv", "best.ckpt", "last.ckpt", "scores.npz", "results.json"]
+)
+def test_a_full_disk(name, refused, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / f".partial.{name}").symlink_to("/dev/full")
+    sentence = refused("hydra.run.dir=run")
+    remedy = "free space or choose another folder"
+    if name.endswith(".ckpt"):
+        remedy = "free space and go on with resume=auto; what was saved before is still there"
+    assert re.fullmatch(rf"run/{name} cannot be written \(.+\): {remedy}", sentence), sentence
+    assert not list(run.glob(".partial*")) and not (run / name).exists() and not (run / "results.json").exists()
+
+
+class TestDataThatIsMissingOrDamaged:
+    def test_is_said_before_the_first_step(self, refused, tmp_path):
+        write_faces(tmp_path / "faces")
+        settings = ["data=folder", "data.root=faces", "data.benchmarks=[pairs,lfw]", "data.global_batch_size=4"]
+        network = [part for part in DEPTHWISE if not part.startswith("data")]
+        assert refused(*settings, network=network) == (
+            "benchmark lfw is missing, neither faces/lfw/lfw_pair.txt nor faces/lfw.bin exists: add one of them or "
+            "leave lfw out of data.benchmarks"
+        )
+        assert not (only_run(tmp_path) / "metrics.csv").exists()
+
+    @pytest.mark.parametrize("num_workers", [0, 1])
+    def test_an_image_that_cannot_be_read_is_named_from_whatever_process(self, num_workers, refused, tmp_path):
+        write_faces(tmp_path / "faces")
+        whole = tmp_path / "faces" / "train" / "bob" / "2.png"
+        whole.write_bytes(whole.read_bytes()[:-20])
+        settings = ["data=folder", "data.root=faces", "data.benchmarks=[pairs]", "data.global_batch_size=4"]
+        network = [part for part in DEPTHWISE if not part.startswith("data")]
+        sentence = refused(*settings, f"data.num_workers={num_workers}", network=network)
+        assert "train/bob/2.png" in sentence and "Caught" not in sentence
+
+    def test_a_root_that_was_not_given(self, refused):
+        network = [part for part in DEPTHWISE if not part.startswith("data")]
+        assert refused("data=folder", network=network) == "data.root has no value; add data.root=..."
+
+
+def test_part_of_a_benchmark_is_never_verified(refused):
+    assert refused("+trainer.limit_val_batches=1") == (
+        "benchmark synthetic has 200 images and 128 were embedded: take trainer.limit_val_batches out"
+    )

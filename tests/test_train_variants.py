@@ -1,0 +1,56 @@
+"""Other networks, heads, precisions and ways of training than the default: one epoch of each."""
+
+import csv
+import json
+from pathlib import Path
+from statistics import mean
+
+import pytest
+import torch
+from running import DEPTHWISE, ONE_EPOCH, TVCONV, trained
+
+# The settings, and what of the results shows that they were followed.
+VARIANTS = {
+    "bfloat16": (["trainer.precision=bf16-mixed"], {"config.trainer.precision": "bf16-mixed"}),
+    "ShuffleNetV2": (["backbone=sfv2"], {"config.backbone._target_": "facerec.backbones.ShuffleNetV2"}),
+    "ArcFace": (["head=arcface"], {"config.head.margin": 0.5}),
+    "cosine": (["lr_scheduler=cosine"], {"config.lr_scheduler.T_max": 1}),
+    "no logger": (["logger=none"], {}),
+    "a loading process": (["data.num_workers=1"], {"config.data.num_workers": 1}),
+    "two benchmarks": (
+        ["data.benchmarks=[synthetic,synthetic_pose]", "protocol=insightface"],
+        {"protocol": "insightface", "best.benchmarks.synthetic_pose.num_pairs": 40},
+    ),
+    "few callbacks": ([f"~callbacks.{name}" for name in ("pictures", "progress", "metrics", "not_a_number")], {}),
+    "smoke": (["trainer=smoke"], {"config.trainer.limit_train_batches": 2}),
+}
+
+
+def check(run: Path, expected: dict[str, object]) -> None:
+    results = json.loads((run / "results.json").read_text())
+    for key, value in expected.items():
+        found = results
+        for part in key.split("."):
+            found = found[part]
+        assert found == value
+    accuracies = [summary["accuracy"] for summary in results["last"]["benchmarks"].values()]
+    assert list(results["last"]["benchmarks"]) == results["config"]["data"]["benchmarks"]
+    weights = torch.load(run / "last.ckpt", weights_only=True)["state_dict"].values()
+    assert all(weight.isfinite().all() for weight in weights)
+    if (run / "metrics.csv").exists():
+        with (run / "metrics.csv").open(newline="") as file:
+            row = list(csv.DictReader(file))[-1]
+        assert float(row["mean_accuracy"]) == pytest.approx(mean(accuracies), abs=1e-5)
+    assert {weight.dtype for weight in weights} <= {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_depthwise_network_trains(variant, tmp_path):
+    settings, expected = VARIANTS[variant]
+    check(trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, *settings), expected)
+
+
+@pytest.mark.parametrize("variant", ["bfloat16", "ShuffleNetV2"])
+def test_tvconv_trains(variant, tmp_path):
+    settings, expected = VARIANTS[variant]
+    check(trained(tmp_path, *TVCONV, *ONE_EPOCH, *settings), expected)
