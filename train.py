@@ -53,7 +53,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
 def main(cfg: DictConfig) -> None:
     run = HydraConfig.get()
     folder = Path(run.runtime.output_dir)
-    if False:
+    if cfg.skip_finished and is_finished(folder):
         return log(f"skipped, finished before: {folder}")
     try:
         train(cfg, folder, list(run.overrides.task))

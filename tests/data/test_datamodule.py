@@ -188,7 +188,7 @@ class TestRefusals:
             folder_data(faces, global_batch_size=13).setup("fit")
 
     def test_a_batch_of_one(self, tmp_path):
-        with pytest.raises(ValueError, match="global_batch_size must be at least 2, got 1"):
+        with pytest.raises(ValueError, match="global_batch_size must be a whole number of at least 2, got 1"):
             folder_data(tmp_path, global_batch_size=1)
 
 

@@ -5,6 +5,7 @@ Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 
 uses it: the stem has stride 1, the last 1x1 convolution 512 channels, and the classifier is an embedding.
 """
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class MobileNetV2(nn.Module):
         operator_stages: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        if width <= 0:
+        if not 0 < width < math.inf:
             raise ValueError(f"width must be positive, got {width}")
         operators = operator_of_stage(operator, operator_stages, range(1, len(_STAGES) + 1), "MobileNetV2")
         size = self.image_size = check_image_size(image_size, 16)

@@ -8,6 +8,7 @@ Deviation: dense convolutions start from PyTorch's defaults as in the published 
 normalisation follows it and takes its scale out.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -57,7 +58,7 @@ class ShuffleNetV2(nn.Module):
         operator_stages: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        if width <= 0:
+        if not 0 < width < math.inf:
             raise ValueError(f"width must be positive, got {width}")
         operators = operator_of_stage(operator, operator_stages, range(2, 5), "ShuffleNetV2")
         self.image_size = check_image_size(image_size, 16)

@@ -47,12 +47,14 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     def __post_init__(self) -> None:
         super().__init__()
-        if self.global_batch_size < 2:
-            raise ValueError(f"global_batch_size must be at least 2, got {self.global_batch_size}")
+        if not isinstance(self.global_batch_size, int) or self.global_batch_size < 2:
+            raise ValueError(f"global_batch_size must be a whole number of at least 2, got {self.global_batch_size!r}")
         if isinstance(self.benchmarks, str):
             raise ValueError(f"benchmarks must be a list of names, got {self.benchmarks!r}: write [{self.benchmarks}]")
         if self.num_workers is None:
             self.num_workers = _available_workers()
+        if not isinstance(self.num_workers, int) or self.num_workers < 0:
+            raise ValueError(f"num_workers must be null or a whole number of at least 0, got {self.num_workers!r}")
 
     @abstractmethod
     def open_train(self) -> LabelledSource:
