@@ -191,6 +191,11 @@ class TestRefusals:
         with pytest.raises(ValueError, match="global_batch_size must be a whole number of at least 2, got 1"):
             folder_data(tmp_path, global_batch_size=1)
 
+    @pytest.mark.parametrize("workers", [-1, "two", 0.5])
+    def test_a_number_of_loading_processes_that_is_none(self, tmp_path, workers):
+        with pytest.raises(ValueError, match="num_workers must be null or a whole number of at least 0, got"):
+            folder_data(tmp_path, num_workers=workers)
+
 
 def test_evaluation_alone_needs_no_training_set(tmp_path):
     write_benchmark(tmp_path, "pairs")
