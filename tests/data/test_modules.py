@@ -57,3 +57,10 @@ def test_the_insightface_sample_opens():
     assert (len(module.train_source), module.train_source.num_identities) == (274, 40)
     assert len(module.opened_benchmarks[0]) == 160
     assert next(iter(module.val_dataloader()[0]))[0].shape == (128, 96, 96, 3)
+
+
+@pytest.mark.parametrize(("side", "drawn"), [(48, 48), (16, 32), (600, 512)])
+def test_faces_are_drawn_in_the_size_that_they_are_used_in(side, drawn):
+    module = SyntheticData(num_identities=2, images_per_identity=1, image_size=(side, side))
+    assert module.open_train().load(0).shape == (drawn, drawn, 3)
+    assert module.open_benchmark("synthetic").images.load(0).shape == (drawn, drawn, 3)

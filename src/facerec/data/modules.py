@@ -9,7 +9,7 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.folders import read_identity_folders, read_pairs, read_train_list
 from facerec.data.insightface import InsightFaceRecords
 from facerec.data.source import Benchmark, LabelledSource
-from facerec.data.synthetic import SyntheticFaces, synthetic_benchmark
+from facerec.data.synthetic import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
 
 
@@ -85,7 +85,11 @@ class SyntheticData(FaceDataModule):
     benchmarks: Sequence[str] = ("synthetic",)
 
     def open_train(self) -> LabelledSource:
-        return SyntheticFaces(self.num_identities, self.images_per_identity)
+        return SyntheticFaces(self.num_identities, self.images_per_identity, image_size=self._drawn_size())
 
     def open_benchmark(self, name: str) -> Benchmark:
-        return synthetic_benchmark(name, self.num_test_identities, 10, self.num_pairs)
+        return synthetic_benchmark(name, self.num_test_identities, 10, self.num_pairs, image_size=self._drawn_size())
+
+    def _drawn_size(self) -> int:
+        """Faces are drawn in the size that they are used in, as far as they can be: half the size, half the time."""
+        return min(max(*self.image_size, SMALLEST), LARGEST)

@@ -10,6 +10,7 @@ from facerec.errors import InputError
 
 NUM_FOLDS = 10  # as in LFW's protocol
 SPLITS = ("train", "test")
+SMALLEST, LARGEST = 32, 512  # sides of a drawn image, in pixels
 DEFAULT = Conditions()
 CONDITIONS = {
     "synthetic": DEFAULT,
@@ -41,8 +42,8 @@ class SyntheticFaces:
     ) -> None:
         _check_count("num_identities", num_identities)
         _check_count("images_per_identity", images_per_identity)
-        if not 32 <= image_size <= 512:
-            raise ValueError(f"image_size is {image_size}, but faces are drawn at 32 to 512 pixels")
+        if not SMALLEST <= image_size <= LARGEST:
+            raise ValueError(f"image_size is {image_size}, but faces are drawn at {SMALLEST} to {LARGEST} pixels")
         if seed < 0:
             raise ValueError(f"seed is {seed}, but a seed is 0 or more")
         if split not in SPLITS:
