@@ -46,6 +46,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
     if trainer.is_global_zero:
         write_json(folder / "results.json", {**made_by, **results})
         show(table_rows([folder]))
+        log(f"done: {folder}")
     return results
 
 
@@ -57,6 +58,9 @@ def main(cfg: DictConfig) -> None:
         return log(f"skipped, finished before: {folder}")
     try:
         train(cfg, folder, list(run.overrides.task))
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
+        log(f"stopped: what was saved until then is in {folder}; go on with resume=auto and the same settings")
+        sys.exit(130)
     except Exception as error:
         why = str(error)
         if not isinstance(error, InputError):  # a defect of the program: its traceback is shown

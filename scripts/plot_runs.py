@@ -27,14 +27,15 @@ Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("outputs/runs.png"))
+    parser.add_argument("--out", type=Path, help="default: runs.png in the first folder")
     options = parser.parse_args(arguments)
+    out = options.out or options.folders[0] / "runs.png"
     try:
-        save_figure(picture(find_runs(options.folders)), options.out)
+        save_figure(picture(find_runs(options.folders)), out)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"drawn: {options.out}", file=sys.stderr)
+    print(f"drawn: {out}", file=sys.stderr)
     return 0
 
 

@@ -12,14 +12,14 @@ import torch
 
 
 class Crash(pl.Callback):
-    """Ends the run at the given step, as any defect of a program would."""
+    """Ends the run at the given step, as any defect of a program would, or as Ctrl-C does."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, interrupt: bool = False) -> None:
+        self.step, self.interrupt = step, interrupt
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == self.step:
-            raise RuntimeError(f"crash at step {self.step}")
+            raise KeyboardInterrupt if self.interrupt else RuntimeError(f"crash at step {self.step}")
 
 
 # PyTorch's writer makes of a full disk what it can.

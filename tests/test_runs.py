@@ -57,17 +57,25 @@ class TestTheFolder:
 
 class TestTheFolderOfACell:
     def test_is_named_after_its_settings(self):
-        assert cell_folder("operator=tvconv,width=0.1") == "operator=tvconv,width=0.1"
+        assert cell_folder(["operator=tvconv", "width=0.1"], {"operator", "width"}) == "operator=tvconv,width=0.1"
+
+    def test_says_what_differs_and_digests_what_does_not(self):
+        ours = cell_folder(["data.root=/a/b", "operator=tvconv", "seed=1"], {"operator", "seed"})
+        assert ours.startswith("operator=tvconv,seed=1-")
+        assert ours != cell_folder(["data.root=/a/c", "operator=tvconv", "seed=1"], {"operator", "seed"})
+
+    def test_is_the_same_when_it_is_resumed_or_skipped(self):
+        more = ["operator=tvconv", "resume=auto", "skip_finished=true", "name=x"]
+        assert cell_folder(more, {"operator"}) == cell_folder(["operator=tvconv"], {"operator"}) == "operator=tvconv"
 
     def test_is_one_folder_whatever_the_settings_hold(self):
         names = {
-            cell_folder(f"data.root={root},seed={seed}") for root in ("/a/b", "/a_b", "a/" * 200) for seed in (1, 2)
+            cell_folder([f"data.root={root}", f"seed={seed}"], {"data.root", "seed"})
+            for root in ("/a/b", "/a_b", "a/" * 200)
+            for seed in (1, 2)
         }
         assert len(names) == 6
         assert all("/" not in name and len(name) < 200 for name in names)
-
-    def test_is_the_same_each_time(self):
-        assert cell_folder("data.root=/a/b") == cell_folder("data.root=/a/b") != cell_folder("data.root=/a/c")
 
 
 class TestTheCheckpointToResume:

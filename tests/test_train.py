@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from interruption import FULL_DISK, full_disk
-from running import DEPTHWISE, THREE_EPOCHS, TVCONV, only_run, train, trained
+from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, TVCONV, only_run, train, trained
 
 from facerec import build
 
@@ -145,6 +145,25 @@ class TestAResumedRun:
         assert trained(tmp_path, *settings, "resume=auto") == stopped
         assert f"resuming from {stopped / 'last.ckpt'}" in capsys.readouterr().err
         assert_same_run(stopped, finished(network))
+
+    def test_with_loading_processes_that_fetch_ahead(self, tmp_path, depthwise_run):
+        settings = [*DEPTHWISE, *THREE_EPOCHS, "data.num_workers=1"]
+        assert train(tmp_path, *settings, "+callbacks.crash={_target_: interruption.Crash, step: 6}") == 1
+        resumed = trained(tmp_path, *settings, "resume=auto")
+        ours, theirs = (checkpoint(run)["state_dict"] for run in (resumed, depthwise_run))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+    def test_after_the_user_stopped_it(self, tmp_path, depthwise_run, capsys):
+        stop = "+callbacks.stop={_target_: interruption.Crash, step: 6, interrupt: true}"
+        assert train(tmp_path, *DEPTHWISE, *THREE_EPOCHS, stop) == 130
+        stopped = only_run(tmp_path)
+        assert f"stopped: what was saved until then is in {stopped}; go on with resume=auto" in capsys.readouterr().err
+        trained(tmp_path, *DEPTHWISE, *THREE_EPOCHS, "resume=auto")
+        assert_same_run(stopped, depthwise_run)
+
+    def test_that_has_nothing_to_go_on_from_says_so(self, tmp_path, capsys):
+        run = trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, "resume=auto")
+        assert f"resume=auto: no unfinished run found, starting anew in {run}" in capsys.readouterr().err
 
     @pytest.mark.parametrize(("saved", "error"), [(2, "OSError"), (3, "RuntimeError")])
     def test_after_a_full_disk(self, saved, error, tmp_path, depthwise_run, capsys):

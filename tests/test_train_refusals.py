@@ -127,7 +127,8 @@ class TestALossThatIsNoNumber:
     def test_names_the_step(self, refused, tmp_path):
         assert refused("optimizer.lr=1e30") == (
             "the loss is not a number from step 2 on (learning rate 1e+30, precision 32-true): start again with a "
-            "lower optimizer.lr, or go on from the last checkpoint with resume=auto trainer.precision=32-true"
+            "lower optimizer.lr, or, after half precision, "
+            "go on from the last whole epoch with resume=auto trainer.precision=32-true"
         )
         assert not list(only_run(tmp_path).glob("*.ckpt"))
 

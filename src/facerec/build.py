@@ -1,6 +1,7 @@
 """From configuration to objects. This file and train.py are the only ones that know Hydra; the configuration goes no
 further."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,7 +33,9 @@ ConfigStore.instance().store(name="run_config", node=RunConfig)
 OmegaConf.register_new_resolver(
     "run_dir", lambda name, resume: str(run_folder_for(name, resume, datetime.now())), use_cache=True
 )
-OmegaConf.register_new_resolver("cell_folder", cell_folder)
+OmegaConf.register_new_resolver(
+    "cell_folder", lambda settings, swept: cell_folder(settings, {*_swept_keys(sys.argv[1:]), *(swept or ())})
+)
 
 
 def check_command_line(arguments: list[str]) -> None:
@@ -44,6 +47,11 @@ def check_command_line(arguments: list[str]) -> None:
         _parse(overrides)
     else:
         compose(overrides)
+
+
+def _swept_keys(arguments: list[str]) -> list[str]:
+    overrides = [a for a in arguments if not a.startswith("-") and "=" in a]
+    return [override.key_or_group for override in _parse(overrides) if override.is_sweep_override()]
 
 
 def compose(overrides: list[str]) -> DictConfig:

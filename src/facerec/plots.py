@@ -37,7 +37,9 @@ def draw_roc(figure: Figure | SubFigure, curves: Mapping[str, tuple[np.ndarray, 
         axes.step(np.maximum(false_accepts, smallest), true_accepts, where="post", label=label)
     chance = np.geomspace(smallest, 1, 100)
     axes.plot(chance, chance, color="grey", linestyle=":", linewidth=1, label="chance")
-    axes.set(xscale="log", xlim=(smallest, 1), ylim=(0, 1), xlabel="false accept rate", ylabel="true accept rate")
+    axes.set(
+        xscale="log", xlim=(min(smallest, 0.5), 1), ylim=(0, 1), xlabel="false accept rate", ylabel="true accept rate"
+    )
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", fontsize="small")
     axes.set_title(f"verification, protocol {protocol}")

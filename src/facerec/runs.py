@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from facerec.errors import InputError
 
 OUTPUTS = Path("outputs")
+_NOT_OF_A_CELL = ("name", "resume", "skip_finished")
 LAST, BEST, RESULTS, SCORES = "last.ckpt", "best.ckpt", "results.json", "scores.npz"
 
 
@@ -32,11 +33,15 @@ def run_folder_for(name: str, resume: str | None, now: datetime) -> Path:
     return OUTPUTS / name / f"{now:%Y-%m-%d_%H-%M-%S-%f}"[:-3]
 
 
-def cell_folder(settings: str) -> str:
-    """The name of the folder of a sweep's cell: its ``settings``, with a digest where they are too long for a name or
-    hold a path."""
-    name = settings.replace("/", "_")[:150]
-    return name if name == settings else f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+def cell_folder(settings: Sequence[str], swept: Collection[str]) -> str:
+    """The name of the folder of a sweep's cell: its ``settings`` of the ``swept`` keys, and a digest of all settings
+    where there are others, or where a name cannot hold these."""
+    counted = [s for s in settings if s.partition("=")[0] not in _NOT_OF_A_CELL]
+    named = ",".join(s for s in counted if s.partition("=")[0] in swept)
+    name = named.replace("/", "_")[:150]
+    if name == ",".join(counted):
+        return name
+    return f"{name}-{hashlib.sha256(','.join(counted).encode()).hexdigest()[:8]}"
 
 
 def is_finished(folder: Path) -> bool:
@@ -53,6 +58,8 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
         raise InputError(f"{folder} holds a finished run: add skip_finished=true to keep it, or another name=")
     last = folder / LAST
     if resume == "auto":
+        if not last.is_file():
+            log(f"resume=auto: no unfinished run found, starting anew in {folder}")
         return last if last.is_file() else None
     if resume is None and last.is_file():
         raise InputError(f"{folder} holds an unfinished run: add resume=auto to go on with it, or another name=")

@@ -30,7 +30,8 @@ def test_the_first_lost_step_is_named_at_the_next_look(loss):
         steps(callback, [LOST], first=5)
     assert str(stopped.value) == (
         "the loss is not a number from step 3 on (learning rate 0.25, precision 16-mixed): start again with a lower "
-        "optimizer.lr, or go on from the last checkpoint with resume=auto trainer.precision=32-true"
+        "optimizer.lr, or, after half precision, "
+        "go on from the last whole epoch with resume=auto trainer.precision=32-true"
     )
 
 

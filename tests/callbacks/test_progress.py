@@ -14,7 +14,7 @@ def clock(monkeypatch):
     monkeypatch.setattr(time, "perf_counter", lambda: now.time)
     for hook in ("on_train_start", "on_train_epoch_start", "on_train_batch_end", "on_train_epoch_end"):
         monkeypatch.setattr(TQDMProgressBar, hook, lambda *_: None)
-    monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda *_: {"v_num": 3, "loss": 0.5})
+    monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda *_: {"v_num": 3, "train/loss_step": 0.5})
     return now
 
 
@@ -53,7 +53,7 @@ def test_the_time_left_is_that_of_the_steps_left_at_the_pace_so_far(clock):
     epoch(line, trainer, clock, [7, 1, 1, 1])
     clock.time += 10  # validation counts
     # Four steps in 20 seconds, 26 to go.
-    assert line.get_metrics(trainer, None) == {"loss": 0.5, "images/s": "8", "left": "0:02:10"}
+    assert line.get_metrics(trainer, None) == {"left": "0:02:10", "images/s": "8", "loss": 0.5}
 
 
 def test_training_without_an_end_has_no_time_left(clock):

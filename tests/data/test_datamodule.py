@@ -14,7 +14,8 @@ from facerec.errors import InputError
 
 def trainer(devices: int = 1, rank: int = 0, epoch: int = 0, batch: int = 0, training: bool = True) -> Any:
     """What the data module asks of Lightning's trainer; ``batch_idx`` is, as there, the number of the batch before."""
-    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_idx=batch - 1))
+    progress = SimpleNamespace(current=SimpleNamespace(processed=epoch))
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_idx=batch - 1), epoch_progress=progress)
     return SimpleNamespace(world_size=devices, global_rank=rank, current_epoch=epoch, training=training, fit_loop=loop)
 
 
@@ -186,6 +187,12 @@ class TestRefusals:
             InputError, match=r"training set has 12 images, fewer than one step of data\.global_batch_size=13: lower it"
         ):
             folder_data(faces, global_batch_size=13).setup("fit")
+
+    def test_a_listed_image_that_is_not_there_before_the_first_step(self, faces):
+        (image, *_) = (faces / "pairs" / "pairs").rglob("*.png")
+        image.unlink()
+        with pytest.raises(InputError, match=rf"image {image} is listed and not there: restore it or take it off"):
+            folder_data(faces).setup("fit")
 
     def test_a_batch_of_one(self, tmp_path):
         with pytest.raises(ValueError, match="global_batch_size must be a whole number of at least 2, got 1"):

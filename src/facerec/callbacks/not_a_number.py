@@ -42,6 +42,6 @@ class StopOnNaN(pl.Callback):
             rate = pl_module.optimizers().param_groups[0]["lr"]  # pyright: ignore
             raise InputError(
                 f"the loss is not a number from step {step} on (learning rate {rate:g}, precision "
-                f"{pl_module.trainer.precision}): start again with a lower optimizer.lr, or go on from the last "
-                "checkpoint with resume=auto trainer.precision=32-true"
+                f"{pl_module.trainer.precision}): start again with a lower optimizer.lr, or, after half precision, "
+                "go on from the last whole epoch with resume=auto trainer.precision=32-true"
             )

@@ -43,12 +43,16 @@ class ProgressLine(TQDMProgressBar):
         super().on_train_epoch_end(trainer, pl_module)
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        metrics = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)
-        if self._images:
-            metrics["images/s"] = f"{self._images / self._seconds:.0f}"
+        logged = super().get_metrics(trainer, pl_module)
+        # In the order of what is looked at first: a narrow terminal cuts the end off.
+        metrics: dict[str, Any] = {}
         done, all_steps = trainer.global_step - self._first_step, trainer.estimated_stepping_batches
         if done and math.isfinite(all_steps):
             seconds = (time.perf_counter() - self._fit_start) / done * (all_steps - trainer.global_step)
             metrics["left"] = str(timedelta(seconds=round(seconds)))
+        if self._images:
+            metrics["images/s"] = f"{self._images / self._seconds:.0f}"
+        for name, shown in (("train/loss_step", "loss"), ("mean_accuracy", "accuracy")):
+            if name in logged:
+                metrics[shown] = logged[name]
         return metrics

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
+from facerec.data.folders import FolderImages
 from facerec.data.images import ImageDataset, flip_at_random, normalise
 from facerec.data.remember import RememberedImages
 from facerec.data.source import Benchmark, ImageSource, LabelledSource
@@ -75,7 +76,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def _open_benchmarks(self) -> list[Benchmark]:
         if not self.benchmarks:
             raise InputError("data.benchmarks is empty: name a set to choose the best epoch on, as in [lfw]")
-        return [self.open_benchmark(name) for name in self.benchmarks]
+        opened = [self.open_benchmark(name) for name in self.benchmarks]
+        for benchmark in opened:
+            if isinstance(benchmark.images, FolderImages):
+                benchmark.images.refuse_missing()
+        return opened
 
     def _check_one_batch(self, train: LabelledSource) -> None:
         if len(train) < self.global_batch_size:
@@ -112,6 +117,10 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         # One sampler for one device and for many. Its order is a function of the seed and the epoch, so a resumed run
         # goes on with it.
         sampler = DistributedSampler(dataset, replicas, rank, shuffle=training, seed=self.seed)
+        if self.trainer and training:
+            # Lightning tells the sampler too, but after a resume only when the loading processes have begun.
+            progress = self.trainer.fit_loop.epoch_progress.current
+            sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue]
         return DataLoader(
             dataset,
             batch_size,

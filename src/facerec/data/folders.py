@@ -41,6 +41,14 @@ class FolderImages:
     def fingerprint(self) -> str:
         return digest(self.paths)
 
+    def refuse_missing(self) -> None:
+        """`InputError` for the first path with no file; better now than after an epoch."""
+        for path in self.paths:
+            if not (self.root / path).is_file():
+                raise InputError(
+                    f"image {self.root / path} is listed and not there: restore it or take it off the list"
+                )
+
 
 class LabelledFolder(FolderImages):
     """A training set of image files.

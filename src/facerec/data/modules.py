@@ -21,6 +21,8 @@ def read_benchmark(root: str | Path, name: str) -> Benchmark:
         return read_pairs(root, name)
     if archive.is_file():
         return open_bin(archive)
+    if not Path(root).is_dir():
+        raise InputError(f"folder {root} does not exist: set data.root to the folder that holds your faces")
     raise InputError(
         f"benchmark {name} is missing, neither {pair_list} nor {archive} exists: add one of them or leave "
         f"{name} out of data.benchmarks"
