@@ -188,3 +188,8 @@ class TestTheConfigurationOfACheckpoint:
     def test_a_mistake_is_named(self, override, sentence):
         with pytest.raises(InputError, match=re.escape(sentence)):
             build.compose_trained(self.TRAINED, [override])
+
+
+def test_a_plus_before_a_key_that_is_there_is_to_be_left_out():
+    with pytest.raises(InputError, match=r"An item is already at 'trainer\.max_epochs': leave out the \+$"):
+        build.compose(["+trainer.max_epochs=3"])

@@ -114,6 +114,8 @@ def _sentence(error: BaseException) -> str:
         return f"{cause.full_key} has no value; add {cause.full_key}=..."
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
         return f"unknown config key {cause.full_key!r}; {suggestion(str(cause.key), map(str, cause.parent_node))}"
+    if first_line.startswith("Could not append to config"):
+        return f"{first_line.rstrip('.')}: leave out the +"
     if first_line.startswith("Ambiguous value"):
         return f"{first_line}: add -m to run each of them, or write a list as [a,b]"
     key = cause.full_key if isinstance(cause, OmegaConfBaseException) else None
