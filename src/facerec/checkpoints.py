@@ -74,9 +74,9 @@ def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Pa
 def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
     """`InputError` naming the first setting in which the checkpoint's network or its training differs from
     ``config``."""
-    trained = load_checkpoint(path)["config"]
+    trained = dict(_leaves(load_checkpoint(path)["config"]))
     for key, ours in _leaves(config):
-        theirs = dict(_leaves(trained)).get(key)
+        theirs = trained.get(key)
         if theirs != ours:
             raise InputError(
                 f"checkpoint {path} was trained with {key}={theirs}, this run has {key}={ours}: give the run the "
