@@ -54,7 +54,7 @@ def _count_macs(network: nn.Module, image: Tensor) -> tuple[int, int]:
     totals = [0, 0]
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        totals[0] += _core_macs(module, out)
+        totals[0] += _core_macs(module, inputs[0], out)
         totals[1] += _extra_macs(module, inputs[0], out)
 
     hooks = [module.register_forward_hook(count) for module in set(_counted_modules(network))]
@@ -74,9 +74,9 @@ def _counted_modules(module: nn.Module) -> Iterator[nn.Module]:
             yield from _counted_modules(child)
 
 
-def _core_macs(module: nn.Module, out: Tensor) -> int:
+def _core_macs(module: nn.Module, x: Tensor, out: Tensor) -> int:
     if hasattr(module, "count_macs"):
-        return module.count_macs(out)  # pyright: ignore[reportCallIssue]
+        return module.count_macs(x, out)  # pyright: ignore[reportCallIssue]
     if isinstance(module, nn.Conv2d):
         return out.numel() * module.weight[0].numel()
     if isinstance(module, nn.Linear):

@@ -11,8 +11,9 @@ import torch
 from omegaconf import OmegaConf
 from random_weights import randomise
 
-FILES = sorted((Path(__file__).parents[2] / "configs" / "operator").glob("*.yaml"))
-CHANNELS = 8
+FOLDER = Path(__file__).parents[2] / "configs" / "operator"
+FILES = sorted(file for file in FOLDER.glob("*.yaml") if file.stem != "none")
+CHANNELS = 16
 operators = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 shapes = pytest.mark.parametrize(
     ("in_size", "stride", "out_size"),
@@ -36,9 +37,11 @@ def constructor(file):
     return getattr(importlib.import_module(module), name)
 
 
-def operator(file):
+def operator(file, **changed):
     """The callable that a backbone receives, made as Hydra makes it."""
-    return partial(constructor(file), **{key: value for key, value in read(file).items() if key[0] != "_"})
+    arguments = {key: value for key, value in read(file).items() if key[0] != "_"} | changed
+    make = constructor(file)
+    return partial(make, **arguments) if read(file).get("_partial_") else make(**arguments)
 
 
 def build(file, stride=1, out_size=(6, 6), seed=0):
@@ -59,20 +62,19 @@ def test_there_are_operators():
 
 
 @operators
-def test_the_file_is_a_partial_of_a_constructor_and_its_keyword_arguments(file):
+def test_the_file_holds_the_keyword_arguments_of_a_constructor_which_is_an_operator_or_makes_one(file):
     config, parameters = read(file), inspect.signature(constructor(file)).parameters
-    assert config["_partial_"] is True
-    keys = {key for key in config if key[0] != "_"}
+    called = parameters if config.get("_partial_") else inspect.signature(operator(file)).parameters
+    assert list(called)[:3] == ["channels", "stride", "out_size"]
     keyword_only = {name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
-    assert list(parameters)[:3] == ["channels", "stride", "out_size"]
-    assert keys <= keyword_only
+    assert {key for key in config if key[0] != "_"} == keyword_only
     assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
 @operators
 def test_an_argument_that_does_not_exist_is_refused(file):
     with pytest.raises(TypeError, match="hiden_channels"):
-        operator(file)(CHANNELS, stride=1, out_size=(6, 6), hiden_channels=32)
+        operator(file, hiden_channels=32)(CHANNELS, stride=1, out_size=(6, 6))
 
 
 @operators
@@ -142,7 +144,9 @@ def test_bfloat16_autocast_is_close_and_trains_float32_weights(file):
 @operators
 @pytest.mark.parametrize("kernel_size", [2, 4])
 def test_an_even_kernel_is_refused(file, kernel_size):
-    if "kernel_size" not in read(file):
+    names = {"kernel_size", "window"} & read(file).keys()
+    if not names:
         pytest.skip("this operator has no kernel")
-    with pytest.raises(ValueError, match=f"^kernel_size must be odd, got {kernel_size}$"):
-        operator(file)(CHANNELS, kernel_size=kernel_size)
+    for name in names:
+        with pytest.raises(ValueError, match=f"^{name} must be odd, got {kernel_size}$"):
+            operator(file, **{name: kernel_size})(CHANNELS, 1, (6, 6))

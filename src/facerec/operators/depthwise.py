@@ -7,6 +7,8 @@ Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile V
 
 from torch import nn
 
+from facerec.operators.arguments import check_counts
+
 
 class Depthwise(nn.Conv2d):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; ``9 * C`` parameters and ``9 * C * H * W`` multiply-adds for the
@@ -29,8 +31,7 @@ class Depthwise(nn.Conv2d):
         kernel_size: int = 3,
         bias: bool = False,
     ) -> None:
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, got {kernel_size}")
+        check_counts(channels=channels, kernel_size=kernel_size)
         super().__init__(channels, channels, kernel_size, stride, padding=kernel_size // 2, groups=channels, bias=bias)
 
     def reset_parameters(self) -> None:

@@ -28,6 +28,6 @@ class PositionDependentConv(nn.Module):
         out = position_dependent_conv(x, self.weight, self.stride)
         return out if self.bias is None else out + self.bias.permute(2, 0, 1).to(out.dtype)
 
-    def count_macs(self, out: Tensor) -> int:
-        """Multiply-adds for the output ``out``: one a tap."""
+    def count_macs(self, x: Tensor, out: Tensor) -> int:
+        """Multiply-adds from ``x`` to ``out``: one a tap and output."""
         return self.weight.shape[0] * out.numel()

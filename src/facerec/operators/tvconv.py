@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec.kernels.position_dependent import position_dependent_conv
+from facerec.operators.arguments import check_counts
 from facerec.operators.position_dependent import PositionDependentConv
 from facerec.operators.weight_generator import weight_generator
 
@@ -66,7 +67,7 @@ class TVConv(nn.Module):
         generator_padding: str = "zeros",
     ) -> None:
         super().__init__()
-        _check_counts(
+        check_counts(
             channels=channels,
             kernel_size=kernel_size,
             affinity_channels=affinity_channels,
@@ -128,12 +129,3 @@ class TVConv(nn.Module):
     def reparameterize(self) -> PositionDependentConv:
         """The inference form: weights generated once, maps and generator gone."""
         return PositionDependentConv(self.weight(), self.bias(), self.stride)
-
-
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        least = 0 if name == "generator_layers" else 1
-        if not isinstance(count, int) or count < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {count!r}")
-        if name.endswith("kernel_size") and count % 2 == 0:
-            raise ValueError(f"{name} must be odd, got {count}")
