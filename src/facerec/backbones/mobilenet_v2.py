@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from facerec.backbones.parts import (
     Operator,
     Size,
+    block,
     check_image_size,
     check_images,
     embedding_layers,
     halve,
     operator_of_stage,
+    pointwise,
 )
 from facerec.operators.depthwise import Depthwise
 
@@ -34,7 +36,8 @@ class MobileNetV2(nn.Module):
         operator: makes the spatial convolution of a block, called ``operator(channels, stride=..., out_size=(H, W))``.
         image_size: (height, width) of the images, from which every map size follows.
         embedding_dim: of the result.
-        operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all.
+        operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all, or the
+            last ones where the operator says so.
 
     Raises:
         ValueError: a width that is not positive, an image smaller than the total stride, a stage that does not exist.
@@ -58,12 +61,12 @@ class MobileNetV2(nn.Module):
         layers: list[nn.Module] = [_conv(3, channels, 3), nn.BatchNorm2d(channels), nn.ReLU6(inplace=True)]
         for stage, (expansion, base_channels, blocks, first_stride) in enumerate(_STAGES, start=1):
             out_channels = _round_channels(base_channels * width)
-            for block in range(blocks):
-                stride = first_stride if block == 0 else 1
+            for number in range(blocks):
+                stride = first_stride if number == 0 else 1
                 size = halve(size, stride)
                 layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage]))
                 channels = out_channels
-        layers += [_conv(channels, last_channels, 1), nn.BatchNorm2d(last_channels), nn.ReLU6(inplace=True)]
+        layers += [_conv(channels, last_channels), nn.BatchNorm2d(last_channels), nn.ReLU6(inplace=True)]
         self.features = nn.Sequential(*layers)
         self.embed = embedding_layers(last_channels, size, embedding_dim)
         self.embedding_dim = embedding_dim
@@ -92,23 +95,25 @@ class InvertedResidual(nn.Module):
         self, in_channels: int, out_channels: int, expansion: int, stride: int, out_size: Size, operator: Operator
     ) -> None:
         super().__init__()
-        hidden = in_channels * expansion
-        expand = [_conv(in_channels, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU6(inplace=True)]
-        self.layers = nn.Sequential(
-            *(expand if expansion > 1 else []),
+        hidden, conv = in_channels * expansion, pointwise(operator, _conv)
+        layers: list[nn.Module] = []
+        if expansion > 1:
+            layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), nn.ReLU6(inplace=True)]
+        layers += [
             operator(hidden, stride=stride, out_size=out_size),
             nn.BatchNorm2d(hidden),
             nn.ReLU6(inplace=True),
-            _conv(hidden, out_channels, 1),
+            conv(hidden, out_channels),
             nn.BatchNorm2d(out_channels),
-        )
+        ]
+        self.layers = block(operator, in_channels, layers)
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x) if self.has_shortcut else self.layers(x)
 
 
-def _conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+def _conv(in_channels: int, out_channels: int, kernel_size: int = 1) -> nn.Conv2d:
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv

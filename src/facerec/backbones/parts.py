@@ -1,13 +1,35 @@
 """What the backbones share: where the operator goes, and the way from the last map to the embedding."""
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from facerec.operators.depthwise import Depthwise
 
+# Called ``operator(channels, stride=..., out_size=(H, W))``: the spatial convolution of a block. It may also have
+#   ``pointwise(in_channels, out_channels)``: makes the 1x1 convolutions of the block, else they are ordinary ones;
+#   ``block(in_channels, layers)``: wraps the block's layers in what they share, else they stay as they are;
+#   ``last_stages``: in how many stages it stands when none are named, else in all.
 Operator = Callable[..., nn.Module]
 Size = tuple[int, int]
+
+
+def pointwise(operator: Operator, ordinary: Callable[[int, int], nn.Module]) -> Callable[[int, int], nn.Module]:
+    """What makes a 1x1 convolution of so many channels to so many: the operator's own, or the ``ordinary`` one."""
+    return _trait(operator, "pointwise", ordinary)
+
+
+def block(operator: Operator, in_channels: int, layers: Sequence[nn.Module]) -> nn.Module:
+    """The layers of a block in order, together with what the operator lets them share."""
+    ordered = nn.Sequential(*layers)
+    share = _trait(operator, "block", None)
+    return ordered if share is None else share(in_channels, ordered)
+
+
+def _trait(operator: Operator, name: str, default: Any) -> Any:
+    """What the operator says of itself; behind a `functools.partial` it is the class that says it."""
+    return getattr(operator, name, getattr(getattr(operator, "func", None), name, default))
 
 
 def halve(size: Size, stride: int) -> Size:
@@ -37,9 +59,10 @@ def check_images(images: Tensor, image_size: Size) -> None:
 def operator_of_stage(
     operator: Operator, operator_stages: Collection[int] | None, stages: range, network: str
 ) -> dict[int, Operator]:
-    """For each stage the operator it uses: ``operator`` in ``operator_stages`` (None: in all), the depthwise
-    convolution elsewhere."""
-    chosen = set(stages if operator_stages is None else operator_stages)
+    """For each stage the operator it uses: ``operator`` in ``operator_stages`` (None: where it says, mostly in all),
+    the depthwise convolution elsewhere."""
+    default = stages[-_trait(operator, "last_stages", len(stages)) :]
+    chosen = set(default if operator_stages is None else operator_stages)
     unknown = sorted(chosen - set(stages))
     if unknown:
         raise ValueError(f"unknown stage(s) {unknown}; {network} has stages {stages[0]} to {stages[-1]}")

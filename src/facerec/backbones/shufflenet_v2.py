@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from facerec.backbones.parts import (
     Operator,
     Size,
+    block,
     check_image_size,
     check_images,
     embedding_layers,
     halve,
     operator_of_stage,
+    pointwise,
 )
 from facerec.operators.depthwise import Depthwise
 
@@ -42,7 +44,8 @@ class ShuffleNetV2(nn.Module):
             out_size=(H, W))``.
         image_size: (height, width) of the images, from which every map size follows.
         embedding_dim: of the result.
-        operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all.
+        operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all, or the
+            last ones where the operator says so.
 
     Raises:
         ValueError: a width too small for one channel, an image smaller than the total stride, a stage that does not
@@ -63,14 +66,18 @@ class ShuffleNetV2(nn.Module):
         operators = operator_of_stage(operator, operator_stages, range(2, 5), "ShuffleNetV2")
         self.image_size = check_image_size(image_size, 16)
         size = halve(self.image_size, 2)
-        layers: list[nn.Module] = [*_conv_bn_relu(3, _STEM_CHANNELS, 3), nn.MaxPool2d(3, stride=2, padding=1)]
+        layers: list[nn.Module] = [
+            _conv(3, _STEM_CHANNELS, 3),
+            *_bn_relu(_STEM_CHANNELS),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        ]
         channels, out_channels = _STEM_CHANNELS, _stage2_channels(width)
         for stage, units in _UNITS.items():
             size = halve(size, 2)
             layers.append(DownsamplingUnit(channels, out_channels, size, operators[stage]))
             layers += [ShuffleUnit(out_channels, size, operators[stage]) for _ in range(units - 1)]
             channels, out_channels = out_channels, 2 * out_channels
-        self.features = nn.Sequential(*layers, *_conv_bn_relu(channels, _LAST_CHANNELS, 1))
+        self.features = nn.Sequential(*layers, _conv(channels, _LAST_CHANNELS), *_bn_relu(_LAST_CHANNELS))
         self.embed = embedding_layers(_LAST_CHANNELS, size, embedding_dim)
         self.embedding_dim = embedding_dim
 
@@ -85,13 +92,7 @@ class ShuffleUnit(nn.Module):
 
     def __init__(self, channels: int, size: Size, operator: Operator) -> None:
         super().__init__()
-        half = channels // 2
-        self.transform = nn.Sequential(
-            *_conv_bn_relu(half, half, 1),
-            operator(half, stride=1, out_size=size),
-            nn.BatchNorm2d(half),
-            *_conv_bn_relu(half, half, 1),
-        )
+        self.transform = _transform(operator, channels // 2, channels // 2, 1, size)
 
     def forward(self, x: Tensor) -> Tensor:
         kept, transformed = x.chunk(2, dim=1)
@@ -105,20 +106,27 @@ class DownsamplingUnit(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, out_size: Size, operator: Operator) -> None:
         super().__init__()
         half = out_channels // 2
-        self.shortcut = nn.Sequential(
-            operator(in_channels, stride=2, out_size=out_size),
-            nn.BatchNorm2d(in_channels),
-            *_conv_bn_relu(in_channels, half, 1),
-        )
-        self.transform = nn.Sequential(
-            *_conv_bn_relu(in_channels, half, 1),
-            operator(half, stride=2, out_size=out_size),
-            nn.BatchNorm2d(half),
-            *_conv_bn_relu(half, half, 1),
-        )
+        self.shortcut = block(operator, in_channels, _spatial_then_pointwise(operator, in_channels, half, 2, out_size))
+        self.transform = _transform(operator, in_channels, half, 2, out_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return _shuffle(self.shortcut(x), self.transform(x))
+
+
+def _transform(operator: Operator, in_channels: int, channels: int, stride: int, out_size: Size) -> nn.Module:
+    """A 1x1 convolution before the operator and one after it."""
+    layers = [pointwise(operator, _conv)(in_channels, channels), *_bn_relu(channels)]
+    return block(
+        operator, in_channels, layers + _spatial_then_pointwise(operator, channels, channels, stride, out_size)
+    )
+
+
+def _spatial_then_pointwise(
+    operator: Operator, channels: int, out_channels: int, stride: int, out_size: Size
+) -> list[nn.Module]:
+    spatial = operator(channels, stride=stride, out_size=out_size)
+    conv = pointwise(operator, _conv)(channels, out_channels)
+    return [spatial, nn.BatchNorm2d(channels), conv, *_bn_relu(out_channels)]
 
 
 def _shuffle(first: Tensor, second: Tensor) -> Tensor:
@@ -127,9 +135,12 @@ def _shuffle(first: Tensor, second: Tensor) -> Tensor:
     return pair.flatten(3).permute(0, 3, 1, 2)
 
 
-def _conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Module]:
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
-    return [conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
+def _conv(in_channels: int, out_channels: int, kernel_size: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
+
+
+def _bn_relu(channels: int) -> list[nn.Module]:
+    return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
 
 
 def _stage2_channels(width: float) -> int:
