@@ -1,6 +1,7 @@
 """From configuration to objects. This file and train.py are the only ones that know Hydra; the configuration goes no
 further."""
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 from torch import nn
@@ -128,8 +129,15 @@ def seed_everything(cfg: DictConfig) -> None:
 
 
 def build_backbone(cfg: DictConfig) -> nn.Module:
-    """The backbone with the operator as a part of it."""
-    return _make(cfg.backbone, "backbone", operator=_refusing(_make(cfg.operator, "operator"), "operator"))
+    """The backbone with the operator as a part of it; `InputError` where one is given and the other takes none."""
+    name = str(cfg.backbone.get("_target_")).rpartition(".")[2]
+    takes_one = "operator" in inspect.signature(_make_class(cfg.backbone, "backbone")).parameters
+    if takes_one and not cfg.operator:
+        raise InputError(f"{name} needs an operator, got operator=none: take operator=depthwise or another")
+    if cfg.operator and not takes_one:
+        raise InputError(f"{name} has no spatial operator to replace: add operator=none")
+    parts = {"operator": _Operator(_make(cfg.operator, "operator"))} if takes_one else {}
+    return _make(cfg.backbone, "backbone", **parts)
 
 
 def build_data(cfg: DictConfig) -> FaceDataModule:
@@ -178,6 +186,10 @@ def _make_all(parts: DictConfig, group: str) -> list[Any]:
     return [_make(part, f"{group}.{name}") for name, part in parts.items()]
 
 
+def _make_class(node: DictConfig, key: str) -> Any:
+    return _refusing(get_object, key)(node._target_)
+
+
 def _make(node: DictConfig, key: str, **parts: Any) -> Any:
     return _refusing(instantiate, key)(node, _convert_="all", **parts)
 
@@ -197,3 +209,17 @@ def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
             raise InputError(f"{' '.join(str(cause).split())} (config node: {key})") from error
 
     return call
+
+
+class _Operator:
+    """An operator, or a method of one, whose refusals name the operator's config node and not the backbone's."""
+
+    def __init__(self, operator: Any) -> None:
+        self.func, self.__signature__ = operator, inspect.signature(operator)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return _refusing(self.func, "operator")(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        of_it = getattr(self.func, name)
+        return _Operator(of_it) if callable(of_it) else of_it
