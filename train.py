@@ -16,10 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from facerec import build
 from facerec.checkpoints import refuse_other_model
 from facerec.errors import InputError
+from facerec.initialisation import initialise_from_data
 from facerec.process import prepare_process
 from facerec.report import show, table_rows
 from facerec.results import run_results
-from facerec.runs import checkpoint_to_resume, is_finished, log, provenance, replacing, write_json
+from facerec.runs import OUTPUTS, checkpoint_to_resume, is_finished, log, provenance, replacing, write_json
 
 # Cells of a sweep that did not finish, and why.
 failures: dict[str, str] = {}
@@ -35,6 +36,8 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)
     data.setup("fit")
+    if checkpoint is None:
+        initialise_from_data(backbone, data, OUTPUTS / "cache")
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
     if trainer.is_global_zero:

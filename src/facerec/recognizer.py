@@ -1,6 +1,6 @@
 """What is trained: images to embeddings to logits to a loss."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ class Recognizer(Verifier):
     Args:
         backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
         head: embeddings and labels to logits ``(B, N)``.
-        optimizer: called with the parameters.
+        optimizer: called with the parameters, or with groups of them.
         lr_scheduler: called with the optimizer; stepped after each epoch.
         protocol: name of the verification protocol, one of `facerec.verification.PROTOCOLS`.
         config: the resolved configuration, kept in every checkpoint so that a checkpoint can be rebuilt from itself.
@@ -28,7 +28,7 @@ class Recognizer(Verifier):
         self,
         backbone: nn.Module,
         head: nn.Module,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        optimizer: Callable[[Any], Optimizer],
         lr_scheduler: Callable[[Optimizer], LRScheduler],
         protocol: str,
         config: dict[str, Any],
@@ -46,9 +46,24 @@ class Recognizer(Verifier):
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
         return loss
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Tell every module that anneals something which share of the training is done."""
+        progress = self.trainer.global_step / self.trainer.estimated_stepping_batches
+        for module in self.backbone.modules():
+            if hasattr(module, "anneal"):
+                module.anneal(progress)  # pyright: ignore[reportCallIssue]
+
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer(self.parameters())
+        optimizer = self._optimizer(self._parameter_groups())
         return {"optimizer": optimizer, "lr_scheduler": self._lr_scheduler(optimizer)}
+
+    def _parameter_groups(self) -> Any:
+        """All parameters; those that a module exempts from weight decay in a group of their own."""
+        exempt = [p for m in self.modules() if hasattr(m, "without_weight_decay") for p in m.without_weight_decay()]  # pyright: ignore
+        if not exempt:
+            return self.parameters()
+        others = [parameter for parameter in self.parameters() if not any(parameter is p for p in exempt)]
+        return [{"params": others}, {"params": exempt, "weight_decay": 0.0}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config

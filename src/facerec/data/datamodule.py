@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
@@ -15,6 +16,7 @@ from facerec.data.folders import FolderImages
 from facerec.data.images import ImageDataset, flip_at_random, normalise
 from facerec.data.remember import RememberedImages
 from facerec.data.source import Benchmark, ImageSource, LabelledSource
+from facerec.data.statistics import position_statistics
 from facerec.errors import InputError
 
 
@@ -103,6 +105,13 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def val_dataloader(self) -> list[DataLoader]:
         datasets = [self._dataset(b.name, b.images, np.arange(len(b.images))) for b in self.opened_benchmarks]
         return [self._loader(dataset, 128, training=False) for dataset in datasets]
+
+    def position_statistics(self, cache: Path) -> Tensor:
+        """Mean and standard deviation of the training images at each position, ``(2, 3, H, W)``; kept in ``cache``."""
+        assert self.train_source is not None
+        images = self._dataset("train", self.train_source, self.train_source.labels)
+        fingerprint = self.train_source.fingerprint()
+        return position_statistics(images, fingerprint, self.horizontal_flip, cache, self.num_workers or 0)
 
     def _dataset(self, name: str, source: ImageSource, targets: np.ndarray) -> ImageDataset:
         """The dataset of that name, always the same one: what it remembers outlives a loader."""

@@ -16,12 +16,13 @@ Deviations from the published code: the input is not unfolded; the inference for
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.kernels.position_dependent import position_dependent_conv
 from facerec.operators.arguments import check_counts
 from facerec.operators.position_dependent import PositionDependentConv
-from facerec.operators.weight_generator import weight_generator
+from facerec.operators.weight_generator import count_generator_macs, reset_generator, weight_generator
 
 
 class TVConv(nn.Module):
@@ -34,8 +35,10 @@ class TVConv(nn.Module):
         kernel_size: k, odd; the zero padding is ``k // 2``.
         bias: generate an offset for each position and channel as well, by a second generator.
         affinity_channels: c_A, the number of affinity maps.
-        map_init: the constant that the maps start from. Its scale is removed by the first normalisation; its sign and
-            zero are not.
+        map_init: the constant that the maps start from, or "data": the mean and the deviation of the training images at
+            each position, once `initialise_maps` is told them; until then 1. The scale of a constant is removed by the
+            first normalisation; its sign and zero are not.
+        map_weight_decay: False exempts the maps from the optimizer's weight decay.
         generator_channels: c_I.
         generator_layers: hidden layers between the first and the last convolution.
         generator_kernel_size: odd.
@@ -58,7 +61,8 @@ class TVConv(nn.Module):
         kernel_size: int = 3,
         bias: bool = False,
         affinity_channels: int = 4,
-        map_init: float = 1.0,
+        map_init: float | str = 1.0,
+        map_weight_decay: bool = True,
         generator_channels: int = 64,
         generator_layers: int = 3,
         generator_kernel_size: int = 3,
@@ -75,11 +79,9 @@ class TVConv(nn.Module):
             generator_layers=generator_layers,
             generator_kernel_size=generator_kernel_size,
         )
-        if map_init == 0:
-            raise ValueError(
-                "map_init must not be 0: affinity maps of zeros give zero weights and zero gradients for ever; use 1.0"
-            )
-        self.channels, self.stride, self.kernel_size, self.map_init = channels, stride, kernel_size, map_init
+        _check_map_init(map_init, affinity_channels)
+        self.channels, self.stride, self.kernel_size = channels, stride, kernel_size
+        self.map_init, self.map_weight_decay = map_init, map_weight_decay
         self.affinity_maps = nn.Parameter(torch.empty(1, affinity_channels, *out_size))
 
         def generator(out_channels: int) -> nn.Sequential:
@@ -102,10 +104,48 @@ class TVConv(nn.Module):
     def reset_parameters(self) -> None:
         """Constant maps; Kaiming normal over the outgoing connections for the generator, as in the paper's
         MobileNetV2."""
-        nn.init.constant_(self.affinity_maps, self.map_init)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.constant_(self.affinity_maps, 1.0 if self.starts_from_data else float(self.map_init))
+        reset_generator(self.weight_generator)
+        if self.bias_generator is not None:
+            reset_generator(self.bias_generator)
+
+    @property
+    def starts_from_data(self) -> bool:
+        """Whether the maps wait for `initialise_maps`."""
+        return self.map_init == "data"
+
+    @torch.no_grad()
+    def initialise_maps(self, statistics: Tensor) -> None:
+        """Start the maps from ``(2, 3, H_image, W_image)``, mean and deviation of the training images: first those two
+        averaged over the colours, then those of red, green and blue. Each map gets mean 1 and deviation 1."""
+        by_colour = torch.cat((statistics.mean(1, keepdim=True), statistics), dim=1)
+        maps = by_colour.transpose(0, 1).flatten(0, 1)[: self.affinity_maps.shape[1]]
+        maps = F.interpolate(maps[None], self.affinity_maps.shape[2:], mode="bilinear", antialias=True)
+        deviation, mean = torch.std_mean(maps, (2, 3), correction=0, keepdim=True)
+        self.affinity_maps.copy_(1 + (maps - mean) / (deviation + 1e-6))
+
+    def without_weight_decay(self) -> list[nn.Parameter]:
+        """What the optimizer's weight decay must leave alone."""
+        return [] if self.map_weight_decay else [self.affinity_maps]
+
+    @torch.no_grad()
+    def start_from(self, weight: Tensor) -> None:
+        """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``: exactly with the generator's padding
+        "replicate", with "zeros" as far from the border as the padding does not reach.
+
+        The last convolution is moved by the smallest step that brings the weights of the middle position there.
+        """
+        *hidden, last = self.weight_generator
+        assert isinstance(last, nn.Conv2d)
+        features = nn.Sequential(*hidden)(self.affinity_maps)
+        side, (row, column) = last.kernel_size[0], (features.shape[2] // 2, features.shape[3] // 2)
+        pad, mode = side // 2, "constant" if last.padding_mode == "zeros" else last.padding_mode
+        seen = F.pad(features, (pad, pad, pad, pad), mode=mode)[0, :, row : row + side, column : column + side]
+        now = torch.einsum("oihw,ihw->o", last.weight, seen)
+        step = (weight.reshape(-1).to(now) - now) / seen.square().sum()
+        last.weight += step[:, None, None, None] * seen
+        if self.bias_generator is not None:
+            nn.init.zeros_(self.bias_generator[-1].weight)  # pyright: ignore[reportArgumentType]
 
     def weight(self) -> Tensor:
         """The weights of every position, ``(k * k, H, W, C)``. The generator's channels are ordered (channel, tap),
@@ -125,7 +165,24 @@ class TVConv(nn.Module):
         out, bias = position_dependent_conv(x, self.weight(), self.stride), self.bias()
         return out if bias is None else out + bias.permute(2, 0, 1).to(out.dtype)
 
+    def count_macs_once(self) -> int:
+        """Multiply-adds of the generators."""
+        generators = [g for g in (self.weight_generator, self.bias_generator) if g is not None]
+        height, width = self.affinity_maps.shape[2:]
+        return sum(count_generator_macs(generator, (height, width)) for generator in generators)
+
     @torch.no_grad()
     def reparameterize(self) -> PositionDependentConv:
         """The inference form: weights generated once, maps and generator gone."""
         return PositionDependentConv(self.weight(), self.bias(), self.stride)
+
+
+def _check_map_init(map_init: float | str, affinity_channels: int) -> None:
+    if map_init == 0:
+        raise ValueError(
+            "map_init must not be 0: affinity maps of zeros give zero weights and zero gradients for ever; use 1.0"
+        )
+    if isinstance(map_init, str) and map_init != "data":
+        raise ValueError(f'map_init must be a number other than 0, or "data", got {map_init!r}')
+    if map_init == "data" and affinity_channels > 8:
+        raise ValueError(f"affinity_channels must be at most 8 with map_init=data, got {affinity_channels}")

@@ -38,6 +38,21 @@ def weight_generator(
     return nn.Sequential(*layers, conv(hidden_channels, out_channels))
 
 
+def reset_generator(generator: nn.Sequential) -> None:
+    """Kaiming normal over the outgoing connections for the convolutions, as in the paper's MobileNetV2; scale 1 and
+    shift 0 for the normalisations."""
+    for layer in generator:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        elif hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()  # pyright: ignore[reportCallIssue]
+
+
+def count_generator_macs(generator: nn.Sequential, size: tuple[int, int]) -> int:
+    """Multiply-adds of the generator's convolutions for maps of ``size``, however many images its weights serve."""
+    return sum(conv.weight.numel() * size[0] * size[1] for conv in generator if isinstance(conv, nn.Conv2d))
+
+
 def _normalisation(norm: str, affine: str, channels: int, size: tuple[int, int]) -> nn.Module:
     if affine not in ("full", "channel", "none"):
         raise ValueError(f"generator_affine must be 'full', 'channel' or 'none', got {affine!r}")

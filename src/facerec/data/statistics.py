@@ -1,0 +1,56 @@
+"""What the images of a training set look like on average, position by position."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from facerec.runs import replacing
+
+
+def position_statistics(
+    images: Dataset, fingerprint: str, mirrored: bool, folder: Path, num_workers: int = 0
+) -> Tensor:
+    """Mean and standard deviation of the normalised images at each position, ``(2, 3, H, W)`` float32.
+
+    They are computed once, with a progress bar on standard error, and kept as ``folder/position-FINGERPRINT-HxW.npy``.
+
+    Args:
+        images: items are ``(image, target)``, the image uint8 ``(H, W, 3)``.
+        fingerprint: of the images, names the file that is kept.
+        mirrored: half of the images are mirrored in training: the maps are those of both halves.
+        folder: where the file is kept; made when it is missing.
+        num_workers: loading processes.
+    """
+    height, width, _ = images[0][0].shape
+    path = folder / f"position-{fingerprint}-{height}x{width}{'-mirrored' if mirrored else ''}.npy"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        statistics = _mean_and_deviation(images, mirrored, num_workers)
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.save(file, statistics)
+    return torch.from_numpy(np.load(path))
+
+
+def _mean_and_deviation(images: Dataset, mirrored: bool, num_workers: int) -> np.ndarray:
+    total = squares = torch.zeros(())
+    count = 0
+    for batch in _batches(images, num_workers):
+        pixels = batch.sub_(127.5).div_(127.5)
+        total, squares, count = total + pixels.sum(0), squares + pixels.square().sum(0), count + len(pixels)
+    mean, square = total / count, squares / count
+    if mirrored:
+        mean, square = (mean + mean.flip(1)) / 2, (square + square.flip(1)) / 2
+    deviation = (square - mean.square()).clamp(min=0).sqrt()
+    return torch.stack((mean, deviation)).permute(0, 3, 1, 2).float().numpy()
+
+
+def _batches(images: Dataset, num_workers: int) -> Iterator[Tensor]:
+    """Float64, since a sum over millions of images needs it."""
+    loader = DataLoader(images, 256, num_workers=num_workers)
+    for pixels, _ in tqdm(loader, "mean and deviation of the training images", leave=False):
+        yield pixels.double()
