@@ -2,6 +2,7 @@
 
 Beside checkpoint=, it takes
     form=training|deployed    the network as it was trained (default), or with position-dependent weights cached
+    image_size=...            pixels, another size than it was trained at; position-dependent maps are resampled
     protocol=...              tvconv, tvconv_reference or insightface; default: the checkpoint's
     data=... data.KEY=...     other data than the checkpoint's, as for train.py
     trainer=... trainer.KEY=...
@@ -27,7 +28,7 @@ from facerec.process import prepare_process
 from facerec.runs import code_and_environment
 from facerec.verification import VerificationResult
 
-_OWN_KEYS = {"checkpoint": None, "form": "training", "roc": None}
+_OWN_KEYS = {"checkpoint": None, "form": "training", "image_size": None, "roc": None}
 _RUN_KEYS = ("data", "trainer", "protocol")
 
 
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     try:
         own, overrides = split(arguments)
-        publish(*evaluate(own["checkpoint"], own["form"], overrides), own["roc"])
+        publish(*evaluate(own["checkpoint"], own["form"], overrides + at_size(own["image_size"])), own["roc"])
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -66,6 +67,16 @@ def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     return own, overrides
 
 
+def at_size(pixels: str | None) -> list[str]:
+    """The overrides for square images of another size."""
+    if pixels is None:
+        return []
+    if not pixels.isdecimal():
+        raise InputError(f"image_size must be a number of pixels, got {pixels!r}")
+    sides = f"[{pixels},{pixels}]"
+    return [f"image_size={pixels}", f"backbone.image_size={sides}", f"data.image_size={sides}"]
+
+
 def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
     """The results by benchmark, and what is printed of them."""
     checkpoint = load_checkpoint(path)
@@ -80,6 +91,7 @@ def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, Veri
         "checkpoint": str(Path(path)),
         "epoch": checkpoint["epoch"],
         "form": form,
+        "image_size": cfg.image_size,
         "protocol": cfg.protocol,
         **code_and_environment(),
         "data": {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks},

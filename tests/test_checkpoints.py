@@ -110,7 +110,7 @@ class TestWeights:
     def test_the_first_that_does_not_fit_is_named(self):
         network = MobileNetV2(0.1, image_size=(16, 16))
         state = {f"backbone.{name}": value for name, value in network.state_dict().items()} | {"backbone.missing": 1}
-        with pytest.raises(InputError, match=r"^checkpoint a.ckpt does not fit its own configuration \(.*missing"):
+        with pytest.raises(InputError, match=r"^checkpoint a.ckpt does not fit its configuration \(.*missing"):
             load_weights(
                 MobileNetV2(0.1, image_size=(16, 16)), {"state_dict": {**state, "backbone.missing": 1}}, "a.ckpt"
             )

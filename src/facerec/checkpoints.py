@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
 from facerec.errors import InputError
+from facerec.resample import resample_maps
 from facerec.runs import BEST, replacing
 
 # The nodes that decide which weights a network has, and those whose state a checkpoint brings along: the settings of a
@@ -58,17 +59,21 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Put the checkpoint's backbone weights into ``backbone``; the head's class centres are left aside.
+    """Put the checkpoint's backbone weights into ``backbone``, resampled where that is built for another image size;
+    the head's class centres are left aside.
 
     `InputError` names the checkpoint and the first weight that does not fit.
     """
     prefix = "backbone."
-    state = checkpoint["state_dict"]
+    state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     try:
-        backbone.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        backbone.load_state_dict(resample_maps(state, backbone))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[1].strip()
-        raise InputError(f"checkpoint {path} does not fit its own configuration ({reason}): train it again") from error
+        raise InputError(
+            f"checkpoint {path} does not fit its configuration ({reason}): verify it at its own image size or train it "
+            "again"
+        ) from error
 
 
 def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:

@@ -141,7 +141,9 @@ def test_weights_of_another_network_are_named(evaluate, depthwise_run, tmp_path)
     status, _, said = evaluate("checkpoint=other.ckpt")
     assert status == 1
     assert re.fullmatch(
-        r"checkpoint other.ckpt does not fit its own configuration \(size mismatch for .*\): train it again\n", said
+        r"checkpoint other.ckpt does not fit its configuration \(size mismatch for .*\): verify it at its own "
+        r"image size or train it again\n",
+        said,
     )
 
 
