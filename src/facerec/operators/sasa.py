@@ -1,0 +1,90 @@
+"""SASA: stand-alone self-attention, each position over the window around it.
+
+Ramachandran, Parmar, Vaswani, Bello, Levskaya, Shlens, "Stand-Alone Self-Attention in Vision Models", NeurIPS 2019,
+arXiv 1906.05909.
+
+    q, k, v = 1x1 convolutions of x;  y_p = sum over d of softmax_d(q_p . k_(p + d) + q_p . r_d) * v_(p + d)
+
+for each head by itself, r_d being a learned embedding of the row offset followed by one of the column offset, each of
+half the head's numbers (section 3, equations 2 and 3; 8 heads and windows of 7 are the paper's). There is no division
+by the square root of the head's width. Stride 2 is attention at the full resolution, then average pooling.
+
+Deviations from the paper: it leaves open what a window beyond the border holds, its projections act on a head's own
+    channels, which is ``qkv_groups=heads`` here and 1 the default, as in most implementations, and it gives no
+    initialisation. The average pooling rounds up, so that odd sizes work.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facerec.kernels.local_attention import local_attention
+from facerec.operators.arguments import check_choice, check_counts, check_divides
+
+
+class SASA(nn.Module):
+    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``, any map size.
+
+    ``3 * C * C / qkv_groups + window * C`` parameters and, a position of the input, ``3 * C * C / qkv_groups +
+    3 * window**2 * C`` multiply-adds: products with keys, with embeddings and with values.
+
+    Args:
+        channels: C.
+        stride: of the average pooling after the attention.
+        out_size: (H, W), accepted so that all operators are called alike.
+        window: side of the window, odd.
+        heads: each attends with C / heads channels, an even number.
+        qkv_groups: groups of the projections: 1, or ``heads``, with which a head sees its own channels only.
+        padding: "mask", positions outside the map do not count, or "zeros", their keys and values are 0 and take part
+            in the softmax.
+
+    Raises:
+        ValueError: an argument outside the values above; the message names them.
+    """
+
+    last_stages: int = 3
+
+    def __init__(
+        self,
+        channels: int,
+        stride: int = 1,
+        out_size: tuple[int, int] | None = None,
+        *,
+        window: int = 7,
+        heads: int = 8,
+        qkv_groups: int = 1,
+        padding: str = "mask",
+    ) -> None:
+        super().__init__()
+        check_counts(channels=channels, window=window, heads=heads)
+        check_divides("heads", heads, channels, even_share=True)
+        check_choice("padding", padding, ("mask", "zeros"))
+        if qkv_groups not in (1, heads):
+            raise ValueError(f"qkv_groups must be 1 or the number of heads, {heads}, got {qkv_groups!r}")
+        self.stride, self.window, self.heads, self.padding = stride, window, heads, padding
+        # Output channels are ordered (head, q k v, channel), so that groups are heads.
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1, groups=qkv_groups, bias=False)
+        self.row_embedding = nn.Parameter(torch.empty(heads, window, channels // heads // 2))
+        self.column_embedding = nn.Parameter(torch.empty_like(self.row_embedding))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming normal over the outgoing connections of each projection; embeddings of about unit length."""
+        channels_seen = self.qkv.weight.shape[1]
+        nn.init.normal_(self.qkv.weight, std=(2 / channels_seen) ** 0.5)
+        for embedding in (self.row_embedding, self.column_embedding):
+            nn.init.normal_(embedding, std=(2 * embedding.shape[2]) ** -0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
+        query, key, value = self.qkv(x).unflatten(1, (self.heads, 3, -1)).permute(2, 0, 1, 4, 5, 3)
+        out = local_attention(query, key, value, self.row_embedding, self.column_embedding, self.padding == "zeros")
+        out = out.flatten(3).permute(0, 3, 1, 2)
+        if self.stride == 1:
+            return out
+        return F.avg_pool2d(out, self.stride, ceil_mode=True, count_include_pad=False)
+
+    def count_macs(self, x: Tensor, out: Tensor) -> int:
+        """Multiply-adds of one image: projections, logits and weighted values, over whole windows."""
+        positions, channels = x.shape[2] * x.shape[3], x.shape[1]
+        return positions * (self.qkv.weight.numel() + 3 * self.window**2 * channels)

@@ -1,0 +1,189 @@
+"""TVConv with bias fields that each image mixes for itself.
+
+TVConv (Chen et al., CVPR 2022, arXiv 2203.10489) gives every image the same weights at a position. Here its result is
+moved by a field over positions and channels that depends on the image, in a space of few dimensions:
+
+    out[b, c, p] = TVConv(x)[b, c, p] + sum over r of a[b, r] * F[r, p, c]
+    F = field generator(A), (rank, H, W, C), from TVConv's own affinity maps A
+    a = V_2 relu(V_1 mean over positions of x + v_1) + v_2, (B, rank)
+
+Weights and fields do not depend on the image, so deployment keeps them ready and generates nothing: an image costs
+``rank`` multiply-adds an output beside TVConv's.
+
+Deviations from the paper: all but TVConv itself is this project's; the paper has no such operator. The field generator
+    is built and initialised like TVConv's. V_2 starts small, so that training starts close to TVConv.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from facerec.operators.arguments import check_counts
+from facerec.operators.position_dependent import PositionDependentConv
+from facerec.operators.tvconv import TVConv
+from facerec.operators.weight_generator import count_generator_macs, reset_generator, weight_generator
+
+
+class TVConvDynamic(nn.Module):
+    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
+
+    Args:
+        channels: C.
+        stride: of the output positions over the input.
+        out_size: (H, W) of the output, to which the affinity maps are bound.
+        rank: the number of fields.
+        coefficient_channels: hidden channels between an image's mean and its ``rank`` coefficients.
+
+    The other arguments are those of `TVConv`; the generator's hold for the field generator as well.
+
+    Raises:
+        ValueError: an argument outside its values; the message names them.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        stride: int = 1,
+        out_size: tuple[int, int] = (96, 96),
+        *,
+        rank: int = 2,
+        coefficient_channels: int = 16,
+        kernel_size: int = 3,
+        bias: bool = False,
+        affinity_channels: int = 4,
+        map_init: float | str = 1.0,
+        map_weight_decay: bool = True,
+        generator_channels: int = 64,
+        generator_layers: int = 3,
+        generator_kernel_size: int = 3,
+        generator_norm: str = "layer",
+        generator_affine: str = "full",
+        generator_padding: str = "zeros",
+    ) -> None:
+        super().__init__()
+        check_counts(rank=rank, coefficient_channels=coefficient_channels)
+        self.rank = rank
+        self.tvconv = TVConv(
+            channels,
+            stride,
+            out_size,
+            kernel_size=kernel_size,
+            bias=bias,
+            affinity_channels=affinity_channels,
+            map_init=map_init,
+            map_weight_decay=map_weight_decay,
+            generator_channels=generator_channels,
+            generator_layers=generator_layers,
+            generator_kernel_size=generator_kernel_size,
+            generator_norm=generator_norm,
+            generator_affine=generator_affine,
+            generator_padding=generator_padding,
+        )
+        self.field_generator = weight_generator(
+            affinity_channels,
+            rank * channels,
+            (out_size[0], out_size[1]),
+            hidden_channels=generator_channels,
+            hidden_layers=generator_layers,
+            kernel_size=generator_kernel_size,
+            norm=generator_norm,
+            affine=generator_affine,
+            padding=generator_padding,
+        )
+        self.coefficients = _coefficients(channels, coefficient_channels, rank)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The generators as in `TVConv`; V_2 normal with standard deviation 0.01 and no offset."""
+        self.tvconv.reset_parameters()
+        reset_generator(self.field_generator)
+        for module in self.coefficients:
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()  # pyright: ignore[reportCallIssue]
+        self._reset_last_coefficients(std=0.01)
+
+    def _reset_last_coefficients(self, std: float) -> None:
+        last = self.coefficients[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=std)
+        nn.init.zeros_(last.bias)
+
+    @torch.no_grad()
+    def start_from(self, weight: Tensor) -> None:
+        """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``, where `TVConv.start_from` does: coefficients
+        0 for every image, by zeros in V_2, which alone of what makes the fields gets a gradient in the first step."""
+        self.tvconv.start_from(weight)
+        self._reset_last_coefficients(std=0)
+
+    def fields(self) -> Tensor:
+        """F, ``(rank, H, W, C)``."""
+        generated = self.field_generator(self.tvconv.affinity_maps)
+        return generated.unflatten(1, (self.rank, -1))[0].permute(0, 2, 3, 1).contiguous()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
+        return self.tvconv(x) + _mix(self.coefficients(x), self.fields())
+
+    def count_macs_once(self) -> int:
+        """Multiply-adds of the generators of weights and fields."""
+        height, width = self.tvconv.affinity_maps.shape[2:]
+        return self.tvconv.count_macs_once() + count_generator_macs(self.field_generator, (height, width))
+
+    @torch.no_grad()
+    def reparameterize(self) -> "DeployedTVConvDynamic":
+        """The inference form: weights and fields generated once, maps and generators gone."""
+        return DeployedTVConvDynamic(
+            self.tvconv.reparameterize(), copy.deepcopy(self.coefficients), BiasFields(self.fields())
+        )
+
+
+class BiasFields(nn.Module):
+    """Fixed fields over positions and channels, of which each image has its own mixture.
+
+    Args:
+        fields: ``(rank, H, W, C)``, kept as a buffer.
+    """
+
+    fields: Tensor
+
+    def __init__(self, fields: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("fields", fields)
+
+    def forward(self, coefficients: Tensor) -> Tensor:
+        """``(B, rank)`` to ``(B, C, H, W)``."""
+        return _mix(coefficients, self.fields)
+
+    def count_macs(self, coefficients: Tensor, out: Tensor) -> int:
+        """Multiply-adds from ``coefficients`` to ``out``: one a field and output."""
+        return len(self.fields) * out.numel()
+
+
+class DeployedTVConvDynamic(nn.Module):
+    """The inference form of `TVConvDynamic`: ``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
+
+    def __init__(self, conv: PositionDependentConv, coefficients: nn.Module, fields: BiasFields) -> None:
+        super().__init__()
+        self.conv, self.coefficients, self.fields = conv, coefficients, fields
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
+        return self.conv(x) + self.fields(self.coefficients(x))
+
+
+def _coefficients(channels: int, hidden_channels: int, rank: int) -> nn.Sequential:
+    """``(B, C, H_in, W_in)`` to ``(B, rank)``."""
+    return nn.Sequential(
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(channels, hidden_channels),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden_channels, rank),
+    )
+
+
+def _mix(coefficients: Tensor, fields: Tensor) -> Tensor:
+    """``(B, rank)`` and ``(rank, H, W, C)`` to ``(B, C, H, W)`` in channels_last memory."""
+    mixed = coefficients @ fields.flatten(1)
+    return mixed.unflatten(1, fields.shape[1:]).permute(0, 3, 1, 2)
