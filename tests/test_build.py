@@ -67,6 +67,42 @@ def test_the_optimizer_holds_every_parameter_and_the_schedule_the_optimizer():
     assert made["lr_scheduler"].optimizer is made["optimizer"] and made["lr_scheduler"].milestones == {2: 1}
 
 
+@pytest.mark.parametrize("decay", [True, False])
+def test_affinity_maps_are_exempt_from_weight_decay_on_request(decay):
+    cfg = build.compose([*TINY, "operator=tvconv", f"operator.map_weight_decay={decay}", "optimizer.weight_decay=0.5"])
+    recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
+    groups = recognizer.configure_optimizers()["optimizer"].param_groups
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert len(decays) == len(list(recognizer.parameters()))
+    for name, parameter in recognizer.named_parameters():
+        assert decays[id(parameter)] == (0.5 if decay or not name.endswith("affinity_maps") else 0), name
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        (["backbone=mbv2", "operator=none"], "MobileNetV2 needs an operator, got operator=none: take operator="),
+        (["backbone=mlp_mixer", "operator=tvconv"], "MLPMixer has no spatial operator to replace: add operator=none"),
+    ],
+)
+def test_a_backbone_and_an_operator_that_do_not_fit_are_refused(choice, sentence):
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        build.build_backbone(build.compose([*TINY, *choice]))
+
+
+def test_what_an_operator_says_of_itself_reaches_the_backbone():
+    some = build.build_backbone(build.compose([*TINY, "operator=sasa"]))
+    stages = build.build_backbone(build.compose([*TINY, "operator=sasa", "backbone.operator_stages=[5,6,7]"]))
+    assert str(some) == str(stages)
+    dynamic = build.build_backbone(build.compose([*TINY, "operator=dyconv_pw"]))
+    assert sum(hasattr(module, "anneal") for module in dynamic.modules()) == 2 * 17 - 1
+
+
+def test_what_a_pointwise_convolution_refuses_names_the_operators_node():
+    with pytest.raises(InputError, match=r"experts.* \(config node: operator\)$"):
+        build.build_backbone(build.compose([*TINY, "operator=dyconv_pw", "operator.experts=0"]))
+
+
 def test_cosine_anneals_over_all_epochs():
     cfg = build.compose([*TINY, "lr_scheduler=cosine", "trainer.max_epochs=7"])
     assert cfg.lr_scheduler.T_max == 7

@@ -25,6 +25,8 @@ def options(group: str) -> list[str]:
 
 
 GROUPS = sorted(folder.name for folder in build.CONFIG_FOLDER.iterdir() if folder.is_dir())
+# What a file needs beside itself.
+TOGETHER = {"backbone=timm": ["backbone.name=mobilenetv4_conv_small"], "operator=none": ["backbone=mlp_mixer"]}
 FILES = [f"{group}={option}" for group in GROUPS for option in options(group)]
 
 
@@ -51,7 +53,8 @@ def test_the_tests_find_the_files():
 @pytest.mark.parametrize("chosen", [file for file in FILES if not file.startswith(("trainer=", "sweep="))])
 def test_the_constructors_of_every_file_take_its_arguments(chosen, hydra, tmp_path):
     small = [part for part in TINY if not chosen.startswith(part.partition("=")[0])]
-    cfg = build.compose([chosen, "data.global_batch_size=16", *([] if chosen.startswith("experiment") else small)])
+    together = [*TOGETHER.get(chosen, []), *([] if chosen.startswith("experiment") else small)]
+    cfg = build.compose([chosen, "data.global_batch_size=16", *together])
     if OmegaConf.is_missing(cfg.data, "root"):
         cfg.data.root = str(tmp_path)
     build_all(cfg)
@@ -93,7 +96,7 @@ MISTAKES = {
     "operater@data=tvconv": "unknown config key 'operater'; did you mean 'operator'?",
     "colour=red": "unknown config key 'colour'; known are backbone, operator, head, data,",
     "operator=tvcov": "operator=tvcov is not an option of operator; did you mean 'tvconv'?",
-    "backbone=resnet": "backbone=resnet is not an option of backbone; known are mbv2, sfv2",
+    "backbone=resnet": "backbone=resnet is not an option of backbone; known are mbv2, mlp_mixer, sfv2,",
     "experiment=dmo": "experiment=dmo is not an option of experiment; did you mean 'demo'?",
     "sweep=papper": "sweep=papper is not an option of sweep; did you mean 'paper'?",
     "backbone.widht=.2": "unknown config key 'backbone.widht'; did you mean 'width'?",

@@ -27,17 +27,18 @@ class Row(NamedTuple):
     params_tvconv: int
     params_tvconv_deployed: int
     weight_map_elements: int
+    generator_giga: str
 
 
 PAPER = [
-    Row(MobileNetV2, 0.1, "22.47", 22_474_240, 18_023_680, 324_672, 16_369_368, 315_096, 4_084_992),
-    Row(MobileNetV2, 0.2, "28.00", 27_996_928, 23_187_520, 404_352, 19_678_248, 389_160, 4_567_104),
-    Row(MobileNetV2, 0.3, "44.20", 44_200_960, 38_127_232, 526_656, 23_816_352, 504_480, 6_272_640),
-    Row(MobileNetV2, 0.5, "74.03", 74_028_544, 66_260_224, 827_968, 30_079_264, 795_424, 8_232_192),
-    Row(MobileNetV2, 1.0, "225.72", 225_723_904, 211_451_392, 2_241_280, 49_708_576, 2_177_056, 15_220_224),
-    Row(ShuffleNetV2, 0.5, "31.95", 31_951_232, 29_509_760, 869_664, 10_602_984, 860_376, 1_337_472),
-    Row(ShuffleNetV2, 1.0, "110.53", 110_527_136, 106_234_976, 1_781_476, 18_904_696, 1_759_336, 3_055_968),
-    Row(ShuffleNetV2, 1.5, "222.99", 222_989_696, 217_064_576, 3_006_496, 26_650_216, 2_973_016, 4_572_288),
+    Row(MobileNetV2, 0.1, "22.47", 22_474_240, 18_023_680, 324_672, 16_369_368, 315_096, 4_084_992, "4.239"),
+    Row(MobileNetV2, 0.2, "28.00", 27_996_928, 23_187_520, 404_352, 19_678_248, 389_160, 4_567_104, "4.516"),
+    Row(MobileNetV2, 0.3, "44.20", 44_200_960, 38_127_232, 526_656, 23_816_352, 504_480, 6_272_640, "5.499"),
+    Row(MobileNetV2, 0.5, "74.03", 74_028_544, 66_260_224, 827_968, 30_079_264, 795_424, 8_232_192, "6.628"),
+    Row(MobileNetV2, 1.0, "225.72", 225_723_904, 211_451_392, 2_241_280, 49_708_576, 2_177_056, 15_220_224, "10.653"),
+    Row(ShuffleNetV2, 0.5, "31.95", 31_951_232, 29_509_760, 869_664, 10_602_984, 860_376, 1_337_472, "1.262"),
+    Row(ShuffleNetV2, 1.0, "110.53", 110_527_136, 106_234_976, 1_781_476, 18_904_696, 1_759_336, 3_055_968, "2.252"),
+    Row(ShuffleNetV2, 1.5, "222.99", 222_989_696, 217_064_576, 3_006_496, 26_650_216, 2_973_016, 4_572_288, "3.125"),
 ]
 rows = pytest.mark.parametrize("row", PAPER, ids=lambda row: f"{row.backbone.__name__}-{row.width}")
 
@@ -52,7 +53,7 @@ def unfilled(monkeypatch):
 @rows
 def test_depthwise_costs_what_the_paper_prints(row, unfilled):
     cost = measure_cost(row.backbone(row.width), (96, 96))
-    assert cost == Cost(row.macs_paper, row.macs_core, row.params_depthwise, row.params_depthwise, 0)
+    assert cost == Cost(row.macs_paper, row.macs_core, row.params_depthwise, row.params_depthwise, 0, 0)
     assert f"{cost.macs_paper / 1e6:.2f}" == row.published_millions
 
 
@@ -60,7 +61,8 @@ def test_depthwise_costs_what_the_paper_prints(row, unfilled):
 def test_tvconv_costs_the_same_multiply_adds_and_its_weight_maps(row, unfilled):
     cost = measure_cost(row.backbone(row.width, TVConv), (96, 96))
     macs, params = (row.macs_paper, row.macs_core), (row.params_tvconv, row.params_tvconv_deployed)
-    assert cost == Cost(*macs, *params, row.weight_map_elements)
+    assert cost == Cost(*macs, *params, row.weight_map_elements, cost.macs_once)
+    assert f"{cost.macs_once / 1e9:.3f}" == row.generator_giga
 
 
 def by_itself(module, channels, size=(6, 4)):
@@ -91,15 +93,23 @@ def by_itself(module, channels, size=(6, 4)):
     ids=str,
 )
 def test_each_kind_of_layer_is_counted_by_its_rule(module, core, extra, params):
-    assert by_itself(module, 4) == Cost(core + extra, core, params, params, 0)
+    assert by_itself(module, 4) == Cost(core + extra, core, params, params, 0, 0)
 
 
 @pytest.mark.parametrize(("stride", "out_size", "kernel_size"), [(1, (6, 4), 3), (2, (3, 2), 3), (1, (6, 4), 5)])
 def test_tvconv_is_counted_in_its_inference_form(stride, out_size, kernel_size):
     module = TVConv(4, stride, out_size, kernel_size=kernel_size, generator_channels=2, generator_layers=0)
     elements = kernel_size**2 * 4 * out_size[0] * out_size[1]
+    generator = 9 * (4 * 2 + 2 * kernel_size**2 * 4)
     cost = by_itself(module, 4)
-    assert cost == Cost(elements, elements, sum(p.numel() for p in module.parameters()), 0, elements)
+    assert cost == Cost(
+        elements,
+        elements,
+        sum(p.numel() for p in module.parameters()),
+        0,
+        elements,
+        generator * out_size[0] * out_size[1],
+    )
 
 
 def test_the_bias_of_tvconv_counts_like_that_of_a_convolution():
@@ -121,7 +131,7 @@ def test_a_module_that_counts_itself_is_not_entered():
         def count_macs(self, x, out):
             return 7 * out.numel()
 
-    assert by_itself(Counted(), 4) == Cost(7 * 96, 7 * 96, 4 * 4 * 9 + 4, 4 * 4 * 9 + 4, 0)
+    assert by_itself(Counted(), 4) == Cost(7 * 96, 7 * 96, 4 * 4 * 9 + 4, 4 * 4 * 9 + 4, 0, 0)
 
 
 def test_an_activation_that_two_blocks_share_counts_once_a_use():

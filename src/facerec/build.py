@@ -200,7 +200,7 @@ def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
     def call(*args: Any, **parts: Any) -> Any:
         try:
             return make(*args, **parts)
-        except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
+        except (InstantiationException, OmegaConfBaseException, ValueError, TypeError, ImportError) as error:
             cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
             if isinstance(cause, InputError):
                 raise cause from None
@@ -215,11 +215,15 @@ class _Operator:
     """An operator, or a method of one, whose refusals name the operator's config node and not the backbone's."""
 
     def __init__(self, operator: Any) -> None:
-        self.func, self.__signature__ = operator, inspect.signature(operator)
+        self._operator = operator
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._operator)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return _refusing(self.func, "operator")(*args, **options)
+        return _refusing(self._operator, "operator")(*args, **options)
 
     def __getattr__(self, name: str) -> Any:
-        of_it = getattr(self.func, name)
+        of_it = getattr(self._operator, name)
         return _Operator(of_it) if callable(of_it) else of_it

@@ -23,6 +23,7 @@ class Cost:
         params: learned numbers in training.
         params_deployed: learned numbers that the inference form keeps.
         weight_map_elements: cached numbers that the inference form reads beside its parameters, 0 for a convolution.
+        macs_once: multiply-adds that make the cached numbers: once a step in training, once and for all in deployment.
     """
 
     macs_paper: int
@@ -30,19 +31,33 @@ class Cost:
     params: int
     params_deployed: int
     weight_map_elements: int
+    macs_once: int
 
 
 def measure_cost(network: nn.Module, image_size: tuple[int, int]) -> Cost:
     """Count by one forward pass of one image ``(1, 3, H, W)``. The network's mode and weights are left as they were."""
     deployed = reparameterize(network).cpu()
     core, extra = _count_macs(deployed, torch.zeros(1, 3, *image_size))
-    cached = sum(
-        buffer.numel()
-        for module in deployed.modules()
-        if isinstance(module, PositionDependentConv)
-        for buffer in module.buffers()
+    return Cost(
+        core + extra,
+        core,
+        _count_parameters(network),
+        _count_parameters(deployed),
+        _count_cached(network, deployed),
+        _count_macs_once(network),
     )
-    return Cost(core + extra, core, _count_parameters(network), _count_parameters(deployed), cached)
+
+
+def _count_cached(network: nn.Module, deployed: nn.Module) -> int:
+    """Buffers that the inference form has and the training form has not."""
+    before = dict(network.named_buffers())
+    return sum(buffer.numel() for name, buffer in deployed.named_buffers() if name not in before)
+
+
+def _count_macs_once(module: nn.Module) -> int:
+    if hasattr(module, "count_macs_once"):
+        return module.count_macs_once()  # pyright: ignore[reportCallIssue]
+    return sum(_count_macs_once(child) for child in module.children())
 
 
 def _count_parameters(module: nn.Module) -> int:

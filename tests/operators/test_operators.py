@@ -1,5 +1,6 @@
 """What every operator in configs/operator has to keep, whatever it computes."""
 
+import copy
 import importlib
 import inspect
 from functools import partial
@@ -116,10 +117,35 @@ def test_it_initialises_itself_from_the_seed_and_again_on_request(file):
     one, same, other = build(file, seed=1), build(file, seed=1), build(file, seed=2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
-    torch.manual_seed(3)
-    other.reset_parameters()
-    assert all(p.isfinite().all() for p in other.parameters())
-    assert not torch.equal(one(images((6, 6))), other(images((6, 6))))
+    for module in (one, randomise(other)):
+        torch.manual_seed(3)
+        module.reset_parameters()
+    left = {name for (name, a), b in zip(one.named_parameters(), other.parameters(), strict=True) if not a.equal(b)}
+    assert left == set()
+
+
+@operators
+def test_compiled_it_is_one_graph_with_the_same_output_and_gradient(file):
+    module = build(file, 2, (4, 3))
+    compiled = torch.compile(copy.deepcopy(module), backend="aot_eager", fullgraph=True)
+    found = {}
+    for name, run in (("eager", module), ("compiled", compiled)):
+        x = images((7, 5), batch=4).requires_grad_()
+        out = run(x)
+        out.square().sum().backward()
+        found[name] = [out, x.grad, *(p.grad for p in run.parameters())]
+    for compiled_tensor, tensor in zip(found["compiled"], found["eager"], strict=True):
+        assert_same(compiled_tensor, tensor)
+    torch.compiler.reset()
+
+
+@operators
+def test_the_gradient_is_that_of_finite_differences(file):
+    module = randomise(build(file, 2, (2, 2))).double()
+    x = images((3, 3), batch=3).double().requires_grad_()
+    weights = torch.randn(3, CHANNELS, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    parameters = [p for p in module.parameters()]
+    assert torch.autograd.gradcheck(lambda *_: (module(x) * weights).sum(), (x, *parameters), fast_mode=True, atol=1e-4)
 
 
 @operators
