@@ -1,38 +1,117 @@
 """Count a network: python scripts/measure.py backbone=mbv2 operator=tvconv width=0.1
 
-Takes the overrides of train.py; needs no data. Prints a table on stderr and, last, one JSON object.
+Takes the overrides of train.py, and needs no data. Several values with commas between them are compared, each a row:
+    python scripts/measure.py operator=depthwise,tvconv,involution width=0.1,0.5 speed=true
+    speed=true                also run 8 images on this machine's CPU: images a second, and the peak of the memory
+    markdown=FILE.md          where to write the table as well
+Prints a table on stderr and, last, one JSON object, or a list of them where several networks were compared.
 """
 
 import json
 import sys
 from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from facerec.build import build_backbone, compose
-from facerec.cost import Cost, measure_cost
+from facerec.cost import measure_cost
 from facerec.errors import InputError
+from facerec.process import prepare_process
+from facerec.runs import replacing
+from facerec.runtime import measure_runtime
+
+_OWN_KEYS = {"speed": "false", "markdown": ""}
 
 
-def main(overrides: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0
+    prepare_process()
     try:
-        cfg = compose(overrides)
-        cost = measure_cost(build_backbone(cfg), (cfg.image_size, cfg.image_size))
+        own, overrides = split(arguments)
+        cells = combinations(overrides)
+        console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+        several = track(cells, "networks", console=console, transient=True, disable=len(cells) == 1)
+        measured = [measure(cell, own["speed"] == "true") for cell in several]
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
-    show(cost)
-    print(json.dumps(asdict(cost)))
+    show(measured, varied(cells), console)
+    if own["markdown"]:
+        write_markdown(measured, varied(cells), Path(own["markdown"]))
+    print(json.dumps(measured[0] if len(measured) == 1 else measured))
     return 0
 
 
-def show(cost: Cost) -> None:
-    """One line a number, for people."""
-    table = Table(show_header=False, box=None)
-    for name, value in asdict(cost).items():
-        table.add_row(name, f"{value:,}")
-    Console(stderr=True).print(table)
+def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """This program's own settings, and the overrides for the configuration."""
+    own, overrides = dict(_OWN_KEYS), []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in own:
+            own[key] = value
+        else:
+            overrides.append(argument)
+    if own["speed"] not in ("true", "false"):
+        raise InputError(f"speed must be true or false, got {own['speed']!r}")
+    return own, overrides
+
+
+def combinations(overrides: list[str]) -> list[list[str]]:
+    """Every combination of the values that commas separate; a list in brackets is one value."""
+    choices = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        values = [value] if value.startswith("[") else value.split(",")
+        choices.append([f"{key}{equals}{one}" for one in values])
+    return [list(cell) for cell in product(*choices)]
+
+
+def varied(cells: list[list[str]]) -> list[str]:
+    """For each cell the settings that are not all cells'."""
+    return [" ".join(s for s in cell if any(s not in other for other in cells)) for cell in cells]
+
+
+def measure(overrides: list[str], speed: bool) -> dict[str, Any]:
+    """The settings and the numbers of one network."""
+    cfg = compose(overrides)
+    network, size = build_backbone(cfg), (cfg.image_size, cfg.image_size)
+    ran = asdict(measure_runtime(network, size)) if speed else {}
+    return {"settings": overrides, **asdict(measure_cost(network, size)), **ran}
+
+
+def show(measured: list[dict[str, Any]], names: list[str], console: Console) -> None:
+    """One network: a line a number. Several: a line a network."""
+    table = Table(show_header=len(measured) > 1, box=None)
+    if len(measured) == 1:
+        for key, value in _numbers(measured[0]).items():
+            table.add_row(key, f"{value:,}")
+        return console.print(table)
+    for column in ("", *_numbers(measured[0])):
+        table.add_column(column, justify="right" if column else "left")
+    for name, numbers in zip(names, measured, strict=True):
+        table.add_row(name, *(f"{value:,}" for value in _numbers(numbers).values()))
+    console.print(table)
+
+
+def write_markdown(measured: list[dict[str, Any]], names: list[str], path: Path) -> None:
+    """The same table for a page."""
+    columns = list(_numbers(measured[0]))
+    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    for name, numbers in zip(names, measured, strict=True):
+        lines.append(f"| {name} | {' | '.join(f'{value:,}' for value in _numbers(numbers).values())} |")
+    with replacing(path) as partial:
+        partial.write_text("\n".join(lines) + "\n")
+
+
+def _numbers(measured: dict[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in measured.items() if key != "settings"}
 
 
 if __name__ == "__main__":

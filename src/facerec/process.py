@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import sys
 import warnings
 
@@ -13,6 +14,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 def prepare_process() -> None:
     """Call it once, first: memory is kept between steps, and nothing is printed that the user cannot act on."""
     _keep_freed_memory()
+    # PyTorch's profiler writes to standard error when it starts, and that a machine without a GPU has none.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Lightning meets a newer PyTorch, or says what is meant to be so.
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")

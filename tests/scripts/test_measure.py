@@ -19,17 +19,20 @@ def test_the_last_line_has_the_numbers_of_the_paper(measure):
     status, lines, _ = measure("backbone=mbv2", "operator=tvconv", "width=0.1")
     assert status == 0
     assert json.loads(lines[-1]) == {
+        "settings": ["backbone=mbv2", "operator=tvconv", "width=0.1"],
         "macs_paper": 22474240,
         "macs_core": 18023680,
         "params": 16369368,
         "params_deployed": 315096,
         "weight_map_elements": 4084992,
+        "macs_once": 4238770176,
     }
 
 
 def test_people_read_one_line_a_number(measure):
     _, lines, shown = measure("operator=depthwise", "width=0.1", "image_size=32", "embedding_dim=16")
     cost = json.loads(lines[-1])
+    cost.pop("settings")
     rows = dict(line.split() for line in shown.splitlines())
     assert rows == {name: f"{value:,}" for name, value in cost.items()}
     assert cost["weight_map_elements"] == 0 and cost["params"] == cost["params_deployed"]
@@ -48,8 +51,53 @@ def test_the_image_size_counts(measure):
         ("widht=0.1", "unknown config key 'widht'; did you mean 'width'?"),
         ("width=-1", "width must be positive, got -1.0 (config node: backbone)"),
         ("operator=tvcov", "operator=tvcov is not an option of operator; did you mean 'tvconv'?"),
-        ("--help", "the argument '--help' is not understood: write KEY=VALUE, in quotes what holds = or ,"),
+        ("--hlep", "the argument '--hlep' is not understood: write KEY=VALUE, in quotes what holds = or ,"),
+        ("speed=yes", "speed must be true or false, got 'yes'"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_1(argument, sentence, measure):
     assert measure(argument) == (1, [], f"{sentence}\n")
+
+
+SMALL = ("image_size=32", "embedding_dim=16", "operator.kernel_size=3")
+
+
+def test_values_with_commas_are_compared_each_with_each(measure):
+    status, lines, shown = measure(
+        "operator=depthwise,involution", "width=0.1,0.2", *SMALL, "backbone.operator_stages=[2,3]"
+    )
+    measured = json.loads(lines[-1])
+    assert status == 0
+    assert [cell["settings"][:2] for cell in measured] == [
+        ["operator=depthwise", "width=0.1"],
+        ["operator=depthwise", "width=0.2"],
+        ["operator=involution", "width=0.1"],
+        ["operator=involution", "width=0.2"],
+    ]
+    assert all(cell["settings"][2:] == [*SMALL, "backbone.operator_stages=[2,3]"] for cell in measured)
+    rows = [line.split() for line in shown.splitlines() if line.strip()]
+    assert rows[0][:2] == ["macs_paper", "macs_core"]
+    assert [row[:2] for row in rows[1:]] == [cell["settings"][:2] for cell in measured]
+    assert rows[3][2] == f"{measured[2]['macs_paper']:,}"
+
+
+def test_the_table_is_written_for_a_page(measure, tmp_path):
+    page = tmp_path / "table.md"
+    _, lines, _ = measure("operator=depthwise,partial_conv", *SMALL, "width=0.1", f"markdown={page}")
+    header, rule, *rows = page.read_text().splitlines()
+    assert header.startswith("| | macs_paper | macs_core |") and rule.count("|") == header.count("|")
+    partial = json.loads(lines[-1])[1]
+    assert rows[1].startswith(f"| operator=partial_conv | {partial['macs_paper']:,} | {partial['macs_core']:,} |")
+
+
+def test_speed_is_measured_on_request(measure):
+    _, lines, shown = measure("operator=depthwise", *SMALL, "width=0.1", "speed=true")
+    measured = json.loads(lines[-1])
+    assert measured["images_per_second"] > 0 and measured["threads"] == 1
+    assert measured["peak_memory_mb"] > measured["params"] * 4 / 1e6
+    assert "peak_memory_mb" in shown
+
+
+def test_help_says_what_it_takes(measure):
+    status, lines, _ = measure("--help")
+    assert status == 0 and "speed=true" in "\n".join(lines)

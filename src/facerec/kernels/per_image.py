@@ -1,0 +1,66 @@
+"""Apply convolutions whose weights differ from image to image: B weights for B images, in one call.
+
+A depthwise convolution of each image with filters of its own is one depthwise convolution of B * C channels. The images
+are laid side by side along the channels in channels_last memory, so that what is copied are rows of C neighbours and
+the convolution finds the layout in which it is fastest; along the channels in NCHW memory, every number of a
+channels_last map would move by itself. A 1x1 convolution is a product of matrices, one an image. For a single image
+both are ordinary convolutions.
+
+B images, C channels, (H, W) output map, (H_in, W_in) input map, k kernel side, E filters to mix.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def mix(gates: Tensor, filters: Tensor) -> Tensor:
+    """Sums of filters, weighted for each image, in the type of the filters also under autocast.
+
+    Args:
+        gates: ``(B, E)``, or ``(B, C, E)`` where each channel has filters of its own.
+        filters: ``(E, N)`` of N numbers each, or ``(C, E, N)``.
+
+    Returns:
+        ``(B, N)``, or ``(B, C, N)``.
+    """
+    equation = "be,en->bn" if gates.ndim == 2 else "bce,cen->bcn"
+    with torch.autocast(gates.device.type, enabled=False):
+        return torch.einsum(equation, gates.to(filters.dtype), filters)
+
+
+def depthwise_per_image(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
+    """Convolve each channel of each image with a filter of its own, zero padding ``k // 2``.
+
+    Args:
+        x: ``(B, C, H_in, W_in)``, any memory format.
+        weight: ``(B, C, 1, k, k)``, k odd.
+        stride: of the output positions over the input.
+
+    Returns:
+        ``(B, C, H, W)`` with ``H = ceil(H_in / stride)``; in channels_last memory, for one image in that of ``x``.
+    """
+    (batch, channels, height, width), padding = x.shape, weight.shape[-1] // 2
+    if batch == 1:
+        return F.conv2d(x, weight[0], stride=stride, padding=padding, groups=channels)
+    side_by_side = x.permute(2, 3, 0, 1).reshape(1, height, width, batch * channels).permute(0, 3, 1, 2)
+    out = F.conv2d(side_by_side, weight.flatten(0, 1), stride=stride, padding=padding, groups=batch * channels)
+    apart = out.permute(0, 2, 3, 1)[0].unflatten(2, (batch, channels)).permute(2, 3, 0, 1)
+    return apart.contiguous(memory_format=torch.channels_last)
+
+
+def pointwise_per_image(x: Tensor, weight: Tensor) -> Tensor:
+    """Map the channels of each image by a matrix of its own, the same at every position.
+
+    Args:
+        x: ``(B, C_in, H, W)``, any memory format.
+        weight: ``(B, C_out, C_in, 1, 1)``.
+
+    Returns:
+        ``(B, C_out, H, W)``; in channels_last memory, for one image in that of ``x``.
+    """
+    if len(x) == 1:
+        return F.conv2d(x, weight[0])
+    positions = x.flatten(2).transpose(1, 2)
+    out = torch.bmm(positions, weight.flatten(2).transpose(1, 2))
+    return out.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)

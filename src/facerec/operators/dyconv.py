@@ -1,0 +1,210 @@
+"""DYConv: convolution weights mixed for each image by attention over experts.
+
+Chen, Dai, Liu, Chen, Yuan, Liu, "Dynamic Convolution: Attention over Convolution Kernels", CVPR 2020, arXiv 1912.03458,
+section 3 and equation 5.
+
+    pi[b] = softmax(F2 @ relu(F1 @ mean over positions of x[b]) / temperature), (K,);
+    out[b] = conv(x[b], sum over k of pi[b, k] * weight[k])
+
+A high temperature keeps the attention near uniform, so that all experts learn, and falls to 1 early in training
+(section 3.3). Each convolution has an attention of its own.
+
+Deviations from the paper: the hidden width of the attention is C // reduction + 1 without offset, and the attention
+    starts Kaiming normal, as in the widely used port kaijieshi7/Dynamic-convolution-Pytorch. The convolutions have no
+    bias, since a normalisation follows. `DYConvPointwise` replaces both 1x1 convolutions of a block, which is how we
+    read "pointwise" in the TVConv paper.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facerec.kernels.per_image import depthwise_per_image, mix, pointwise_per_image
+from facerec.operators.arguments import check_counts
+from facerec.operators.depthwise import Depthwise
+
+
+class DynamicConv(nn.Module):
+    """What the two kinds below share.
+
+    Args:
+        in_channels: of the input that the attention reads.
+        filter_shape: (C_out, C_in / groups, k, k) of one expert, which is kept as one row: five dimensions have no
+            channels_last format.
+        experts: K.
+        reduction: of the channels in the hidden layer of the attention.
+        initial_temperature: at least 1.
+        annealing_share: the share of the training during which the temperature falls to 1, above 0 and at most 1.
+
+    Attributes:
+        temperature: of the softmax, a saved buffer.
+    """
+
+    temperature: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        filter_shape: tuple[int, int, int, int],
+        *,
+        experts: int,
+        reduction: int,
+        initial_temperature: float,
+        annealing_share: float,
+    ) -> None:
+        super().__init__()
+        check_counts(experts=experts, reduction=reduction)
+        if not 1 <= initial_temperature < math.inf:
+            raise ValueError(
+                f"initial_temperature must be finite and at least 1, the value it falls to, got {initial_temperature}"
+            )
+        if not 0 < annealing_share <= 1:
+            raise ValueError(
+                f"annealing_share must be above 0 and at most 1, a share of the training, got {annealing_share}"
+            )
+        self.filter_shape = filter_shape
+        self.initial_temperature, self.annealing_share = initial_temperature, annealing_share
+        hidden = in_channels // reduction + 1
+        self.hidden = nn.Linear(in_channels, hidden, bias=False)
+        self.logits = nn.Linear(hidden, experts)
+        self.experts = nn.Parameter(torch.empty(experts, math.prod(filter_shape)))
+        self.register_buffer("temperature", torch.empty(()))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Kaiming normal over the outgoing connections, for each expert by itself; the temperature at its start."""
+        filters = [expert.view(self.filter_shape) for expert in self.experts]
+        for weight in (self.hidden.weight, self.logits.weight, *filters):
+            nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.logits.bias)
+        self.anneal(0.0)
+
+    @torch.no_grad()
+    def anneal(self, progress: float) -> None:
+        """Set the temperature for the time when ``progress``, between 0 and 1, of the training is done: it falls
+        linearly to 1 and stays there. `facerec.recognizer.Recognizer` calls this before each step; another training
+        loop has to, or the attention stays near uniform."""
+        left = max(0.0, 1 - progress / self.annealing_share)
+        self.temperature.fill_(1 + left * (self.initial_temperature - 1))
+
+    def attention(self, x: Tensor) -> Tensor:
+        """``(B, C_in, H, W)`` to the weights ``(B, K)`` of the experts, which sum to 1 for each image."""
+        logits = self.logits(F.relu(self.hidden(x.mean((2, 3))))).to(self.experts.dtype)
+        return (logits / self.temperature).softmax(dim=1)
+
+    def weight(self, x: Tensor) -> Tensor:
+        """``(B, C_in, H, W)`` to the filters ``(B, C_out, C_in / groups, k, k)`` of its images."""
+        return mix(self.attention(x), self.experts).unflatten(1, self.filter_shape)
+
+    def count_macs(self, x: Tensor, out: Tensor) -> int:
+        """The convolution, the two layers of the attention, and one a number of all experts for mixing them."""
+        linear = self.hidden.weight.numel() + self.logits.weight.numel()
+        return math.prod(self.filter_shape[1:]) * out.numel() + linear + self.experts.numel()
+
+
+class DYConv(DynamicConv):
+    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``: a depthwise convolution with attention over experts.
+
+    Args:
+        channels: C.
+        stride: of the convolution.
+        out_size: (H, W), accepted so that all operators are called alike; it works at any size.
+        kernel_size: k, odd; the zero padding is ``k // 2``.
+        experts: K, how many weights are mixed.
+        reduction: of the channels in the hidden layer of the attention.
+        initial_temperature: of the attention's softmax, at least 1.
+        annealing_share: the share of the training during which the temperature falls to 1; by default 10 of the 38
+            epochs of the TVConv paper.
+
+    Raises:
+        ValueError: an argument outside the values above; the message names them.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        stride: int = 1,
+        out_size: tuple[int, int] | None = None,
+        *,
+        kernel_size: int = 3,
+        experts: int = 4,
+        reduction: int = 4,
+        initial_temperature: float = 30.0,
+        annealing_share: float = 0.26,
+    ) -> None:
+        check_counts(channels=channels, kernel_size=kernel_size)
+        super().__init__(
+            channels,
+            (channels, 1, kernel_size, kernel_size),
+            experts=experts,
+            reduction=reduction,
+            initial_temperature=initial_temperature,
+            annealing_share=annealing_share,
+        )
+        self.stride = stride
+
+    @torch.no_grad()
+    def start_from(self, weight: Tensor) -> None:
+        """Start as the depthwise convolution with the filters ``weight``, ``(C, 1, k, k)``: every expert is a copy.
+
+        The copies part, since each gets the share of the gradient that the attention gives it, and the fresh attention
+        is not the same for all of them; slowly as long as the temperature is high. The attention itself gets no
+        gradient until they have parted.
+        """
+        self.reset_parameters()
+        self.experts.copy_(weight.reshape(1, self.experts.shape[1]).expand_as(self.experts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return depthwise_per_image(x, self.weight(x), self.stride)
+
+
+class DynamicPointwise(DynamicConv):
+    """``(B, C_in, H, W)`` to ``(B, C_out, H, W)``: a 1x1 convolution with attention over experts. The options are those
+    of `DYConv`."""
+
+    def __init__(self, in_channels: int, out_channels: int, **options: Any) -> None:
+        super().__init__(in_channels, (out_channels, in_channels, 1, 1), **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pointwise_per_image(x, self.weight(x))
+
+
+class DYConvPointwise:
+    """The operator that keeps the depthwise convolution of a block and makes its 1x1 convolutions dynamic.
+
+    Args:
+        kernel_size: k of the depthwise convolution, odd; the zero padding is ``k // 2``.
+        experts: K, how many weights are mixed in a 1x1 convolution.
+        reduction: of the channels in the hidden layer of the attention.
+        initial_temperature: as in `DYConv`.
+        annealing_share: as in `DYConv`.
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel_size: int = 3,
+        experts: int = 4,
+        reduction: int = 4,
+        initial_temperature: float = 30.0,
+        annealing_share: float = 0.26,
+    ) -> None:
+        self.kernel_size = kernel_size
+        self.options = {
+            "experts": experts,
+            "reduction": reduction,
+            "initial_temperature": initial_temperature,
+            "annealing_share": annealing_share,
+        }
+
+    def __call__(self, channels: int, stride: int = 1, out_size: tuple[int, int] | None = None) -> Depthwise:
+        """The ordinary depthwise convolution."""
+        return Depthwise(channels, stride, out_size, kernel_size=self.kernel_size)
+
+    def pointwise(self, in_channels: int, out_channels: int) -> DynamicPointwise:
+        """A dynamic 1x1 convolution ``(B, C_in, H, W)`` to ``(B, C_out, H, W)``."""
+        return DynamicPointwise(in_channels, out_channels, **self.options)
