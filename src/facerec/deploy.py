@@ -15,7 +15,8 @@ def reparameterize(model: nn.Module) -> nn.Module:
 
 
 def _replace(module: nn.Module) -> nn.Module:
-    if hasattr(module, "reparameterize"):
+    # timm has methods of this name that work in place on its own convolutions, which may have been replaced.
+    if hasattr(module, "reparameterize") and not type(module).__module__.startswith("timm."):
         return module.reparameterize().eval()  # pyright: ignore[reportCallIssue]
     for name, child in list(module._modules.items()):
         if child is not None:

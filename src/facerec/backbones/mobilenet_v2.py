@@ -21,6 +21,7 @@ from facerec.backbones.parts import (
     operator_of_stage,
     pointwise,
 )
+from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.depthwise import Depthwise
 
 # A row a stage: expansion, channels at width 1, blocks, stride of the first block.
@@ -38,6 +39,7 @@ class MobileNetV2(nn.Module):
         embedding_dim: of the result.
         operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all, or the
             last ones where the operator says so.
+        align: "stn" puts a spatial transformer in front, for badly aligned faces.
 
     Raises:
         ValueError: a width that is not positive, an image smaller than the total stride, a stage that does not exist.
@@ -50,6 +52,7 @@ class MobileNetV2(nn.Module):
         image_size: Sequence[int] = (96, 96),
         embedding_dim: int = 512,
         operator_stages: Sequence[int] | None = None,
+        align: str | None = None,
     ) -> None:
         super().__init__()
         if not 0 < width < math.inf:
@@ -67,6 +70,7 @@ class MobileNetV2(nn.Module):
                 layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage]))
                 channels = out_channels
         layers += [_conv(channels, last_channels), nn.BatchNorm2d(last_channels), nn.ReLU6(inplace=True)]
+        self.align = alignment(align, self.image_size)
         self.features = nn.Sequential(*layers)
         self.embed = embedding_layers(last_channels, size, embedding_dim)
         self.embedding_dim = embedding_dim
@@ -81,7 +85,7 @@ class MobileNetV2(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images to embeddings, not yet of unit length."""
         check_images(images, self.image_size)
-        return self.embed(self.features(images))
+        return self.embed(self.features(self.align(images)))
 
 
 class InvertedResidual(nn.Module):

@@ -25,6 +25,7 @@ from facerec.backbones.parts import (
     operator_of_stage,
     pointwise,
 )
+from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.depthwise import Depthwise
 
 _STEM_CHANNELS, _LAST_CHANNELS = 24, 1024
@@ -46,6 +47,7 @@ class ShuffleNetV2(nn.Module):
         embedding_dim: of the result.
         operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all, or the
             last ones where the operator says so.
+        align: "stn" puts a spatial transformer in front, for badly aligned faces.
 
     Raises:
         ValueError: a width too small for one channel, an image smaller than the total stride, a stage that does not
@@ -59,6 +61,7 @@ class ShuffleNetV2(nn.Module):
         image_size: Sequence[int] = (96, 96),
         embedding_dim: int = 512,
         operator_stages: Sequence[int] | None = None,
+        align: str | None = None,
     ) -> None:
         super().__init__()
         if not 0 < width < math.inf:
@@ -77,6 +80,7 @@ class ShuffleNetV2(nn.Module):
             layers.append(DownsamplingUnit(channels, out_channels, size, operators[stage]))
             layers += [ShuffleUnit(out_channels, size, operators[stage]) for _ in range(units - 1)]
             channels, out_channels = out_channels, 2 * out_channels
+        self.align = alignment(align, self.image_size)
         self.features = nn.Sequential(*layers, _conv(channels, _LAST_CHANNELS), *_bn_relu(_LAST_CHANNELS))
         self.embed = embedding_layers(_LAST_CHANNELS, size, embedding_dim)
         self.embedding_dim = embedding_dim
@@ -84,7 +88,7 @@ class ShuffleNetV2(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images to embeddings, not yet of unit length."""
         check_images(images, self.image_size)
-        return self.embed(self.features(images))
+        return self.embed(self.features(self.align(images)))
 
 
 class ShuffleUnit(nn.Module):

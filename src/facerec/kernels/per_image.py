@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# As many images stand side by side as a core's own cache holds; larger maps are convolved one after the other.
+_GROUP_BYTES = 768 << 10
+
 
 def mix(gates: Tensor, filters: Tensor) -> Tensor:
     """Sums of filters, weighted for each image, in the type of the filters also under autocast.
@@ -40,6 +43,12 @@ def depthwise_per_image(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     Returns:
         ``(B, C, H, W)`` with ``H = ceil(H_in / stride)``; in channels_last memory, for one image in that of ``x``.
     """
+    size = len(x) if x.is_cuda else max(1, _GROUP_BYTES // (x[0].numel() * x.element_size()))
+    groups = [_side_by_side(*group, stride) for group in zip(x.split(size), weight.split(size), strict=True)]
+    return groups[0] if len(groups) == 1 else torch.cat(groups)
+
+
+def _side_by_side(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     (batch, channels, height, width), padding = x.shape, weight.shape[-1] // 2
     if batch == 1:
         return F.conv2d(x, weight[0], stride=stride, padding=padding, groups=channels)

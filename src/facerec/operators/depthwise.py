@@ -5,7 +5,8 @@ Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile V
     out[b, c, p] = sum over taps d of weight[c, d] * x_padded[b, c, stride * p + d]
 """
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from facerec.operators.arguments import check_counts
 
@@ -38,5 +39,12 @@ class Depthwise(nn.Conv2d):
         """Kaiming normal over the outgoing connections, as in the TVConv paper's MobileNetV2: standard deviation sqrt(2
         / (k * k * C))."""
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    @torch.no_grad()
+    def start_from(self, weight: Tensor) -> None:
+        """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``, exactly."""
+        self.weight.copy_(weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)

@@ -1,0 +1,187 @@
+"""Any convolutional network with an operator in the places of its depthwise convolutions; all else stays as it is."""
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from facerec.backbones.parts import Operator, Size, halve
+from facerec.errors import InputError
+
+Where = str | Sequence[str] | Callable[[str, nn.Conv2d], bool]
+# The (input, output) map sizes that a convolution was run at.
+Runs = set[tuple[Size, Size]]
+
+
+def replace_depthwise(
+    model: nn.Module, operator: Operator, image_size: Sequence[int], where: Where = "*", keep_kernel_size: bool = True
+) -> nn.Module:
+    """A copy of ``model`` in which ``operator`` stands for every depthwise convolution that ``where`` chooses.
+
+    One image of zeros, with the channels of the model's first convolution, tells the sizes of the maps. An operator
+    that offers ``start_from`` begins as the convolution that it replaces, where the kernel sizes agree and the padding
+    is that of operators, ``k // 2`` zeros on every side. A convolution's bias is kept, learned, after the operator.
+
+    Args:
+        model: left as it was; may itself be a depthwise convolution.
+        operator: called ``operator(channels, stride=..., out_size=(H, W))``.
+        image_size: (height, width) of the images, the only size at which the result can be used.
+        where: glob pattern of dotted names of convolutions, several of them, or ``(name, convolution) -> bool``.
+        keep_kernel_size: an operator with a ``kernel_size`` takes the convolution's; False: its own.
+
+    Raises:
+        ValueError: an operator that makes more than the spatial convolution; a pattern without a convolution; a
+            convolution that no operator can stand for, or not this one.
+    """
+    if any(hasattr(constructor(operator), trait) for trait in ("pointwise", "block")):
+        raise ValueError(
+            "the operator replaces more of a block than its depthwise convolution, for which only the project's own "
+            "backbones have a place: take another operator, or MobileNetV2 or ShuffleNetV2"
+        )
+    model = copy.deepcopy(model)
+    chosen = _chosen(model, where)
+    runs = _dry_run(model, chosen.values(), image_size)
+    replacements: dict[nn.Module, nn.Module] = {
+        conv: _replacement(name, conv, runs[conv], operator, keep_kernel_size) for name, conv in chosen.items()
+    }
+    return _with(replacements, model)
+
+
+class ChannelOffset(nn.Module):
+    """``(B, C, H, W)`` plus a learned number for each channel, from ``start``, ``(C,)``."""
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(start.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias[:, None, None].to(x.dtype)
+
+
+def constructor(operator: Operator) -> Any:
+    """What is called in the end, behind every `functools.partial`."""
+    while hasattr(operator, "func"):
+        operator = operator.func  # pyright: ignore[reportFunctionMemberAccess]
+    # A class is the first of its own line of classes, and what only passes on attributes gives the class away by it.
+    return getattr(operator, "__mro__", (operator,))[0]
+
+
+def _chosen(model: nn.Module, where: Where) -> dict[str, nn.Conv2d]:
+    convs = {name: module for name, module in model.named_modules() if _is_depthwise(module)}
+    patterns = [where] if isinstance(where, str) or callable(where) else list(where)
+    chosen: dict[str, nn.Conv2d] = {}
+    for pattern in patterns:
+        matching = {name: conv for name, conv in convs.items() if _matches(pattern, name, conv)}
+        if not matching:
+            raise ValueError(f"no depthwise convolution matches where={pattern!r}; {_listed(list(convs))}")
+        chosen |= matching
+    if not chosen:
+        raise ValueError('where names no convolution: give a pattern, "*" for all')
+    return chosen
+
+
+def _is_depthwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """1x1 is left out: a factor for each channel mixes no positions."""
+    if not isinstance(module, nn.Conv2d) or module.kernel_size == (1, 1):
+        return False
+    return module.groups == module.in_channels == module.out_channels > 1
+
+
+def _matches(pattern: str | Callable[[str, nn.Conv2d], bool], name: str, conv: nn.Conv2d) -> bool:
+    return pattern(name, conv) if callable(pattern) else fnmatchcase(name, pattern)
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    if not names:
+        return "the network has none"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"there are {', '.join(names[:most])}{more}"
+
+
+@torch.no_grad()
+def _dry_run(model: nn.Module, convs: Iterable[nn.Conv2d], image_size: Sequence[int]) -> dict[nn.Module, Runs]:
+    runs: dict[nn.Module, Runs] = {conv: set() for conv in convs}
+
+    def note(conv: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        runs[conv].add((_map_size(inputs[0]), _map_size(out)))
+
+    for conv in runs:  # which all go, and their hooks with them
+        conv.register_forward_hook(note)
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    model(_blank_image(model, image_size))
+    for module, training in modes.items():
+        module.training = training
+    return runs
+
+
+def _map_size(x: Tensor) -> Size:
+    return x.shape[-2], x.shape[-1]
+
+
+def _blank_image(model: nn.Module, image_size: Sequence[int]) -> Tensor:
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    return first.weight.new_zeros(1, first.in_channels, *image_size)
+
+
+def _replacement(name: str, conv: nn.Conv2d, runs: Runs, operator: Operator, keep_kernel_size: bool) -> nn.Module:
+    why_not = _why_not(conv, runs)
+    if why_not is not None:
+        raise ValueError(_refusal(name, why_not))
+    ((_, out_size),) = runs
+    option = inspect.signature(operator).parameters.get("kernel_size")
+    kernel_size = None if option is None else conv.kernel_size[0] if keep_kernel_size else option.default
+    arguments = {} if option is None else {"kernel_size": kernel_size}
+    try:
+        spatial = operator(conv.in_channels, stride=conv.stride[0], out_size=out_size, **arguments)
+    except ValueError as error:
+        raise InputError(_refusal(name, str(error))) from error
+    spatial = spatial.to(conv.weight.device)
+    if hasattr(spatial, "start_from") and kernel_size == conv.kernel_size[0] and _is_padded_like_an_operator(conv):
+        spatial.start_from(conv.weight.detach())  # pyright: ignore[reportCallIssue]
+    whole = spatial if conv.bias is None else nn.Sequential(spatial, ChannelOffset(conv.bias))
+    return whole.to(conv.weight.dtype).train(conv.training)
+
+
+def _why_not(conv: nn.Conv2d, runs: Runs) -> str | None:
+    """What keeps every operator from standing for ``conv``."""
+    for what, (vertical, horizontal) in (("kernel", conv.kernel_size), ("stride", conv.stride)):
+        if vertical != horizontal:
+            return f"its {what} of {vertical}x{horizontal} is not square"
+    if tuple(conv.dilation) != (1, 1):
+        return f"it has a dilation of {conv.dilation[0]}x{conv.dilation[1]}"
+    if not runs:
+        return "a forward pass does not run it"
+    if len(runs) > 1:
+        return f"it is run at several sizes, {', '.join(sorted(_text(in_size) for in_size, _ in runs))}"
+    ((in_size, out_size),) = runs
+    expected = halve(in_size, conv.stride[0])
+    return None if out_size == expected else f"it maps {_text(in_size)} to {_text(out_size)}, not to {_text(expected)}"
+
+
+def _text(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _refusal(name: str, why: str) -> str:
+    return f"the depthwise convolution {name!r} cannot be replaced, {why}: choose others by where="
+
+
+def _is_padded_like_an_operator(conv: nn.Conv2d) -> bool:
+    """Also that it convolves as PyTorch does: some networks pad or normalise in a convolution class of their own."""
+    padding = conv.kernel_size[0] // 2
+    plain = type(conv).forward is nn.Conv2d.forward and conv.padding_mode == "zeros"
+    return plain and (conv.padding == "same" or tuple(conv.padding) == (padding, padding))
+
+
+def _with(replacements: Mapping[nn.Module, nn.Module], module: nn.Module) -> nn.Module:
+    if module in replacements:
+        return replacements[module]
+    for name, child in list(module._modules.items()):
+        if child is not None:
+            module._modules[name] = _with(replacements, child)
+    return module
