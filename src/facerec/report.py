@@ -62,10 +62,10 @@ def _all_but_seed(result: dict[str, Any]) -> str:
 def _row(results: list[dict[str, Any]], checkpoint: str) -> Row:
     first = results[0]
     config, cost = first["config"], first["cost"]
-    backbone, operator, head = (_class_name(config[node]) for node in ("backbone", "operator", "head"))
+    operator, head = (_class_name(config[node]) for node in ("operator", "head"))
     speeds = [r["training_images_per_second"] for r in results if r["training_images_per_second"] is not None]
     return {
-        "backbone": f"{backbone} x{config['width']:g}",
+        "backbone": _backbone_name(config["backbone"]),
         "operator": operator,
         "head": head,
         "epoch": f"{checkpoint} {','.join(sorted({str(r[checkpoint]['epoch'] + 1) for r in results}, key=int))}",
@@ -85,8 +85,14 @@ def _row(results: list[dict[str, Any]], checkpoint: str) -> Row:
     }
 
 
+def _backbone_name(node: dict[str, Any]) -> str:
+    """The class and its width, or the network that it names."""
+    return node["name"] if "name" in node else f"{_class_name(node)} x{node['width']:g}"
+
+
 def _class_name(node: dict[str, Any]) -> str:
-    return node["_target_"].rpartition(".")[2]
+    """Of what the node makes; none for a node that makes nothing."""
+    return node.get("_target_", "none").rpartition(".")[2]
 
 
 def _accuracy(summaries: list[dict[str, Any]]) -> str:
