@@ -1,0 +1,224 @@
+"""The convolution with weights of each image and position against other ways to compute it."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from facerec.kernels import taps as taps_module
+from facerec.kernels.pixel_dependent import pixel_dependent_conv
+from facerec.kernels.position_dependent import position_dependent_conv
+
+STRIDES = pytest.mark.parametrize("stride", [1, 2, 3])
+KERNELS = pytest.mark.parametrize("kernel", [1, 3, 5])
+SIZES = pytest.mark.parametrize("size", [(5, 5), (4, 6), (1, 3)], ids=str)
+COMBINES = pytest.mark.parametrize("combine", [None, "mul", "add"])
+
+
+def inputs(size, kernel=3, stride=1, batch=2, channels=6, groups=3, seed=0):
+    """An input (B, C, *size), weights (B, k * k, G, H, W) and channel weights (B, C, k * k)."""
+    generator = torch.Generator().manual_seed(seed)
+    out_size = [(side + stride - 1) // stride for side in size]
+    shapes = (batch, channels, *size), (batch, kernel**2, groups, *out_size), (batch, channels, kernel**2)
+    return [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes]
+
+
+def by_loops(x, weight, stride):
+    """Every product by itself; a tap outside of the image is zero."""
+    (batch, channels, height_in, width_in), (_, taps, groups, height, width) = x.shape, weight.shape
+    kernel = int(taps**0.5)
+    out = np.zeros((batch, channels, height, width))
+    for b, c, i, j in np.ndindex(out.shape):
+        for tap in range(taps):
+            row = stride * i + tap // kernel - kernel // 2
+            column = stride * j + tap % kernel - kernel // 2
+            if 0 <= row < height_in and 0 <= column < width_in:
+                out[b, c, i, j] += weight[b, tap, c // (channels // groups), i, j] * x[b, c, row, column]
+    return out
+
+
+def by_unfolding(x, weight, stride, channel_weight=None, combine=None):
+    batch, taps, groups, height, width = weight.shape
+    kernel = int(taps**0.5)
+    full = weight.repeat_interleave(x.shape[1] // groups, dim=2).transpose(1, 2)
+    if channel_weight is not None:
+        per_channel = channel_weight[..., None, None]
+        full = full * per_channel if combine == "mul" else full + per_channel
+    columns = F.unfold(x, kernel, padding=kernel // 2, stride=stride)
+    return (columns.view(batch, -1, taps, height, width) * full).sum(2)
+
+
+def arguments(combine, channel_weight):
+    return () if combine is None else (channel_weight, combine)
+
+
+def gradients(function, tensors, stride, combine, grad_out):
+    tensors = [tensor.clone().requires_grad_() for tensor in (tensors if combine else tensors[:2])]
+    x, weight, *channel_weight = tensors
+    out = function(x, weight, stride, *arguments(combine, *channel_weight or [None]))
+    return torch.autograd.grad(out, tensors, grad_out)
+
+
+@STRIDES
+@KERNELS
+@SIZES
+def test_it_is_the_sum_over_taps_of_the_groups_weight_times_the_input(size, kernel, stride):
+    x, weight, _ = inputs(size, kernel, stride)
+    expected = torch.from_numpy(by_loops(x.numpy(), weight.numpy(), stride))
+    torch.testing.assert_close(pixel_dependent_conv(x, weight, stride), expected, check_stride=False)
+
+
+@COMBINES
+@STRIDES
+@KERNELS
+@SIZES
+def test_output_and_gradients_are_those_of_the_unfolded_form(size, kernel, stride, combine):
+    x, weight, channel_weight = inputs(size, kernel, stride)
+    extra = arguments(combine, channel_weight)
+    out, expected = (f(x, weight, stride, *extra) for f in (pixel_dependent_conv, by_unfolding))
+    torch.testing.assert_close(out, expected, check_stride=False)
+    tensors, grad_out = (x, weight, channel_weight), torch.randn_like(expected)
+    mine, theirs = (gradients(f, tensors, stride, combine, grad_out) for f in (pixel_dependent_conv, by_unfolding))
+    torch.testing.assert_close(mine, theirs, check_stride=False)
+
+
+@COMBINES
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_are_the_numerical_ones(stride, combine):
+    x, weight, channel_weight = inputs((4, 3), 3, stride, batch=1, channels=4, groups=2)
+    tensors = [t.requires_grad_() for t in (x, weight, *([channel_weight] if combine else []))]
+
+    def convolve(x, weight, channel_weight=None):
+        return pixel_dependent_conv(x, weight, stride, *arguments(combine, channel_weight))
+
+    assert torch.autograd.gradcheck(convolve, tensors)
+
+
+@STRIDES
+def test_weights_shared_by_all_images_and_positions_are_a_depthwise_convolution_border_included(stride):
+    x, weight, _ = inputs((5, 4), 3, stride)
+    weight = weight[:1, :, :, :1, :1].expand_as(weight)
+    filters = weight[0, :, :, 0, 0].T.repeat_interleave(2, dim=0).view(6, 1, 3, 3)
+    expected = F.conv2d(x, filters, stride=stride, padding=1, groups=6)
+    torch.testing.assert_close(pixel_dependent_conv(x, weight, stride), expected, check_stride=False)
+
+
+@STRIDES
+def test_weights_shared_by_all_images_are_position_dependent_ones(stride):
+    x, weight, _ = inputs((5, 4), 3, stride, groups=6)
+    weight = weight[:1].expand_as(weight)
+    expected = position_dependent_conv(x, weight[0].permute(0, 2, 3, 1), stride)
+    torch.testing.assert_close(pixel_dependent_conv(x, weight, stride), expected)
+
+
+@STRIDES
+def test_ones_times_channel_weights_and_zeros_plus_them_are_a_depthwise_convolution_of_each_image(stride):
+    x, weight, channel_weight = inputs((5, 4), 3, stride)
+    filters = channel_weight.view(2, 6, 1, 3, 3)
+    each = [F.conv2d(image[None], f, stride=stride, padding=1, groups=6) for image, f in zip(x, filters, strict=True)]
+    for neutral, combine in ((torch.ones_like(weight), "mul"), (torch.zeros_like(weight), "add")):
+        out = pixel_dependent_conv(x, neutral, stride, channel_weight, combine)
+        torch.testing.assert_close(out, torch.cat(each), check_stride=False)
+
+
+@pytest.mark.parametrize("images_a_group", [1, 2, 50])
+@COMBINES
+def test_the_size_of_a_group_changes_nothing(images_a_group, combine, monkeypatch):
+    tensors = inputs((5, 4), 3, 2, batch=5)
+    x, weight, channel_weight = tensors
+    expected = by_unfolding(x, weight, 2, *arguments(combine, channel_weight))
+    monkeypatch.setattr(taps_module, "_GROUP_BYTES", images_a_group * x[0].numel() * x.element_size())
+    out = pixel_dependent_conv(x, weight, 2, *arguments(combine, channel_weight))
+    torch.testing.assert_close(out, expected, check_stride=False)
+    grad_out = torch.randn_like(expected)
+    mine, theirs = (gradients(f, tensors, 2, combine, grad_out) for f in (pixel_dependent_conv, by_unfolding))
+    torch.testing.assert_close(mine, theirs, check_stride=False)
+
+
+def test_an_image_larger_than_a_group_is_a_group_of_its_own(monkeypatch):
+    x, weight, _ = inputs((5, 4))
+    monkeypatch.setattr(taps_module, "_GROUP_BYTES", 1)
+    torch.testing.assert_close(pixel_dependent_conv(x, weight), by_unfolding(x, weight, 1), check_stride=False)
+
+
+def test_only_the_gradient_that_is_asked_for_is_given():
+    x, weight, channel_weight = inputs((4, 4))
+    pixel_dependent_conv(x.requires_grad_(), weight, 1, channel_weight).sum().backward()
+    assert x.grad is not None and weight.grad is None and channel_weight.grad is None
+
+
+@COMBINES
+def test_memory_format_does_not_matter_and_the_output_is_channels_last(combine):
+    x, weight, channel_weight = inputs((6, 5), 3, 2)
+    expected = pixel_dependent_conv(x, weight, 2, *arguments(combine, channel_weight))
+    grad_out = torch.randn_like(expected)
+    every_second = torch.stack((x, x), dim=-1).flatten(3)[..., ::2]
+    last = weight.flatten(1, 2).to(memory_format=torch.channels_last).unflatten(1, weight.shape[1:3])
+    for other in (x.to(memory_format=torch.channels_last), every_second):
+        out = pixel_dependent_conv(other, last, 2, *arguments(combine, channel_weight))
+        assert out.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(out, expected)
+        mine, theirs = (
+            gradients(pixel_dependent_conv, (*tensors, channel_weight), 2, combine, grad_out)
+            for tensors in ((other, last), (x, weight))
+        )
+        torch.testing.assert_close(mine, theirs, check_stride=False)
+
+
+@COMBINES
+def test_bfloat16_is_close_and_gives_the_gradient_of_float32_weights_in_float32(combine):
+    x, weight, channel_weight = (tensor.bfloat16() for tensor in inputs((6, 6)))
+    tensors = [x.requires_grad_(), *(w.float().requires_grad_() for w in (weight, channel_weight))]
+    out = pixel_dependent_conv(*tensors[:2], 1, *arguments(combine, tensors[2]))
+    expected = by_unfolding(x.float(), tensors[1], 1, *arguments(combine, tensors[2]))
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), expected, atol=0.1, rtol=0.03, check_stride=False)
+    used = tensors if combine else tensors[:2]
+    mine = torch.autograd.grad(out, used, torch.ones_like(out))
+    theirs = torch.autograd.grad(expected, used, torch.ones_like(expected))
+    assert [gradient.dtype for gradient in mine] == [t.dtype for t in used]
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=0.1, rtol=0.03, check_stride=False)
+
+
+def test_what_lies_beside_the_map_in_memory_is_never_read():
+    """A not-a-number of one image or position stays there: no run of numbers reaches into another's."""
+    x, weight, _ = inputs((5, 4), batch=3)
+    expected = pixel_dependent_conv(x, weight)
+    x[1] = torch.nan
+    weight[2, :, :, 4, 3] = torch.nan
+    out = pixel_dependent_conv(x, weight)
+    assert out[1].isnan().all()
+    torch.testing.assert_close(out[0], expected[0])
+    assert out[2, :, 4, 3].isnan().all()
+    torch.testing.assert_close(out[2].flatten(1)[:, :-1], expected[2].flatten(1)[:, :-1])
+
+
+@pytest.mark.parametrize(
+    ("weight_shape", "stride", "needed", "got"),
+    [
+        ((2, 9, 3, 96, 96), 1, "at 7x7", "got 2 images at 96x96 in 3 groups"),
+        ((2, 9, 3, 3, 3), 2, "at 4x4", "got 2 images at 3x3 in 3 groups"),
+        ((2, 9, 4, 7, 7), 1, "at 7x7", "got 2 images at 7x7 in 4 groups"),
+        ((1, 9, 3, 7, 7), 1, "at 7x7", "got 1 images at 7x7 in 3 groups"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_with_both_sizes(weight_shape, stride, needed, got):
+    sentence = (
+        f"2 images of 6 channels at 7x7 with stride {stride} need weights for 2 images {needed} in groups that divide "
+        f"the channels, {got}"
+    )
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        pixel_dependent_conv(torch.zeros(2, 6, 7, 7), torch.zeros(weight_shape), stride)
+
+
+def test_channel_weights_that_do_not_fit_are_refused():
+    x, weight, channel_weight = inputs((5, 4))
+    with pytest.raises(ValueError) as refusal:
+        pixel_dependent_conv(x, weight, 1, channel_weight[:, :1])
+    sentence = "channel_weight must be for 2 images, 6 channels and 9 taps, got the shape (2, 1, 9)"
+    assert str(refusal.value) == sentence
+
+
+def test_an_empty_batch_gives_an_empty_output():
+    assert pixel_dependent_conv(torch.zeros(0, 4, 5, 4), torch.zeros(0, 9, 2, 3, 2), 2).shape == (0, 4, 3, 2)
