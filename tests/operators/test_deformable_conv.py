@@ -38,7 +38,7 @@ def read_between_pixels(channel, row, column):
 
 def by_hand(module, x, kernel, stride):
     """Every image, channel, position and tap in turn."""
-    predicted = F.conv2d(x, module.predict.weight, module.predict.bias, stride, kernel // 2)
+    predicted = F.conv2d(x, module.predict.weight, module.predict.bias, stride, kernel // 2) * 0.1**0.5
     out = torch.zeros(*x.shape[:2], *predicted.shape[2:])
     for image, channel, i, j in itertools.product(*map(range, out.shape)):
         for tap in range(kernel**2):
@@ -81,7 +81,7 @@ def test_it_starts_from_a_depthwise_convolution(kernel_size, stride):
 def test_taps_that_all_move_alike_see_the_moved_image(down, right):
     module, x = operator(), noise(2, 3, 8, 8)
     offsets = torch.tensor([down, right]).repeat(9)
-    module.predict.bias[:18] = offsets
+    module.predict.bias[:18] = offsets / 0.1**0.5
     sampled = torch.stack(
         [
             read_between_pixels(channel, i + down, j + right)

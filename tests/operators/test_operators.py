@@ -1,19 +1,13 @@
 """What every operator in configs/operator has to keep, whatever it computes."""
 
 import copy
-import importlib
 import inspect
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+from operator_files import FILES, constructor, operator, read
 from random_weights import randomise
 
-FOLDER = Path(__file__).parents[2] / "configs" / "operator"
-FILES = sorted(file for file in FOLDER.glob("*.yaml") if file.stem != "none")
 CHANNELS = 16
 operators = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 shapes = pytest.mark.parametrize(
@@ -27,22 +21,6 @@ shapes = pytest.mark.parametrize(
     ],
     ids=str,
 )
-
-
-def read(file) -> dict[str, Any]:
-    return OmegaConf.to_container(OmegaConf.load(file))  # pyright: ignore[reportReturnType]
-
-
-def constructor(file):
-    module, _, name = read(file)["_target_"].rpartition(".")
-    return getattr(importlib.import_module(module), name)
-
-
-def operator(file, **changed):
-    """The callable that a backbone receives, made as Hydra makes it."""
-    arguments = {key: value for key, value in read(file).items() if key[0] != "_"} | changed
-    make = constructor(file)
-    return partial(make, **arguments) if read(file).get("_partial_") else make(**arguments)
 
 
 def build(file, stride=1, out_size=(6, 6), seed=0):

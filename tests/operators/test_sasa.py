@@ -43,7 +43,7 @@ def values(module, x):
 
 @pytest.mark.parametrize("window", [3, 7])
 def test_with_zero_padding_it_is_halo_attention_with_blocks_of_one_position(window):
-    module, x = randomise(sasa(window=window, heads=2, padding="zeros")), noise(2, 16, 6, 5)
+    module, x = randomise(sasa(window=window, heads=2, padding="zeros", scale_logits=False)), noise(2, 16, 6, 5)
     with torch.no_grad():
         for embedding in (module.row_embedding, module.column_embedding):
             embedding.copy_(embedding[:1].expand_as(embedding).clone())
@@ -61,14 +61,22 @@ def test_with_zero_padding_it_is_halo_attention_with_blocks_of_one_position(wind
 
 
 def test_a_window_over_the_whole_map_without_embeddings_is_global_attention():
-    module, x = sasa(window=11), noise(2, 16, 6, 4)
+    module, x = sasa(window=11), noise(2, 16, 6, 4)  # with its scale, that of scaled dot products
     torch.nn.init.zeros_(module.row_embedding)
     torch.nn.init.zeros_(module.column_embedding)
     tokens = x.flatten(2).transpose(1, 2)[:, None]
     query, key, value = (tokens @ weight.transpose(1, 2) for weight in projections(module))
-    attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+    attended = F.scaled_dot_product_attention(query, key, value)
     expected = attended.transpose(2, 3).flatten(1, 2).unflatten(2, (6, 4))
     torch.testing.assert_close(module(x), expected, atol=1e-4, rtol=1e-4, check_stride=False)
+
+
+def test_the_logits_are_divided_by_the_square_root_of_a_heads_width():
+    scaled, plain, x = sasa(heads=4), sasa(heads=4, scale_logits=False), noise(2, 16, 6, 5)
+    with torch.no_grad():
+        for weight in (plain.qkv.weight.view(4, 3, 4, 16)[:, 0],):
+            weight.div_(2)  # heads of 4 numbers
+    torch.testing.assert_close(scaled(x), plain(x))
 
 
 # What follows from the definition.

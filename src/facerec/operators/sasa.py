@@ -6,10 +6,12 @@ arXiv 1906.05909.
     q, k, v = 1x1 convolutions of x;  y_p = sum over d of softmax_d(q_p . k_(p + d) + q_p . r_d) * v_(p + d)
 
 for each head by itself, r_d being a learned embedding of the row offset followed by one of the column offset, each of
-half the head's numbers (section 3, equations 2 and 3; 8 heads and windows of 7 are the paper's). There is no division
-by the square root of the head's width. Stride 2 is attention at the full resolution, then average pooling.
+half the head's numbers (section 3, equations 2 and 3; 8 heads and windows of 7 are the paper's). Stride 2 is attention
+at the full resolution, then average pooling.
 
-Deviations from the paper: it leaves open what a window beyond the border holds, its projections act on a head's own
+Deviations from the paper: the logits are divided by the square root of the head's width, which the paper does not do
+    and ``scale_logits=false`` leaves out: without it short trainings of a MobileNetV2 with this project's rates ended
+    in a loss that is no number. It leaves open what a window beyond the border holds, its projections act on a head's own
     channels, which is ``qkv_groups=heads`` here and 1 the default, as in most implementations, and it gives no
     initialisation. The average pooling rounds up, so that odd sizes work.
 """
@@ -37,6 +39,7 @@ class SASA(nn.Module):
         qkv_groups: groups of the projections: 1, or ``heads``, with which a head sees its own channels only.
         padding: "mask", positions outside the map do not count, or "zeros", their keys and values are 0 and take part
             in the softmax.
+        scale_logits: divide the logits by sqrt(C / heads).
 
     Raises:
         ValueError: an argument outside the values above; the message names them.
@@ -54,6 +57,7 @@ class SASA(nn.Module):
         heads: int = 8,
         qkv_groups: int = 1,
         padding: str = "mask",
+        scale_logits: bool = True,
     ) -> None:
         super().__init__()
         check_counts(channels=channels, window=window, heads=heads)
@@ -62,6 +66,7 @@ class SASA(nn.Module):
         if qkv_groups not in (1, heads):
             raise ValueError(f"qkv_groups must be 1 or the number of heads, {heads}, got {qkv_groups!r}")
         self.stride, self.window, self.heads, self.padding = stride, window, heads, padding
+        self.scale = (channels // heads) ** -0.5 if scale_logits else 1.0
         # Output channels are ordered (head, q k v, channel), so that groups are heads.
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, groups=qkv_groups, bias=False)
         self.row_embedding = nn.Parameter(torch.empty(heads, window, channels // heads // 2))
@@ -78,6 +83,7 @@ class SASA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         query, key, value = self.qkv(x).unflatten(1, (self.heads, 3, -1)).permute(2, 0, 1, 4, 5, 3)
+        query = query * self.scale
         out = local_attention(query, key, value, self.row_embedding, self.column_embedding, self.padding == "zeros")
         out = out.flatten(3).permute(0, 3, 1, 2)
         if self.stride == 1:
