@@ -56,7 +56,7 @@ def trained(folder: Path, *arguments: str) -> Path:
 
 
 def only_run(folder: Path) -> Path:
-    (run,) = (folder / "outputs").glob("*/*")
+    (run,) = (path for path in (folder / "outputs").glob("*/*") if path.is_dir())
     return run
 
 

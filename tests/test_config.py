@@ -72,7 +72,9 @@ def test_every_trainer_is_one_of_lightnings(option, hydra):
 @pytest.mark.parametrize("option", options("sweep"))
 def test_every_cell_of_a_sweep_composes(option):
     chosen = yaml.safe_load((build.CONFIG_FOLDER / "sweep" / f"{option}.yaml").read_text())
-    values = {key: str(value).split(",") for key, value in chosen["hydra"]["sweeper"]["params"].items()}
+    outside_brackets = r",(?![^\[]*\])"
+    params = chosen["hydra"]["sweeper"]["params"]
+    values = {key: re.split(outside_brackets, str(value)) for key, value in params.items()}
     assert build.compose([f"sweep={option}"]).name == chosen["name"]
     for number in range(max(map(len, values.values()))):
         build.compose([f"sweep={option}", *(f"{key}={cell[number % len(cell)]}" for key, cell in values.items())])

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import pickle
 
 import pytest
 import torch
@@ -131,6 +132,61 @@ def test_saved_weights_give_the_same_output(file):
     one, other = randomise(build(file, seed=1)).eval(), build(file, seed=2).eval()
     other.load_state_dict(one.state_dict())
     assert torch.equal(one(images((6, 6))), other(images((6, 6))))
+
+
+def steps(module, optimizer, first, last):
+    """Train on a batch of its own in each step."""
+    for step in range(first, last):
+        if hasattr(module, "anneal"):
+            module.anneal(step / 4)
+        optimizer.zero_grad()
+        module(images((6, 6), batch=4, seed=step)).square().mean().backward()
+        optimizer.step()
+
+
+@operators
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(file):
+    straight, stopped, resumed = (build(file, 2, (3, 3), seed=seed) for seed in (0, 0, 1))
+    straight_sgd, stopped_sgd, resumed_sgd = (
+        torch.optim.SGD(module.parameters(), 0.01, momentum=0.9) for module in (straight, stopped, resumed)
+    )
+    steps(straight, straight_sgd, 0, 4)
+    steps(stopped, stopped_sgd, 0, 2)
+    resumed.load_state_dict(stopped.state_dict())
+    resumed_sgd.load_state_dict(stopped_sgd.state_dict())
+    steps(resumed, resumed_sgd, 2, 4)
+    assert all(
+        torch.equal(a, b) for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def process_group(tmp_path_factory):
+    """Of this process alone."""
+    if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
+        pytest.skip("needs a PyTorch with gloo")
+    store = torch.distributed.FileStore(str(tmp_path_factory.mktemp("store") / "file"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@operators
+def test_on_several_devices_no_parameter_is_left_without_a_gradient(file, process_group):
+    """It is the second step that would wait for those of the first."""
+    module = build(file, 2, (3, 3))
+    distributed = torch.nn.parallel.DistributedDataParallel(module)
+    for seed in range(2):
+        distributed(images((6, 6), batch=4, seed=seed)).square().mean().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+@operators
+def test_a_copy_and_a_pickle_are_the_same(file):
+    module = randomise(build(file)).eval()
+    expected = module(images((6, 6)))
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert torch.equal(other(images((6, 6))), expected)
 
 
 @operators

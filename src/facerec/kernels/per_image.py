@@ -27,9 +27,9 @@ def mix(gates: Tensor, filters: Tensor) -> Tensor:
     Returns:
         ``(B, N)``, or ``(B, C, N)``.
     """
-    equation = "be,en->bn" if gates.ndim == 2 else "bce,cen->bcn"
     with torch.autocast(gates.device.type, enabled=False):
-        return torch.einsum(equation, gates.to(filters.dtype), filters)
+        gates = gates.to(filters.dtype)
+        return gates @ filters if gates.ndim == 2 else (gates[..., None] * filters).sum(2)
 
 
 def depthwise_per_image(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:

@@ -10,10 +10,10 @@ half the head's numbers (section 3, equations 2 and 3; 8 heads and windows of 7 
 at the full resolution, then average pooling.
 
 Deviations from the paper: the logits are divided by the square root of the head's width, which the paper does not do
-    and ``scale_logits=false`` leaves out: without it short trainings of a MobileNetV2 with this project's rates ended
-    in a loss that is no number. It leaves open what a window beyond the border holds, its projections act on a head's own
-    channels, which is ``qkv_groups=heads`` here and 1 the default, as in most implementations, and it gives no
-    initialisation. The average pooling rounds up, so that odd sizes work.
+    and ``scale_logits=false`` leaves out: without it short trainings of a MobileNetV2 at this project's rates ended in
+    a loss that is no number, or at chance. It leaves open what a window beyond the border holds, its projections act on
+    a head's own channels, which is ``qkv_groups=heads`` here and 1 the default, as in most implementations, and it
+    gives no initialisation. The average pooling rounds up, so that odd sizes work.
 """
 
 import torch
