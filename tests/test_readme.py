@@ -82,6 +82,15 @@ def test_the_program_runs(capsys):
     assert 0 <= float(capsys.readouterr().out.split()[0]) <= 1
 
 
+def test_the_network_of_another_library_takes_the_operator():
+    (program,) = [block for block in blocks("python") if "replace_depthwise(" in block]
+    names = {}
+    exec(compile(program, "README.md", "exec"), names)
+    replaced = [name for name, module in names["network"].named_modules() if isinstance(module, names["TVConv"])]
+    assert replaced and all(re.match(r"blocks\.[23]\.", name) for name in replaced)
+    assert names["network"].eval()(torch.zeros(1, 3, 96, 96)).shape[0] == 1
+
+
 def test_the_added_operator_keeps_the_contract(monkeypatch):
     (program,) = [block for block in blocks("python") if "class Blur" in block]
     (config,) = blocks("yaml")
