@@ -52,7 +52,8 @@ def test_the_tests_find_the_files():
 
 @pytest.mark.parametrize("chosen", [file for file in FILES if not file.startswith(("trainer=", "sweep="))])
 def test_the_constructors_of_every_file_take_its_arguments(chosen, hydra, tmp_path):
-    small = [part for part in TINY if not chosen.startswith(part.partition("=")[0])]
+    own_widths = ["width"] if chosen == "backbone=timm" else []
+    small = [part for part in TINY if part.partition("=")[0] not in (chosen.partition("=")[0], *own_widths)]
     together = [*TOGETHER.get(chosen, []), *([] if chosen.startswith("experiment") else small)]
     cfg = build.compose([chosen, "data.global_batch_size=16", *together])
     if OmegaConf.is_missing(cfg.data, "root"):
@@ -87,6 +88,12 @@ def test_the_default_is_the_recipe_of_the_paper():
     assert list(cfg.lr_scheduler.milestones) == [22, 30, 35] and cfg.lr_scheduler.gamma == 0.1
     assert (cfg.head.margin, cfg.head.scale, cfg.embedding_dim, cfg.image_size) == (0.35, 32, 512, 96)
     assert list(cfg.data.benchmarks) == ["lfw", "cfp_ff", "agedb_30", "calfw"]
+
+
+def test_a_width_is_refused_where_nobody_reads_it():
+    sentence = "width has no effect here, the backbone's networks have widths of their own: leave it out"
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        build.compose(["backbone=timm", "backbone.name=lcnet_050", "width=0.5"])
 
 
 # What a user types, and what they are told. `GROUP=x` of an unknown group never trains the default.

@@ -57,9 +57,11 @@ def _swept_keys(arguments: list[str]) -> list[str]:
 
 def compose(overrides: list[str]) -> DictConfig:
     """The configuration of ``train.py`` with these overrides; `InputError` where one is not understood."""
-    _parse(overrides)
+    given = [override.key_or_group for override in _parse(overrides)]
     with _in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         cfg = hydra_compose("train", overrides)
+    if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
+        raise InputError("width has no effect here, the backbone's networks have widths of their own: leave it out")
     for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
             raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
