@@ -22,6 +22,7 @@ from facerec.operators.tvconv import TVConv
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "docs" / "operators.md"
 PAGE = FILE.read_text(encoding="utf-8")
+WORDS = " ".join(PAGE.split())
 PROSE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
 NAMES = [file.stem for file in FILES]
 WIDTHS = (0.1, 1.0)
@@ -124,9 +125,9 @@ def test_every_setting_in_a_chapter_makes_an_operator(name):
         make(name, [setting, *with_it])(48, stride=2, out_size=(3, 3))
 
 
-@pytest.mark.parametrize("setting", options(section("TVConv's knobs")), ids=str)
-def test_every_knob_of_tvconv_turns(setting):
-    make("tvconv", [("generator_channels", 4), setting])(8, stride=1, out_size=(3, 3))
+def test_every_knob_of_tvconv_turns():
+    for setting in options(section("TVConv's knobs")):
+        make("tvconv", [setting])(8, stride=1, out_size=(3, 3))
 
 
 def test_the_knobs_are_all_options_of_tvconv_each_with_its_default_first():
@@ -147,7 +148,7 @@ def test_a_setting_of_the_page_is_one_that_the_configuration_has(words):
     elif "=" in first and first[-1] != "=" and first != "operator=NAME":
         compose([first, *others])
     elif first == "backbone.where":
-        assert "where" in compose(["backbone=timm", "backbone.name=mobilenetv4_conv_small"]).backbone
+        assert "where" in yaml.safe_load((ROOT / "configs/backbone/timm.yaml").read_text())
 
 
 # Commands.
@@ -155,8 +156,7 @@ def test_a_setting_of_the_page_is_one_that_the_configuration_has(words):
 
 @pytest.mark.parametrize("words", [words for words in commands() if words[0] == "train.py"], ids=" ".join)
 def test_a_training_of_the_page_composes(words):
-    check_command_line(words[1:])
-    compose([word for word in words[1:] if word != "-m"])
+    check_command_line([word for word in words[1:] if word != "-m"])
 
 
 def test_the_table_holds_what_its_commands_measure():
@@ -242,25 +242,25 @@ def test_layers_inside_an_operator_that_are_counted_by_themselves_add_what_the_p
     base = beside_the_products("depthwise")
     added = {name: beside_the_products(name) - base for name in NAMES}
     assert {name: extra for name, extra in added.items() if extra} == {"condconv": 68, "tvconv_dynamic": 578}
-    assert "linear layers are in it: 68 and 578" in PAGE
+    assert "linear layers are in it: 68 and 578" in WORDS
 
 
 def test_parameters_of_tvconvs_norms_and_maps(unfilled):
     network = MobileNetV2(0.1, make("tvconv", []))
     norms = sum(p.numel() for norm in network.modules() if isinstance(norm, nn.LayerNorm) for p in norm.parameters())
     maps = sum(module.affinity_maps.numel() for module in network.modules() if isinstance(module, TVConv))
-    assert f"{norms:,} parameters" in PAGE and f"{maps:,} in the affinity maps" in PAGE
+    assert f"{norms:,} parameters" in WORDS and f"{maps:,} in the affinity maps" in WORDS
 
 
 def test_cached_numbers_in_bytes():
     (row,) = (cells for cells in table(section("What they cost")) if cells[0] == "`tvconv`")
     small, large = (f"{4 * float(number):.1f} MB" for number in row[4].split(" / "))
-    assert f"{small} at x0.1 and {large} at x1.0" in PAGE
+    assert f"{small} at x0.1 and {large} at x1.0" in WORDS
 
 
 def test_the_mixer_costs_what_the_page_says(unfilled):
     least, most = (round(measure_cost(MLPMixer(width), (96, 96)).macs_core / 1e6) for width in (0.125, 0.75))
-    assert f"{least} to {most} million multiply-adds" in PAGE
+    assert f"{least} to {most} million multiply-adds" in WORDS
 
 
 # What is said in words.
@@ -278,12 +278,8 @@ def test_operators_that_take_a_convolution_over_offer_to():
         found.setdefault(name, set()).add(over)
     for name, said in found.items():
         made = operator(FOLDER / f"{name}.yaml")
-        takes_over = hasattr(made(48, out_size=(3, 3)), "start_from") and not hasattr(constructor_of(made), "pointwise")
+        takes_over = hasattr(made(48, out_size=(3, 3)), "start_from") and not hasattr(made, "pointwise")
         assert ("yes" in said) == takes_over, name
-
-
-def constructor_of(made):
-    return getattr(made, "func", made)
 
 
 @pytest.mark.parametrize(("name", "size"), sorted({(name, size.split(",")[0]) for name, size, _ in traits()}))
