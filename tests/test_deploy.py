@@ -12,6 +12,7 @@ from facerec.deploy import reparameterize
 from facerec.operators.depthwise import Depthwise
 from facerec.operators.position_dependent import PositionDependentConv
 from facerec.operators.tvconv import TVConv
+from facerec.operators.tvconv_dynamic import TVConvDynamic
 
 BACKBONES = pytest.mark.parametrize("backbone", [MobileNetV2, ShuffleNetV2])
 FORMATS = pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
@@ -84,11 +85,19 @@ def test_what_was_generated_is_fixed():
     deployed = reparameterize(tvconv(bias=True))
     assert list(deployed.parameters()) == []
     assert {name: tuple(buffer.shape) for name, buffer in deployed.named_buffers()} == {
-        "weight": (9, 6, 6, 4),
+        "weight": (9, 6 * 6, 4),
         "bias": (6, 6, 4),
     }
     assert not any(buffer.requires_grad for buffer in deployed.buffers())
     assert not deployed(noise(1, 4, 6, 6)).requires_grad
+
+
+def test_channels_last_leaves_the_order_of_cached_weights_alone():
+    deployed = reparameterize(nn.Sequential(tvconv(bias=True), TVConvDynamic(4, 1, (6, 6), generator_channels=2)))
+    before = {name: buffer.stride() for name, buffer in deployed.named_buffers()}
+    deployed.to(memory_format=torch.channels_last)
+    assert {name: buffer.stride() for name, buffer in deployed.named_buffers()} == before
+    assert all(buffer.is_contiguous() for buffer in deployed.buffers())
 
 
 @BACKBONES

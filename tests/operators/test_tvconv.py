@@ -239,6 +239,19 @@ def test_an_image_without_any_contrast_gives_the_constant_map():
     ("arguments", "sentence"),
     [
         ({"map_init": "mean"}, "map_init must be a number other than 0, or \"data\", got 'mean'"),
+        ({"map_init": float("nan")}, 'map_init must be a finite number other than 0, or "data", got nan'),
+        ({"map_init": True}, 'map_init must be a finite number other than 0, or "data", got True'),
+        ({"map_init": None}, 'map_init must be a finite number other than 0, or "data", got None'),
+        ({"map_weight_decay": "maybe"}, "map_weight_decay must be true or false, got 'maybe'"),
+        (
+            {"generator_norm": "instance", "out_size": (1, 1)},
+            "generator_norm=instance needs maps of more than one position: use layer or larger images",
+        ),
+        (
+            {"generator_norm": "batch", "generator_padding": "replicate"},
+            "generator_norm=batch takes all out of maps that are constant up to the border (generator_padding=replicate, "
+            "generator_kernel_size=3), and no gradient comes back: use map_init=data",
+        ),
         ({"map_init": "data", "affinity_channels": 9}, "affinity_channels must be at most 8 with map_init=data, got 9"),
     ],
     ids=str,
@@ -273,3 +286,22 @@ def test_it_starts_as_a_given_depthwise_convolution(arguments, stride):
     middle = (..., slice(5, -5), slice(5, -5))
     torch.testing.assert_close(inside(x)[middle], expected[middle], check_stride=False, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(inside(x), expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("norm", ["layer", "instance"])
+def test_maps_that_are_initialised_after_the_start_keep_it_at_the_middle(norm):
+    weight = noise(3, 1, 3, 3, seed=1)
+    module = tvconv(map_init="data", affinity_channels=2, generator_norm=norm, generator_padding="replicate")
+    module.start_from(weight)
+    module.initialise_maps(statistics())
+    middle = module.weight()[:, 13 // 2, 14 // 2].T.reshape(3, 1, 3, 3)
+    torch.testing.assert_close(middle, weight, rtol=1e-4, atol=1e-5)
+    assert not is_constant(module.weight())
+
+
+def test_a_start_without_the_bias_generators_offsets():
+    module, x = tvconv(bias=True, generator_padding="replicate"), noise(2, 3, 13, 14)
+    module.start_from(weight := noise(3, 1, 3, 3, seed=1))
+    torch.testing.assert_close(
+        module(x), F.conv2d(x, weight, padding=1, groups=3), check_stride=False, atol=1e-4, rtol=1e-4
+    )

@@ -58,6 +58,7 @@ def test_weights_are_the_generators_output_channel_by_channel_tap_by_tap(
 ):
     module = randomise(
         tvconv(
+            map_init="data",  # which every form of the generator takes
             kernel_size=kernel_size,
             bias=True,
             generator_layers=layers,
@@ -121,6 +122,7 @@ def test_parameters_are_as_many_as_the_formula_says(
         generator_kernel_size=generator_kernel_size,
         generator_norm=norm,
         generator_affine=affine,
+        map_init="data",
     )
     positions, taps = size[0] * size[1], generator_kernel_size**2
     learned = {"full": 2 * positions, "channel": 2, "none": 0}["none" if norm == "none" else affine]

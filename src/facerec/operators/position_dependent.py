@@ -8,9 +8,12 @@ from facerec.kernels.position_dependent import position_dependent_conv
 class PositionDependentConv(nn.Module):
     """A fixed weight for each tap, position and channel; nothing is learned and nothing is generated.
 
+    The weights are kept as a buffer ``(k * k, H * W, C)``: of four dimensions, ``network.to(memory_format=...)`` would
+    bring them into another order in memory.
+
     Args:
-        weight: ``(k * k, H, W, C)``, kept as a buffer.
-        bias: ``(H, W, C)`` or None, kept as a buffer.
+        weight: ``(k * k, H, W, C)``.
+        bias: ``(H, W, C)`` or None.
         stride: of the output positions over the input.
     """
 
@@ -19,13 +22,13 @@ class PositionDependentConv(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, stride: int = 1) -> None:
         super().__init__()
-        self.stride = stride
-        self.register_buffer("weight", weight)
+        self.out_size, self.stride = tuple(weight.shape[1:3]), stride
+        self.register_buffer("weight", weight.flatten(1, 2))
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
-        out = position_dependent_conv(x, self.weight, self.stride)
+        out = position_dependent_conv(x, self.weight.unflatten(1, self.out_size), self.stride)
         return out if self.bias is None else out + self.bias.permute(2, 0, 1).to(out.dtype)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:

@@ -15,6 +15,8 @@ Deviations from the published code: the input is not unfolded; the inference for
     bias.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,7 +46,7 @@ class TVConv(nn.Module):
         generator_kernel_size: odd.
         generator_norm: "layer" (over channels and positions), "instance", "batch" or "none".
         generator_affine: scale and shift of the normalisation "full" (for each channel and position, as published;
-            layer norm only), "channel" or "none".
+            layer norm only, else as "channel"), "channel" or "none".
         generator_padding: "zeros" (as published) or "replicate", with which constant maps give the same weights
             everywhere.
 
@@ -80,8 +82,12 @@ class TVConv(nn.Module):
             generator_kernel_size=generator_kernel_size,
         )
         _check_map_init(map_init, affinity_channels)
+        _check_alive(generator_norm, generator_padding, generator_kernel_size, map_init, out_size)
+        if not isinstance(map_weight_decay, bool):
+            raise ValueError(f"map_weight_decay must be true or false, got {map_weight_decay!r}")
         self.channels, self.stride, self.kernel_size = channels, stride, kernel_size
         self.map_init, self.map_weight_decay = map_init, map_weight_decay
+        self._started_from: Tensor | None = None
         self.affinity_maps = nn.Parameter(torch.empty(1, affinity_channels, *out_size))
 
         def generator(out_channels: int) -> nn.Sequential:
@@ -123,6 +129,8 @@ class TVConv(nn.Module):
         maps = F.interpolate(maps[None], self.affinity_maps.shape[2:], mode="bilinear", antialias=True)
         deviation, mean = torch.std_mean(maps, (2, 3), correction=0, keepdim=True)
         self.affinity_maps.copy_(1 + (maps - mean) / (deviation + 1e-6))
+        if self._started_from is not None:
+            self.start_from(self._started_from)
 
     def without_weight_decay(self) -> list[nn.Parameter]:
         """What the optimizer's weight decay must leave alone."""
@@ -131,18 +139,23 @@ class TVConv(nn.Module):
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> None:
         """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``: exactly with the generator's padding
-        "replicate", with "zeros" as far from the border as the padding does not reach.
+        "replicate" and constant maps, else at the middle position and about it as far as the maps' features are the
+        same there (with the normalisation "batch", in training alone). Maps that are initialised later start so too.
 
         The last convolution is moved by the smallest step that brings the weights of the middle position there.
         """
+        self._started_from = weight
         *hidden, last = self.weight_generator
         assert isinstance(last, nn.Conv2d)
         features = nn.Sequential(*hidden)(self.affinity_maps)
         side, (row, column) = last.kernel_size[0], (features.shape[2] // 2, features.shape[3] // 2)
         pad, mode = side // 2, "constant" if last.padding_mode == "zeros" else last.padding_mode
         seen = F.pad(features, (pad, pad, pad, pad), mode=mode)[0, :, row : row + side, column : column + side]
+        strength = seen.square().sum()
+        if strength < 1e-12:
+            return  # maps that wait for the data, in a generator to which constant ones are nothing
         now = torch.einsum("oihw,ihw->o", last.weight, seen)
-        step = (weight.reshape(-1).to(now) - now) / seen.square().sum()
+        step = (weight.reshape(-1).to(now) - now) / strength
         last.weight += step[:, None, None, None] * seen
         if self.bias_generator is not None:
             nn.init.zeros_(self.bias_generator[-1].weight)  # pyright: ignore[reportArgumentType]
@@ -182,7 +195,21 @@ def _check_map_init(map_init: float | str, affinity_channels: int) -> None:
         raise ValueError(
             "map_init must not be 0: affinity maps of zeros give zero weights and zero gradients for ever; use 1.0"
         )
-    if isinstance(map_init, str) and map_init != "data":
-        raise ValueError(f'map_init must be a number other than 0, or "data", got {map_init!r}')
+    is_number = isinstance(map_init, int | float) and not isinstance(map_init, bool) and math.isfinite(map_init)
+    if not is_number and map_init != "data":
+        raise ValueError(f'map_init must be a finite number other than 0, or "data", got {map_init!r}')
     if map_init == "data" and affinity_channels > 8:
         raise ValueError(f"affinity_channels must be at most 8 with map_init=data, got {affinity_channels}")
+
+
+def _check_alive(norm: str, padding: str, kernel_size: int, map_init: float | str, out_size: tuple[int, int]) -> None:
+    """Refuse a normalisation of each map by itself where every map is constant: nothing would be left of it."""
+    if norm not in ("instance", "batch"):
+        return
+    if out_size[0] * out_size[1] == 1:
+        raise ValueError(f"generator_norm={norm} needs maps of more than one position: use layer or larger images")
+    if map_init != "data" and (padding == "replicate" or kernel_size == 1):
+        raise ValueError(
+            f"generator_norm={norm} takes all out of maps that are constant up to the border (generator_padding="
+            f"{padding}, generator_kernel_size={kernel_size}), and no gradient comes back: use map_init=data"
+        )

@@ -142,18 +142,19 @@ class BiasFields(nn.Module):
     """Fixed fields over positions and channels, of which each image has its own mixture.
 
     Args:
-        fields: ``(rank, H, W, C)``, kept as a buffer.
+        fields: ``(rank, H, W, C)``, kept as a buffer ``(rank, H * W, C)`` as the weights of `PositionDependentConv`.
     """
 
     fields: Tensor
 
     def __init__(self, fields: Tensor) -> None:
         super().__init__()
-        self.register_buffer("fields", fields)
+        self.out_size = tuple(fields.shape[1:3])
+        self.register_buffer("fields", fields.flatten(1, 2))
 
     def forward(self, coefficients: Tensor) -> Tensor:
         """``(B, rank)`` to ``(B, C, H, W)``."""
-        return _mix(coefficients, self.fields)
+        return _mix(coefficients, self.fields.unflatten(1, self.out_size))
 
     def count_macs(self, coefficients: Tensor, out: Tensor) -> int:
         """Multiply-adds from ``coefficients`` to ``out``: one a field and output."""
