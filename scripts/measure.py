@@ -39,12 +39,12 @@ def main(arguments: list[str]) -> int:
         console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
         several = track(cells, "networks", console=console, transient=True, disable=len(cells) == 1)
         measured = [measure(cell, own["speed"] == "true") for cell in several]
+        if own["markdown"]:
+            write_markdown(measured, varied(cells), Path(own["markdown"]))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     show(measured, varied(cells), console)
-    if own["markdown"]:
-        write_markdown(measured, varied(cells), Path(own["markdown"]))
     print(json.dumps(measured[0] if len(measured) == 1 else measured))
     return 0
 
@@ -56,6 +56,8 @@ def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
         key, _, value = argument.partition("=")
         if key in own:
             own[key] = value
+        elif key == "sweep":
+            raise InputError(f"measure.py does not run {argument}: give the values with commas between them")
         else:
             overrides.append(argument)
     if own["speed"] not in ("true", "false"):

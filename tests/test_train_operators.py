@@ -35,12 +35,12 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted(choice, tmp_path):
 
 
 def test_a_temperature_falls_from_30_to_1_over_the_first_quarter_of_the_run(tmp_path):
-    # Sixteen steps: the share of the training that is done before the last one is 15 / 16.
+    # Sixteen steps, the first at 0 and the last at 1.
     run = trained(tmp_path, *SETTINGS, "operator=dyconv_dw", "trainer.max_epochs=4", "operator.annealing_share=0.5")
     temperatures = {name: value.item() for name, value in weights(run).items() if name.endswith("temperature")}
     assert len(temperatures) == 17 and set(temperatures.values()) == {1.0}
     first = torch.load(run / "best.ckpt", weights_only=True)
-    done = (first["global_step"] - 1) / 16
+    done = (first["global_step"] - 1) / 15
     expected = max(1.0, 30 - 29 * done / 0.5)
     found = [value.item() for name, value in first["state_dict"].items() if name.endswith("temperature")]
     assert found == pytest.approx([expected] * 17)

@@ -81,6 +81,8 @@ def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig
             value = OmegaConf.to_container(compose([f"{key}={value}", *shared])[key], resolve=True)
         with _in_one_sentence():
             OmegaConf.update(cfg, key, value, merge=False, force_add=override.is_add())
+    if "pretrained" in cfg.backbone:
+        cfg.backbone.pretrained = False  # the weights are the checkpoint's: nothing is to be downloaded
     return cfg
 
 
@@ -132,13 +134,13 @@ def seed_everything(cfg: DictConfig) -> None:
 
 def build_backbone(cfg: DictConfig) -> nn.Module:
     """The backbone with the operator as a part of it; `InputError` where one is given and the other takes none."""
-    name = str(cfg.backbone.get("_target_")).rpartition(".")[2]
-    takes_one = "operator" in inspect.signature(_make_class(cfg.backbone, "backbone")).parameters
-    if takes_one and not cfg.operator:
-        raise InputError(f"{name} needs an operator, got operator=none: take operator=depthwise or another")
-    if cfg.operator and not takes_one:
-        raise InputError(f"{name} has no spatial operator to replace: add operator=none")
-    parts = {"operator": _Operator(_make(cfg.operator, "operator"))} if takes_one else {}
+    constructor = _refusing(get_object, "backbone")(cfg.backbone._target_)
+    option = inspect.signature(constructor).parameters.get("operator")
+    if cfg.operator and option is None:
+        raise InputError(f"{constructor.__name__} has no spatial operator to replace: add operator=none")
+    if not cfg.operator and option is not None and option.default is not None:
+        raise InputError(f"{constructor.__name__} needs an operator, got operator=none: take operator=depthwise")
+    parts = {"operator": _Operator(_make(cfg.operator, "operator"))} if cfg.operator else {}
     return _make(cfg.backbone, "backbone", **parts)
 
 
@@ -186,10 +188,6 @@ def _make_all(parts: DictConfig, group: str) -> list[Any]:
             known = [str(other) for other in parts if other != name]
             raise InputError(f"config entry {group}.{name} has no _target_; {suggestion(str(name), known)}")
     return [_make(part, f"{group}.{name}") for name, part in parts.items()]
-
-
-def _make_class(node: DictConfig, key: str) -> Any:
-    return _refusing(get_object, key)(node._target_)
 
 
 def _make(node: DictConfig, key: str, **parts: Any) -> Any:

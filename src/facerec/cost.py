@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from facerec.deploy import reparameterize
 from facerec.operators.position_dependent import PositionDependentConv
 
+_NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.PReLU)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -80,11 +83,12 @@ def _count_macs(network: nn.Module, image: Tensor) -> tuple[int, int]:
 
 
 def _counted_modules(module: nn.Module) -> Iterator[nn.Module]:
-    """Leaves, and modules that count themselves: what is inside those is theirs to count."""
+    """Leaves, and modules that count themselves: what is inside those is theirs to count. A normalisation may have an
+    activation inside."""
     children = list(module.children())
-    if hasattr(module, "count_macs") or not children:
+    if hasattr(module, "count_macs") or isinstance(module, _NORMALISATIONS) or not children:
         yield module
-    else:
+    if not hasattr(module, "count_macs"):
         for child in children:
             yield from _counted_modules(child)
 
@@ -103,10 +107,8 @@ def _extra_macs(module: nn.Module, x: Tensor, out: Tensor) -> int:
     match module:
         case nn.Conv2d() | nn.Linear() | PositionDependentConv():
             return 0 if module.bias is None else out.numel()
-        case nn.BatchNorm1d() | nn.BatchNorm2d():
-            return 2 * x.numel()
-        case nn.ReLU() | nn.ReLU6():
-            return out.numel()
         case nn.AvgPool2d() | nn.MaxPool2d():
             return x.numel()
-    return 0
+    if isinstance(module, _NORMALISATIONS):
+        return 2 * x.numel()
+    return out.numel() if isinstance(module, _ACTIVATIONS) else 0

@@ -47,8 +47,8 @@ class Recognizer(Verifier):
         return loss
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Tell every module that anneals something which share of the training is done."""
-        progress = self.trainer.global_step / self.trainer.estimated_stepping_batches
+        """Tell every module that anneals something how far the training is: 0 in the first step, 1 in the last."""
+        progress = self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches - 1)
         for module in self.backbone.modules():
             if hasattr(module, "anneal"):
                 module.anneal(progress)  # pyright: ignore[reportCallIssue]

@@ -109,7 +109,7 @@ def replacing(path: Path, remedy: str = "free space or choose another folder") -
     So a reader never sees half a file, and a kill leaves the old one; a full disk does too, and is an `InputError` with
     the ``remedy``.
     """
-    partial = path.with_name(f".partial.{path.name}")
+    partial = path.with_name(f".partial.{os.getpid()}.{path.name}")  # two processes may write the same file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial

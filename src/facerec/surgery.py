@@ -4,12 +4,12 @@ import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from facerec.backbones.parts import Operator, Size, halve
+from facerec.backbones.parts import Operator, Size, halve, trait
 from facerec.errors import InputError
 
 Where = str | Sequence[str] | Callable[[str, nn.Conv2d], bool]
@@ -37,7 +37,7 @@ def replace_depthwise(
         ValueError: an operator that makes more than the spatial convolution; a pattern without a convolution; a
             convolution that no operator can stand for, or not this one.
     """
-    if any(hasattr(constructor(operator), trait) for trait in ("pointwise", "block")):
+    if any(trait(operator, name, None) for name in ("pointwise", "block")):
         raise ValueError(
             "the operator replaces more of a block than its depthwise convolution, for which only the project's own "
             "backbones have a place: take another operator, or MobileNetV2 or ShuffleNetV2"
@@ -60,14 +60,6 @@ class ChannelOffset(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.bias[:, None, None].to(x.dtype)
-
-
-def constructor(operator: Operator) -> Any:
-    """What is called in the end, behind every `functools.partial`."""
-    while hasattr(operator, "func"):
-        operator = operator.func  # pyright: ignore[reportFunctionMemberAccess]
-    # A class is the first of its own line of classes, and what only passes on attributes gives the class away by it.
-    return getattr(operator, "__mro__", (operator,))[0]
 
 
 def _chosen(model: nn.Module, where: Where) -> dict[str, nn.Conv2d]:

@@ -129,7 +129,7 @@ def test_the_last_map_has_as_many_channels_as_published(backbone):
 
 
 @BACKBONES
-@pytest.mark.parametrize("stages", [None, [2], [3, 4], (4, 2), []], ids=str)
+@pytest.mark.parametrize("stages", [None, [2], [3, 4], (4, 2)], ids=str)
 def test_only_the_stages_that_are_named_use_the_operator(backbone, stages):
     every, some = Spy(), Spy()
     backbone(0.5, every, (32, 32))
@@ -148,6 +148,16 @@ def test_a_stage_that_does_not_exist_is_refused(backbone, unknown):
     with pytest.raises(ValueError) as refusal:
         backbone(operator_stages=[2, *unknown])
     assert str(refusal.value) == f"unknown stage(s) {unknown}; {backbone.__name__} has stages {stages}"
+
+
+@BACKBONES
+@pytest.mark.parametrize("stages", [5, [], "5"], ids=str)
+def test_stages_that_are_no_list_of_any_are_refused(backbone, stages):
+    last = {MobileNetV2: 7, ShuffleNetV2: 4}[backbone]
+    with pytest.raises(ValueError) as refusal:
+        backbone(operator_stages=stages)
+    said = f"operator_stages must be a list of stages, as [{last}], or null for all, got {stages!r}"
+    assert str(refusal.value) == said
 
 
 @BACKBONES

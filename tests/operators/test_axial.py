@@ -91,7 +91,7 @@ def test_it_is_the_published_equation_along_columns_and_then_along_rows(size, he
 
 @torch.no_grad()
 def test_without_relative_positions_a_line_is_attended_as_by_ordinary_attention():
-    axis = axial(heads=4).along_height.eval()
+    axis = axial(heads=4, logit_gain=1).along_height.eval()
     axis.relative.zero_()
     x = noise(2, 16, 6, 3)
     query, key, value = F.conv2d(x, axis.qkv.weight).unflatten(1, (4, 8)).permute(0, 4, 1, 3, 2).split([2, 2, 4], -1)
@@ -230,8 +230,18 @@ def test_it_starts_again_entirely():
         assert axis.qkv.weight.std().item() == pytest.approx(256**-0.5, rel=0.05)
         assert axis.relative.std().item() == pytest.approx(32**-0.5, rel=0.1)
         for norm in (axis.qkv_norm, axis.logit_norm, axis.out_norm):
-            assert (norm.weight == 1).all() and (norm.running_mean == 0).all() and (norm.running_var == 1).all()
+            assert (
+                (norm.weight == (0.1 if norm is axis.logit_norm else 1)).all()
+                and (norm.running_mean == 0).all()
+                and (norm.running_var == 1).all()
+            )
             assert norm.bias is None or (norm.bias == 0).all()
+
+
+@pytest.mark.parametrize("gain", [0, -1.0, float("nan")])
+def test_a_gain_that_is_not_positive_is_refused(gain):
+    with pytest.raises(ValueError, match=f"^logit_gain must be positive, got {gain}$"):
+        axial(logit_gain=gain)
 
 
 def test_its_cost():

@@ -127,7 +127,7 @@ FORMULAS = {
         AxialAttention,
         lambda la: la.n_in * (4 * la.c**2 + 7 * la.side * la.c) if la.stage >= 5 else 9 * la.c * la.n_out,
         lambda la: (
-            2 * (2 * la.c**2 + 8 * la.c + 6 * 8 + 2 * la.c // 8 * (2 * la.side - 1)) if la.stage >= 5 else 9 * la.c
+            2 * (2 * la.c**2 + 8 * la.c + 3 * 8 + 2 * la.c // 8 * (2 * la.side - 1)) if la.stage >= 5 else 9 * la.c
         ),
     ),
     "squeeze_excitation": (
@@ -140,14 +140,12 @@ FORMULAS = {
         lambda la: 9 * (la.c // 4) ** 2 * la.n_out,
         lambda la: 9 * (la.c // 4) ** 2,
     ),
+    "deformable_conv": (
+        DeformableConv,
+        lambda la: la.n_out * la.c * (9 * 27 + 6 * 9),
+        lambda la: 9 * la.c + 9 * 27 * la.c + 27,
+    ),
 }
-cases = pytest.mark.parametrize("name", FORMULAS)
-FORMULAS["deformable_conv"] = (
-    DeformableConv,
-    lambda la: la.n_out * la.c * (9 * 27 + 6 * 9),
-    lambda la: 9 * la.c + 9 * 27 * la.c + 27,
-)
-
 # "M multiply-adds / M parameters" as the design predicts them: the paper's count of the depthwise network with the
 # core arithmetic of the operator in the place of the depthwise one's.
 PREDICTED = {
@@ -164,6 +162,8 @@ PREDICTED = {
     "sasa-grouped": ["32.67 / 0.345", "46.84 / 0.470", "73.44 / 0.666", "127.21 / 1.189", "381.60 / 3.697"],
     "axial": ["47.77 / 0.566", "91.59 / 1.150", "164.67 / 2.072", "351.52 / 4.774", "1308.89 / 17.95"],
 }
+# The shifts of the logits' normalisation, which the prediction has and the operator leaves out, as they have no effect.
+PREDICTED_BESIDE = {"axial": 7 * 2 * 3 * 8}
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def unfilled(monkeypatch):
         monkeypatch.setattr(nn.init, fill, lambda tensor, *_, **__: tensor.data.zero_())
 
 
-@cases
+@pytest.mark.parametrize("name", FORMULAS)
 def test_a_network_costs_the_formulas_over_its_layers(name, depthwise, unfilled):
     operator, macs, params = FORMULAS[name]
     for width in (0.1, 1.0):
@@ -195,7 +195,7 @@ def test_the_formulas_give_what_the_design_predicts(name, depthwise):
     for width, printed in zip(WIDTHS, PREDICTED[name], strict=True):
         base, replaced = depthwise[width], layers(width)
         total = base.macs_paper + sum(macs(la) - 9 * la.c * la.n_out for la in replaced)
-        numbers = base.params + sum(params(la) - 9 * la.c for la in replaced)
+        numbers = base.params + sum(params(la) - 9 * la.c for la in replaced) + PREDICTED_BESIDE.get(name, 0)
         assert f"{total / 1e6:.2f}" == printed.split(" / ")[0]
         digits = len(printed.split(".")[-1])
         assert f"{numbers / 1e6:.{digits}f}" == printed.split(" / ")[1]

@@ -238,7 +238,7 @@ def test_an_image_without_any_contrast_gives_the_constant_map():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"map_init": "mean"}, "map_init must be a number other than 0, or \"data\", got 'mean'"),
+        ({"map_init": "mean"}, "map_init must be a finite number other than 0, or \"data\", got 'mean'"),
         ({"map_init": float("nan")}, 'map_init must be a finite number other than 0, or "data", got nan'),
         ({"map_init": True}, 'map_init must be a finite number other than 0, or "data", got True'),
         ({"map_init": None}, 'map_init must be a finite number other than 0, or "data", got None'),
@@ -249,8 +249,8 @@ def test_an_image_without_any_contrast_gives_the_constant_map():
         ),
         (
             {"generator_norm": "batch", "generator_padding": "replicate"},
-            "generator_norm=batch takes all out of maps that are constant up to the border (generator_padding=replicate, "
-            "generator_kernel_size=3), and no gradient comes back: use map_init=data",
+            "generator_norm=batch takes all out of maps that are constant up to the border (generator_padding="
+            "replicate, generator_kernel_size=3), and no gradient comes back: use map_init=data",
         ),
         ({"map_init": "data", "affinity_channels": 9}, "affinity_channels must be at most 8 with map_init=data, got 9"),
     ],

@@ -52,6 +52,7 @@ def test_the_image_size_counts(measure):
         ("width=-1", "width must be positive, got -1.0 (config node: backbone)"),
         ("operator=tvcov", "operator=tvcov is not an option of operator; did you mean 'tvconv'?"),
         ("--hlep", "the argument '--hlep' is not understood: write KEY=VALUE, in quotes what holds = or ,"),
+        ("sweep=operators", "measure.py does not run sweep=operators: give the values with commas between them"),
         ("speed=yes", "speed must be true or false, got 'yes'"),
     ],
 )

@@ -17,19 +17,21 @@ Size = tuple[int, int]
 
 def pointwise(operator: Operator, ordinary: Callable[[int, int], nn.Module]) -> Callable[[int, int], nn.Module]:
     """What makes a 1x1 convolution of so many channels to so many: the operator's own, or the ``ordinary`` one."""
-    return _trait(operator, "pointwise", ordinary)
+    return trait(operator, "pointwise", ordinary)
 
 
 def block(operator: Operator, in_channels: int, layers: Sequence[nn.Module]) -> nn.Module:
     """The layers of a block in order, together with what the operator lets them share."""
     ordered = nn.Sequential(*layers)
-    share = _trait(operator, "block", None)
+    share = trait(operator, "block", None)
     return ordered if share is None else share(in_channels, ordered)
 
 
-def _trait(operator: Operator, name: str, default: Any) -> Any:
+def trait(operator: Operator, name: str, default: Any) -> Any:
     """What the operator says of itself; behind a `functools.partial` it is the class that says it."""
-    return getattr(operator, name, getattr(getattr(operator, "func", None), name, default))
+    while not hasattr(operator, name) and hasattr(operator, "func"):
+        operator = operator.func  # pyright: ignore[reportFunctionMemberAccess]
+    return getattr(operator, name, default)
 
 
 def halve(size: Size, stride: int) -> Size:
@@ -61,7 +63,11 @@ def operator_of_stage(
 ) -> dict[int, Operator]:
     """For each stage the operator it uses: ``operator`` in ``operator_stages`` (None: where it says, mostly in all),
     the depthwise convolution elsewhere."""
-    default = stages[-_trait(operator, "last_stages", len(stages)) :]
+    if operator_stages is not None and (isinstance(operator_stages, int | str) or not len(operator_stages)):
+        raise ValueError(
+            f"operator_stages must be a list of stages, as [{stages[-1]}], or null for all, got {operator_stages!r}"
+        )
+    default = stages[-trait(operator, "last_stages", len(stages)) :]
     chosen = set(default if operator_stages is None else operator_stages)
     unknown = sorted(chosen - set(stages))
     if unknown:

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from facerec.backbones.parts import Operator, Size, check_image_size, check_images, embedding_layers
 from facerec.backbones.spatial_transformer import alignment
-from facerec.operators.depthwise import Depthwise
-from facerec.surgery import Where, constructor, replace_depthwise
+from facerec.surgery import Where, replace_depthwise
 
 
 class TimmNetwork(nn.Module):
@@ -23,8 +22,8 @@ class TimmNetwork(nn.Module):
 
     Args:
         name: of the network in timm, ``timm.list_models()``; one with the name of its weights behind a dot as well.
-        operator: stands for the depthwise convolutions, as in `facerec.surgery.replace_depthwise`. `Depthwise` leaves
-            the network as timm makes it, unless ``keep_kernel_size`` is False.
+        operator: stands for the depthwise convolutions, as in `facerec.surgery.replace_depthwise`; None leaves the
+            network as timm makes it.
         image_size: (height, width) of the images. Most networks halve it five times, to a last map of 3x3 out of 96x96
             pixels; the project's own halve it four times.
         embedding_dim: of the result.
@@ -41,7 +40,7 @@ class TimmNetwork(nn.Module):
     def __init__(
         self,
         name: str,
-        operator: Operator = Depthwise,
+        operator: Operator | None = None,
         image_size: Sequence[int] = (96, 96),
         embedding_dim: int = 512,
         where: Where = "*",
@@ -53,7 +52,7 @@ class TimmNetwork(nn.Module):
         self.image_size = check_image_size(image_size, 1)
         features = _create(name, pretrained)
         channels, map_size = _map_shape(features, name, self.image_size)
-        if constructor(operator) is not Depthwise or not keep_kernel_size:
+        if operator is not None:
             features = replace_depthwise(features, operator, self.image_size, where, keep_kernel_size)
         self.features = features
         self.embed = embedding_layers(channels, map_size, embedding_dim)

@@ -151,11 +151,9 @@ class TVConv(nn.Module):
         side, (row, column) = last.kernel_size[0], (features.shape[2] // 2, features.shape[3] // 2)
         pad, mode = side // 2, "constant" if last.padding_mode == "zeros" else last.padding_mode
         seen = F.pad(features, (pad, pad, pad, pad), mode=mode)[0, :, row : row + side, column : column + side]
-        strength = seen.square().sum()
-        if strength < 1e-12:
-            return  # maps that wait for the data, in a generator to which constant ones are nothing
-        now = torch.einsum("oihw,ihw->o", last.weight, seen)
-        step = (weight.reshape(-1).to(now) - now) / strength
+        now, strength = torch.einsum("oihw,ihw->o", last.weight, seen), seen.square().sum()
+        # There is nothing to see of maps that wait for the data, in a generator to which constant ones are nothing.
+        step = torch.where(strength > 1e-12, (weight.reshape(-1).to(now) - now) / strength, 0)
         last.weight += step[:, None, None, None] * seen
         if self.bias_generator is not None:
             nn.init.zeros_(self.bias_generator[-1].weight)  # pyright: ignore[reportArgumentType]
