@@ -1,5 +1,6 @@
 """What a run cannot go on with: each time one sentence, status 1, and what was there before is still there."""
 
+import os
 import pickle
 import re
 import shutil
@@ -151,7 +152,7 @@ class TestALossThatIsNoNumber:
 def test_a_full_disk(name, refused, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    (run / f".partial.{name}").symlink_to("/dev/full")
+    (run / f".partial.{os.getpid()}.{name}").symlink_to("/dev/full")
     sentence = refused("hydra.run.dir=run")
     remedy = "free space or choose another folder"
     if name.endswith(".ckpt"):

@@ -1,4 +1,5 @@
 import csv
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,7 +56,7 @@ def test_a_resumed_run_writes_its_epochs_over_and_keeps_those_before(path):
 def test_a_full_disk_leaves_the_rows_before(path):
     end_of_epoch(path, 0, loss=3.0)
     before = path.read_bytes()
-    (path.parent / ".partial.metrics.csv").symlink_to("/dev/full")
+    (path.parent / f".partial.{os.getpid()}.metrics.csv").symlink_to("/dev/full")
     with pytest.raises(InputError, match=r"metrics\.csv cannot be written \(No space left on device\): free space or"):
         end_of_epoch(path, 1, loss=2.0)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]

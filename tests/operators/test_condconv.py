@@ -210,3 +210,12 @@ def test_an_argument_out_of_its_values_is_refused_in_a_sentence(arguments, sente
     with pytest.raises(ValueError) as refusal:
         condconv(**arguments)(4)
     assert str(refusal.value) == sentence
+
+
+def test_the_routing_starts_uniform_within_the_published_bound():
+    torch.manual_seed(0)
+    routing = CondConv(200, experts=40).routing
+    bound = (200 + 40) ** -0.5
+    assert routing.weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+    assert routing.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.03)
+    assert (routing.bias == 0).all()

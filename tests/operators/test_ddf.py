@@ -187,3 +187,10 @@ def test_an_argument_out_of_its_values_is_refused_in_a_sentence(arguments, sente
     with pytest.raises(ValueError) as refusal:
         ddf(**arguments)
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_the_learned_gain_starts_with_the_deviation_that_the_spatial_filter_has(kernel_size):
+    gain = ddf(400, kernel_size=kernel_size).gain
+    assert gain.std().item() == pytest.approx(2**0.5 / kernel_size, rel=0.05)
+    assert gain.mean().item() == pytest.approx(0, abs=0.05) and (gain < 0).any()

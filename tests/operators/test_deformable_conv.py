@@ -154,3 +154,9 @@ def test_what_is_no_number_comes_out_as_such_and_does_not_end_the_process():
         torch.nn.init.constant_(module.predict.weight, broken)
         out = module(torch.ones(2, 3, 6, 5))
     assert out.isnan().all()
+
+
+def test_offsets_are_always_numbers():
+    module = DeformableConv(3)
+    offsets, modulation = module.offsets_and_modulation(torch.full((1, 3, 4, 4), float("nan")))
+    assert offsets.isfinite().all() and modulation.isnan().all()

@@ -146,3 +146,11 @@ def test_an_argument_out_of_its_values_is_refused_in_a_sentence(arguments, sente
 
 def test_the_largest_reduction_leaves_one_channel():
     assert involution(reduction=16)(noise(2, 16, 4, 4)).isfinite().all()
+
+
+def test_both_convolutions_start_with_the_deviation_of_their_outgoing_connections():
+    module = involution(256, group_channels=16, reduction=2)
+    reduce = next(layer for layer in module.reduce if isinstance(layer, torch.nn.Conv2d))
+    assert reduce.weight.std().item() == pytest.approx((2 / 128) ** 0.5, rel=0.05)
+    assert module.span.weight.std().item() == pytest.approx((2 / (9 * 16)) ** 0.5, rel=0.05)
+    assert (module.span.bias == 0).all()

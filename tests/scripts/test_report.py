@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,6 @@ def test_no_run_and_a_damaged_one_are_named(report, tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_named(report, depthwise_run, tmp_path):
-    (tmp_path / ".partial.table.csv").symlink_to("/dev/full")
+    (tmp_path / f".partial.{os.getpid()}.table.csv").symlink_to("/dev/full")
     status, _, said = report(depthwise_run, "--csv", tmp_path / "table.csv")
     assert status == 1 and said.startswith(f"{tmp_path}/table.csv cannot be written (No space left on device): free")
