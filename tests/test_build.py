@@ -82,7 +82,10 @@ def test_affinity_maps_are_exempt_from_weight_decay_on_request(decay):
     ("choice", "sentence"),
     [
         (["backbone=mbv2", "operator=none"], "MobileNetV2 needs an operator, got operator=none: take operator="),
-        (["backbone=mlp_mixer", "operator=tvconv"], "MLPMixer has no spatial operator to replace: add operator=none"),
+        (
+            ["backbone=mlp_mixer", "operator=tvconv"],
+            "MLPMixer has no spatial operator to replace: leave operator= out, or give operator=none",
+        ),
     ],
 )
 def test_a_backbone_and_an_operator_that_do_not_fit_are_refused(choice, sentence):

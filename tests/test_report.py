@@ -161,3 +161,31 @@ def test_a_real_run_has_its_rows(depthwise_run):
     assert (best["backbone"], best["operator"], last["epoch"]) == ("MobileNetV2 x0.1", "Depthwise", "last 3")
     summary = read_results(depthwise_run)["best"]["benchmarks"]["synthetic"]
     assert best["synthetic"] == f"{100 * summary['accuracy']:.2f} ± {100 * summary['std']:.2f}"
+
+
+def tvconv(stages, map_init=1.0, **config):
+    """A run of TVConv in some stages, its maps from this."""
+    backbone = {"_target_": "facerec.backbones.MobileNetV2", "width": 0.1, "operator_stages": stages}
+    operator = {"_target_": "facerec.operators.tvconv.TVConv", "map_init": map_init}
+    return results(backbone=backbone, operator=operator, **config)
+
+
+def test_rows_of_the_same_network_say_in_what_they_differ_as_one_types_it(write):
+    depthwise = results(operator={"_target_": "facerec.operators.depthwise.Depthwise", "kernel_size": 3})
+    found = table_rows(write(tvconv(None), tvconv([6, 7]), tvconv(None, "data"), depthwise))
+    assert {row.get("settings") for row in found} == {
+        None,  # the only row of its operator
+        "backbone.operator_stages=null operator.map_init=1.0",
+        "backbone.operator_stages=[6,7] operator.map_init=1.0",
+        "backbone.operator_stages=null operator.map_init=data",
+    }
+
+
+def test_rows_that_differ_in_the_network_or_the_seed_alone_need_no_settings(write):
+    wide = results(backbone={"_target_": "facerec.backbones.MobileNetV2", "width": 0.5}, width=0.5)
+    assert all("settings" not in row for row in table_rows(write(results(), results(seed=2), wide)))
+
+
+def test_a_setting_that_nodes_repeat_is_named_once(write):
+    sizes = [results(image_size=size, data={"root": "faces", "image_size": [size, size]}) for size in (80, 96)]
+    assert {row["settings"] for row in table_rows(write(*sizes))} == {"image_size=80", "image_size=96"}

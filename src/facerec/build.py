@@ -137,7 +137,9 @@ def build_backbone(cfg: DictConfig) -> nn.Module:
     constructor = _refusing(get_object, "backbone")(cfg.backbone._target_)
     option = inspect.signature(constructor).parameters.get("operator")
     if cfg.operator and option is None:
-        raise InputError(f"{constructor.__name__} has no spatial operator to replace: add operator=none")
+        raise InputError(
+            f"{constructor.__name__} has no spatial operator to replace: leave operator= out, or give operator=none"
+        )
     if not cfg.operator and option is not None and option.default is not None:
         raise InputError(f"{constructor.__name__} needs an operator, got operator=none: take operator=depthwise")
     parts = {"operator": _Operator(_make(cfg.operator, "operator"))} if cfg.operator else {}

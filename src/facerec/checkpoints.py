@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, read without running code, and never loaded into another network."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Pa
         backbone.load_state_dict(resample_maps(state, backbone))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[1].strip()
+        reason = re.sub(
+            r": copying a param with shape torch.Size\((.*?)\).*torch.Size\((.*?)\)\.?$", r", \1 and \2", reason
+        )
         raise InputError(
             f"checkpoint {path} does not fit its configuration ({reason}): verify it at its own image size or train it "
             "again"

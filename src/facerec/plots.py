@@ -33,15 +33,16 @@ def draw_roc(figure: Figure | SubFigure, curves: Mapping[str, tuple[np.ndarray, 
     axes = figure.add_subplot()
     # The first rate above 0 is one false accept: nothing is known to its left.
     smallest = min(float(rates[rates > 0].min()) for rates, _ in curves.values())
-    for label, (false_accepts, true_accepts) in curves.items():
-        axes.step(np.maximum(false_accepts, smallest), true_accepts, where="post", label=label)
+    for number, (label, (false_accepts, true_accepts)) in enumerate(curves.items()):
+        style = ("-", "--", "-.")[number // 10 % 3]  # there are ten colours
+        axes.step(np.maximum(false_accepts, smallest), true_accepts, style, where="post", label=label)
     chance = np.geomspace(smallest, 1, 100)
     axes.plot(chance, chance, color="grey", linestyle=":", linewidth=1, label="chance")
     axes.set(
         xscale="log", xlim=(min(smallest, 0.5), 1), ylim=(0, 1), xlabel="false accept rate", ylabel="true accept rate"
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", fontsize="small")
+    axes.legend(loc="upper left", fontsize="small" if len(curves) < 8 else "xx-small")
     axes.set_title(f"verification, protocol {protocol}")
 
 

@@ -50,7 +50,12 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     for result in map(read_results, runs):
         seeds, seed = cells[_all_but_seed(result)], result["config"]["seed"]
         seeds[seed] = max(seeds.get(seed, result), result, key=lambda run: run["started"])
-    return [_row(list(results.values()), checkpoint) for results in cells.values() for checkpoint in ("best", "last")]
+    differences = _differences([next(iter(results.values()))["config"] for results in cells.values()])
+    return [
+        _row(list(results.values()), checkpoint, settings)
+        for results, settings in zip(cells.values(), differences, strict=True)
+        for checkpoint in ("best", "last")
+    ]
 
 
 def _all_but_seed(result: dict[str, Any]) -> str:
@@ -59,14 +64,44 @@ def _all_but_seed(result: dict[str, Any]) -> str:
     return json.dumps([settings, result["data"], result["protocol"]], sort_keys=True)
 
 
-def _row(results: list[dict[str, Any]], checkpoint: str) -> Row:
+def _differences(configs: list[dict[str, Any]]) -> list[str]:
+    """For each configuration the settings, as one types them, in which it differs from others of the same backbone,
+    operator and head."""
+    alike: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
+    for config in configs:
+        alike[_names(config)].append(_settings(config))
+    found = []
+    for config in configs:
+        own, others = _settings(config), alike[_names(config)]
+        varied = [key for key in own if any(other.get(key, own[key]) != own[key] for other in others)]
+        found.append(" ".join(f"{key}={own[key]}" for key in varied))
+    return found
+
+
+def _names(config: dict[str, Any]) -> tuple[str, str, str]:
+    return _backbone_name(config["backbone"]), _class_name(config["operator"]), _class_name(config["head"])
+
+
+def _settings(node: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Every setting by its dotted key; what a node only repeats of the root is left out, and so is the seed."""
+    found: dict[str, str] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            found |= _settings(value, f"{prefix}{key}.")
+        elif key != "seed" and key[0] != "_" and not (prefix and key in ("width", "image_size", "embedding_dim")):
+            found[prefix + key] = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return found
+
+
+def _row(results: list[dict[str, Any]], checkpoint: str, settings: str) -> Row:
     first = results[0]
     config, cost = first["config"], first["cost"]
-    operator, head = (_class_name(config[node]) for node in ("operator", "head"))
+    backbone, operator, head = _names(config)
     speeds = [r["training_images_per_second"] for r in results if r["training_images_per_second"] is not None]
     return {
-        "backbone": _backbone_name(config["backbone"]),
+        "backbone": backbone,
         "operator": operator,
+        **({"settings": settings} if settings else {}),
         "head": head,
         "epoch": f"{checkpoint} {','.join(sorted({str(r[checkpoint]['epoch'] + 1) for r in results}, key=int))}",
         **{
@@ -107,7 +142,7 @@ def show(rows: list[Row]) -> None:
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
     table = Table(title=f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training")
     for column in columns:
-        table.add_column(column, justify="left" if column in ("backbone", "operator", "epoch") else "right")
+        table.add_column(column, justify="left" if column in ("backbone", "operator", "settings", "epoch") else "right")
     for row in rows:
         table.add_row(*(row.get(column, "") for column in columns))
     Console(width=None if Console().is_terminal else 140).print(table)

@@ -64,3 +64,9 @@ def test_a_computation_that_ends_early_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         statistics(Broken(3), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_random_numbers_of_the_run_are_left_alone(tmp_path):
+    before = torch.get_rng_state()
+    statistics(Noise(3), tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)

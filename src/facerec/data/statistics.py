@@ -51,6 +51,7 @@ def _mean_and_deviation(images: Dataset, mirrored: bool, num_workers: int) -> np
 
 def _batches(images: Dataset, num_workers: int) -> Iterator[Tensor]:
     """Float64, since a sum over millions of images needs it."""
-    loader = DataLoader(images, 256, num_workers=num_workers)
+    # A generator of its own: a run must not depend on whether the maps were kept from another.
+    loader = DataLoader(images, 256, num_workers=num_workers, generator=torch.Generator())
     for pixels, _ in tqdm(loader, "mean and deviation of the training images", leave=False):
         yield pixels.double()
