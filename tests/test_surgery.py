@@ -184,7 +184,7 @@ def test_operators_are_on_the_device_and_of_the_type_of_the_convolution(device, 
         (lambda name, conv: conv.kernel_size == (5, 5), ["2.1"]),
         (lambda name, conv: name.endswith("0"), ["0", "2.0"]),
     ],
-    ids=str,
+    ids=lambda part: "function" if callable(part) else str(part),
 )
 def test_only_what_is_chosen_is_replaced(where, replaced):
     dense, grouped, one_by_one = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, groups=2), depthwise(1)
