@@ -40,7 +40,7 @@ def test_images_are_read_once_and_the_maps_kept(tmp_path):
     first = statistics(source, tmp_path / "new" / "cache")
     again = statistics(source, tmp_path / "new" / "cache")
     assert torch.equal(first, again)
-    assert source.loads == [3, 1, 1]  # the first image tells the size, both times
+    assert source.loads == [1, 1, 1]
     assert [file.name for file in (tmp_path / "new" / "cache").iterdir()] == ["position-abc-4x5.npy"]
 
 

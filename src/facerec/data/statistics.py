@@ -6,27 +6,28 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from facerec.data.images import ImageDataset
 from facerec.runs import replacing
 
 
 def position_statistics(
-    images: Dataset, fingerprint: str, mirrored: bool, folder: Path, num_workers: int = 0
+    images: ImageDataset, fingerprint: str, mirrored: bool, folder: Path, num_workers: int = 0
 ) -> Tensor:
     """Mean and standard deviation of the normalised images at each position, ``(2, 3, H, W)`` float32.
 
     They are computed once, with a progress bar on standard error, and kept as ``folder/position-FINGERPRINT-HxW.npy``.
 
     Args:
-        images: items are ``(image, target)``, the image uint8 ``(H, W, 3)``.
+        images: of the training set, their targets are not read.
         fingerprint: of the images, names the file that is kept.
         mirrored: half of the images are mirrored in training: the maps are those of both halves.
         folder: where the file is kept; made when it is missing.
         num_workers: loading processes.
     """
-    height, width, _ = images[0][0].shape
+    height, width = images.image_size
     path = folder / f"position-{fingerprint}-{height}x{width}{'-mirrored' if mirrored else ''}.npy"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,7 @@ def position_statistics(
     return torch.from_numpy(np.load(path))
 
 
-def _mean_and_deviation(images: Dataset, mirrored: bool, num_workers: int) -> np.ndarray:
+def _mean_and_deviation(images: ImageDataset, mirrored: bool, num_workers: int) -> np.ndarray:
     total = squares = torch.zeros(())
     count = 0
     for batch in _batches(images, num_workers):
@@ -49,7 +50,7 @@ def _mean_and_deviation(images: Dataset, mirrored: bool, num_workers: int) -> np
     return torch.stack((mean, deviation)).permute(0, 3, 1, 2).float().numpy()
 
 
-def _batches(images: Dataset, num_workers: int) -> Iterator[Tensor]:
+def _batches(images: ImageDataset, num_workers: int) -> Iterator[Tensor]:
     """Float64, since a sum over millions of images needs it."""
     # A generator of its own: a run must not depend on whether the maps were kept from another.
     loader = DataLoader(images, 256, num_workers=num_workers, generator=torch.Generator())

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facerec.kernels.image_groups import images_at_a_time
+
 # As many images stand side by side as a core's own cache holds; larger maps are convolved one after the other.
 _GROUP_BYTES = 768 << 10
 
@@ -43,7 +45,7 @@ def depthwise_per_image(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     Returns:
         ``(B, C, H, W)`` with ``H = ceil(H_in / stride)``; in channels_last memory, for one image in that of ``x``.
     """
-    size = len(x) if x.is_cuda else max(1, _GROUP_BYTES // (x[0].numel() * x.element_size()))
+    size = images_at_a_time(x, _GROUP_BYTES)
     groups = [_side_by_side(*group, stride) for group in zip(x.split(size), weight.split(size), strict=True)]
     return groups[0] if len(groups) == 1 else torch.cat(groups)
 

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from facerec.kernels.image_groups import images_at_a_time
+
 # Images are taken in groups whose maps stay in a core's own cache through all taps: the taps read and write the same
 # memory T times.
 _GROUP_BYTES = 1 << 21
@@ -93,7 +95,7 @@ def _weight_gradient(x: Tensor, weight: Tensor, grad_out: Tensor, stride: int) -
 
 
 def _groups(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
-    size = max(1, len(x) if x.is_cuda else _GROUP_BYTES // (x.shape[1:].numel() * x.element_size()))
+    size = images_at_a_time(x, _GROUP_BYTES)
     for start in range(0, len(x), size):
         group = slice(start, start + size)
         yield x[group], group

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from facerec.kernels.image_groups import images_at_a_time
+
 # Images are taken in groups whose planes stay in a core's own cache through all taps.
 _GROUP_BYTES = 1 << 20
 
@@ -97,6 +99,6 @@ class TapLayout:
 
 def image_groups(x: Tensor) -> Iterator[slice]:
     """The images of a batch ``(B, ...)`` that are worked on together."""
-    size = max(1, len(x) if x.is_cuda else _GROUP_BYTES // (x.shape[1:].numel() * x.element_size()))
+    size = images_at_a_time(x, _GROUP_BYTES)
     for start in range(0, len(x), size):
         yield slice(start, start + size)

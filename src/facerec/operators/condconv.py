@@ -63,11 +63,14 @@ class RoutedConv(nn.Module):
         experts: E.
         filter_shape: (C_out, C_in / groups, k, k) of one expert, which is kept as one row: five dimensions have no
             channels_last format.
+        convolve: each image of ``(B, C_in, H_in, W_in)`` with its own of the weights ``(B, *filter_shape)``.
     """
 
-    def __init__(self, experts: int, filter_shape: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, experts: int, filter_shape: tuple[int, int, int, int], convolve: Callable[[Tensor, Tensor], Tensor]
+    ) -> None:
         super().__init__()
-        self.filter_shape = filter_shape
+        self.filter_shape, self.convolve = filter_shape, convolve
         self.experts = nn.Parameter(torch.empty(experts, math.prod(filter_shape)))
         self.reset_parameters()
 
@@ -84,36 +87,16 @@ class RoutedConv(nn.Module):
                 'a convolution of condconv with where="all" got no gates: put the layers of its block into '
                 'operator.block(in_channels, layers), which computes them, or use where="dw"'
             )
-        return self.apply_filters(x, mix(gates, self.experts).unflatten(1, self.filter_shape))
-
-    def apply_filters(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Convolve each image with its own of the weights ``(B, *filter_shape)``."""
-        raise NotImplementedError
+        return self.convolve(x, mix(gates, self.experts).unflatten(1, self.filter_shape))
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
         """The convolution, and one a number of all experts for mixing them."""
         return math.prod(self.filter_shape[1:]) * out.numel() + self.experts.numel()
 
 
-class RoutedDepthwise(RoutedConv):
-    """Depthwise, zero padding ``k // 2``."""
-
-    def __init__(self, channels: int, stride: int, *, kernel_size: int, experts: int) -> None:
-        super().__init__(experts, (channels, 1, kernel_size, kernel_size))
-        self.stride = stride
-
-    def apply_filters(self, x: Tensor, weight: Tensor) -> Tensor:
-        return depthwise_per_image(x, weight, self.stride)
-
-
-class RoutedPointwise(RoutedConv):
-    """1x1."""
-
-    def __init__(self, in_channels: int, out_channels: int, *, experts: int) -> None:
-        super().__init__(experts, (out_channels, in_channels, 1, 1))
-
-    def apply_filters(self, x: Tensor, weight: Tensor) -> Tensor:
-        return pointwise_per_image(x, weight)
+def _routed_depthwise(channels: int, stride: int, kernel_size: int, experts: int) -> RoutedConv:
+    convolve = partial(depthwise_per_image, stride=stride)
+    return RoutedConv(experts, (channels, 1, kernel_size, kernel_size), convolve)
 
 
 class CondConv(nn.Module):
@@ -142,7 +125,7 @@ class CondConv(nn.Module):
         super().__init__()
         check_counts(channels=channels, kernel_size=kernel_size, experts=experts)
         self.routing = Routing(channels, experts)
-        self.conv = RoutedDepthwise(channels, stride, kernel_size=kernel_size, experts=experts)
+        self.conv = _routed_depthwise(channels, stride, kernel_size, experts)
 
     def reset_parameters(self) -> None:
         self.routing.reset_parameters()
@@ -180,14 +163,14 @@ class CondConvBlocks:
         check_counts(kernel_size=kernel_size, experts=experts)
         self.kernel_size, self.experts = kernel_size, experts
 
-    def __call__(self, channels: int, stride: int = 1, out_size: tuple[int, int] | None = None) -> RoutedDepthwise:
+    def __call__(self, channels: int, stride: int = 1, out_size: tuple[int, int] | None = None) -> RoutedConv:
         """The depthwise convolution ``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; ``out_size`` is not needed."""
         check_counts(channels=channels)
-        return RoutedDepthwise(channels, stride, kernel_size=self.kernel_size, experts=self.experts)
+        return _routed_depthwise(channels, stride, self.kernel_size, self.experts)
 
-    def pointwise(self, in_channels: int, out_channels: int) -> RoutedPointwise:
+    def pointwise(self, in_channels: int, out_channels: int) -> RoutedConv:
         """A 1x1 convolution ``(B, C_in, H, W)`` to ``(B, C_out, H, W)``."""
-        return RoutedPointwise(in_channels, out_channels, experts=self.experts)
+        return RoutedConv(self.experts, (out_channels, in_channels, 1, 1), pointwise_per_image)
 
     def block(self, in_channels: int, layers: nn.Sequential) -> "RoutedBlock":
         """The layers of a block whose input has ``in_channels``, together with the routing of those made here."""
