@@ -5,11 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from facerec.kernels import position_dependent
 from facerec.kernels.position_dependent import position_dependent_conv
 
 STRIDES = pytest.mark.parametrize("stride", [1, 2, 3])
 KERNELS = pytest.mark.parametrize("kernel", [1, 3, 5])
+# Float32 runs in the CPU's own kernel, float64 in the plain form.
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 SIZES = pytest.mark.parametrize("size", [(5, 5), (4, 6), (7, 4), (1, 3)], ids=str)
 
 
@@ -51,17 +52,19 @@ def gradients(function, x, weight, stride, grad_out):
 @STRIDES
 @KERNELS
 @SIZES
-def test_it_is_the_sum_over_taps_of_weight_times_input(size, kernel, stride):
-    x, weight = inputs(size, kernel, stride)
-    expected = torch.from_numpy(by_loops(x.numpy(), weight.numpy(), stride))
+@DTYPES
+def test_it_is_the_sum_over_taps_of_weight_times_input(dtype, size, kernel, stride):
+    x, weight = inputs(size, kernel, stride, dtype=dtype)
+    expected = torch.from_numpy(by_loops(x.numpy(), weight.numpy(), stride)).to(dtype)
     torch.testing.assert_close(position_dependent_conv(x, weight, stride), expected, check_stride=False)
 
 
 @STRIDES
 @KERNELS
 @SIZES
-def test_output_and_gradients_are_those_of_the_unfolded_form(size, kernel, stride):
-    x, weight = inputs(size, kernel, stride)
+@DTYPES
+def test_output_and_gradients_are_those_of_the_unfolded_form(dtype, size, kernel, stride):
+    x, weight = inputs(size, kernel, stride, dtype=dtype)
     out, expected = position_dependent_conv(x, weight, stride), by_unfolding(x, weight, stride)
     torch.testing.assert_close(out, expected, check_stride=False)
     grad_out = torch.randn_like(expected)
@@ -106,23 +109,6 @@ def test_it_is_linear_in_the_input(stride):
     torch.testing.assert_close(together, apart)
 
 
-@pytest.mark.parametrize("images_a_group", [1, 2, 5, 50])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_the_size_of_a_group_changes_nothing(images_a_group, stride, monkeypatch):
-    x, weight = inputs((5, 4), 3, stride, batch=5)
-    expected, grad_out = by_unfolding(x, weight, stride), torch.randn(5, 3, *weight.shape[1:3], dtype=x.dtype)
-    monkeypatch.setattr(position_dependent, "_GROUP_BYTES", images_a_group * x[0].numel() * x.element_size())
-    torch.testing.assert_close(position_dependent_conv(x, weight, stride), expected, check_stride=False)
-    mine, theirs = (gradients(f, x, weight, stride, grad_out) for f in (position_dependent_conv, by_unfolding))
-    torch.testing.assert_close(mine, theirs, check_stride=False)
-
-
-def test_an_image_larger_than_a_group_is_a_group_of_its_own(monkeypatch):
-    x, weight = inputs((5, 4), 3, 1)
-    monkeypatch.setattr(position_dependent, "_GROUP_BYTES", 1)
-    torch.testing.assert_close(position_dependent_conv(x, weight), by_unfolding(x, weight, 1), check_stride=False)
-
-
 def test_memory_format_of_the_input_does_not_matter_and_the_output_is_channels_last():
     x, weight = inputs((6, 5), 3, 2)
     grad_out = torch.randn(2, 3, 3, 3, dtype=x.dtype)
@@ -149,14 +135,15 @@ def test_bfloat16_is_close_and_gives_the_gradient_of_float32_weights_in_float32(
     torch.testing.assert_close(mine, theirs, atol=0.1, rtol=0.02, check_stride=False)
 
 
-def test_a_long_sum_over_groups_of_bfloat16_images_does_not_stall(monkeypatch):
-    """256 + 1 is 256 in bfloat16: sums of many groups must be kept in float32."""
-    monkeypatch.setattr(position_dependent, "_GROUP_BYTES", 1)
-    x = torch.ones(512, 1, 2, 2, dtype=torch.bfloat16)
-    weight = torch.ones(1, 2, 2, 1, requires_grad=True)
-    position_dependent_conv(x, weight).sum().backward()
-    assert weight.grad is not None
-    assert weight.grad.flatten().tolist() == [512] * 4
+def test_long_sums_of_bfloat16_do_not_stall():
+    """256 + 1 is 256 in bfloat16: sums over many images and many taps must be kept in float32."""
+    x = torch.ones(512, 1, 23, 23, dtype=torch.bfloat16, requires_grad=True)
+    weight = torch.ones(23 * 23, 23, 23, 1, requires_grad=True)
+    out = position_dependent_conv(x, weight)
+    out.sum().backward()
+    assert out[0, 0, 11, 11] == 23 * 23 - 1  # 529, in steps of 4
+    assert x.grad[0, 0, 11, 11] == 528
+    assert weight.grad[264, 11, 11].item() == 512
 
 
 @pytest.mark.parametrize(

@@ -2,42 +2,44 @@
 
     out[b, c, p] = sum over taps d of weight[d, p, c] * x_padded[b, c, stride * p + d]
 
-as k * k shifted multiply-adds over channels_last memory. Unfolding the input first would write a copy k * k times its
-size; here the forward keeps the input and the weights alone for the backward.
+over channels_last memory. Unfolding the input first would write a copy k * k times its size; here the input is read
+where it is, and the forward keeps the input and the weights alone for the backward. One PyTorch operator,
+``facerec::position_dependent_conv``, for `torch.compile`, `torch.export` and autocast, with a form for each device:
+
+    `facerec.kernels.cpu`                         float32 and bfloat16 on the CPU
+    `facerec.kernels.position_dependent_gpu`      on a GPU of NVIDIA's
+    `facerec.kernels.position_dependent_shifted`  everything else, and the form to compare with
 
 B images, C channels, (H, W) output map, (H_in, W_in) input map, k kernel side, T = k * k taps, row by row.
 """
 
-from collections.abc import Iterator
+import importlib.util
+from functools import cache
+from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
 
-from facerec.kernels.image_groups import images_at_a_time
-
-# Images are taken in groups whose maps stay in a core's own cache through all taps: the taps read and write the same
-# memory T times.
-_GROUP_BYTES = 1 << 21
+from facerec.kernels import position_dependent_shifted
+from facerec.kernels.cpu import position_dependent as position_dependent_cpu
 
 
 def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     """Convolve each channel of ``x`` with weights of its own at each output position, zero padding ``k // 2``.
 
     Args:
-        x: ``(B, C, H_in, W_in)``, any memory format.
+        x: ``(B, C, H_in, W_in)``, any memory format; best in channels_last.
         weight: ``(T, H, W, C)`` with ``T = k * k``, k odd, ``H = ceil(H_in / stride)``, ``W = ceil(W_in / stride)``.
         stride: of the output positions over the input.
 
     Returns:
-        ``(B, C, H, W)`` in channels_last memory, of the type of ``x``.
+        ``(B, C, H, W)`` in channels_last memory, of the type of ``x``; sums are float32, or float64 for such an ``x``.
 
     Raises:
         ValueError: the maps do not fit together.
     """
     _check_sizes(x, weight, stride)
-    return _PositionDependentConv.apply(x, weight.to(x.dtype), stride)  # pyright: ignore[reportReturnType]
+    return _convolve(x, weight.to(torch.promote_types(x.dtype, torch.float32)), stride)
 
 
 def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
@@ -50,73 +52,58 @@ def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
         )
 
 
-class _PositionDependentConv(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.stride = stride  # pyright: ignore[reportAttributeAccessIssue]
-        out = x.new_empty(x.shape[0], *weight.shape[1:])
-        for images, group in _groups(x):
-            for tap, shifted in enumerate(_taps(_pad(images, weight), weight, stride)):
-                if tap == 0:
-                    torch.mul(shifted, weight[tap], out=out[group])
-                else:
-                    out[group].addcmul_(shifted, weight[tap])
-        return out.permute(0, 3, 1, 2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        x, weight = ctx.saved_tensors
-        grad_out = grad_out.permute(0, 2, 3, 1).contiguous()
-        grad_x = _input_gradient(x, weight, grad_out, ctx.stride) if ctx.needs_input_grad[0] else None
-        grad_weight = _weight_gradient(x, weight, grad_out, ctx.stride) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_weight, None
+@torch.library.custom_op("facerec::position_dependent_conv", mutates_args=())
+def _convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    return _form(x).forward(x, weight, stride)
 
 
-def _input_gradient(x: Tensor, weight: Tensor, grad_out: Tensor, stride: int) -> Tensor:
-    grad_x = torch.empty_like(x, memory_format=torch.channels_last)
-    pad = _padding(weight)
-    for images, group in _groups(x):
-        padded = torch.zeros_like(_pad(images, weight))
-        for tap, shifted in enumerate(_taps(padded, weight, stride)):
-            shifted.addcmul_(grad_out[group], weight[tap])
-        inside = padded[:, pad : pad + x.shape[2], pad : pad + x.shape[3]]
-        grad_x[group].copy_(inside.permute(0, 3, 1, 2))
-    return grad_x
+@torch.library.custom_op("facerec::position_dependent_conv_backward", mutates_args=())
+def _gradients(
+    grad_out: Tensor, x: Tensor, weight: Tensor, stride: int, of_input: bool, of_weight: bool
+) -> tuple[Tensor, Tensor]:
+    """An empty tensor stands for a gradient that is not wanted."""
+    form, kernel_size = _form(x), round(len(weight) ** 0.5)
+    grad_x = form.input_gradient(grad_out, weight, stride, x.shape[2:]) if of_input else x.new_empty(0)
+    grad_weight = form.weight_gradient(x, grad_out, kernel_size, stride) if of_weight else weight.new_empty(0)
+    return grad_x, grad_weight
 
 
-def _weight_gradient(x: Tensor, weight: Tensor, grad_out: Tensor, stride: int) -> Tensor:
-    grad_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    for images, group in _groups(x):
-        for tap, shifted in enumerate(_taps(_pad(images, weight), weight, stride)):
-            grad_weight[tap] += (shifted * grad_out[group]).sum(dim=0)
-    return grad_weight
+@_convolve.register_fake
+def _(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    return x.new_empty(x.shape[0], *weight.shape[1:]).permute(0, 3, 1, 2)
 
 
-def _groups(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
-    size = images_at_a_time(x, _GROUP_BYTES)
-    for start in range(0, len(x), size):
-        group = slice(start, start + size)
-        yield x[group], group
+@_gradients.register_fake
+def _(grad_out: Tensor, x: Tensor, weight: Tensor, stride: int, of_input: bool, of_weight: bool):
+    grad_x = torch.empty_like(x, memory_format=torch.channels_last) if of_input else x.new_empty(0)
+    return grad_x, torch.empty_like(weight) if of_weight else weight.new_empty(0)
 
 
-def _pad(x: Tensor, weight: Tensor) -> Tensor:
-    """``(B, C, H_in, W_in)`` to zero-padded ``(B, H_in + 2 P, W_in + 2 P, C)``."""
-    pad = _padding(weight)
-    return F.pad(x.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
+def _keep(ctx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    x, weight, ctx.stride = inputs
+    ctx.save_for_backward(x, weight)
 
 
-def _padding(weight: Tensor) -> int:
-    return round(weight.shape[0] ** 0.5) // 2
+def _backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    of_input, of_weight, _ = ctx.needs_input_grad
+    grad_x, grad_weight = _gradients(grad_out, *ctx.saved_tensors, ctx.stride, of_input, of_weight)
+    return grad_x if of_input else None, grad_weight if of_weight else None, None
 
 
-def _taps(padded: Tensor, weight: Tensor, stride: int) -> Iterator[Tensor]:
-    """The T views ``(B, H, W, C)`` of the padded input that the taps multiply."""
-    taps, height, width, _ = weight.shape
-    side = round(taps**0.5)
-    for row in range(side):
-        for column in range(side):
-            yield padded[
-                :, row : row + stride * (height - 1) + 1 : stride, column : column + stride * (width - 1) + 1 : stride
-            ]
+_convolve.register_autograd(_backward, setup_context=_keep)
+
+
+def _form(x: Tensor) -> ModuleType:
+    """The module whose ``forward``, ``input_gradient`` and ``weight_gradient`` are for this device and type."""
+    if x.device.type == "cpu" and x.dtype in position_dependent_cpu.DTYPES:
+        return position_dependent_cpu
+    if x.is_cuda and x.dtype != torch.float64 and _has_triton():
+        from facerec.kernels import position_dependent_gpu
+
+        return position_dependent_gpu
+    return position_dependent_shifted
+
+
+@cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None

@@ -1,0 +1,126 @@
+"""Loops over vectors, written in LLVM's intermediate representation.
+
+Offsets and lengths are in numbers, never in bytes. Arithmetic is float32; bfloat16 is widened as it is read and rounded
+to the nearest even as it is written.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from enum import Enum
+from typing import Any
+
+from llvmlite import ir
+
+# An instruction's result; llvmlite does not declare the types of its methods.
+Value = Any
+POINTER, INT64, FLOAT32 = ir.PointerType(), ir.IntType(64), ir.FloatType()
+_INT16, _INT32 = ir.IntType(16), ir.IntType(32)
+
+
+class Storage(Enum):
+    """How the numbers of an array stand in memory."""
+
+    FLOAT32 = FLOAT32
+    BFLOAT16 = _INT16
+
+
+def int64(value: int) -> ir.Constant:
+    return ir.Constant(INT64, value)
+
+
+class LoopBuilder(ir.IRBuilder):
+    """LLVM's instruction builder, with loops, and with vectors of either storage.
+
+    Args:
+        function: its first block is made here.
+        vector_width: float32 numbers of the widest vector of this machine.
+    """
+
+    def __init__(self, function: ir.Function, vector_width: int) -> None:
+        super().__init__(function.append_basic_block())
+        self.vector_width = vector_width
+
+    def variable(self, value: Value) -> Value:
+        """The place of a local variable; LLVM turns it into a register."""
+        with self.goto_entry_block():
+            place = self.alloca(value.type)
+        self.store(value, place)
+        return place
+
+    @contextmanager
+    def while_(self, condition: Callable[[], Value]) -> Iterator[None]:
+        """Repeat what is built inside as long as what ``condition`` builds is true."""
+        head, body, end = (self.append_basic_block() for _ in range(3))
+        self.branch(head)
+        self.position_at_end(head)
+        self.cbranch(condition(), body, end)
+        self.position_at_end(body)
+        yield
+        self.branch(head)
+        self.position_at_end(end)
+
+    @contextmanager
+    def steps(self, place: Value, stop: Value, step: int = 1) -> Iterator[Value]:
+        """Move the variable at ``place`` on by ``step`` as long as a whole step fits below ``stop``; yields where each
+        begins."""
+        with self.while_(lambda: self.icmp_signed("<=", self.add(self.load(place, typ=INT64), int64(step)), stop)):
+            start = self.load(place, typ=INT64)
+            yield start
+            self.store(self.add(start, int64(step)), place)
+
+    def range(self, start: Value, stop: Value) -> AbstractContextManager[Value]:
+        return self.steps(self.variable(start), stop)
+
+    def vectors(self, length: Value, unroll: int) -> Iterator[tuple[Value, int, int]]:
+        """Cover ``length`` numbers, first with ``unroll`` of the widest vectors side by side, last one by one. What is
+        built inside is built once for each (start, width, number of vectors) that this yields."""
+        place, wide = self.variable(int64(0)), self.vector_width
+        for width, count in dict.fromkeys([(wide, unroll), (wide, 1), (min(8, wide), 1), (min(4, wide), 1), (1, 1)]):
+            with self.steps(place, length, width * count) as start:
+                yield start, width, count
+
+    def at(self, pointer: Value, offset: Value, kind: ir.Type) -> Value:
+        return self.gep(pointer, [offset], source_etype=kind)
+
+    def fields(self, table: Value, row: Value, count: int) -> list[Value]:
+        """A row of a table of ``count`` 64-bit integers a row."""
+        first = self.at(table, self.mul(row, int64(count)), INT64)
+        return [self.load(self.at(first, int64(field), INT64), typ=INT64) for field in range(count)]
+
+    def read(self, pointer: Value, width: int, count: int, storage: Storage) -> list[Value]:
+        """``count`` float32 vectors, one behind the other."""
+        return [self._read(self.at(pointer, int64(n * width), storage.value), width, storage) for n in range(count)]
+
+    def _read(self, pointer: Value, width: int, storage: Storage) -> Value:
+        if storage is Storage.FLOAT32:
+            return self.load(pointer, typ=ir.VectorType(FLOAT32, width), align=4)
+        halves = self.load(pointer, typ=ir.VectorType(_INT16, width), align=2)
+        bits = self.shl(self.zext(halves, ir.VectorType(_INT32, width)), splat(_INT32, 16, width))
+        return self.bitcast(bits, ir.VectorType(FLOAT32, width))
+
+    def write(self, vectors: list[Value], pointer: Value, width: int, storage: Storage) -> None:
+        """The inverse of `read`."""
+        for n, vector in enumerate(vectors):
+            place = self.at(pointer, int64(n * width), storage.value)
+            if storage is Storage.FLOAT32:
+                self.store(vector, place, align=4)
+            else:
+                self.store(self._rounded(vector, width), place, align=2)
+
+    def _rounded(self, vector: Value, width: int) -> Value:
+        """Float32 to the bits of bfloat16; what is not a number stays none."""
+        bits = self.bitcast(vector, ir.VectorType(_INT32, width))
+        odd = self.and_(self.lshr(bits, splat(_INT32, 16, width)), splat(_INT32, 1, width))
+        nearest = self.lshr(self.add(self.add(bits, odd), splat(_INT32, 0x7FFF, width)), splat(_INT32, 16, width))
+        is_number = self.fcmp_ordered("ord", vector, vector)
+        return self.trunc(self.select(is_number, nearest, splat(_INT32, 0x7FC0, width)), ir.VectorType(_INT16, width))
+
+    def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
+        """``total + left * right``, rounded once where the machine can."""
+        product = self.fmul(left, right, flags=["contract"])  # pyright: ignore[reportCallIssue]
+        return self.fadd(total, product, flags=["contract"])  # pyright: ignore[reportCallIssue]
+
+
+def splat(kind: ir.Type, value: float, width: int) -> ir.Constant:
+    """The vector of ``width`` times ``value``."""
+    return ir.Constant(ir.VectorType(kind, width), [value] * width)

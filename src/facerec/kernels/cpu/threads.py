@@ -1,0 +1,55 @@
+"""Run machine code on the threads that PyTorch computes with.
+
+With threads of another pool, those of PyTorch would stand in the way: after each of its operations they wait for the
+next one actively, on all cores. PyTorch's wheels for Linux compute with GNU's OpenMP, whose way to start a parallel
+region is a plain function. Elsewhere a pool of Python's own threads does it; the code itself needs no interpreter.
+"""
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import torch
+
+_Task = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+def run_on_threads(address: int, argument: int, threads: int) -> None:
+    """Call ``void f(void *)`` at ``address`` with ``argument``, on each of as many threads at once."""
+    if threads <= 1:
+        _Task(address)(argument)
+    else:
+        _parallel_region()(address, argument, threads)
+
+
+@cache
+def _parallel_region() -> Callable[[int, int, int], None]:
+    folder = Path(torch.__file__).parent / "lib"
+    # A build of a Linux distribution takes the library of the system, which is the second name.
+    for library in [*map(str, folder.glob("libgomp*")), "libgomp.so.1"]:
+        try:
+            return _of_openmp(ctypes.CDLL(library))
+        except (OSError, AttributeError):
+            continue
+    return _of_python()
+
+
+def _of_openmp(library: ctypes.CDLL) -> Callable[[int, int, int], None]:
+    start = library.GOMP_parallel
+    start.restype, start.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    return lambda address, argument, threads: start(address, argument, threads, 0)
+
+
+def _of_python() -> Callable[[int, int, int], None]:
+    pool = ThreadPoolExecutor(thread_name_prefix="facerec-kernel")
+
+    def run(address: int, argument: int, threads: int) -> None:
+        task = _Task(address)
+        helpers = [pool.submit(task, argument) for _ in range(threads - 1)]
+        task(argument)
+        for helper in helpers:
+            helper.result()
+
+    return run
