@@ -17,7 +17,7 @@ import numpy as np
 # The weights of a block of rows stay in a core's own cache while all images pass.
 _BLOCK_BYTES = 1 << 19
 # Items for each thread, so that none waits long for the last.
-_ITEMS_A_THREAD = 4
+_ITEMS_A_THREAD = 2
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ class Segments:
             split_images: let items share rows and differ in images where there are too few rows for all threads.
         """
         height, wanted = len(self.rows) - 1, threads * _ITEMS_A_THREAD if threads > 1 else 1
-        block = max(1, min(_BLOCK_BYTES // self.row_bytes, height // wanted, 8))
+        block = max(1, min(_BLOCK_BYTES // self.row_bytes, height))
+        parts = max(1, min(-(-wanted // -(-height // block)), images // 8)) if split_images else 1
+        block = min(block, -(-height // -(-wanted // parts)))
         starts = np.arange(0, height, block)
-        parts = max(1, min(-(-wanted // len(starts)), images // 8)) if split_images else 1
         shares = [images * part // parts for part in range(parts + 1)]
         blocks = [(self.rows[start], self.rows[min(start + block, height)]) for start in starts]
         return np.array([(*b, *s) for b, s in product(blocks, pairwise(shares))], np.int64)
