@@ -35,8 +35,8 @@ def test_the_c_library_is_told_to_keep_freed_memory(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
     monkeypatch.setattr(sys, "platform", "linux")
     prepare_process()
-    # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h.
-    assert dict(libc.asked) == {-1: 2**31 - 1, -4: 0}
+    # M_TRIM_THRESHOLD, whose -1 stands for never, and M_MMAP_MAX of malloc.h.
+    assert dict(libc.asked) == {-1: -1, -4: 0}
 
 
 @pytest.mark.parametrize(("platform", "library"), [("linux", object()), ("darwin", None)])

@@ -7,7 +7,7 @@ where it is, and the forward keeps the input and the weights alone for the backw
 ``facerec::position_dependent_conv``, for `torch.compile`, `torch.export` and autocast, with a form for each device:
 
     `facerec.kernels.cpu`                         float32 and bfloat16 on the CPU
-    `facerec.kernels.position_dependent_gpu`      on a GPU of NVIDIA's
+    `facerec.kernels.gpu`                         on a GPU of NVIDIA's
     `facerec.kernels.position_dependent_shifted`  everything else, and the form to compare with
 
 B images, C channels, (H, W) output map, (H_in, W_in) input map, k kernel side, T = k * k taps, row by row.
@@ -39,7 +39,8 @@ def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tenso
         ValueError: the maps do not fit together.
     """
     _check_sizes(x, weight, stride)
-    return _convolve(x, weight.to(torch.promote_types(x.dtype, torch.float32)), stride)
+    weight = weight.to(torch.promote_types(x.dtype, torch.float32))
+    return (_convolve if _needs_dispatch(x, weight) else _forward)(x, weight, stride)
 
 
 def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
@@ -52,9 +53,11 @@ def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
         )
 
 
-@torch.library.custom_op("facerec::position_dependent_conv", mutates_args=())
-def _convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    return _form(x).forward(x, weight, stride)
+def _forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    return _form(x).forward(_ordered(x), weight.contiguous(), stride)
+
+
+_convolve = torch.library.custom_op("facerec::position_dependent_conv", _forward, mutates_args=())
 
 
 @torch.library.custom_op("facerec::position_dependent_conv_backward", mutates_args=())
@@ -63,6 +66,7 @@ def _gradients(
 ) -> tuple[Tensor, Tensor]:
     """An empty tensor stands for a gradient that is not wanted."""
     form, kernel_size = _form(x), round(len(weight) ** 0.5)
+    grad_out, x, weight = _ordered(grad_out), _ordered(x), weight.contiguous()
     grad_x = form.input_gradient(grad_out, weight, stride, x.shape[2:]) if of_input else x.new_empty(0)
     grad_weight = form.weight_gradient(x, grad_out, kernel_size, stride) if of_weight else weight.new_empty(0)
     return grad_x, grad_weight
@@ -93,12 +97,24 @@ def _backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None
 _convolve.register_autograd(_backward, setup_context=_keep)
 
 
+def _needs_dispatch(x: Tensor, weight: Tensor) -> bool:
+    """Whether PyTorch has to see one operator: to record its gradient, or to compile or export it. Its dispatch takes
+    longer than the convolution of one image."""
+    recorded = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    return recorded or torch.compiler.is_compiling() or type(x) is not Tensor
+
+
+def _ordered(maps: Tensor) -> Tensor:
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
 def _form(x: Tensor) -> ModuleType:
-    """The module whose ``forward``, ``input_gradient`` and ``weight_gradient`` are for this device and type."""
+    """The module whose ``forward``, ``input_gradient`` and ``weight_gradient`` are for this device and type, and for maps
+    in channels_last memory."""
     if x.device.type == "cpu" and x.dtype in position_dependent_cpu.DTYPES:
         return position_dependent_cpu
     if x.is_cuda and x.dtype != torch.float64 and _has_triton():
-        from facerec.kernels import position_dependent_gpu
+        from facerec.kernels.gpu import position_dependent as position_dependent_gpu  # Triton is not everywhere
 
         return position_dependent_gpu
     return position_dependent_shifted

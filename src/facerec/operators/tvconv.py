@@ -16,6 +16,7 @@ Deviations from the published code: the input is not unfolded; the inference for
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from facerec.kernels.position_dependent import position_dependent_conv
 from facerec.operators.arguments import check_counts
+from facerec.operators.generated import Generated
 from facerec.operators.position_dependent import PositionDependentConv
 from facerec.operators.weight_generator import count_generator_macs, reset_generator, weight_generator
 
@@ -88,6 +90,7 @@ class TVConv(nn.Module):
         self.channels, self.stride, self.kernel_size = channels, stride, kernel_size
         self.map_init, self.map_weight_decay = map_init, map_weight_decay
         self._started_from: Tensor | None = None
+        self._weight, self._bias = Generated(), Generated()
         self.affinity_maps = nn.Parameter(torch.empty(1, affinity_channels, *out_size))
 
         def generator(out_channels: int) -> nn.Sequential:
@@ -114,6 +117,11 @@ class TVConv(nn.Module):
         reset_generator(self.weight_generator)
         if self.bias_generator is not None:
             reset_generator(self.bias_generator)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TVConv":
+        """Cast or move, but in the order (channel, row, column) even in a channels_last network: the layer norm over
+        all three, a large part of the generator's time, would bring its input into this order and back each time."""
+        return super()._apply(lambda tensor: fn(tensor).contiguous(), recurse)
 
     @property
     def starts_from_data(self) -> bool:
@@ -165,16 +173,22 @@ class TVConv(nn.Module):
         generated = self.weight_generator(self.affinity_maps).view(self.channels, taps, height, width)
         return generated.permute(1, 2, 3, 0).contiguous()
 
-    def bias(self) -> Tensor | None:
-        """The offsets ``(H, W, C)``, or None."""
-        if self.bias_generator is None:
-            return None
+    def bias(self) -> Tensor:
+        """The offsets ``(H, W, C)``, where there is a generator of them."""
+        assert self.bias_generator is not None
         return self.bias_generator(self.affinity_maps)[0].permute(1, 2, 0).contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
-        out, bias = position_dependent_conv(x, self.weight(), self.stride), self.bias()
-        return out if bias is None else out + bias.permute(2, 0, 1).to(out.dtype)
+        out = position_dependent_conv(x, self._weight.get(self, self.weight), self.stride)
+        if self.bias_generator is None:
+            return out
+        return out + self._bias.get(self, self.bias).permute(2, 0, 1).to(out.dtype)
+
+    def expect_batches(self, more_follow: bool) -> None:
+        """Whether the gradients of more batches are added up before the next step: one generation serves them all."""
+        self._weight.expect(more_follow)
+        self._bias.expect(more_follow)
 
     def count_macs_once(self) -> int:
         """Multiply-adds of the generators."""
@@ -185,7 +199,7 @@ class TVConv(nn.Module):
     @torch.no_grad()
     def reparameterize(self) -> PositionDependentConv:
         """The inference form: weights generated once, maps and generator gone."""
-        return PositionDependentConv(self.weight(), self.bias(), self.stride)
+        return PositionDependentConv(self.weight(), self.bias() if self.bias_generator else None, self.stride)
 
 
 def _check_map_init(map_init: float | str, affinity_channels: int) -> None:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec.operators.arguments import check_counts
+from facerec.operators.generated import Generated
 from facerec.operators.position_dependent import PositionDependentConv
 from facerec.operators.tvconv import TVConv
 from facerec.operators.weight_generator import count_generator_macs, reset_generator, weight_generator
@@ -92,6 +93,7 @@ class TVConvDynamic(nn.Module):
             padding=generator_padding,
         )
         self.coefficients = _coefficients(channels, coefficient_channels, rank)
+        self._fields = Generated()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -123,7 +125,11 @@ class TVConvDynamic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
-        return self.tvconv(x) + _mix(self.coefficients(x), self.fields())
+        return self.tvconv(x) + _mix(self.coefficients(x), self._fields.get(self, self.fields))
+
+    def expect_batches(self, more_follow: bool) -> None:
+        """As `TVConv.expect_batches`, which is told by itself."""
+        self._fields.expect(more_follow)
 
     def count_macs_once(self) -> int:
         """Multiply-adds of the generators of weights and fields."""

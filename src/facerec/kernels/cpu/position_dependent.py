@@ -18,7 +18,7 @@ def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """``(B, C, H_in, W_in)`` and ``(T, H, W, C)`` to ``(B, C, H, W)``."""
     window = _window(x.shape, round(len(weight) ** 0.5), stride)
     out = _empty_maps(x, window.out_size)
-    program(DTYPES[x.dtype], over_images=False).run(of_output(window), out, weight.contiguous(), _ordered(x))
+    program(DTYPES[x.dtype], over_images=False).run(of_output(window), out, weight, x)
     return out
 
 
@@ -26,9 +26,7 @@ def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple
     """``(B, C, H, W)`` and ``(T, H, W, C)`` to ``(B, C, *in_size)``."""
     window = Window(round(len(weight) ** 0.5), stride, in_size, grad_out.shape[1])
     grad_x = _empty_maps(grad_out, in_size)
-    program(DTYPES[grad_out.dtype], over_images=False).run(
-        of_input(window), grad_x, weight.contiguous(), _ordered(grad_out)
-    )
+    program(DTYPES[grad_out.dtype], over_images=False).run(of_input(window), grad_x, weight, grad_out)
     return grad_x
 
 
@@ -37,16 +35,12 @@ def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) 
     whatever the number of threads."""
     window = _window(x.shape, kernel_size, stride)
     grad_weight = torch.zeros(kernel_size**2, *window.out_size, x.shape[1])
-    program(DTYPES[x.dtype], over_images=True).run(of_output(window), _ordered(grad_out), grad_weight, _ordered(x))
+    program(DTYPES[x.dtype], over_images=True).run(of_output(window), grad_out, grad_weight, x)
     return grad_weight
 
 
 def _window(shape: torch.Size, kernel_size: int, stride: int) -> Window:
     return Window(kernel_size, stride, (shape[2], shape[3]), shape[1])
-
-
-def _ordered(maps: Tensor) -> Tensor:
-    return maps.contiguous(memory_format=torch.channels_last)
 
 
 def _empty_maps(like: Tensor, size: tuple[int, int]) -> Tensor:

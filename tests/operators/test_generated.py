@@ -1,0 +1,114 @@
+"""What is generated from parameters alone, and how often."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from facerec.operators.generated import Generated
+from facerec.operators.tvconv import TVConv
+
+
+class Counting(nn.Module):
+    """x times the square of a parameter, which is squared as seldom as can be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(3.0))
+        self.generated, self.made = Generated(), 0
+
+    def make(self):
+        self.made += 1
+        return self.factor.square()
+
+    def forward(self, x):
+        return x * self.generated.get(self, self.make)
+
+
+def test_evaluation_makes_it_once_until_a_parameter_changes():
+    module = Counting().eval()
+    with torch.no_grad():
+        assert [module(2.0).item(), module(1.0).item(), module.made] == [18, 9, 1]
+        module.factor.mul_(2)
+        assert [module(1.0).item(), module(1.0).item(), module.made] == [36, 36, 2]
+        module.load_state_dict({"factor": torch.tensor(1.0)})
+        assert [module(1.0).item(), module.made] == [1, 3]
+        module.load_state_dict({"factor": torch.tensor(5.0)}, assign=True)
+        assert [module(1.0).item(), module.made] == [25, 4]
+        module.double()
+        assert [module(1.0).dtype, module.made] == [torch.float64, 5]
+
+
+def test_a_step_between_two_evaluations_is_seen():
+    module = Counting()
+    optimizer = torch.optim.SGD(module.parameters(), 0.5)
+    for expected in (9, 0):  # 3 - 0.5 * 2 * 3 = 0
+        with torch.no_grad():
+            assert module.eval()(1.0).item() == expected
+        module.train()(torch.tensor(1.0)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_with_gradients_it_is_made_anew_each_time():
+    for module in (Counting(), Counting().eval()):
+        for _ in range(2):
+            module(1.0).backward()
+        assert module.made == 2
+        assert module.factor.grad.item() == 12
+
+
+@pytest.mark.parametrize("batches", [1, 2, 5])
+def test_batches_of_one_step_share_it_and_their_gradients_go_through_it_once(batches):
+    module, went_through = Counting(), []
+    for batch in range(batches):
+        module.generated.expect(more_follow=batch + 1 < batches)
+        out = module(float(batch + 1))
+        if module.generated._made is None:
+            out.grad_fn.next_functions[0][0].register_hook(lambda *_: went_through.append(1))
+        out.backward()
+    assert module.made == 1
+    assert len(went_through) == 1
+    assert module.factor.grad.item() == 6 * sum(range(1, batches + 1))
+
+
+def test_the_next_step_starts_afresh():
+    module = Counting()
+    for _ in range(2):
+        for more_follow in (True, False):
+            module.generated.expect(more_follow)
+            module(1.0).backward()
+    assert module.made == 2
+    assert module.factor.grad.item() == 24
+
+
+def test_a_compiler_sees_the_generator_itself():
+    module = Counting().eval()
+    with torch.no_grad():
+        compiled = torch.compile(module, backend="eager", fullgraph=True)
+        assert [compiled(torch.tensor(1.0)).item(), module.generated._kept] == [9, None]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_copy_keeps_nothing_of_the_original(copied):
+    module = Counting().eval()
+    with torch.no_grad():
+        module(1.0)
+        twin = copied(module)
+        twin.factor.fill_(1)
+        assert [twin(1.0).item(), module(1.0).item()] == [1, 9]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_tvconv_in_parts_has_the_gradients_of_the_whole_batch(bias):
+    torch.manual_seed(0)
+    whole = TVConv(3, 1, (5, 4), generator_channels=4, bias=bias)
+    parts, images = copy.deepcopy(whole), torch.randn(6, 3, 5, 4)
+    whole(images).square().sum().backward()
+    for part in range(3):
+        parts.expect_batches(more_follow=part < 2)
+        parts(images[2 * part : 2 * part + 2]).square().sum().backward()
+    for mine, expected in zip(parts.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, expected.grad, rtol=1e-4, atol=1e-4)
