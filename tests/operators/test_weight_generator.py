@@ -1,5 +1,7 @@
 """The weight-generating block of TVConv, derived again layer by layer, and what each of its arguments changes."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -147,8 +149,23 @@ def test_parameters_are_as_many_as_the_formula_says(
     ids=str,
 )
 def test_the_norm_stands_after_each_convolution_but_the_last(arguments, layer):
-    kinds = [type(module) for module in tvconv(generator_layers=2, **arguments).weight_generator]
-    assert kinds == [nn.Conv2d, layer, nn.ReLU] * 3 + [nn.Conv2d]
+    generator, expected = tvconv(generator_layers=2, **arguments).weight_generator, [nn.Conv2d, layer, nn.ReLU] * 3
+    assert [isinstance(*pair) for pair in zip(generator, [*expected, nn.Conv2d], strict=True)] == [True] * 10
+
+
+def test_the_layer_norm_is_pytorchs_and_keeps_its_order_in_memory():
+    layer = tvconv(out_size=(5, 6)).weight_generator[1]
+    plain = nn.LayerNorm([8, 5, 6])
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter.normal_()
+    layer.load_state_dict(plain.state_dict())
+    for twin in (layer, copy.deepcopy(layer).to(memory_format=torch.channels_last)):
+        assert twin.weight.stride() == twin.bias.stride() == (1, 48, 8)
+        maps = torch.randn(1, 8, 5, 6).to(memory_format=torch.channels_last)
+        out = twin(maps)
+        torch.testing.assert_close(out, plain(maps), check_stride=False)
+        assert out.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])

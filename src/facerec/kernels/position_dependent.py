@@ -109,8 +109,8 @@ def _ordered(maps: Tensor) -> Tensor:
 
 
 def _form(x: Tensor) -> ModuleType:
-    """The module whose ``forward``, ``input_gradient`` and ``weight_gradient`` are for this device and type, and for maps
-    in channels_last memory."""
+    """The module whose ``forward``, ``input_gradient`` and ``weight_gradient`` are for this device and type; they take
+    maps in channels_last memory."""
     if x.device.type == "cpu" and x.dtype in position_dependent_cpu.DTYPES:
         return position_dependent_cpu
     if x.is_cuda and x.dtype != torch.float64 and _has_triton():

@@ -16,7 +16,6 @@ Deviations from the published code: the input is not unfolded; the inference for
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -117,11 +116,6 @@ class TVConv(nn.Module):
         reset_generator(self.weight_generator)
         if self.bias_generator is not None:
             reset_generator(self.bias_generator)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TVConv":
-        """Cast or move, but in the order (channel, row, column) even in a channels_last network: the layer norm over
-        all three, a large part of the generator's time, would bring its input into this order and back each time."""
-        return super()._apply(lambda tensor: fn(tensor).contiguous(), recurse)
 
     @property
     def starts_from_data(self) -> bool:

@@ -2,7 +2,8 @@
 
 from itertools import pairwise
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def weight_generator(
@@ -59,7 +60,7 @@ def _normalisation(norm: str, affine: str, channels: int, size: tuple[int, int])
     learns = affine != "none"
     match norm:
         case "layer" if affine == "full":
-            return nn.LayerNorm([channels, *size])
+            return _LayerNorm([channels, *size])
         case "layer":
             # One group over all channels and positions has the statistics of the layer norm, and a scale for each
             # channel.
@@ -71,3 +72,23 @@ def _normalisation(norm: str, affine: str, channels: int, size: tuple[int, int])
         case "none":
             return nn.Identity()
     raise ValueError(f"generator_norm must be 'layer', 'instance', 'batch' or 'none', got {norm!r}")
+
+
+class _LayerNorm(nn.LayerNorm):
+    """Over channels and positions, scale and shift ``(C, H, W)``. Maps, scale and shift lie in memory as ``(H, W, C)``,
+    as convolutions like them best: a plain one would bring every map into the other order and back."""
+
+    def __init__(self, shape: list[int]) -> None:
+        super().__init__(shape)
+        self.weight, self.bias = (nn.Parameter(_channels_last(p.detach())) for p in (self.weight, self.bias))
+
+    def forward(self, input: Tensor) -> Tensor:
+        channels, *size = self.normalized_shape
+        weight, bias = (parameter.permute(1, 2, 0) for parameter in (self.weight, self.bias))
+        out = F.layer_norm(input.permute(0, 2, 3, 1), [*size, channels], weight, bias, self.eps)
+        return out.permute(0, 3, 1, 2)
+
+
+def _channels_last(maps: Tensor) -> Tensor:
+    """``(C, H, W)`` in the memory of ``(H, W, C)``."""
+    return maps.permute(1, 2, 0).contiguous().permute(2, 0, 1)
