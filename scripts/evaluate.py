@@ -1,6 +1,8 @@
 """Verify a checkpoint: python scripts/evaluate.py checkpoint=outputs/NAME/RUN/best.ckpt
 
 Beside checkpoint=, it takes
+    model=FILE                in place of checkpoint=: what scripts/export.py wrote, .onnx, .pt or .pt2, run on the CPU
+                              as it is; .pt and .pt2 files are programs: run those that you trust
     form=training|deployed    the network as it was trained (default), or with position-dependent weights cached
     image_size=...            pixels, another size than it was trained at; position-dependent maps are resampled
     protocol=...              tvconv, tvconv_reference or insightface; default: the checkpoint's
@@ -16,19 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from facerec.build import build_backbone, build_data, build_trainer, build_verifier, compose_trained
 from facerec.checkpoints import load_checkpoint, load_weights
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
+from facerec.exporting import files
+from facerec.exporting.model import ModelBackbone
 from facerec.plots import roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs import code_and_environment
 from facerec.verification import VerificationResult
 
-_OWN_KEYS = {"checkpoint": None, "form": "training", "image_size": None, "roc": None}
+_OWN_KEYS = {"checkpoint": None, "model": None, "form": "training", "image_size": None, "roc": None}
 _RUN_KEYS = ("data", "trainer", "protocol")
 
 
@@ -39,7 +45,11 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     try:
         own, overrides = split(arguments)
-        publish(*evaluate(own["checkpoint"], own["form"], overrides + at_size(own["image_size"])), own["roc"])
+        if own["model"] is not None:
+            found = evaluate_model(own["model"], overrides)
+        else:
+            found = evaluate(own["checkpoint"], own["form"], overrides + at_size(own["image_size"]))
+        publish(*found, own["roc"])
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -60,11 +70,20 @@ def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
             raise InputError(
                 f"evaluate.py does not take {argument!r}: the network is the checkpoint's; it takes {known}"
             )
-    if own["checkpoint"] is None:
-        raise InputError("no checkpoint given: add checkpoint=FILE")
+    if own["model"] is not None:
+        refuse_with_model(own)
+    elif own["checkpoint"] is None:
+        raise InputError("no checkpoint given: add checkpoint=FILE, or model=FILE for an exported one")
     if own["form"] not in ("training", "deployed"):
         raise InputError(f"form must be training or deployed, got {own['form']!r}")
     return own, overrides
+
+
+def refuse_with_model(own: dict[str, Any]) -> None:
+    """An exported file is what it is."""
+    for key in ("checkpoint", "form", "image_size"):
+        if own[key] != _OWN_KEYS[key]:
+            raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
 
 
 def at_size(pixels: str | None) -> list[str]:
@@ -83,14 +102,30 @@ def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, Veri
     cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, overrides)
     backbone = build_backbone(cfg)
     load_weights(backbone, checkpoint, path)
+    network = reparameterize(backbone) if form == "deployed" else backbone
+    said = {"checkpoint": str(Path(path)), "epoch": checkpoint["epoch"], "form": form}
+    return verify(cfg, network, said)
+
+
+def evaluate_model(path: str, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
+    """As `evaluate`, of an exported file."""
+    model = files.read(Path(path))
+    config = json.loads(model.metadata["config"])
+    cfg = compose_trained({**config, "logger": {}, "callbacks": {}}, ["trainer=cpu", *overrides])
+    said = {"model": str(Path(path)), "checkpoint": model.metadata["checkpoint"], "epoch": int(model.metadata["epoch"])}
+    return verify(cfg, ModelBackbone(model), said)
+
+
+def verify(
+    cfg: DictConfig, network: nn.Module, said: dict[str, Any]
+) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
+    """The results of ``network``, and what is printed of them after what is ``said`` of it."""
     data = build_data(cfg)
     data.setup("validate")
-    verifier = build_verifier(cfg, reparameterize(backbone) if form == "deployed" else backbone)
+    verifier = build_verifier(cfg, network)
     build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
     summary = {
-        "checkpoint": str(Path(path)),
-        "epoch": checkpoint["epoch"],
-        "form": form,
+        **said,
         "image_size": cfg.image_size,
         "protocol": cfg.protocol,
         **code_and_environment(),

@@ -8,6 +8,7 @@ class CountingSource:
 
     def __init__(self, number: int) -> None:
         self.loads = [0] * number
+        self.changed = 0
 
     def __len__(self) -> int:
         return len(self.loads)
@@ -21,3 +22,6 @@ class CountingSource:
 
     def fingerprint(self) -> str:
         return "abc"
+
+    def state(self) -> str:
+        return f"changed {self.changed} times"

@@ -198,6 +198,10 @@ class TestTheConfigurationOfACheckpoint:
     def test_nothing_else_than_what_was_trained_without_overrides(self):
         assert OmegaConf.to_container(build.compose_trained(self.TRAINED, [])) == self.TRAINED
 
+    def test_a_checkpoint_from_before_the_cache_is_still_read(self):
+        older = {**self.TRAINED, "data": {**self.TRAINED["data"], "remember": False}}
+        assert OmegaConf.to_container(build.compose_trained(older, [])) == self.TRAINED
+
     def test_a_key_keeps_its_node(self):
         cfg = build.compose_trained(self.TRAINED, ["data.num_test_identities=20", "protocol=insightface"])
         assert (cfg.data.num_pairs, cfg.data.num_test_identities, cfg.protocol) == (40, 20, "insightface")

@@ -73,6 +73,7 @@ def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig
     chosen, another value where a key is."""
     cfg, parsed = OmegaConf.create(trained), _parse(overrides)
     assert isinstance(cfg, DictConfig)
+    cfg.data.pop("remember", None)  # what data.cache was in older checkpoints
     OmegaConf.set_struct(cfg, True)
     for override in sorted(parsed, key=lambda override: "." in override.key_or_group):
         key, value = override.key_or_group, override.value()

@@ -9,6 +9,7 @@ from image_files import BLUE, GREEN, RED, encode, plain
 from PIL import Image
 
 from facerec.data.decode import decode_rgb, resize
+from facerec.data.synthetic import SyntheticFaces
 from facerec.errors import InputError
 
 # A ramp from black to yellow, left to right, over a blue that grows from top to bottom.
@@ -152,27 +153,47 @@ def test_a_damaged_byte_gives_an_image_or_an_input_error(kind, place, value):
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
 
 
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Into the middle row of a batch of three."""
+    batch = np.full((3, height, width, 3), 77, np.uint8)
+    resize(image, batch[1])
+    assert (batch[[0, 2]] == 77).all()
+    return batch[1]
+
+
 def test_resize_to_the_same_size_changes_nothing():
-    assert resize(RAMP, (24, 24)) is RAMP
+    np.testing.assert_array_equal(resized(RAMP, 24, 24), RAMP)
 
 
-def test_size_is_height_then_width():
-    assert resize(RAMP, (10, 30)).shape == (10, 30, 3)
+def test_height_and_width_are_those_of_the_place_that_is_written_to():
+    ramp = np.arange(24, dtype=np.uint8)[:, None, None].repeat(24, 1).repeat(3, 2)  # brighter downwards
+    rows = resized(ramp, 12, 48)
+    assert (np.diff(rows[:, 0, 0].astype(int)) > 0).all() and (rows == rows[:, :1]).all()
 
 
 def test_shrinking_averages_the_pixels_that_it_joins():
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3)).astype(np.uint8)
     means = noise.reshape(8, 3, 12, 2, 3).astype(float).mean(axis=(1, 3))
-    np.testing.assert_allclose(resize(noise, (8, 12)), means, atol=0.51)
+    np.testing.assert_allclose(resized(noise, 8, 12), means, atol=0.51)
 
 
 def test_shrinking_by_a_fraction_keeps_the_mean():
     noise = np.random.default_rng(0).integers(0, 256, (112, 112, 3)).astype(np.uint8)
-    assert abs(resize(noise, (96, 96)).mean() - noise.mean()) < 0.1
+    assert abs(resized(noise, 96, 96).mean() - noise.mean()) < 0.1
+
+
+@pytest.mark.parametrize("side", [97, 112, 201, 500])
+def test_shrinking_by_a_fraction_averages_over_the_area_of_each_pixel(side):
+    picture = SyntheticFaces(1, 1, image_size=side).load(0)
+    start, pixel = np.arange(96)[:, None] * side / 96, np.arange(side)
+    overlap = np.minimum(start + side / 96, pixel + 1) - np.maximum(start, pixel)
+    share = overlap.clip(0) * 96 / side
+    exact = np.einsum("yh,hwc,xw->yxc", share, picture.astype(float), share, optimize=True)
+    np.testing.assert_allclose(resized(picture, 96, 96), exact, atol=0.51)
 
 
 def test_enlarging_draws_a_straight_ramp_between_two_pixels():
     edge = np.array([[[0, 0, 0], [200, 100, 0]]], np.uint8)
     # Pixel centres: 4 output pixels stand at -0.25, 0.25, 0.75 and 1.25 between the two input pixels at 0 and 1.
-    np.testing.assert_array_equal(resize(edge, (1, 4))[0, :, 0], [0, 50, 150, 200])
-    np.testing.assert_array_equal(resize(edge, (1, 4))[0, :, 1], [0, 25, 75, 100])
+    np.testing.assert_array_equal(resized(edge, 1, 4)[0, :, 0], [0, 50, 150, 200])
+    np.testing.assert_array_equal(resized(edge, 1, 4)[0, :, 1], [0, 25, 75, 100])

@@ -1,4 +1,6 @@
+import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -238,3 +240,22 @@ def test_the_real_benchmarks_open(name, pairs, images):
     assert len(benchmark) == pairs and len(benchmark.images) <= images
     assert benchmark.is_same.reshape(10, -1).mean(axis=1).tolist() == [0.5] * 10
     assert isinstance(benchmark.images, FolderImages) and benchmark.images.load(0).shape == (112, 112, 3)
+
+
+def test_the_state_changes_with_a_file_and_not_with_the_place(tmp_path):
+    write_faces(tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")  # with its times
+    here, there = (read_identity_folders(tmp_path / place / "train") for place in ("here", "there"))
+    before = here.state()
+    assert there.state() == before
+    image = tmp_path / "here/train/bob/2.png"
+    content, times = image.read_bytes(), image.stat()
+    image.write_bytes(content + b"longer")
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    longer = here.state()
+    image.write_bytes(content)
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns + 1))
+    assert len({before, longer, here.state()}) == 3
+    image.unlink()
+    with pytest.raises(InputError, match=rf"^image {image} cannot be read \(No such file or directory\): restore it"):
+        here.state()

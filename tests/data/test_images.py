@@ -3,38 +3,50 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from counting_source import CountingSource
 from image_files import RED, plain
 
-from facerec.data.images import ImageDataset, flip_at_random, normalise
+from facerec.data.images import ImageDataset, flip_at_random, image_loader, normalise
 
 
-class Stripes:
+class Stripes(CountingSource):
     """Image i is 4x6 and all i, but red in its left half."""
-
-    def __len__(self) -> int:
-        return 5
 
     def load(self, index: int) -> np.ndarray:
         return np.concatenate([plain(RED, (4, 3)), plain((index, index, index), (4, 3))], axis=1)
 
-    def name(self, index: int) -> str:
-        return f"stripe {index}"
 
-    def fingerprint(self) -> str:
-        return "stripes"
+def stripes(image_size: tuple[int, int] = (4, 6)) -> ImageDataset:
+    return ImageDataset(Stripes(5), np.arange(5) * 10, image_size)
 
 
-def test_an_item_is_the_resized_image_with_its_target():
-    dataset = ImageDataset(Stripes(), np.arange(5) * 10, (8, 12))
-    image, target = dataset[3]
-    assert len(dataset) == 5 and target == 30 and type(target) is int
-    assert image.dtype == torch.uint8 and image.shape == (8, 12, 3)
-    assert image[0, 0].tolist() == [255, 0, 0] and image[-1, -1].tolist() == [3, 3, 3]
+def test_a_batch_is_the_resized_images_with_their_targets():
+    images, targets = stripes((8, 12)).__getitems__([3, 1, 3])
+    assert images.dtype == torch.uint8 and images.shape == (3, 8, 12, 3)
+    assert (targets.tolist(), targets.dtype) == ([30, 10, 30], torch.int64)
+    assert images[:, 0, 0].tolist() == [[255, 0, 0]] * 3
+    assert images[:, -1, -1].tolist() == [[3] * 3, [1] * 3, [3] * 3]
 
 
 def test_a_dataset_travels_to_a_worker():
-    dataset = pickle.loads(pickle.dumps(ImageDataset(Stripes(), np.arange(5), (4, 6))))
-    assert torch.equal(dataset[2][0], torch.from_numpy(Stripes().load(2)))
+    dataset = pickle.loads(pickle.dumps(stripes()))
+    assert torch.equal(dataset.__getitems__([2])[0][0], torch.from_numpy(Stripes(5).load(2)))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_hands_over_the_batches_of_its_dataset(workers):
+    batches = list(image_loader(stripes(), 2, workers))
+    assert [targets.tolist() for _, targets in batches] == [[0, 10], [20, 30], [40]]
+    images = torch.cat([images for images, _ in batches])
+    assert torch.equal(images, torch.from_numpy(np.stack([Stripes(5).load(index) for index in range(5)])))
+
+
+def test_the_fingerprint_tells_images_their_state_and_their_size_apart():
+    others = [stripes(), stripes((6, 4)), stripes(), stripes()]
+    others[2].source.changed = 1
+    others[3].source.fingerprint = lambda: "def"
+    assert len({dataset.fingerprint() for dataset in others}) == 4
+    assert stripes().fingerprint() == others[0].fingerprint()
 
 
 def test_normalise_maps_each_value_to_minus_one_to_one():

@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import struct
 import zlib
 from typing import Any
@@ -240,3 +241,12 @@ def test_the_sample_that_mxnet_wrote(tmp_path):
     (tmp_path / "train.rec").write_bytes((INSIGHTFACE / "train.rec").read_bytes())
     without_index = InsightFaceRecords(tmp_path)
     assert without_index.fingerprint() == source.fingerprint()
+
+
+def test_the_state_changes_with_the_file(tmp_path):
+    write_records(tmp_path / "train.rec", flat(SCALARS, IMAGES))
+    source = InsightFaceRecords(tmp_path)
+    before = source.state()
+    assert InsightFaceRecords(tmp_path).state() == before
+    os.utime(tmp_path / "train.rec", ns=(0, 0))
+    assert source.state() != before

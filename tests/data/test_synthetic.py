@@ -1,10 +1,12 @@
 import pickle
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from facerec.data import facepaint
 from facerec.data.synthetic import NUM_FOLDS, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
 
@@ -42,6 +44,7 @@ def test_the_same_index_is_the_same_image():
 def test_another_process_draws_the_same_image():
     code = """
 import sys
+from facerec.data import facepaint
 from facerec.data.synthetic import SyntheticFaces
 sys.stdout.buffer.write(SyntheticFaces(3, 4).load(7).tobytes())
 """
@@ -110,6 +113,17 @@ def test_the_fingerprint_changes_with_everything_that_changes_an_image():
     ]
     assert len({faces.fingerprint() for faces in variants}) == len(variants)
     assert SyntheticFaces(3, 4).fingerprint() == variants[0].fingerprint()
+
+
+def test_the_state_changes_with_the_code_that_draws(tmp_path, monkeypatch):
+    before = SyntheticFaces(3, 4).state()
+    assert SyntheticFaces(2, 2, seed=7).state() == before
+    shutil.copytree(facepaint.__path__[0], tmp_path / "facepaint")
+    monkeypatch.setattr(facepaint, "__path__", [str(tmp_path / "facepaint")])
+    assert SyntheticFaces(3, 4).state() == before
+    with (tmp_path / "facepaint" / "hair.py").open("a") as file:
+        file.write("# longer")
+    assert SyntheticFaces(3, 4).state() != before
 
 
 @pytest.mark.parametrize("name", ["synthetic", "synthetic_pose", "synthetic_occlusion"])

@@ -112,7 +112,7 @@ def test_people_read_a_table_and_see_the_curves(evaluate, depthwise_run, tmp_pat
 
 
 def test_nothing_is_left_behind(evaluate, depthwise_run, tmp_path):
-    evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}")
+    evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", "data.cache=null")
     assert not list(tmp_path.iterdir())
 
 

@@ -35,6 +35,10 @@ class EncodedImages:
         contents = (hashlib.sha256(encoded).hexdigest() for encoded in self._encoded)
         return digest(f"{name} {content}" for name, content in zip(self._names, contents, strict=True))
 
+    def state(self) -> str:
+        """Nothing changes in memory."""
+        return ""
+
 
 def open_bin(path: str | Path) -> Benchmark:
     """Read a verification set without running anything that its pickle names.

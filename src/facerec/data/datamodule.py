@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from facerec.data.folders import FolderImages
-from facerec.data.images import ImageDataset, flip_at_random, normalise
-from facerec.data.remember import RememberedImages
-from facerec.data.source import Benchmark, ImageSource, LabelledSource
+from facerec.data.images import ImageDataset, PackedDataset, flip_at_random, image_loader, normalise
+from facerec.data.packed import pack
+from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest
 from facerec.data.statistics import position_statistics
 from facerec.errors import InputError
 
@@ -31,9 +31,10 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         benchmarks: names of the verification sets, at least one.
         image_size: (height, width) that every image is resized to.
         global_batch_size: images a step over all devices together.
-        num_workers: loading processes a device; None: one a core that this process may use, at most 8.
+        num_workers: processes a device that decode; None: one a core that this process may use, at most 8.
         horizontal_flip: mirror half of the training images.
-        remember: keep every image in its final size after it was loaded first, ``H * W * 3`` bytes each.
+        cache: folder for the pixels of all images in their final size, ``H * W * 3`` bytes each, decoded once for this
+            run and the next; None: they are decoded whenever they are used.
         seed: of the order of the images and of the mirroring.
     """
 
@@ -42,11 +43,12 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     global_batch_size: int = 512
     num_workers: int | None = None
     horizontal_flip: bool = True
-    remember: bool = False
+    cache: str | None = None
     seed: int = 1
     train_source: LabelledSource | None = field(init=False, default=None)
     opened_benchmarks: list[Benchmark] = field(init=False, default_factory=list)
-    _datasets: dict[str, ImageDataset] = field(init=False, default_factory=dict)
+    _train: ImageDataset | PackedDataset | None = field(init=False, default=None)
+    _benchmarks: list[ImageDataset | PackedDataset] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -68,12 +70,17 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         """Read the pairs of benchmark ``name``; `InputError` says what is missing."""
 
     def setup(self, stage: str) -> None:
-        """Read every table of contents once, so that whatever is missing is said before the first step."""
+        """Read every table of contents once, so that whatever is missing is said before the first step; then decode
+        what is to be in the cache and is not."""
         if not self.opened_benchmarks:
             self.opened_benchmarks = self._open_benchmarks()
         if stage == "fit" and self.train_source is None:
             self.train_source = self.open_train()
             self._check_one_batch(self.train_source)
+        if not self._benchmarks:
+            self._benchmarks = [self._dataset(b.images, np.arange(len(b.images))) for b in self.opened_benchmarks]
+        if self.train_source is not None and self._train is None:
+            self._train = self._dataset(self.train_source, self.train_source.labels)
 
     def _open_benchmarks(self) -> list[Benchmark]:
         if not self.benchmarks:
@@ -92,36 +99,29 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             )
 
     def train_dataloader(self) -> DataLoader:
-        assert self.train_source is not None and self.trainer is not None
+        assert self._train is not None and self.trainer is not None
         devices = self.trainer.world_size
         if self.global_batch_size % devices:
             raise InputError(
                 f"data.global_batch_size={self.global_batch_size} does not divide over {devices} devices: use a "
                 f"multiple of {devices}"
             )
-        dataset = self._dataset("train", self.train_source, self.train_source.labels)
-        return self._loader(dataset, self.global_batch_size // devices, training=True)
+        return self._loader(self._train, self.global_batch_size // devices, training=True)
 
     def val_dataloader(self) -> list[DataLoader]:
-        datasets = [self._dataset(b.name, b.images, np.arange(len(b.images))) for b in self.opened_benchmarks]
-        return [self._loader(dataset, 128, training=False) for dataset in datasets]
+        return [self._loader(dataset, 128, training=False) for dataset in self._benchmarks]
 
     def position_statistics(self, cache: Path) -> Tensor:
         """Mean and standard deviation of the training images at each position, ``(2, 3, H, W)``; kept in ``cache``."""
-        assert self.train_source is not None
-        images = self._dataset("train", self.train_source, self.train_source.labels)
-        fingerprint = self.train_source.fingerprint()
-        return position_statistics(images, fingerprint, self.horizontal_flip, cache, self.num_workers or 0)
+        assert self.train_source is not None and self._train is not None
+        fingerprint = digest([self.train_source.fingerprint(), self.train_source.state()])
+        return position_statistics(self._train, fingerprint, self.horizontal_flip, cache, self.num_workers or 0)
 
-    def _dataset(self, name: str, source: ImageSource, targets: np.ndarray) -> ImageDataset:
-        """The dataset of that name, always the same one: what it remembers outlives a loader."""
-        if name not in self._datasets:
-            size = (self.image_size[0], self.image_size[1])
-            images = RememberedImages(source, size) if self.remember else source
-            self._datasets[name] = ImageDataset(images, targets, size)
-        return self._datasets[name]
+    def _dataset(self, source: ImageSource, targets: np.ndarray) -> ImageDataset | PackedDataset:
+        images = ImageDataset(source, targets, (self.image_size[0], self.image_size[1]))
+        return images if self.cache is None else pack(images, Path(self.cache), self.num_workers or 0)
 
-    def _loader(self, dataset: ImageDataset, batch_size: int, *, training: bool) -> DataLoader:
+    def _loader(self, dataset: ImageDataset | PackedDataset, batch_size: int, *, training: bool) -> DataLoader:
         replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         # One sampler for one device and for many. Its order is a function of the seed and the epoch, so a resumed run
         # goes on with it.
@@ -130,14 +130,14 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             # Lightning tells the sampler too, but after a resume only when the loading processes have begun.
             progress = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue]
-        return DataLoader(
+        return image_loader(
             dataset,
             batch_size,
+            self.num_workers or 0,
+            keep_workers=training,
             sampler=sampler,
-            num_workers=self.num_workers or 0,
-            pin_memory=torch.cuda.is_available(),
             drop_last=training,
-            persistent_workers=training and bool(self.num_workers),
+            pin_memory=torch.cuda.is_available(),
         )
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:

@@ -34,14 +34,15 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
     return image
 
 
-def resize(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Resize uint8 ``(H, W, 3)`` to ``image_size`` = (height, width), by pixel area when shrinking (no aliasing), else
+def resize(image: np.ndarray, out: np.ndarray) -> None:
+    """Write uint8 ``(h, w, 3)`` into ``out``, uint8 ``(H, W, 3)``, by pixel area when shrinking (no aliasing), else
     bilinear."""
-    height, width = image_size
-    if image.shape[:2] == (height, width):
-        return image
-    shrinks = image.shape[0] >= height and image.shape[1] >= width
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    height, width = out.shape[:2]
+    if image.shape == out.shape:
+        out[:] = image
+    else:
+        shrinks = image.shape[0] >= height and image.shape[1] >= width
+        cv2.resize(image, (width, height), out, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _is_cut_off(data: bytes) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
 from facerec.data.source import Benchmark, digest
@@ -29,17 +30,21 @@ class FolderImages:
         return self.paths[index]
 
     def load(self, index: int) -> np.ndarray:
-        path = self.root / self.paths[index]
+        path = f"{self.root}/{self.paths[index]}"
         try:
-            data = path.read_bytes()
+            with open(path, "rb", buffering=0) as file:
+                data = file.read()
         except OSError as error:
-            raise InputError(
-                f"image {path} cannot be read ({error.strerror}): restore it or take it off the list"
-            ) from error
-        return decode_rgb(data, str(path))
+            raise _cannot_be_read(path, error) from error
+        return decode_rgb(data, path)
 
     def fingerprint(self) -> str:
         return digest(self.paths)
+
+    def state(self) -> str:
+        # The list is long, and over a network each file takes its time.
+        paths = tqdm(self.paths, f"looking for changes in {self.root}", unit=" images", delay=2)
+        return digest(_size_and_time(f"{self.root}/{path}") for path in paths)
 
     def refuse_missing(self) -> None:
         """`InputError` for the first path with no file; better now than after an epoch."""
@@ -150,6 +155,18 @@ def _find_list(root: Path, train_list: Path) -> Path:
         if candidate.is_file():
             return candidate
     raise InputError(f"training list {train_list} is neither there nor below {root}: set data.train_list")
+
+
+def _size_and_time(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise _cannot_be_read(path, error) from error
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _cannot_be_read(path: str, error: OSError) -> InputError:
+    return InputError(f"image {path} cannot be read ({error.strerror}): restore it or take it off the list")
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -53,6 +53,11 @@ class InsightFaceRecords:
         arrays = self.records.keys[self._positions], self.labels
         return digest([self.records.path.name, *(hashlib.sha256(array.tobytes()).hexdigest() for array in arrays)])
 
+    def state(self) -> str:
+        """Digest of the file's size and time."""
+        file = self.records.path.stat()
+        return digest([f"{file.st_size} {file.st_mtime_ns}"])
+
 
 def _read_classes(records: RecordFile) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the images, ascending, and the class number of each as it is stored."""

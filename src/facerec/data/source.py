@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 
@@ -24,6 +26,11 @@ class ImageSource(Protocol):
 
     def fingerprint(self) -> str:
         """Short hexadecimal digest of names, order and labels. No image is read."""
+        ...
+
+    def state(self) -> str:
+        """Short hexadecimal digest of what shows that an image may have other pixels than before: sizes and times of
+        the files, or the program that draws. No image is read."""
         ...
 
 
@@ -63,3 +70,8 @@ def digest(lines: Iterable[str]) -> str:
     for line in lines:
         sha.update(line.encode(errors="surrogateescape") + b"\n")
     return sha.hexdigest()[:16]
+
+
+def program_digest(files: Iterable[str | Path]) -> str:
+    """Digest of the code in ``files`` and of the OpenCV that it calls."""
+    return digest([cv2.__version__, *(Path(file).read_text(encoding="utf-8") for file in files)])

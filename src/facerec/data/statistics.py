@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facerec.data.images import ImageDataset
+from facerec.data.images import ImageDataset, PackedDataset, image_loader
 from facerec.runs import replacing
 
 
 def position_statistics(
-    images: ImageDataset, fingerprint: str, mirrored: bool, folder: Path, num_workers: int = 0
+    images: ImageDataset | PackedDataset, fingerprint: str, mirrored: bool, folder: Path, num_workers: int = 0
 ) -> Tensor:
     """Mean and standard deviation of the normalised images at each position, ``(2, 3, H, W)`` float32.
 
@@ -37,7 +36,7 @@ def position_statistics(
     return torch.from_numpy(np.load(path))
 
 
-def _mean_and_deviation(images: ImageDataset, mirrored: bool, num_workers: int) -> np.ndarray:
+def _mean_and_deviation(images: ImageDataset | PackedDataset, mirrored: bool, num_workers: int) -> np.ndarray:
     total = squares = torch.zeros(())
     count = 0
     for batch in _batches(images, num_workers):
@@ -50,9 +49,9 @@ def _mean_and_deviation(images: ImageDataset, mirrored: bool, num_workers: int) 
     return torch.stack((mean, deviation)).permute(0, 3, 1, 2).float().numpy()
 
 
-def _batches(images: ImageDataset, num_workers: int) -> Iterator[Tensor]:
+def _batches(images: ImageDataset | PackedDataset, num_workers: int) -> Iterator[Tensor]:
     """Float64, since a sum over millions of images needs it."""
     # A generator of its own: a run must not depend on whether the maps were kept from another.
-    loader = DataLoader(images, 256, num_workers=num_workers, generator=torch.Generator())
+    loader = image_loader(images, 256, num_workers, generator=torch.Generator())
     for pixels, _ in tqdm(loader, "mean and deviation of the training images", leave=False):
         yield pixels.double()

@@ -1,11 +1,13 @@
 """Faces drawn by the program itself: a training set and benchmarks that need no download and show nobody."""
 
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
+from facerec.data import facepaint
 from facerec.data.facepaint import Conditions, draw_shot, draw_traits, paint
-from facerec.data.source import Benchmark
+from facerec.data.source import Benchmark, program_digest
 from facerec.errors import InputError
 
 NUM_FOLDS = 10  # as in LFW's protocol
@@ -68,6 +70,10 @@ class SyntheticFaces:
     def fingerprint(self) -> str:
         what = self.num_identities, self.images_per_identity, self.image_size, self.seed, self.split, self.conditions
         return sha256(repr(what).encode()).hexdigest()[:16]
+
+    def state(self) -> str:
+        """Digest of the code that draws."""
+        return program_digest([__file__, *sorted(Path(facepaint.__path__[0]).glob("*.py"))])
 
     def _locate(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):

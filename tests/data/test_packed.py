@@ -1,0 +1,201 @@
+"""Images that are decoded once."""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from counting_source import CountingSource
+
+from facerec.data import packed
+from facerec.data.images import ImageDataset, PackedDataset, image_loader
+from facerec.data.packed import pack
+from facerec.errors import InputError
+
+SIZE = (4, 6)
+
+
+class Noise(CountingSource):
+    """Images of noise, of which each is another."""
+
+    def load(self, index: int) -> np.ndarray:
+        self.loads[index] += 1
+        return np.random.default_rng(index).integers(0, 256, (8, 12, 3)).astype(np.uint8)
+
+
+class Endless(Noise):
+    """The last image never comes."""
+
+    def load(self, index: int) -> np.ndarray:
+        if index == len(self) - 1:
+            time.sleep(600)
+        return super().load(index)
+
+
+def dataset(source: CountingSource | None = None) -> ImageDataset:
+    source = source or Noise(7)
+    return ImageDataset(source, np.arange(len(source)) * 10, SIZE)
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
+from test_packed import Endless, Noise, dataset, pack
+source = eval(sys.argv[2])
+pack(dataset(source), Path(sys.argv[3]))
+print(source.loads)
+"""
+
+
+def packing_elsewhere(source: str, folder: Path) -> subprocess.Popen[str]:
+    """Another process, which prints how often it loaded each image."""
+    command = [sys.executable, "-c", ELSEWHERE, str(Path(__file__).parent), source, str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def assert_same_batches(ours: PackedDataset, theirs: ImageDataset) -> None:
+    order = np.random.default_rng(0).permutation(len(theirs))
+    pairs = (image_loader(images, 3, 0, sampler=order.tolist()) for images in (ours, theirs))
+    for (images, targets), (same_images, same_targets) in zip(*pairs, strict=True):
+        assert torch.equal(images, same_images) and torch.equal(targets, same_targets)
+        assert (images.dtype, targets.dtype) == (torch.uint8, torch.int64)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("number", [1, 7, 300])  # 256 images are written at once
+def test_the_batches_are_those_without_the_cache(tmp_path, number, workers):
+    assert_same_batches(pack(dataset(Noise(number)), tmp_path, workers), dataset(Noise(number)))
+
+
+def test_each_image_is_loaded_once_for_every_epoch_and_run(tmp_path):
+    source = Noise(7)
+    for _ in range(2):
+        images = pack(dataset(source), tmp_path / "new" / "cache")
+        for _ in range(2):
+            list(image_loader(images, 3, 0))
+    assert source.loads == [1] * 7
+
+
+def test_the_file_is_an_array_of_all_images_and_nothing_else_is_left(tmp_path):
+    images = pack(dataset(), tmp_path)
+    expected, _ = dataset().__getitems__(range(7))
+    np.testing.assert_array_equal(np.load(images.path), expected)
+    assert files(tmp_path) == [f"images-{dataset().fingerprint()}.npy"]
+
+
+def test_changed_images_are_decoded_anew(tmp_path):
+    pack(dataset(), tmp_path)
+    source = Noise(7)
+    source.changed = 1
+    pack(dataset(source), tmp_path)
+    assert source.loads == [1] * 7 and len(files(tmp_path)) == 2
+
+
+def test_changing_a_batch_changes_nothing_that_is_kept(tmp_path):
+    images = pack(dataset(), tmp_path)
+    images.__getitems__([2])[0].fill_(77)
+    assert_same_batches(images, dataset())
+
+
+def test_it_travels_as_a_path(tmp_path):
+    images = pack(dataset(), tmp_path)
+    assert len(pickle.dumps(images)) < 7 * 4 * 6 * 3
+    assert_same_batches(pickle.loads(pickle.dumps(images)), dataset())
+
+
+def test_no_process_is_started_to_gather_what_is_packed(tmp_path):
+    loader = image_loader(pack(dataset(), tmp_path), 3, 2, keep_workers=True)
+    assert loader.num_workers == 0 and not loader.persistent_workers
+
+
+class TestAnEndTooEarly:
+    @pytest.mark.parametrize("error", [InputError("image 3 is cut off"), KeyboardInterrupt()])
+    def test_leaves_no_file(self, tmp_path, monkeypatch, error):
+        images = dataset()
+        monkeypatch.setattr(packed, "image_loader", self.batches_until(error))
+        with pytest.raises(type(error)):
+            pack(images, tmp_path)
+        assert [name for name in files(tmp_path) if not name.startswith(".lock")] == []
+        monkeypatch.undo()
+        assert_same_batches(pack(images, tmp_path), dataset())
+
+    def test_of_a_killed_process_is_cleared_away_by_the_next(self, tmp_path):
+        with packing_elsewhere("Endless(600)", tmp_path) as process:
+            while not list(tmp_path.glob(".partial.*")):
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.kill()
+        assert not list(tmp_path.glob("images-*")) and list(tmp_path.glob(".partial.*"))
+        assert_same_batches(pack(dataset(Noise(600)), tmp_path), dataset(Noise(600)))
+        assert len(files(tmp_path)) == 1
+
+    @staticmethod
+    def batches_until(error):
+        def broken(*arguments):
+            yield from list(image_loader(*arguments))[:1]
+            raise error
+
+        return broken
+
+
+def test_a_second_process_waits_for_the_first_and_takes_its_file(tmp_path):
+    path = tmp_path / f"images-{dataset().fingerprint()}.npy"
+    with packed._alone(path):
+        second = packing_elsewhere("Noise(7)", tmp_path)
+        assert second.stderr is not None and "another process is decoding the same" in second.stderr.readline()
+        packed._write(dataset(), path, 0)
+    assert second.communicate(timeout=60)[0].strip() == str([0] * 7)
+    assert files(tmp_path) == [path.name]
+
+
+def test_without_locks_two_processes_may_do_the_same_work(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError("Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    (tmp_path / f".partial.1.images-{dataset().fingerprint()}.npy").write_text("of another process")
+    assert_same_batches(pack(dataset(), tmp_path), dataset())
+    assert len(files(tmp_path)) == 2
+
+
+class TestRefusals:
+    def test_too_little_room(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("shutil.disk_usage", lambda _: namedtuple("Usage", "free")(0.2e9))
+        monkeypatch.setattr(packed.np, "prod", lambda _: 1.25e9)
+        source = Noise(7)
+        expected = (
+            rf"^{tmp_path} has 0\.2 GB of room, and the decoded images take 1\.2: free space, set data\.cache to "
+            r"another folder, or to null to do without$"
+        )
+        with pytest.raises(InputError, match=expected):
+            pack(dataset(source), tmp_path)
+        assert source.loads == [0] * 7
+
+    def test_a_disk_that_fills_up(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(InputError, match=r"images-\w+\.npy cannot be written \(No space left on device\): free sp"):
+            pack(dataset(), tmp_path)
+        assert not [name for name in files(tmp_path) if not name.startswith(".lock")]
+
+    def test_a_folder_that_is_a_file(self, tmp_path):
+        (tmp_path / "cache").touch()
+        with pytest.raises(InputError, match=r"cannot be written \(File exists\): set data\.cache to another folder"):
+            pack(dataset(), tmp_path / "cache")
+
+    @pytest.mark.parametrize("kept", [0, 10, 200])
+    def test_a_file_that_was_cut_off(self, tmp_path, kept):
+        path = pack(dataset(), tmp_path).path
+        os.truncate(path, kept)
+        with pytest.raises(InputError, match=rf"^the decoded images in {path} are damaged or may not be read: delete"):
+            pack(dataset(), tmp_path)
