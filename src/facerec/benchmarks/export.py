@@ -1,0 +1,76 @@
+"""Exported files: TVConv at half the width beside the depthwise convolution, which the TVConv paper found as accurate,
+each in every runtime and then in the one that serves it best.
+
+Weights are applied exactly: those of an untrained network are simpler than trained ones, and would flatter the inexact
+form.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from facerec.benchmarks.comparison import Case, Goal, Rounds
+from facerec.benchmarks.network import DEPTHWISE, KINDS, OURS, build_network
+from facerec.benchmarks.setting import Setting
+from facerec.benchmarks.timing import Effort, alternate, per_second
+from facerec.exporting import files
+from facerec.exporting.model import Model
+from facerec.exporting.network import export_form
+
+_FORMATS, _QUICK_FORMATS, _BATCHES = ("onnx", "pt2"), ("torchscript",), (1, 2, 4, 8, 16)
+Models = dict[str, dict[str, Model]]  # by network, then by format
+
+
+def cases(effort: Effort) -> list[Case]:
+    """One for each batch. The files are made before the first of them runs."""
+    formats, batches = (_QUICK_FORMATS, (1,)) if effort.quick else (_FORMATS, _BATCHES)
+    ours, theirs = (Setting(0.1, 2, 32),) * 2 if effort.quick else (Setting(0.5, 2), Setting(1.0, 2))
+    names = f"{OURS} x{ours.width}", f"{DEPTHWISE} x{theirs.width}"
+    ready = cache(partial(_models, {names[0]: (OURS, ours), names[1]: (DEPTHWISE, theirs)}, formats))
+    goals = (Goal(_best(names[0]), _best(names[1]), 2.5),)
+    return [
+        Case("export", f"batch {batch}", "images/s", partial(_measure, ready, batch, ours.side, effort), goals)
+        for batch in batches
+    ]
+
+
+def _models(networks: dict[str, tuple[str, Setting]], formats: tuple[str, ...]) -> Models:
+    models: Models = {}
+    with TemporaryDirectory() as folder:
+        for name, (kind, setting) in networks.items():
+            network = export_form(build_network(KINDS[kind], setting).eval())
+            pixels = torch.from_numpy(random_pixels(setting.batch, setting.side))
+            models[name] = {}
+            for form in formats:
+                path = Path(folder, f"{kind}{files.SUFFIXES[form]}")
+                files.write(form, network, pixels, {"config": "{}"}, path)
+                models[name][form] = files.read(path)
+    return models
+
+
+def _measure(ready: Callable[[], Models], batch: int, side: int, effort: Effort) -> Rounds:
+    models, pixels = ready(), random_pixels(batch, side)
+    calls = {
+        f"{name}, {form}": partial(model.embed, pixels)
+        for name, forms in models.items()
+        for form, model in forms.items()
+    }
+    rates = per_second(alternate(calls, effort), batch)
+    best = {
+        _best(name): max((rates[f"{name}, {form}"] for form in forms), key=median) for name, forms in models.items()
+    }
+    return rates | best
+
+
+def random_pixels(batch: int, side: int) -> np.ndarray:
+    """Noise, uint8 ``(B, H, W, 3)``."""
+    return np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
+
+
+def _best(name: str) -> str:
+    return f"{name}, its best"

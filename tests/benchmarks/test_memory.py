@@ -1,0 +1,61 @@
+"""What a training step keeps, re-derived from the sizes of the maps."""
+
+import pytest
+import torch
+
+from facerec.benchmarks.memory import cases, peak_bytes, saved_bytes
+from facerec.benchmarks.network import DEPTHWISE, KINDS, OURS, PUBLISHED, build_network
+from facerec.benchmarks.setting import Setting
+from facerec.benchmarks.timing import Effort
+from facerec.operators.depthwise import Depthwise
+
+
+def an_image(count, name) -> float:
+    """Bytes that one more image takes."""
+    two, four = (count(KINDS[name], Setting(0.1, batch, 32)) for batch in (2, 4))
+    return (four - two) / 2
+
+
+def map_sizes() -> tuple[int, int]:
+    """Numbers that go into all depthwise convolutions for an image, and that come out."""
+    sizes = [0, 0]
+
+    def add(module, inputs, output):
+        sizes[0] += inputs[0].numel()
+        sizes[1] += output.numel()
+
+    network = build_network(KINDS[DEPTHWISE], Setting(0.1, 1, 32)).eval()
+    for module in network.modules():
+        if isinstance(module, Depthwise):
+            module.register_forward_hook(add)
+    network(torch.zeros(1, 3, 32, 32))
+    return sizes[0], sizes[1]
+
+
+def test_the_published_form_keeps_nine_windows_where_the_depthwise_convolution_keeps_the_map():
+    into, out = map_sizes()
+    more = an_image(saved_bytes, PUBLISHED) - an_image(saved_bytes, DEPTHWISE)
+    assert more == 4 * (9 * out - into)
+
+
+def test_ours_keeps_the_map():
+    assert an_image(saved_bytes, OURS) == an_image(saved_bytes, DEPTHWISE)
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_the_peak_holds_parameters_momentum_and_what_is_kept(name):
+    kind, setting = KINDS[name], Setting(0.1, 8, 32)
+    parameters = sum(parameter.nbytes for parameter in build_network(kind, setting).parameters())
+    assert peak_bytes(kind, setting) >= 2 * parameters + saved_bytes(kind, setting)
+
+
+def test_more_images_take_more():
+    assert an_image(peak_bytes, DEPTHWISE) > 0 and an_image(peak_bytes, PUBLISHED) > an_image(peak_bytes, DEPTHWISE)
+
+
+def test_the_target_is_that_of_the_issue():
+    cases_of_both = [case for case in cases(Effort()) if case.goals[0].target]
+    assert [(case.goals[0], case.name.split(": ")[1]) for case in cases_of_both] == [
+        (cases_of_both[0].goals[0], "peak of a training step")
+    ] * 4
+    assert (cases_of_both[0].goals[0].target, cases_of_both[0].goals[0].at_most) == (1.3, True)

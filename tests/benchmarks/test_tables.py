@@ -1,0 +1,90 @@
+"""Tables of two comparisons that a person can read."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from facerec.benchmarks.comparison import Comparison, Ratio, Spread
+from facerec.benchmarks.tables import BEGIN, END, markdown, number, sentence, show, write_markdown
+from facerec.errors import InputError
+
+TWICE = Ratio("b / a", Spread(2.1, 2.0, 2.24), 2, False, True)
+COMPARISONS = [
+    Comparison("layer", "4 x 4", "ms", {"a": Spread(1, 1, 1), "b": Spread(2.1, 2, 2.24)}, [TWICE], ""),
+    Comparison("layer", "8 x 8", "ms", {"a": Spread(1234.5, 1000, 2000)}, [], "batch 2"),
+    Comparison("memory", "x0.1", "MB", {"c": Spread(12.34, 12.34, 12.34)}, [], ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("target", "at_most", "met", "said"),
+    [
+        (2, False, True, ", target at least 2x: met"),
+        (3, False, False, ", target at least 3x: NOT met"),
+        (0.85, True, False, ", target at most 0.85x: NOT met"),
+        (None, False, None, ""),
+        (2, False, None, ""),
+    ],
+)
+def test_a_ratio_is_said_with_its_target(target, at_most, met, said):
+    assert sentence(Ratio("b / a", TWICE.spread, target, at_most, met)) == f"b / a: 2.1x (2 to 2.24){said}"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1234.5, "1,234"), (100, "100"), (99.96, "100"), (12.345, "12.3"), (0.01234, "0.0123")]
+)
+def test_a_number_has_three_digits_that_count(value, shown):
+    assert number(value) == shown
+
+
+def test_a_page_has_a_table_for_each_section():
+    assert markdown(COMPARISONS, "a machine", "a command").splitlines() == [
+        "`a command`",
+        "",
+        "a machine. Medians, quartiles in brackets.",
+        "",
+        "### layer",
+        "",
+        "|  | a | b | ratios |",
+        "|---|---|---|---|",
+        "| 4 x 4 [ms] | 1 | 2.1 (2 to 2.24) | b / a: 2.1x (2 to 2.24), target at least 2x: met |",
+        "| 8 x 8 [ms] (batch 2) | 1,234 (1,000 to 2,000) |  |  |",
+        "",
+        "### memory",
+        "",
+        "|  | c | ratios |",
+        "|---|---|---|",
+        "| x0.1 [MB] | 12.3 |  |",
+    ]
+
+
+def test_a_terminal_shows_the_same():
+    written = io.StringIO()
+    show(COMPARISONS, Console(file=written, width=160))
+    for words in ("layer", "4 x 4 [ms]", "target at least 2x: met", "x0.1 [MB]", "1,234 (1,000 to 2,000)"):
+        assert words in written.getvalue()
+
+
+def test_a_new_page_can_be_written_over(tmp_path):
+    page = tmp_path / "performance.md"
+    write_markdown("old", page)
+    write_markdown("new", page)
+    assert page.read_text() == f"{BEGIN}\n\nnew\n{END}\n"
+
+
+def test_what_stands_around_the_tables_stays(tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text(f"# Speed\n{BEGIN}\nold\n{END}\n\nWhat did not help.\n")
+    write_markdown("new", page)
+    assert page.read_text() == f"# Speed\n{BEGIN}\n\nnew\n{END}\n\nWhat did not help.\n"
+
+
+@pytest.mark.parametrize("text", ["# Speed\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n"])
+def test_a_page_without_a_place_is_left_alone(text, tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text(text)
+    sentence = f"{page} has no place for the tables: put the lines {BEGIN} and {END} into it"
+    with pytest.raises(InputError) as caught:
+        write_markdown("new", page)
+    assert str(caught.value) == sentence and page.read_text() == text

@@ -1,0 +1,29 @@
+"""The loop decides as the protocol that stands for it."""
+
+import numpy as np
+import pytest
+
+from facerec.benchmarks.timing import Effort
+from facerec.benchmarks.verification import cases, loop_over_thresholds, random_pairs
+from facerec.verification import verify
+
+
+@pytest.mark.parametrize(("pairs", "dim", "folds"), [(40, 8, 2), (33, 3, 3)])
+def test_the_loop_and_the_protocol_have_the_same_accuracies(pairs, dim, folds):
+    left, right, is_same = random_pairs(pairs, dim)
+    looped = loop_over_thresholds(left, right, is_same, folds)
+    np.testing.assert_array_equal(looped, verify(left, right, is_same, "tvconv_reference", folds).fold_accuracies)
+    assert 0.5 < looped.mean() <= 1
+
+
+def test_random_pairs_can_be_told_apart_but_not_always():
+    left, right, is_same = random_pairs(2000, 4)
+    distances = np.linalg.norm(left - right, axis=1)
+    assert is_same.mean() == 0.5
+    assert 0.55 < np.mean((distances < np.median(distances)) == is_same) < 0.95
+
+
+def test_the_size_is_that_of_lfw_and_the_target_that_of_the_issue():
+    (case,) = cases(Effort())
+    assert case.name == "6,000 pairs x 512, 10 folds"
+    assert [goal.target for goal in case.goals] == [100, 100]

@@ -1,0 +1,75 @@
+import json
+
+import pytest
+import torch
+from running import program
+
+ALL = ["layer", "network", "memory", "throughput", "pipeline", "verification", "export"]
+
+
+@pytest.fixture
+def benchmark(capsys):
+    def ran(*arguments: str) -> tuple[int, list[str], str]:
+        """Exit status, lines for programs, text for people."""
+        status = program("scripts/benchmark.py").main(list(arguments))
+        printed = capsys.readouterr()
+        return status, printed.out.splitlines(), printed.err
+
+    return ran
+
+
+def test_a_quick_run_has_every_section_and_judges_nothing(benchmark):
+    status, lines, shown = benchmark("quick=true")
+    report = json.loads(lines[-1])
+    assert status == 0
+    assert list(dict.fromkeys(comparison["section"] for comparison in report["comparisons"])) == ALL
+    assert {ratio["met"] for comparison in report["comparisons"] for ratio in comparison["ratios"]} == {None}
+    assert all(section in shown for section in ALL) and "met" not in shown
+    assert report["machine"]["threads"] == torch.get_num_threads()
+    assert report["command"] == "python scripts/benchmark.py quick=true"
+
+
+def test_the_sections_asked_for_are_run_and_written(benchmark, tmp_path):
+    page, file = tmp_path / "performance.md", tmp_path / "report.json"
+    arguments = ("sections=verification,layer", "quick=true", "threads=1", f"markdown={page}", f"json={file}")
+    status, lines, _ = benchmark(*arguments)
+    report = json.loads(lines[-1])
+    assert status == 0 and json.loads(file.read_text()) == report
+    assert [comparison["section"] for comparison in report["comparisons"]] == ["verification"] + ["layer"] * 6
+    text = page.read_text()
+    assert text.index("### verification") < text.index("### layer")
+    assert "python scripts/benchmark.py sections=verification,layer" in text
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        (
+            "section=layer",
+            "benchmark.py does not know 'section=layer': its settings are sections, threads, quick, markdown, json",
+        ),
+        ("quick", "benchmark.py does not know 'quick': its settings are sections, threads, quick, markdown, json"),
+        (
+            "sections=layer,speed",
+            "there is no section 'speed': choose from layer, network, memory, throughput, pipeline, verification, "
+            "export",
+        ),
+        ("quick=yes", "quick must be true or false, got 'yes'"),
+        ("threads=0", "threads must be a whole number of at least 1, got '0'"),
+        ("threads=-2", "threads must be a whole number of at least 1, got '-2'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_1(argument, sentence, benchmark):
+    assert benchmark(argument) == (1, [], f"{sentence}\n")
+
+
+def test_a_page_that_cannot_take_the_tables_is_said_before_anything_is_measured(benchmark, tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text("# Speed\n")
+    status, lines, shown = benchmark("sections=layer", f"markdown={page}")
+    assert (status, lines) == (1, []) and shown.startswith(f"{page} has no place for the tables")
+
+
+def test_help_says_what_it_takes(benchmark):
+    status, lines, _ = benchmark("--help")
+    assert status == 0 and "quick=true" in "\n".join(lines)
