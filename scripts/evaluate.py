@@ -111,7 +111,7 @@ def evaluate_model(path: str, overrides: list[str]) -> tuple[dict[str, Verificat
     """As `evaluate`, of an exported file."""
     model = files.read(Path(path))
     config = json.loads(model.metadata["config"])
-    cfg = compose_trained({**config, "logger": {}, "callbacks": {}}, ["trainer=cpu", *overrides])
+    cfg = compose_trained({**config, "logger": {}, "callbacks": {}}, [*files.ON_CPU, *overrides])
     said = {"model": str(Path(path)), "checkpoint": model.metadata["checkpoint"], "epoch": int(model.metadata["epoch"])}
     return verify(cfg, ModelBackbone(model), said)
 

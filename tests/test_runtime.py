@@ -61,7 +61,7 @@ def test_the_rate_is_that_of_the_median_pass(monkeypatch):
             return x
 
     monkeypatch.setattr("facerec.runtime.time.perf_counter", lambda: Clock.now)
-    monkeypatch.setattr("facerec.runtime._peak_allocated", lambda *_: 0)
+    monkeypatch.setattr("facerec.runtime.peak_allocated", lambda *_: 0)
     runtime = measure_runtime(Clock(), (4, 4), seconds=3)
     assert runtime.images_per_second == 8 / 1.0
     assert runtime.threads == torch.get_num_threads()

@@ -75,12 +75,24 @@ def _plain_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> 
 
 
 def _centred_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
-    """For each fold, from unit features less the mean of the other folds' features, brought to unit length again."""
+    """For each fold, from unit features less the mean of the other folds' features, brought to unit length again.
+
+    All folds at once, by inner products: with the mean m, (l - m)(r - m) = lr - lm - rm + mm.
+    """
     left, right = _unit(left), _unit(right)
-    for fold in np.unique(folds):
-        train = (folds != fold).astype(np.float64)
-        mean = (train @ left + train @ right) / (2 * train.sum())
-        yield _squared_distances(_unit(left - mean), _unit(right - mean))
+    train = (folds != np.unique(folds)[:, None]).astype(np.float64)
+    means = (train @ left + train @ right) / (2 * train.sum(1, keepdims=True))
+    # All that follows is relative to one of the means, so that nothing large cancels.
+    left, right, means = left - means[0], right - means[0], means - means[0]
+    of_left, of_right, of_means = left @ means.T, right @ means.T, np.einsum("fd,fd->f", means, means)
+
+    def products(one: np.ndarray, other: np.ndarray, of_one: np.ndarray, of_other: np.ndarray) -> np.ndarray:
+        return np.einsum("pd,pd->p", one, other)[:, None] - of_one - of_other + of_means
+
+    lengths = [np.sqrt(_positive(products(side, side, of, of))) for side, of in ((left, of_left), (right, of_right))]
+    cosines = products(left, right, of_left, of_right) / (_nonzero(lengths[0]) * _nonzero(lengths[1]))
+    # A feature without direction has the length 0, every other one 1.
+    yield from np.maximum(sum((length > 0).astype(float) for length in lengths) - 2 * cosines, 0).T
 
 
 def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
@@ -108,6 +120,11 @@ def _unit(features: np.ndarray) -> np.ndarray:
 
 def _float32_unit(features: np.ndarray) -> np.ndarray:
     return torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(features, np.float32))).numpy()
+
+
+def _positive(squares: np.ndarray) -> np.ndarray:
+    """What is left of a feature that equals the mean is rounding, not a direction."""
+    return np.where(squares < 1e-24, 0, squares)
 
 
 def _nonzero(norms: np.ndarray) -> np.ndarray:

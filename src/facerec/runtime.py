@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -36,7 +37,7 @@ def measure_runtime(network: nn.Module, image_size: tuple[int, int], seconds: fl
     """Run the inference form of ``network``, which is left as it was."""
     deployed = reparameterize(network).cpu().to(memory_format=torch.channels_last)
     images = torch.randn(_BATCH, 3, *image_size).to(memory_format=torch.channels_last)
-    peak = _resting_bytes(deployed, images) + _peak_allocated(deployed, images)
+    peak = _resting_bytes(deployed, images) + peak_allocated(lambda: deployed(images))
     passes = _time_passes(deployed, images, seconds)
     return Runtime(round(_BATCH / median(passes), 1), torch.get_num_threads(), round(peak / 1e6, 2))
 
@@ -55,10 +56,10 @@ def _resting_bytes(network: nn.Module, images: Tensor) -> int:
     return sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers(), images])
 
 
-def _peak_allocated(network: nn.Module, images: Tensor) -> int:
-    """Bytes at the highest point of one pass, as PyTorch's allocator reports each of its steps."""
+def peak_allocated(call: Callable[[], object]) -> int:
+    """Bytes that one call takes at its highest point, as PyTorch's allocator reports each of its steps."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        network(images)
+        call()
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder, "trace.json")
         profiler.export_chrome_trace(str(trace))

@@ -6,7 +6,7 @@ from random_weights import randomise
 from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
-from facerec.backbones.mobilenet_v2 import InvertedResidual
+from facerec.backbones.mobilenet_v2 import InvertedResidual, ReLU6
 from facerec.backbones.shufflenet_v2 import DownsamplingUnit, ShuffleUnit
 from facerec.operators.depthwise import Depthwise
 
@@ -57,9 +57,19 @@ def test_an_inverted_residual_adds_its_input_where_shapes_allow(channels, stride
 
 
 def test_an_inverted_residual_expands_only_when_told_to():
-    kinds = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU6, Depthwise, nn.BatchNorm2d, nn.ReLU6, nn.Conv2d, nn.BatchNorm2d]
+    kinds = [nn.Conv2d, nn.BatchNorm2d, ReLU6, Depthwise, nn.BatchNorm2d, ReLU6, nn.Conv2d, nn.BatchNorm2d]
     assert [type(layer) for layer in InvertedResidual(8, 8, 6, 1, (4, 4), Depthwise).layers] == kinds
     assert [type(layer) for layer in InvertedResidual(8, 8, 1, 1, (4, 4), Depthwise).layers] == kinds[3:]
+
+
+def test_relu6_writes_over_its_input_only_where_no_gradient_is_recorded():
+    x, layer = torch.tensor([-1.0, 3.0, 7.0]), ReLU6()
+    watched = x.clone().requires_grad_()
+    doubled = watched * 2
+    out = layer(doubled)
+    out.sum().backward()
+    assert (out.tolist(), doubled.tolist(), watched.grad.tolist()) == ([0, 6, 6], [-2, 6, 14], [0, 0, 0])
+    assert layer(x).data_ptr() == x.data_ptr() and x.tolist() == [0, 3, 6]
 
 
 def interleaved(first, second):

@@ -8,6 +8,8 @@ uses it: the stem has stride 1, the last 1x1 convolution 512 channels, and the c
 import math
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.backbones.parts import (
@@ -27,6 +29,13 @@ from facerec.operators.depthwise import Depthwise
 # A row a stage: expansion, channels at width 1, blocks, stride of the first block.
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 _STEM_CHANNELS, _LAST_CHANNELS = 32, 512
+
+
+class ReLU6(nn.ReLU6):
+    """In place where no gradient is recorded; where one is, in place costs a copy of the input."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu6(input, inplace=not (torch.is_grad_enabled() and input.requires_grad))
 
 
 class MobileNetV2(nn.Module):
@@ -61,7 +70,7 @@ class MobileNetV2(nn.Module):
         size = self.image_size = check_image_size(image_size, 16)
         channels = _round_channels(_STEM_CHANNELS * width)
         last_channels = _round_channels(_LAST_CHANNELS * max(1.0, width))
-        layers: list[nn.Module] = [_conv(3, channels, 3), nn.BatchNorm2d(channels), nn.ReLU6(inplace=True)]
+        layers: list[nn.Module] = [_conv(3, channels, 3), nn.BatchNorm2d(channels), ReLU6()]
         for stage, (expansion, base_channels, blocks, first_stride) in enumerate(_STAGES, start=1):
             out_channels = _round_channels(base_channels * width)
             for number in range(blocks):
@@ -69,7 +78,7 @@ class MobileNetV2(nn.Module):
                 size = halve(size, stride)
                 layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage]))
                 channels = out_channels
-        layers += [_conv(channels, last_channels), nn.BatchNorm2d(last_channels), nn.ReLU6(inplace=True)]
+        layers += [_conv(channels, last_channels), nn.BatchNorm2d(last_channels), ReLU6()]
         self.align = alignment(align, self.image_size)
         self.features = nn.Sequential(*layers)
         self.embed = embedding_layers(last_channels, size, embedding_dim)
@@ -102,11 +111,11 @@ class InvertedResidual(nn.Module):
         hidden, conv = in_channels * expansion, pointwise(operator, _conv)
         layers: list[nn.Module] = []
         if expansion > 1:
-            layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), nn.ReLU6(inplace=True)]
+            layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), ReLU6()]
         layers += [
             operator(hidden, stride=stride, out_size=out_size),
             nn.BatchNorm2d(hidden),
-            nn.ReLU6(inplace=True),
+            ReLU6(),
             conv(hidden, out_channels),
             nn.BatchNorm2d(out_channels),
         ]

@@ -10,7 +10,7 @@ from facerec.benchmarks.comparison import Case, Goal, Rounds
 from facerec.benchmarks.network import DEPTHWISE, KINDS, OURS, PUBLISHED, Kind, TrainingStep
 from facerec.benchmarks.setting import Setting, fitting, note_on
 from facerec.benchmarks.timing import Effort
-from facerec.runtime import _peak_allocated
+from facerec.runtime import peak_allocated
 
 
 def cases(effort: Effort) -> list[Case]:
@@ -45,8 +45,7 @@ def peak_bytes(kind: Kind, setting: Setting) -> int:
     step()
     step.optimizer.zero_grad()
     resting = [*step.parameters, *step.network.buffers(), step.images, *_momentum(step.optimizer)]
-    allocated = _peak_allocated(lambda _: step(), step.images)  # pyright: ignore[reportArgumentType]
-    return sum(tensor.nbytes for tensor in resting) + allocated
+    return sum(tensor.nbytes for tensor in resting) + peak_allocated(step)
 
 
 def saved_bytes(kind: Kind, setting: Setting) -> int:
