@@ -88,6 +88,6 @@ def test_a_row_at_stride_1_is_its_middle_and_its_borders():
     assert tables.segments[1].tolist() == [8, 4, 10, 32, 1, 0, 0, 0]
 
 
-@pytest.mark.parametrize(("images", "threads", "expected"), [(512, 1, 1), (512, 2, 4), (1, 2, 4), (512, 8, 16)])
+@pytest.mark.parametrize(("images", "threads", "expected"), [(512, 1, 1), (512, 2, 8), (1, 2, 6), (512, 8, 32)])
 def test_there_is_work_for_every_thread(images, threads, expected):
     assert len(of_output(Window(3, 1, (12, 12), 96)).items(images, threads, True)) == expected

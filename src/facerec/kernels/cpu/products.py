@@ -4,7 +4,7 @@ A *segment* is a piece of a row whose numbers, all channels of all its positions
 multiplies one run of the weights and one run of the input, so that a segment is a flat loop over vectors. Strides,
 borders and kernel sizes are all in the tables of segments and taps (`facerec.kernels.cpu.segments`), nowhere here.
 
-Images are taken eight at a time: a vector of weights is loaded once for all of them, and their sums stay in registers
+Images are taken four at a time: a vector of weights is loaded once for all of them, and their sums stay in registers
 through all taps.
 """
 
@@ -15,8 +15,9 @@ from llvmlite import ir
 
 from facerec.kernels.cpu.loops import FLOAT32, INT64, POINTER, LoopBuilder, Storage, Value, int64, splat
 
-# Images of a group, and of each the vectors that are worked on together: as many sums as there are registers for.
-_GROUPS = ((8, 1), (2, 3), (1, 4))
+# Images of a group, and of each the vectors that are worked on together: as many sums as there are registers for. With
+# more images a core reads more streams at once than it fetches ahead, which costs a third on large maps.
+_GROUPS = ((4, 2), (1, 4))
 
 
 @dataclass

@@ -15,9 +15,9 @@ from itertools import groupby, pairwise, product
 import numpy as np
 
 # The weights of a block of rows stay in a core's own cache while all images pass.
-_BLOCK_BYTES = 1 << 19
+_BLOCK_BYTES = 3 << 18
 # Items for each thread, so that none waits long for the last.
-_ITEMS_A_THREAD = 2
+_ITEMS_A_THREAD = 4
 
 
 @dataclass(frozen=True)
