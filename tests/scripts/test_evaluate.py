@@ -143,7 +143,8 @@ def test_a_mistake_is_one_sentence_and_status_1(arguments, sentence, evaluate, d
 
 
 def test_a_checkpoint_must_be_given(evaluate):
-    assert evaluate("form=deployed") == (1, "", "no checkpoint given: add checkpoint=FILE\n")
+    said = "no checkpoint given: add checkpoint=FILE, or model=FILE for an exported one\n"
+    assert evaluate("form=deployed") == (1, "", said)
 
 
 def test_a_damaged_checkpoint_is_named(evaluate, depthwise_run, tmp_path):
@@ -170,5 +171,5 @@ def test_help_names_every_setting(arguments, status, capsys):
     module = program("scripts/evaluate.py")
     assert module.main(arguments) == status
     said = capsys.readouterr().out
-    assert all(f"{key}=" in said for key in ("checkpoint", "form", "protocol", "data", "trainer", "roc"))
+    assert all(f"{key}=" in said for key in ("checkpoint", "model", "form", "protocol", "data", "trainer", "roc"))
     assert (ROOT / "scripts" / "evaluate.py").read_text().startswith(f'"""{said.strip().splitlines()[0]}')

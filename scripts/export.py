@@ -1,0 +1,172 @@
+"""Write a trained network as a file: python scripts/export.py checkpoint=outputs/NAME/RUN/best.ckpt format=onnx
+
+Beside checkpoint=, it takes
+    format=onnx|torchscript|pt2   default onnx; pt2 is compiled for this machine's kind of processor, by a C++ compiler
+    output=FILE                   default: beside the checkpoint, ending in .onnx, .pt or .pt2
+    int8=true                     ONNX alone: eight-bit weights and activations, with ranges from training images
+    tolerance=...                 how far weights that change with the position may be off; 0: exact, slower in ONNX
+    protocol=... data=... data.KEY=... trainer=... trainer.KEY=...
+                                  what it is checked on; default: the checkpoint's, on the CPU
+The file reads uint8 RGB images (batch, height, width, 3) and gives embeddings. It is kept when its embeddings are the
+checkpoint's on the benchmarks' images (cosine above 0.9999) and it verifies as well; in eight bits both accuracies are
+shown. Prints a table on stderr and, last, one JSON object.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from facerec.build import build_backbone, build_data, build_trainer, build_verifier, compose_trained
+from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.images import ImageDataset
+from facerec.errors import InputError
+from facerec.exporting import files
+from facerec.exporting.model import ModelBackbone
+from facerec.exporting.network import export_form
+from facerec.exporting.parity import Parity, Results, compare
+from facerec.process import prepare_process
+from facerec.runs import code_and_environment, log, replacing
+
+_OWN_KEYS = {"checkpoint": None, "format": "onnx", "output": None, "int8": "false", "tolerance": None}
+_RUN_KEYS = ("data", "trainer", "protocol")
+_CALIBRATION_IMAGES = 256
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0 if arguments else 1
+    prepare_process()
+    try:
+        own, overrides = split(arguments)
+        summary, parity = export(own, overrides)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    show(parity)
+    print(json.dumps(summary))
+    return 0
+
+
+def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """This program's own settings, and the overrides for the configuration."""
+    own, overrides = dict(_OWN_KEYS), []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in _OWN_KEYS:
+            own[key] = value
+        elif key.lstrip("+").split(".")[0] in _RUN_KEYS:
+            overrides.append(argument)
+        else:
+            known = ", ".join([*_OWN_KEYS, *_RUN_KEYS])
+            raise InputError(f"export.py does not take {argument!r}: the network is the checkpoint's; it takes {known}")
+    if own["checkpoint"] is None:
+        raise InputError("no checkpoint given: add checkpoint=FILE")
+    check(own)
+    return own, overrides
+
+
+def check(own: dict[str, Any]) -> None:
+    """Refuse values before anything is read, and fill in the defaults that depend on others."""
+    if own["format"] not in files.SUFFIXES:
+        raise InputError(f"format must be one of {', '.join(files.SUFFIXES)}, got {own['format']!r}")
+    if own["int8"] not in ("true", "false"):
+        raise InputError(f"int8 must be true or false, got {own['int8']!r}")
+    own["int8"] = own["int8"] == "true"
+    if own["int8"] and own["format"] != "onnx":
+        raise InputError(f"int8=true needs format=onnx, got format={own['format']}")
+    try:
+        own["tolerance"] = float(files.TOLERANCES[own["format"]] if own["tolerance"] is None else own["tolerance"])
+    except ValueError as error:
+        raise InputError(f"tolerance must be a number, got {own['tolerance']!r}") from error
+    suffix = files.SUFFIXES[own["format"]]
+    default = Path(own["checkpoint"]).with_suffix(".int8.onnx" if own["int8"] else suffix)
+    own["output"] = Path(own["output"] or default)
+    if own["output"].suffix != suffix:
+        raise InputError(f"output {own['output']} must end in {suffix} for format={own['format']}")
+
+
+def export(own: dict[str, Any], overrides: list[str]) -> tuple[dict[str, Any], Parity]:
+    """What is printed, and how the file compares with its checkpoint."""
+    path = own["checkpoint"]
+    checkpoint = load_checkpoint(path)
+    cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, [*files.ON_CPU, *overrides])
+    backbone = build_backbone(cfg).eval()
+    load_weights(backbone, checkpoint, path)
+    data = build_data(cfg)
+    data.setup("validate")
+    height, width = (int(side) for side in data.image_size)
+    metadata = files.describe(checkpoint, path, (height, width), cfg.embedding_dim)
+    metadata["git_commit"] = str(code_and_environment()["git_commit"])
+    network = export_form(backbone, own["tolerance"])
+    with replacing(own["output"]) as partial:
+        write(own, network, metadata, data, partial)
+        parity = compare(backbone, ModelBackbone(files.read(partial)), verifying(cfg, data))
+        if not own["int8"]:
+            parity.refuse_difference(remedy(own))
+    size = own["output"].stat().st_size
+    return {"file": str(own["output"]), "bytes": size, "int8": own["int8"], **parity.summary()}, parity
+
+
+def write(own: dict[str, Any], network: nn.Module, metadata: dict[str, str], data: FaceDataModule, path: Path) -> None:
+    """The file in the format that is asked for."""
+    example = torch.randint(0, 256, (2, *data.image_size, 3), dtype=torch.uint8)
+    files.write(own["format"], network, example, metadata, path)
+    if own["int8"]:
+        from facerec.exporting.int8 import quantise  # needs ONNX Runtime, which most formats do not
+
+        quantise(path, calibration_batches(data), metadata, path)
+
+
+def calibration_batches(data: FaceDataModule) -> Iterator[np.ndarray]:
+    """Training images, evenly from the whole set; of a benchmark where there is no training set."""
+    try:
+        data.setup("fit")
+        assert data.train_source is not None
+        source = data.train_source
+    except InputError as error:
+        log(f"{error}; the ranges are taken from images of {data.opened_benchmarks[0].name}")
+        source = data.opened_benchmarks[0].images
+    size = (int(data.image_size[0]), int(data.image_size[1]))
+    images = ImageDataset(source, np.zeros(len(source), np.int64), size)
+    chosen = np.linspace(0, len(source) - 1, min(_CALIBRATION_IMAGES, len(source))).astype(int)
+    for places in np.array_split(chosen, -(-len(chosen) // 16)):
+        yield images.__getitems__(places.tolist())[0].numpy()
+
+
+def remedy(own: dict[str, Any]) -> str:
+    """What to do where the file is too far off."""
+    return "give tolerance=0, which is exact" if own["tolerance"] > 0 else "take another format"
+
+
+def show(parity: Parity) -> None:
+    """A row for each benchmark, in percent."""
+    table = Table(title=f"least cosine of an image's two embeddings: {parity.least_cosine:.6f}")
+    for column in ("accuracy in percent", "checkpoint", "file"):
+        table.add_column(column, justify="left" if column.startswith("accuracy") else "right")
+    for name, ours in parity.checkpoint.items():
+        table.add_row(name, f"{100 * ours.accuracy:.2f}", f"{100 * parity.exported[name].accuracy:.2f}")
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
+
+
+def verifying(cfg: DictConfig, data: FaceDataModule) -> Callable[[nn.Module], Results]:
+    def verify(network: nn.Module) -> Results:
+        verifier = build_verifier(cfg, network)
+        build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
+        return verifier.results
+
+    return verify
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""BatchNorm in evaluation is a scale and an offset a channel: both go into the weights of the layer in front."""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from facerec.operators.position_dependent import PositionDependentConv
+
+_Layer = TypeVar("_Layer", bound=nn.Conv2d | nn.Linear)
+_Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+@torch.no_grad()
+def fold_batch_norms(module: nn.Module) -> nn.Module:
+    """Fold every BatchNorm of ``module``, in place, that stands in an `nn.Sequential` behind a convolution, a linear
+    layer or a `PositionDependentConv`, or in front of an average over the whole map and a linear layer; returns
+    ``module``.
+
+    Others stay: a runtime folds those behind ordinary convolutions itself.
+    """
+    for part in [part for part in module.modules() if type(part) is nn.Sequential]:
+        folded = _fold_sequence([*part])
+        part._modules.clear()
+        part.extend(folded)
+    return module
+
+
+def _fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
+    folded: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, _Norm) and folded and _takes_norm(folded[-1]):
+            folded[-1] = _followed_by(folded[-1], *_scale_and_offset(layer))
+        elif isinstance(layer, nn.Linear) and _is_average_of_norm(folded[-3:]):
+            norm, *average = folded[-3:]
+            folded[-3:] = [*average, _preceded_by(layer, *_scale_and_offset(norm))]
+        else:
+            folded.append(layer)
+    return folded
+
+
+def _takes_norm(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d | nn.Linear | PositionDependentConv)
+
+
+def _is_average_of_norm(layers: list[nn.Module]) -> bool:
+    kinds = (nn.BatchNorm2d, nn.AvgPool2d, nn.Flatten)
+    return len(layers) == 3 and all(isinstance(layer, kind) for layer, kind in zip(layers, kinds, strict=True))
+
+
+def _scale_and_offset(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """A BatchNorm as ``x * scale + offset``, ``(C,)`` each."""
+    assert isinstance(norm, _Norm) and norm.running_mean is not None and norm.running_var is not None
+    scale = (norm.running_var + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * norm.weight
+    offset = -norm.running_mean * scale
+    return scale, offset if norm.bias is None else offset + norm.bias
+
+
+def _followed_by(layer: nn.Module, scale: Tensor, offset: Tensor) -> nn.Module:
+    if isinstance(layer, PositionDependentConv):
+        weight = layer.weight.unflatten(1, layer.out_size) * scale
+        bias = offset if layer.bias is None else layer.bias * scale + offset
+        return PositionDependentConv(weight, bias.expand(*layer.out_size, -1), layer.stride)
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
+    return _with(layer, weight, offset if layer.bias is None else layer.bias * scale + offset)
+
+
+def _preceded_by(linear: nn.Linear, scale: Tensor, offset: Tensor) -> nn.Linear:
+    bias = linear.weight @ offset
+    return _with(linear, linear.weight * scale, bias if linear.bias is None else bias + linear.bias)
+
+
+def _with(layer: _Layer, weight: Tensor, bias: Tensor) -> _Layer:
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return layer

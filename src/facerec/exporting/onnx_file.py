@@ -1,0 +1,71 @@
+"""ONNX, run by ONNX Runtime on the CPU."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+from facerec.exporting.model import Model
+
+INPUT, OUTPUT = "images", "embeddings"
+
+
+def write_onnx(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
+    """Write ``network``; ``pixels`` is a batch of two or more, of any number in the file."""
+    batch = ({0: torch.export.Dim("batch")},)
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (pixels,),
+            dynamo=True,
+            dynamic_shapes=batch,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    assert program is not None
+    describe(program.model_proto, metadata, path)
+
+
+def describe(model: onnx.ModelProto, metadata: dict[str, str], path: Path) -> None:
+    """Write ``model`` with this ``metadata`` and without the paths of the program that made it."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.helper.set_model_props(model, metadata)
+    path.write_bytes(model.SerializeToString())
+
+
+def read_onnx(path: Path) -> Model:
+    """Whatever ONNX Runtime raises is raised."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+    def embed(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(session.run([OUTPUT], {INPUT: pixels})[0])
+
+    return Model(session.get_modelmeta().custom_metadata_map, embed)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells its own developers what it does."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

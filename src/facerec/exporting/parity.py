@@ -1,0 +1,69 @@
+"""Whether an exported file computes what its checkpoint computes: on the benchmarks' own images."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facerec.errors import InputError
+from facerec.verification import VerificationResult
+
+Results = dict[str, VerificationResult]
+LEAST_COSINE = 0.9999
+# Of a thousand pairs so many may be decided otherwise: a distance at the threshold falls to either side by a rounding.
+_PAIRS_IN_A_THOUSAND = 1
+
+
+@dataclass(frozen=True)
+class Parity:
+    """``least_cosine`` between the two embeddings of any image; both verification results by benchmark."""
+
+    least_cosine: float
+    checkpoint: Results
+    exported: Results
+
+    def refuse_difference(self, remedy: str) -> None:
+        """`InputError` where the file is not as good as its checkpoint."""
+        if not self.least_cosine > LEAST_COSINE:
+            raise InputError(
+                f"the exported network's embeddings differ from the checkpoint's (least cosine "
+                f"{self.least_cosine:.6f}, must be above {LEAST_COSINE}): {remedy}"
+            )
+        for name, ours in self.checkpoint.items():
+            theirs = self.exported[name]
+            if abs(theirs.accuracy - ours.accuracy) * 1000 > _PAIRS_IN_A_THOUSAND:
+                raise InputError(
+                    f"the exported network verifies {name} at {theirs.accuracy:.4f}, the checkpoint at "
+                    f"{ours.accuracy:.4f}: {remedy}"
+                )
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values."""
+        both = {"checkpoint": self.checkpoint, "exported": self.exported}
+        accuracies = {side: {name: result.accuracy for name, result in found.items()} for side, found in both.items()}
+        return {"least_cosine": self.least_cosine, "accuracy": accuracies}
+
+
+def compare(backbone: nn.Module, exported: nn.Module, verify: Callable[[nn.Module], Results]) -> Parity:
+    """Both networks through ``verify``, image by image."""
+    sides = [_Remembering(network) for network in (backbone.eval(), exported)]
+    ours, theirs = (verify(side) for side in sides)
+    cosines = [F.cosine_similarity(a, b) for a, b in zip(sides[0].embeddings, sides[1].embeddings, strict=True)]
+    return Parity(float(torch.cat(cosines).min()), ours, theirs)
+
+
+class _Remembering(nn.Module):
+    """A backbone that keeps every embedding it made."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.embeddings: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        out = self.backbone(images)
+        self.embeddings.append(out.float().cpu())
+        return out

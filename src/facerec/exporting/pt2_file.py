@@ -1,0 +1,45 @@
+"""A package compiled ahead of time for this machine's kind of processor, which makes one loop of all taps; PyTorch's
+AOTInductor. It runs in PyTorch, from C++ or Python."""
+
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch._inductor import aoti_compile_and_package, aoti_load_package
+
+from facerec.errors import InputError
+from facerec.exporting.model import Model
+
+_LARGEST_BATCH = 4096
+
+
+def write_pt2(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
+    """Compile ``network``; ``pixels`` is a batch of two or more, in the file of 1 to 4096.
+
+    `InputError` where there is no C++ compiler.
+    """
+    if not any(shutil.which(compiler) for compiler in ("g++", "clang++")):
+        raise InputError("format=pt2 compiles and needs a C++ compiler, got none: install g++, or take format=onnx")
+    batch = ({0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)},)
+    # The weights become constants of the program: convolutions keep theirs in the order in which they read them.
+    options = {"freezing": True, "aot_inductor.metadata": metadata}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(network, (pixels,), dynamic_shapes=batch)
+        aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
+
+
+def read_pt2(path: Path) -> Model:
+    """Whatever PyTorch raises is raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        package = aoti_load_package(str(path))
+
+    @torch.inference_mode()
+    def embed(pixels: np.ndarray) -> np.ndarray:
+        return package(torch.from_numpy(pixels)).numpy()
+
+    return Model(package.get_metadata(), embed)

@@ -1,0 +1,189 @@
+"""A run becomes a file that verifies as it does, and a file that does not is not kept."""
+
+import json
+import shutil
+from unittest import mock
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from running import ROOT, as_program, program
+
+from facerec.exporting import files, pt2_file
+from facerec.exporting.model import Model
+
+
+@pytest.fixture
+def run_script(capsys, tmp_path):
+    """Exit status, the last line's content, and what people read."""
+
+    def ran(script: str, *arguments: str) -> tuple[int, dict, str]:
+        with as_program(tmp_path):
+            status = program(f"scripts/{script}.py").main(list(arguments))
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out.splitlines()[-1]) if status == 0 else printed.out, printed.err
+
+    return ran
+
+
+@pytest.fixture(scope="module")
+def exported(tvconv_run, tmp_path_factory):
+    """The ONNX file of a run with TVConv. Read it only."""
+    folder = tmp_path_factory.mktemp("exported")
+    with as_program(folder):
+        assert program("scripts/export.py").main([f"checkpoint={tvconv_run / 'best.ckpt'}", "output=new/net.onnx"]) == 0
+    return folder / "new" / "net.onnx"
+
+
+def verified(run_script, *arguments: str) -> dict:
+    status, found, _ = run_script("evaluate", *arguments)
+    assert status == 0
+    return found
+
+
+def test_the_file_verifies_as_its_checkpoint(exported, tvconv_run, run_script):
+    ours = verified(run_script, f"checkpoint={tvconv_run / 'best.ckpt'}")
+    theirs = verified(run_script, f"model={exported}")
+    assert theirs["model"] == str(exported) and theirs["checkpoint"] == str(tvconv_run / "best.ckpt")
+    assert (theirs["epoch"], theirs["protocol"], theirs["data"]) == (ours["epoch"], ours["protocol"], ours["data"])
+    ours, theirs = (side["benchmarks"]["synthetic"] for side in (ours, theirs))
+    assert theirs["accuracy"] == ours["accuracy"]
+    np.testing.assert_allclose(theirs["thresholds"], ours["thresholds"], rtol=2e-2)
+
+
+def test_the_file_verifies_under_another_protocol_and_on_other_pairs(exported, run_script):
+    found = verified(run_script, f"model={exported}", "protocol=insightface", "data.num_pairs=20")
+    assert found["protocol"] == "insightface" and found["benchmarks"]["synthetic"]["num_pairs"] == 20
+
+
+def test_the_file_says_what_it_takes_and_where_it_is_from(exported, tvconv_run):
+    model = onnx.load(exported)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert said["input"] == "uint8 (batch, 32, 32, 3)" and said["colour_order"] == "RGB"
+    assert said["normalisation"] == "inside: (x - 127.5) / 127.5" and said["protocol"] == "tvconv"
+    assert said["output"] == "float32 (batch, 16), not of unit length"
+    assert json.loads(said["config"])["operator"]["_target_"] == "facerec.operators.tvconv.TVConv"
+    assert int(said["epoch"]) == torch.load(tvconv_run / "best.ckpt", weights_only=True)["epoch"]
+    assert not {"BatchNormalization"} & {node.op_type for node in model.graph.node}
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+
+
+@pytest.mark.parametrize("format", ["onnx", "torchscript"])
+def test_a_depthwise_run_beside_its_checkpoint(format, depthwise_run, run_script, tmp_path):
+    shutil.copy(depthwise_run / "best.ckpt", tmp_path / "best.ckpt")
+    status, found, shown = run_script("export", "checkpoint=best.ckpt", f"format={format}", "data.cache=null")
+    assert status == 0 and found["least_cosine"] > 0.9999 and "accuracy in percent" in shown
+    path = f"best{files.SUFFIXES[format]}"
+    assert found["file"] == path and (tmp_path / path).stat().st_size == found["bytes"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["best.ckpt", path])
+    assert found["accuracy"]["exported"] == found["accuracy"]["checkpoint"]
+    assert (
+        verified(run_script, f"model={path}")["benchmarks"]["synthetic"]["accuracy"]
+        == found["accuracy"]["exported"]["synthetic"]
+    )
+
+
+def test_in_eight_bits_both_accuracies_are_told(depthwise_run, run_script, tmp_path):
+    shutil.copy(depthwise_run / "best.ckpt", tmp_path / "best.ckpt")
+    status, found, shown = run_script("export", "checkpoint=best.ckpt", "int8=true")
+    assert status == 0 and found["int8"] is True and found["file"] == "best.int8.onnx"
+    assert found["accuracy"].keys() == {"checkpoint", "exported"} and 0.5 < found["least_cosine"] < 1
+    kinds = {node.op_type for node in onnx.load(tmp_path / "best.int8.onnx").graph.node}
+    assert "QuantizeLinear" in kinds and "checkpoint" in shown
+    assert verified(run_script, "model=best.int8.onnx")["benchmarks"].keys() == {"synthetic"}
+
+
+def test_a_file_that_computes_something_else_is_not_kept_and_the_old_one_is(depthwise_run, run_script, tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"old")
+    wrong = Model({"config": "{}"}, lambda pixels: np.random.default_rng(0).random((len(pixels), 16), np.float32))
+    with mock.patch.object(files, "read", return_value=wrong):
+        checkpoint = f"checkpoint={depthwise_run / 'best.ckpt'}"
+        status, printed, said = run_script("export", checkpoint, "output=net.onnx", "data.cache=null")
+    assert status == 1 and "{" not in printed and (tmp_path / "net.onnx").read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+    assert "the exported network's embeddings differ from the checkpoint's (least cosine" in said
+    assert said.rstrip().endswith("must be above 0.9999): give tolerance=0, which is exact")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["width=0.2"], "export.py does not take 'width=0.2': the network is the checkpoint's; it takes checkpoint"),
+        (["format=tflite"], "format must be one of onnx, torchscript, pt2, got 'tflite'"),
+        (["int8=maybe"], "int8 must be true or false, got 'maybe'"),
+        (["int8=true", "format=pt2"], "int8=true needs format=onnx, got format=pt2"),
+        (["tolerance=much"], "tolerance must be a number, got 'much'"),
+        (["output=net.pt"], "output net.pt must end in .onnx for format=onnx"),
+        (["checkpoint=gone.ckpt"], "checkpoint gone.ckpt cannot be read (No such file or directory): check the path"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_1(arguments, sentence, run_script, depthwise_run):
+    status, printed, said = run_script("export", f"checkpoint={depthwise_run / 'best.ckpt'}", *arguments)
+    assert (status, printed) == (1, "") and said.startswith(sentence) and said.count("\n") == 1
+
+
+def test_a_checkpoint_must_be_given(run_script):
+    assert run_script("export", "format=onnx") == (1, "", "no checkpoint given: add checkpoint=FILE\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["model=gone.onnx"], "model gone.onnx does not exist: check the path"),
+        (["model=net.tflite"], "model net.tflite has an unknown ending: it must be one of .onnx, .pt, .pt2"),
+        (["model=cut.onnx"], "model cut.onnx cannot be read as onnx: export it again"),
+        (["model=cut.pt"], "model cut.pt cannot be read as torchscript: export it again"),
+        (["model=cut.pt2"], "model cut.pt2 cannot be read as pt2: export it again"),
+        (["model=other.onnx"], "model other.onnx holds no configuration: use a file that scripts/export.py wrote"),
+        (["model=cut.onnx", "form=deployed"], "form has no effect on an exported file: leave form= or model= out"),
+        (["model=cut.onnx", "image_size=48"], "image_size has no effect on an exported file: leave image_size= or mod"),
+        (["model=cut.onnx", "checkpoint=a"], "checkpoint has no effect on an exported file: leave checkpoint= or mod"),
+    ],
+)
+def test_a_file_that_cannot_be_verified_is_named(arguments, sentence, run_script, exported, tmp_path):
+    for suffix in files.SUFFIXES.values():
+        (tmp_path / f"cut{suffix}").write_bytes(exported.read_bytes()[:1000])
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "other.onnx")
+    status, printed, said = run_script("evaluate", *arguments)
+    assert (status, printed) == (1, "") and said.splitlines()[-1].startswith(sentence)
+
+
+def test_pt2_says_that_it_needs_a_compiler(tmp_path):
+    with mock.patch.object(pt2_file.shutil, "which", return_value=None), pytest.raises(ValueError, match="needs a C"):
+        files.write("pt2", torch.nn.Identity(), torch.zeros(2, 1), {}, tmp_path / "net.pt2")
+
+
+def test_a_missing_runtime_is_named(tmp_path):
+    with (
+        mock.patch.object(files, "import_module", side_effect=ModuleNotFoundError(name="onnxruntime")),
+        pytest.raises(ValueError, match=r"onnx needs the package onnxruntime: pip install 'facerec\[export\]'"),
+    ):
+        files.write("onnx", torch.nn.Identity(), torch.zeros(2, 1), {}, tmp_path / "net.onnx")
+
+
+class Scale(torch.nn.Module):
+    """What compiles in seconds."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.float().mean((1, 2)) * 2
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+def test_pt2_computes_the_same_for_any_number_of_images_and_keeps_its_metadata(tmp_path):
+    pixels = torch.randint(0, 256, (5, 4, 3, 3), dtype=torch.uint8)
+    files.write("pt2", Scale().eval(), pixels[:2], {"config": "{}", "epoch": "3"}, tmp_path / "net.pt2")
+    model = files.read(tmp_path / "net.pt2")
+    assert model.metadata["epoch"] == "3"
+    for count in (1, 3, 5):
+        np.testing.assert_allclose(model.embed(pixels[:count].numpy()), Scale()(pixels[:count]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 1), (["--help"], 0)])
+def test_help_names_every_setting(arguments, status, capsys):
+    assert program("scripts/export.py").main(arguments) == status
+    said = capsys.readouterr().out
+    assert all(f"{key}=" in said for key in ("checkpoint", "format", "output", "int8", "tolerance", "protocol", "data"))
+    assert (ROOT / "scripts" / "export.py").read_text().startswith(f'"""{said.strip().splitlines()[0]}')
