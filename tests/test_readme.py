@@ -56,8 +56,13 @@ def test_a_command_names_a_program_and_settings_that_exist(words):
         compose(arguments)
     elif program == "scripts/evaluate.py":
         own, overrides = script("evaluate").split(arguments)
-        assert own["checkpoint"]
+        assert own["checkpoint"] or own["model"]
         compose(overrides)
+    elif program == "scripts/export.py":
+        own, overrides = script("export").split(arguments)
+        assert own["output"].suffix == ".onnx" and not overrides
+    elif program == "scripts/benchmark.py":
+        assert script("benchmark").read_settings(arguments)["sections"]
     elif program == "scripts/measure.py":
         assert script("measure").main(arguments) == 0
     else:
