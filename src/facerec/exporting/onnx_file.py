@@ -47,6 +47,8 @@ def read_onnx(path: Path) -> Model:
     """Whatever ONNX Runtime raises is raised."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Else its threads wait for the next call actively, and whatever runs in between runs on what is left.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
     def embed(pixels: np.ndarray) -> np.ndarray:
