@@ -1,26 +1,29 @@
 """The convolution with weights of each image and position against other ways to compute it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from facerec.kernels import taps as taps_module
 from facerec.kernels.pixel_dependent import pixel_dependent_conv
 from facerec.kernels.position_dependent import position_dependent_conv
 
 STRIDES = pytest.mark.parametrize("stride", [1, 2, 3])
+# Float32 runs in the CPU's own kernel, but for channel weights with several groups; float64 in the plain form.
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 KERNELS = pytest.mark.parametrize("kernel", [1, 3, 5])
 SIZES = pytest.mark.parametrize("size", [(5, 5), (4, 6), (1, 3)], ids=str)
 COMBINES = pytest.mark.parametrize("combine", [None, "mul", "add"])
 
 
-def inputs(size, kernel=3, stride=1, batch=2, channels=6, groups=3, seed=0):
+def inputs(size, kernel=3, stride=1, batch=2, channels=6, groups=3, dtype=torch.float64, seed=0):
     """An input (B, C, *size), weights (B, k * k, G, H, W) and channel weights (B, C, k * k)."""
     generator = torch.Generator().manual_seed(seed)
     out_size = [(side + stride - 1) // stride for side in size]
     shapes = (batch, channels, *size), (batch, kernel**2, groups, *out_size), (batch, channels, kernel**2)
-    return [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    return [torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype) for shape in shapes]
 
 
 def by_loops(x, weight, stride):
@@ -62,9 +65,10 @@ def gradients(function, tensors, stride, combine, grad_out):
 @STRIDES
 @KERNELS
 @SIZES
-def test_it_is_the_sum_over_taps_of_the_groups_weight_times_the_input(size, kernel, stride):
-    x, weight, _ = inputs(size, kernel, stride)
-    expected = torch.from_numpy(by_loops(x.numpy(), weight.numpy(), stride))
+@DTYPES
+def test_it_is_the_sum_over_taps_of_the_groups_weight_times_the_input(dtype, size, kernel, stride):
+    x, weight, _ = inputs(size, kernel, stride, dtype=dtype)
+    expected = torch.from_numpy(by_loops(x.numpy(), weight.numpy(), stride)).to(dtype)
     torch.testing.assert_close(pixel_dependent_conv(x, weight, stride), expected, check_stride=False)
 
 
@@ -72,14 +76,30 @@ def test_it_is_the_sum_over_taps_of_the_groups_weight_times_the_input(size, kern
 @STRIDES
 @KERNELS
 @SIZES
-def test_output_and_gradients_are_those_of_the_unfolded_form(size, kernel, stride, combine):
-    x, weight, channel_weight = inputs(size, kernel, stride)
+@DTYPES
+def test_output_and_gradients_are_those_of_the_unfolded_form(dtype, size, kernel, stride, combine):
+    for groups in (1, 3):
+        check(inputs(size, kernel, stride, groups=groups, dtype=dtype), stride, combine)
+
+
+@COMBINES
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("channels", "groups"), [(1, 1), (29, 1), (80, 1), (8, 8), (56, 7), (48, 3), (72, 3), (50, 2)])
+def test_channels_and_groups_may_be_of_any_number(channels, groups, stride, combine):
+    check(inputs((5, 4), 3, stride, 3, channels, groups, dtype=torch.float32), stride, combine)
+
+
+def check(tensors, stride, combine):
+    x, weight, channel_weight = tensors
     extra = arguments(combine, channel_weight)
     out, expected = (f(x, weight, stride, *extra) for f in (pixel_dependent_conv, by_unfolding))
-    torch.testing.assert_close(out, expected, check_stride=False)
-    tensors, grad_out = (x, weight, channel_weight), torch.randn_like(expected)
+    close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4, check_stride=False)
+    if x.dtype == torch.float64:
+        close = partial(torch.testing.assert_close, check_stride=False)
+    close(out, expected)
+    grad_out = torch.randn_like(expected)
     mine, theirs = (gradients(f, tensors, stride, combine, grad_out) for f in (pixel_dependent_conv, by_unfolding))
-    torch.testing.assert_close(mine, theirs, check_stride=False)
+    close(mine, theirs)
 
 
 @COMBINES
@@ -121,26 +141,6 @@ def test_ones_times_channel_weights_and_zeros_plus_them_are_a_depthwise_convolut
         torch.testing.assert_close(out, torch.cat(each), check_stride=False)
 
 
-@pytest.mark.parametrize("images_a_group", [1, 2, 50])
-@COMBINES
-def test_the_size_of_a_group_changes_nothing(images_a_group, combine, monkeypatch):
-    tensors = inputs((5, 4), 3, 2, batch=5)
-    x, weight, channel_weight = tensors
-    expected = by_unfolding(x, weight, 2, *arguments(combine, channel_weight))
-    monkeypatch.setattr(taps_module, "_GROUP_BYTES", images_a_group * x[0].numel() * x.element_size())
-    out = pixel_dependent_conv(x, weight, 2, *arguments(combine, channel_weight))
-    torch.testing.assert_close(out, expected, check_stride=False)
-    grad_out = torch.randn_like(expected)
-    mine, theirs = (gradients(f, tensors, 2, combine, grad_out) for f in (pixel_dependent_conv, by_unfolding))
-    torch.testing.assert_close(mine, theirs, check_stride=False)
-
-
-def test_an_image_larger_than_a_group_is_a_group_of_its_own(monkeypatch):
-    x, weight, _ = inputs((5, 4))
-    monkeypatch.setattr(taps_module, "_GROUP_BYTES", 1)
-    torch.testing.assert_close(pixel_dependent_conv(x, weight), by_unfolding(x, weight, 1), check_stride=False)
-
-
 def test_only_the_gradient_that_is_asked_for_is_given():
     x, weight, channel_weight = inputs((4, 4))
     pixel_dependent_conv(x.requires_grad_(), weight, 1, channel_weight).sum().backward()
@@ -166,8 +166,9 @@ def test_memory_format_does_not_matter_and_the_output_is_channels_last(combine):
 
 
 @COMBINES
-def test_bfloat16_is_close_and_gives_the_gradient_of_float32_weights_in_float32(combine):
-    x, weight, channel_weight = (tensor.bfloat16() for tensor in inputs((6, 6)))
+@pytest.mark.parametrize("groups", [1, 3])
+def test_bfloat16_is_close_and_gives_the_gradient_of_float32_weights_in_float32(groups, combine):
+    x, weight, channel_weight = (tensor.bfloat16() for tensor in inputs((6, 6), groups=groups))
     tensors = [x.requires_grad_(), *(w.float().requires_grad_() for w in (weight, channel_weight))]
     out = pixel_dependent_conv(*tensors[:2], 1, *arguments(combine, tensors[2]))
     expected = by_unfolding(x.float(), tensors[1], 1, *arguments(combine, tensors[2]))
@@ -181,9 +182,10 @@ def test_bfloat16_is_close_and_gives_the_gradient_of_float32_weights_in_float32(
         torch.testing.assert_close(one, other, atol=0.1, rtol=0.03, check_stride=False)
 
 
-def test_what_lies_beside_the_map_in_memory_is_never_read():
+@DTYPES
+def test_what_lies_beside_the_map_in_memory_is_never_read(dtype):
     """A not-a-number of one image or position stays there: no run of numbers reaches into another's."""
-    x, weight, _ = inputs((5, 4), batch=3)
+    x, weight, _ = inputs((5, 4), batch=3, dtype=dtype)
     expected = pixel_dependent_conv(x, weight)
     x[1] = torch.nan
     weight[2, :, :, 4, 3] = torch.nan
@@ -220,5 +222,10 @@ def test_channel_weights_that_do_not_fit_are_refused():
     assert str(refusal.value) == sentence
 
 
-def test_an_empty_batch_gives_an_empty_output():
-    assert pixel_dependent_conv(torch.zeros(0, 4, 5, 4), torch.zeros(0, 9, 2, 3, 2), 2).shape == (0, 4, 3, 2)
+@COMBINES
+def test_an_empty_batch_gives_an_empty_output_and_empty_gradients(combine):
+    tensors = inputs((5, 4), 3, 2, batch=0, groups=1, dtype=torch.float32)
+    out = pixel_dependent_conv(*tensors[:2], 2, *arguments(combine, tensors[2]))
+    assert out.shape == (0, 6, 3, 2)
+    for gradient, tensor in zip(gradients(pixel_dependent_conv, tensors, 2, combine, out), tensors, strict=False):
+        assert gradient.shape == tensor.shape

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from facerec.kernels import position_dependent_shifted
 from facerec.kernels.cpu import position_dependent as position_dependent_cpu
+from facerec.kernels.dispatch import in_channels_last, needs_dispatch
 
 
 def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
@@ -40,7 +41,7 @@ def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tenso
     """
     _check_sizes(x, weight, stride)
     weight = weight.to(torch.promote_types(x.dtype, torch.float32))
-    return (_convolve if _needs_dispatch(x, weight) else _forward)(x, weight, stride)
+    return (_convolve if needs_dispatch(x, weight) else _forward)(x, weight, stride)
 
 
 def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
@@ -54,7 +55,7 @@ def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
 
 
 def _forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    return _form(x).forward(_ordered(x), weight.contiguous(), stride)
+    return _form(x).forward(in_channels_last(x), weight.contiguous(), stride)
 
 
 _convolve = torch.library.custom_op("facerec::position_dependent_conv", _forward, mutates_args=())
@@ -66,7 +67,7 @@ def _gradients(
 ) -> tuple[Tensor, Tensor]:
     """An empty tensor stands for a gradient that is not wanted."""
     form, kernel_size = _form(x), round(len(weight) ** 0.5)
-    grad_out, x, weight = _ordered(grad_out), _ordered(x), weight.contiguous()
+    grad_out, x, weight = in_channels_last(grad_out), in_channels_last(x), weight.contiguous()
     grad_x = form.input_gradient(grad_out, weight, stride, x.shape[2:]) if of_input else x.new_empty(0)
     grad_weight = form.weight_gradient(x, grad_out, kernel_size, stride) if of_weight else weight.new_empty(0)
     return grad_x, grad_weight
@@ -95,17 +96,6 @@ def _backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None
 
 
 _convolve.register_autograd(_backward, setup_context=_keep)
-
-
-def _needs_dispatch(x: Tensor, weight: Tensor) -> bool:
-    """Whether PyTorch has to see one operator: to record its gradient, or to compile or export it. Its dispatch takes
-    longer than the convolution of one image."""
-    recorded = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    return recorded or torch.compiler.is_compiling() or type(x) is not Tensor
-
-
-def _ordered(maps: Tensor) -> Tensor:
-    return maps.contiguous(memory_format=torch.channels_last)
 
 
 def _form(x: Tensor) -> ModuleType:

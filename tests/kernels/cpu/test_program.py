@@ -1,9 +1,11 @@
 """Machine code on several threads: the same bits as on one, and bfloat16 as PyTorch rounds it."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from facerec.kernels.cpu import program, threads
+from facerec.kernels.cpu import pixel_dependent, program, threads
 from facerec.kernels.cpu.position_dependent import forward, input_gradient, weight_gradient
 
 
@@ -14,17 +16,38 @@ def use_threads():
     torch.set_num_threads(before)
 
 
-def results():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(19, 24, 14, 10, generator=generator).to(memory_format=torch.channels_last)
-    weight = torch.randn(9, 7, 5, 24, generator=generator)
-    grad_out = torch.randn(19, 24, 7, 5, generator=generator).to(memory_format=torch.channels_last)
+def maps(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
+
+
+def of_positions():
+    x, grad_out = maps(19, 24, 14, 10), maps(19, 24, 7, 5)
+    weight = torch.randn(9, 7, 5, 24, generator=torch.Generator().manual_seed(0))
     return forward(x, weight, 2), input_gradient(grad_out, weight, 2, (14, 10)), weight_gradient(x, grad_out, 3, 2)
 
 
+def of_pixels(groups=1, combine=None):
+    x, grad_out, weight = maps(5, 24, 14, 10), maps(5, 24, 7, 5), maps(5, 9 * groups, 7, 5).unflatten(1, (9, groups))
+    weights = (weight, 2, None if combine is None else maps(5, 24, 9, 1).squeeze(3), combine)
+    gradients = pixel_dependent.weight_gradients(x, grad_out, *weights)
+    results = pixel_dependent.forward(x, *weights), pixel_dependent.input_gradient(grad_out, *weights, (14, 10))
+    return *results, *gradients[: 1 if combine is None else 2]
+
+
+RESULTS = {
+    "positions": of_positions,
+    "groups": partial(of_pixels, 3),
+    "one group": of_pixels,
+    "times channels": partial(of_pixels, 1, "mul"),
+    "plus channels": partial(of_pixels, 1, "add"),
+}
+LOOPS = pytest.mark.parametrize("results", RESULTS.values(), ids=RESULTS)
+
+
+@LOOPS
 @pytest.mark.parametrize("count", [2, 3, 8])
 @pytest.mark.parametrize("find", ["openmp", "python"])
-def test_threads_change_no_bit(find, count, use_threads, monkeypatch):
+def test_threads_change_no_bit(results, find, count, use_threads, monkeypatch):
     use_threads(1)
     alone = results()
     use_threads(count)
@@ -44,8 +67,9 @@ def test_without_openmp_python_starts_the_threads(monkeypatch):
     assert "_of_python" in region.__qualname__
 
 
+@LOOPS
 @pytest.mark.parametrize("width", [1, 4, 8, 16])
-def test_narrower_vectors_give_the_same_numbers(width, monkeypatch):
+def test_narrower_vectors_give_the_same_numbers(results, width, monkeypatch):
     expected = results()
     monkeypatch.setattr(program, "_vector_width", lambda: width)
     program.program.cache_clear()

@@ -38,7 +38,8 @@ class LoopBuilder(ir.IRBuilder):
 
     def __init__(self, function: ir.Function, vector_width: int) -> None:
         super().__init__(function.append_basic_block())
-        self.vector_width = vector_width
+        # Numbers of the vectors that a loop is built with, the widest first.
+        self.widths = list(dict.fromkeys(min(width, vector_width) for width in (vector_width, 8, 4, 1)))
 
     def variable(self, value: Value) -> Value:
         """The place of a local variable; LLVM turns it into a register."""
@@ -74,8 +75,8 @@ class LoopBuilder(ir.IRBuilder):
     def vectors(self, length: Value, unroll: int) -> Iterator[tuple[Value, int, int]]:
         """Cover ``length`` numbers, first with ``unroll`` of the widest vectors side by side, last one by one. What is
         built inside is built once for each (start, width, number of vectors) that this yields."""
-        place, wide = self.variable(int64(0)), self.vector_width
-        for width, count in dict.fromkeys([(wide, unroll), (wide, 1), (min(8, wide), 1), (min(4, wide), 1), (1, 1)]):
+        place = self.variable(int64(0))
+        for width, count in dict.fromkeys([(self.widths[0], unroll), *((width, 1) for width in self.widths)]):
             with self.steps(place, length, width * count) as start:
                 yield start, width, count
 
@@ -114,6 +115,31 @@ class LoopBuilder(ir.IRBuilder):
         nearest = self.lshr(self.add(self.add(bits, odd), splat(_INT32, 0x7FFF, width)), splat(_INT32, 16, width))
         is_number = self.fcmp_ordered("ord", vector, vector)
         return self.trunc(self.select(is_number, nearest, splat(_INT32, 0x7FC0, width)), ir.VectorType(_INT16, width))
+
+    def vector(self, place: Value, width: int) -> Value:
+        """The float32 vector that is a local variable."""
+        return self.load(place, typ=ir.VectorType(FLOAT32, width))
+
+    def spread(self, pointer: Value, offset: int, width: int, storage: Storage) -> Value:
+        """A vector of ``width`` times the number ``offset`` behind ``pointer``."""
+        number = self._read(self.at(pointer, int64(offset), storage.value), 1, storage)
+        return self.shuffle_vector(number, number, splat(_INT32, 0, width))
+
+    def sums_within(self, vectors: list[Value], width: int) -> list[Value]:
+        """The sum of the numbers of each of 1, 2, 4, ... vectors of ``width``, as vectors of as many sums as fit."""
+        parts = width  # of each sum
+        while parts > 1:
+            alone, parts = len(vectors) == 1, parts // 2
+            pairs = [(vectors[0], vectors[0])] if alone else zip(vectors[::2], vectors[1::2], strict=True)
+            width = width // 2 if alone else width
+            vectors = [self.neighbour_sums(*pair, width) for pair in pairs]
+        return vectors
+
+    def neighbour_sums(self, first: Value, second: Value, width: int) -> Value:
+        """Of the first ``2 * width`` numbers of two vectors the sums of the 1st and 2nd, the 3rd and 4th, and so on."""
+        masks = (ir.Constant(ir.VectorType(_INT32, width), list(range(start, 2 * width, 2))) for start in range(2))
+        odd, even = (self.shuffle_vector(first, second, mask) for mask in masks)
+        return self.fadd(odd, even)  # pyright: ignore[reportArgumentType]
 
     def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
         """``total + left * right``, rounded once where the machine can."""

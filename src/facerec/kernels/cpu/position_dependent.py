@@ -7,18 +7,16 @@ of the output gives the result, and the same loop with those of the input gives 
 import torch
 from torch import Tensor
 
-from facerec.kernels.cpu.loops import Storage
-from facerec.kernels.cpu.program import program
-from facerec.kernels.cpu.segments import Window, of_input, of_output
-
-DTYPES = {torch.float32: Storage.FLOAT32, torch.bfloat16: Storage.BFLOAT16}
+from facerec.kernels.cpu.products import sum_over_images, sum_over_taps
+from facerec.kernels.cpu.program import DTYPES, program
+from facerec.kernels.cpu.segments import Segments, Window, of_input, of_output
 
 
 def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """``(B, C, H_in, W_in)`` and ``(T, H, W, C)`` to ``(B, C, H, W)``."""
     window = _window(x.shape, round(len(weight) ** 0.5), stride)
     out = _empty_maps(x, window.out_size)
-    program(DTYPES[x.dtype], over_images=False).run(of_output(window), out, weight, x)
+    _sum_over_taps(of_output(window), out, weight, x)
     return out
 
 
@@ -26,7 +24,7 @@ def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple
     """``(B, C, H, W)`` and ``(T, H, W, C)`` to ``(B, C, *in_size)``."""
     window = Window(round(len(weight) ** 0.5), stride, in_size, grad_out.shape[1])
     grad_x = _empty_maps(grad_out, in_size)
-    program(DTYPES[grad_out.dtype], over_images=False).run(of_input(window), grad_x, weight, grad_out)
+    _sum_over_taps(of_input(window), grad_x, weight, grad_out)
     return grad_x
 
 
@@ -35,8 +33,15 @@ def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) 
     whatever the number of threads."""
     window = _window(x.shape, kernel_size, stride)
     grad_weight = torch.zeros(kernel_size**2, *window.out_size, x.shape[1])
-    program(DTYPES[x.dtype], over_images=True).run(of_output(window), grad_out, grad_weight, x)
+    tables = of_output(window)
+    items = tables.items(len(x), torch.get_num_threads(), split_images=False)
+    program(sum_over_images, DTYPES[x.dtype]).run(tables, items, grad_out, grad_weight, x)
     return grad_weight
+
+
+def _sum_over_taps(tables: Segments, maps: Tensor, weight: Tensor, windows: Tensor) -> None:
+    items = tables.items(len(maps), torch.get_num_threads())
+    program(sum_over_taps, DTYPES[maps.dtype]).run(tables, items, maps, weight, windows)
 
 
 def _window(shape: torch.Size, kernel_size: int, stride: int) -> Window:

@@ -1,30 +1,26 @@
 """Compile a program for this machine, and run it on PyTorch's threads."""
 
+from collections.abc import Callable, Hashable
 from functools import cache
 
 import llvmlite.binding as llvm
 import numpy as np
 import torch
+from llvmlite import ir
 from torch import Tensor
 
 from facerec.kernels.cpu.loops import Storage
-from facerec.kernels.cpu.products import sum_over_images, sum_over_taps
 from facerec.kernels.cpu.segments import Segments
 from facerec.kernels.cpu.threads import run_on_threads
+from facerec.kernels.cpu.walk import ARRAYS
+
+DTYPES = {torch.float32: Storage.FLOAT32, torch.bfloat16: Storage.BFLOAT16}
 
 
 class Program:
-    """Machine code of one of the loops of `facerec.kernels.cpu.products`.
+    """Machine code of one of the loops of `facerec.kernels.cpu.products` and `facerec.kernels.cpu.pixel_products`."""
 
-    Args:
-        storage: of maps and windows; weights are float32.
-        over_images: which of the two loops.
-    """
-
-    def __init__(self, storage: Storage, over_images: bool) -> None:
-        build = sum_over_images if over_images else sum_over_taps
-        module = build(storage, _vector_width())
-        self._over_images = over_images
+    def __init__(self, module: ir.Module) -> None:
         machine = _target_machine()
         code = llvm.parse_assembly(str(module))
         builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
@@ -34,21 +30,26 @@ class Program:
         self._engine.finalize_object()
         self._address = self._engine.get_function_address("run")
 
-    def run(self, segments: Segments, maps: Tensor, weights: Tensor, windows: Tensor) -> None:
-        """The arrays are ``(B, ...)``, ``(T, ...)`` and ``(B, ...)``, each of contiguous numbers."""
-        threads = torch.get_num_threads()
-        items = segments.items(len(maps), threads, not self._over_images)
-        counter = np.zeros(1, np.int64)
-        tables = [counter, items, segments.segments, segments.taps]
-        addresses = [table.ctypes.data for table in tables] + [array.data_ptr() for array in (maps, weights, windows)]
-        call = np.array([*addresses, maps.shape[1:].numel(), windows.shape[1:].numel(), len(items)], np.int64)
-        run_on_threads(self._address, call.ctypes.data, min(len(items), threads))
+    def run(self, tables: Segments, items: np.ndarray, *arrays: Tensor | None) -> None:
+        """Work on ``items`` of ``tables``.
+
+        Args:
+            tables: of the map.
+            items: as `Segments` makes them.
+            arrays: in the order of `facerec.kernels.cpu.walk.ARRAYS`, up to the last that the loop uses; None for one
+                that it does not. All are ``(B, ...)``, weights that the images share are not, and contiguous.
+        """
+        given = [(0, 0) if array is None else (array.data_ptr(), array.stride(0)) for array in arrays]
+        given += [(0, 0)] * (len(ARRAYS) - len(given))
+        pointers, strides = zip(*given, strict=True)
+        call = np.array([0, len(items), items.ctypes.data, *tables.addresses, *pointers, *strides], np.int64)
+        run_on_threads(self._address, call.ctypes.data, min(len(items), torch.get_num_threads()))
 
 
 @cache
-def program(storage: Storage, over_images: bool) -> Program:
-    """Compiled once a process, in a quarter of a second."""
-    return Program(storage, over_images)
+def program(build: Callable[..., ir.Module], *options: Hashable) -> Program:
+    """That of ``build(*options, vector_width)``, compiled once a process, in a quarter of a second."""
+    return Program(build(*options, _vector_width()))
 
 
 def _vector_width() -> int:

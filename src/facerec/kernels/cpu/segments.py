@@ -1,15 +1,16 @@
-"""Where the taps of a k x k window find their numbers, as tables for the loops of `facerec.kernels.cpu.products`.
+"""Where the taps of a k x k window find their numbers, as tables for the loops of `facerec.kernels.cpu.walk`.
 
-Maps lie in memory as ``(B, H, W, C)``, weights as ``(T, H, W, C)``. Output position (h, w) and tap (row, column) meet
+Maps lie in memory as ``(B, H, W, C)``, weights that are the same for all images as ``(T, H, W, C)``, weights for each
+image and group of channels as ``(B, H, W, T, G)``. Output position (h, w) and tap (row, column) meet
 the input at (s h + row - P, s w + column - P); taps outside of the image are left out, so that nothing is padded.
-Neighbours in a row that have the same taps make one segment.
+Neighbours in a row that have the same taps make one segment, those with weights for groups a segment that is repeated.
 
 k kernel side, P = k // 2, T = k * k, s stride, (H_in, W_in) input map, (H, W) output map, C channels.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import groupby, pairwise, product
 
 import numpy as np
@@ -22,17 +23,25 @@ _ITEMS_A_THREAD = 4
 
 @dataclass(frozen=True)
 class Window:
-    """The geometry of a convolution: k, s, (H_in, W_in) and C."""
+    """The geometry of a convolution: k, s, (H_in, W_in), C, and G for weights for each image and group."""
 
     kernel_size: int
     stride: int
     in_size: tuple[int, int]
     channels: int
+    groups: int | None = None
 
     @property
     def out_size(self) -> tuple[int, int]:
         """(H, W), rounded up."""
         return -(-self.in_size[0] // self.stride), -(-self.in_size[1] // self.stride)
+
+    @property
+    def weight_steps(self) -> tuple[int, int]:
+        """How far the weights of a tap are from those of the next one, and those of a position."""
+        if self.groups is None:
+            return self.out_size[0] * self.out_size[1] * self.channels, self.channels
+        return self.groups, self.kernel_size**2 * self.groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +51,8 @@ class Segments:
     Attributes:
         segments: int64 ``(S, 8)``: offset in the map; first and last (exclusive) row of ``taps``; numbers; how many
             times the segment is repeated, and by how many numbers map, weights and windows move each time.
-        taps: int64 ``(N, 2)``: offsets of the weights and of the window that a segment's first number meets.
+        taps: int64 ``(N, 3)``: offsets of the weights and of the window that a segment's first number meets, and of the
+            tap in ``(T, C)``.
         rows: the first segment of each row, and the end.
         row_bytes: of the weights that belong to a row.
     """
@@ -52,7 +62,18 @@ class Segments:
     rows: np.ndarray
     row_bytes: int
 
-    def items(self, images: int, threads: int, split_images: bool) -> np.ndarray:
+    @cached_property
+    def addresses(self) -> tuple[int, int]:
+        """Of ``segments`` and ``taps``."""
+        return self.segments.ctypes.data, self.taps.ctypes.data
+
+    def whole_images(self, images: int, threads: int) -> np.ndarray:
+        """Portions of the work, as of `items`, that have no image in common."""
+        parts = max(1, min(images, threads * _ITEMS_A_THREAD))
+        shares = [images * part // parts for part in range(parts + 1)]
+        return np.array([(0, len(self.segments), *share) for share in pairwise(shares)], np.int64)
+
+    def items(self, images: int, threads: int, split_images: bool = True) -> np.ndarray:
         """Portions of the work, int64 ``(I, 4)``: first and last (exclusive) segment, first and last image.
 
         Args:
@@ -95,8 +116,8 @@ def _tables(window: Window, transposed: bool) -> Segments:
             segments.append((place, len(taps), len(taps) + len(met), *_extent(window, count, transposed)))
             taps += met
         rows.append(len(segments))
-    row_bytes = 4 * window.kernel_size**2 * window.out_size[1] * window.channels
-    return Segments(np.array(segments, np.int64), np.array(taps, np.int64).reshape(-1, 2), np.array(rows), row_bytes)
+    row_bytes = 4 * window.kernel_size**2 * window.out_size[1] * (window.groups or window.channels)
+    return Segments(np.array(segments, np.int64), np.array(taps, np.int64).reshape(-1, 3), np.array(rows), row_bytes)
 
 
 def _meetings(window: Window, place: int, size: int, transposed: bool) -> list[tuple[int, int]]:
@@ -125,19 +146,19 @@ def _runs(
 
 def _tap(
     window: Window, row: int, column: int, vertical: tuple[int, int], horizontal: tuple[int, int], transposed: bool
-) -> tuple[int, int]:
-    """Offsets of the weights and of the window, for the tap ``vertical[0]``, ``horizontal[0]``."""
-    (height, width), met = window.out_size, (vertical[1], horizontal[1])
+) -> tuple[int, int, int]:
+    """The row of the table for the tap ``vertical[0]``, ``horizontal[0]``."""
+    width, met = window.out_size[1], (vertical[1], horizontal[1])
     tap = vertical[0] * window.kernel_size + horizontal[0]
     out_row, out_column = met if transposed else (row, column)
     other_width = width if transposed else window.in_size[1]
-    weights = (tap * height + out_row) * width + out_column
-    return weights * window.channels, (met[0] * other_width + met[1]) * window.channels
+    weights = tap * window.weight_steps[0] + (out_row * width + out_column) * window.weight_steps[1]
+    return weights, (met[0] * other_width + met[1]) * window.channels, tap * window.channels
 
 
 def _extent(window: Window, count: int, transposed: bool) -> tuple[int, ...]:
     """Numbers, repeats, and the moves of map, weights and windows, of ``count`` positions with the same taps."""
-    channels, far = window.channels, window.stride * window.channels
-    if window.stride == 1:
+    channels, far, weights = window.channels, window.stride * window.channels, window.weight_steps[1]
+    if window.stride == 1 and window.groups is None:
         return (count * channels, 1, 0, 0, 0)
-    return (channels, count, far, channels, channels) if transposed else (channels, count, channels, channels, far)
+    return (channels, count, far, weights, channels) if transposed else (channels, count, channels, weights, far)

@@ -1,0 +1,18 @@
+"""What the operators of this package ask of tensors before they run."""
+
+import torch
+from torch import Tensor, nn
+
+
+def needs_dispatch(*tensors: Tensor | None) -> bool:
+    """Whether PyTorch has to see one operator: to record its gradient, or to compile or export it. Its dispatch takes
+    longer than the convolution of one image."""
+    given = [tensor for tensor in tensors if tensor is not None]
+    recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
+    traced = any(type(tensor) not in (Tensor, nn.Parameter) for tensor in given)
+    return recorded or traced or torch.compiler.is_compiling()
+
+
+def in_channels_last(maps: Tensor) -> Tensor:
+    """``(B, C, H, W)`` as ``(B, H, W, C)`` lies in memory, copied where it does not."""
+    return maps.contiguous(memory_format=torch.channels_last)
