@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 
-from facerec.process import prepare_process
+from facerec.process import freed_memory_given_back, prepare_process
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,16 @@ def test_the_c_library_is_told_to_keep_freed_memory(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     prepare_process()
     # M_TRIM_THRESHOLD, whose -1 stands for never, and M_MMAP_MAX of malloc.h.
+    assert dict(libc.asked) == {-1: -1, -4: 0}
+
+
+def test_for_a_while_it_does_as_by_default(monkeypatch):
+    libc = Recorder()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(KeyError), freed_memory_given_back():
+        assert dict(libc.asked) == {-1: 128 << 10, -4: 65536}
+        raise KeyError
     assert dict(libc.asked) == {-1: -1, -4: 0}
 
 

@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -34,10 +36,24 @@ def _keep_freed_memory() -> None:
     fault for every 4 KiB that it writes; training a small network on the CPU spends more time there than on arithmetic.
     Other C libraries are left as they are.
     """
+    _set_malloc({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1})  # no tensor is mapped by itself, nothing is given back
+    # Deterministic mode would fill every fresh tensor with NaN first, in case somebody reads what nobody wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@contextmanager
+def freed_memory_given_back() -> Iterator[None]:
+    """Inside, the C library does as it does by default: slower, and with no holes between what is kept."""
+    _set_malloc({_M_MMAP_MAX: 65536, _M_TRIM_THRESHOLD: 128 << 10})
+    try:
+        yield
+    finally:
+        _keep_freed_memory()
+
+
+def _set_malloc(options: dict[int, int]) -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
-            libc.mallopt(_M_MMAP_MAX, 0)
-            libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never give any back
-    # Deterministic mode would fill every fresh tensor with NaN first, in case somebody reads what nobody wrote.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+            for option, value in options.items():
+                libc.mallopt(option, value)

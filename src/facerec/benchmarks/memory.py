@@ -10,6 +10,7 @@ from facerec.benchmarks.comparison import Case, Goal, Rounds
 from facerec.benchmarks.network import DEPTHWISE, KINDS, OURS, PUBLISHED, Kind, TrainingStep
 from facerec.benchmarks.setting import Setting, fitting, note_on
 from facerec.benchmarks.timing import Effort
+from facerec.process import freed_memory_given_back
 from facerec.runtime import peak_allocated
 
 
@@ -36,7 +37,8 @@ def _cases_of(wanted: Setting, contenders: tuple[str, ...]) -> list[Case]:
 
 def _measure(count: Callable[[Kind, Setting], int], setting: Setting, contenders: tuple[str, ...]) -> Rounds:
     # One round: the same bytes every time.
-    return {contender: [count(KINDS[contender], setting) / 1e6] for contender in contenders}
+    with freed_memory_given_back():
+        return {contender: [count(KINDS[contender], setting) / 1e6] for contender in contenders}
 
 
 def peak_bytes(kind: Kind, setting: Setting) -> int:
@@ -55,7 +57,7 @@ def saved_bytes(kind: Kind, setting: Setting) -> int:
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # a result that leads back to the graph that keeps it would never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss = step.loss()
