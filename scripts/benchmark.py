@@ -83,6 +83,11 @@ def read_settings(arguments: list[str]) -> dict[str, str]:
             raise InputError(f"there is no section {name!r}: choose from {', '.join(SECTIONS)}")
     if settings["quick"] not in ("true", "false"):
         raise InputError(f"quick must be true or false, got {settings['quick']!r}")
+    if settings["quick"] == "true" and Path(settings["markdown"] or "-").is_file():
+        raise InputError(f"quick=true would write meaningless numbers over {settings['markdown']}: give a new file")
+    for key in ("markdown", "json"):
+        if settings[key] and not Path(settings[key]).absolute().parent.is_dir():
+            raise InputError(f"{key}={settings[key]} has no folder: make it first")
     if settings["threads"] and not (settings["threads"].isdecimal() and int(settings["threads"])):
         raise InputError(f"threads must be a whole number of at least 1, got {settings['threads']!r}")
     return settings

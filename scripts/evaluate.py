@@ -110,9 +110,15 @@ def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, Veri
 def evaluate_model(path: str, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
     """As `evaluate`, of an exported file."""
     model = files.read(Path(path))
-    config = json.loads(model.metadata["config"])
+    try:
+        config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
+        said = {"model": str(Path(path)), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
+    except (KeyError, ValueError) as error:
+        raise InputError(f"model {path} holds no configuration: use a file that scripts/export.py wrote") from error
     cfg = compose_trained({**config, "logger": {}, "callbacks": {}}, [*files.ON_CPU, *overrides])
-    said = {"model": str(Path(path)), "checkpoint": model.metadata["checkpoint"], "epoch": int(model.metadata["epoch"])}
+    if list(cfg.data.image_size) != list(config["data"]["image_size"]):
+        height, width = config["data"]["image_size"]
+        raise InputError(f"model {path} takes images of {height}x{width}: leave data.image_size out")
     return verify(cfg, ModelBackbone(model), said)
 
 

@@ -4,7 +4,8 @@ Beside checkpoint=, it takes
     format=onnx|torchscript|pt2   default onnx; pt2 is compiled for this machine's kind of processor, by a C++ compiler
     output=FILE                   default: beside the checkpoint, ending in .onnx, .pt or .pt2
     int8=true                     ONNX alone: eight-bit weights and activations, with ranges from training images
-    tolerance=...                 how far weights that change with the position may be off; 0: exact, slower in ONNX
+    tolerance=...                 how far weights that change with the position may be off; 0: exact, slower in ONNX;
+                                  default: 0.002 (pt2: 0), and exact where that is too far off
     protocol=... data=... data.KEY=... trainer=... trainer.KEY=...
                                   what it is checked on; default: the checkpoint's, on the CPU
 The file reads uint8 RGB images (batch, height, width, 3) and gives embeddings. It is kept when its embeddings are the
@@ -13,6 +14,7 @@ shown. Prints a table on stderr and, last, one JSON object.
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,16 +86,22 @@ def check(own: dict[str, Any]) -> None:
         raise InputError(f"int8 must be true or false, got {own['int8']!r}")
     own["int8"] = own["int8"] == "true"
     if own["int8"] and own["format"] != "onnx":
-        raise InputError(f"int8=true needs format=onnx, got format={own['format']}")
+        raise InputError(f"int8=true needs format=onnx, got format={own['format']}: leave one of them out")
     try:
-        own["tolerance"] = float(files.TOLERANCES[own["format"]] if own["tolerance"] is None else own["tolerance"])
-    except ValueError as error:
-        raise InputError(f"tolerance must be a number, got {own['tolerance']!r}") from error
+        tolerance = files.TOLERANCES[own["format"]] if own["tolerance"] is None else float(own["tolerance"])
+    except ValueError:
+        tolerance = math.nan
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise InputError(f"tolerance must be a number of at least 0, got {own['tolerance']!r}")
+    # Where nobody chose one, what is too far off is written exactly.
+    own["tolerances"] = [tolerance] if own["tolerance"] is not None or tolerance == 0 else [tolerance, 0.0]
     suffix = files.SUFFIXES[own["format"]]
     default = Path(own["checkpoint"]).with_suffix(".int8.onnx" if own["int8"] else suffix)
     own["output"] = Path(own["output"] or default)
     if own["output"].suffix != suffix:
         raise InputError(f"output {own['output']} must end in {suffix} for format={own['format']}")
+    if own["output"].resolve() == Path(own["checkpoint"]).resolve():
+        raise InputError(f"output {own['output']} is the checkpoint itself: give another output=FILE")
 
 
 def export(own: dict[str, Any], overrides: list[str]) -> tuple[dict[str, Any], Parity]:
@@ -108,14 +116,26 @@ def export(own: dict[str, Any], overrides: list[str]) -> tuple[dict[str, Any], P
     height, width = (int(side) for side in data.image_size)
     metadata = files.describe(checkpoint, path, (height, width), cfg.embedding_dim)
     metadata["git_commit"] = str(code_and_environment()["git_commit"])
-    network = export_form(backbone, own["tolerance"])
     with replacing(own["output"]) as partial:
-        write(own, network, metadata, data, partial)
-        parity = compare(backbone, ModelBackbone(files.read(partial)), verifying(cfg, data))
-        if not own["int8"]:
-            parity.refuse_difference(remedy(own))
-    size = own["output"].stat().st_size
-    return {"file": str(own["output"]), "bytes": size, "int8": own["int8"], **parity.summary()}, parity
+        for tolerance in own["tolerances"]:
+            write(own, export_form(backbone, tolerance), metadata, data, partial)
+            parity = compare(backbone, ModelBackbone(files.read(partial)), verifying(cfg, data))
+            if own["int8"] or is_kept(parity, tolerance, own["tolerances"]):
+                break
+    said = {"file": str(own["output"]), "bytes": own["output"].stat().st_size, "int8": own["int8"]}
+    return {**said, "tolerance": tolerance, **parity.summary()}, parity
+
+
+def is_kept(parity: Parity, tolerance: float, tolerances: list[float]) -> bool:
+    """False where the file is too far off and the next tolerance is to be tried; `InputError` where there is none."""
+    try:
+        parity.refuse_difference("give tolerance=0, which is exact" if tolerance > 0 else "take another format")
+    except InputError as error:
+        if tolerance == tolerances[-1]:
+            raise
+        log(f"{error.args[0].split(':')[0]}: written exactly instead, which runs slower")
+        return False
+    return True
 
 
 def write(own: dict[str, Any], network: nn.Module, metadata: dict[str, str], data: FaceDataModule, path: Path) -> None:
@@ -131,9 +151,7 @@ def write(own: dict[str, Any], network: nn.Module, metadata: dict[str, str], dat
 def calibration_batches(data: FaceDataModule) -> Iterator[np.ndarray]:
     """Training images, evenly from the whole set; of a benchmark where there is no training set."""
     try:
-        data.setup("fit")
-        assert data.train_source is not None
-        source = data.train_source
+        source = data.open_train()  # not set up: what would be decoded for a cache is not needed
     except InputError as error:
         log(f"{error}; the ranges are taken from images of {data.opened_benchmarks[0].name}")
         source = data.opened_benchmarks[0].images
@@ -142,11 +160,6 @@ def calibration_batches(data: FaceDataModule) -> Iterator[np.ndarray]:
     chosen = np.linspace(0, len(source) - 1, min(_CALIBRATION_IMAGES, len(source))).astype(int)
     for places in np.array_split(chosen, -(-len(chosen) // 16)):
         yield images.__getitems__(places.tolist())[0].numpy()
-
-
-def remedy(own: dict[str, Any]) -> str:
-    """What to do where the file is too far off."""
-    return "give tolerance=0, which is exact" if own["tolerance"] > 0 else "take another format"
 
 
 def show(parity: Parity) -> None:

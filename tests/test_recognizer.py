@@ -24,15 +24,15 @@ class Listening(nn.Module):
     def anneal(self, progress):
         self.told.append(round(progress, 3))
 
-    def expect_batches(self, more_follow):
-        self.told.append(more_follow)
+    def expect_batches(self, first, more_follow):
+        self.told.append((first, more_follow))
 
 
 @pytest.mark.parametrize(
     ("together", "expected"),
     [
-        (1, [0, False, 0.25, False, 0.5, False, 0.75, False, 1, False]),
-        (2, [0, True, 0, False, 0.5, True, 0.5, False, 1, False]),
+        (1, [0, (True, False), 0.25, (True, False), 0.5, (True, False), 0.75, (True, False), 1, (True, False)]),
+        (2, [0, (True, True), 0, (False, False), 0.5, (True, True), 0.5, (False, False), 1, (True, False)]),
     ],
 )
 @pytest.mark.filterwarnings("ignore::lightning_fabric.utilities.warnings.PossibleUserWarning")

@@ -48,16 +48,17 @@ class Recognizer(Verifier):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tell every module that anneals something how far the training is, 0 in the first step and 1 in the last, and
-        every one that shares something between the batches of a step whether more of them follow."""
+        every one that shares something between the batches of a step which of them this is."""
         trainer = self.trainer
         progress = trainer.global_step / max(1, trainer.estimated_stepping_batches - 1)
-        batches = batch_idx + 1
-        more_follow = batches % trainer.accumulate_grad_batches != 0 and batches != trainer.num_training_batches
+        together = trainer.accumulate_grad_batches
+        first = batch_idx % together == 0
+        more_follow = (batch_idx + 1) % together != 0 and batch_idx + 1 != trainer.num_training_batches
         for module in self.backbone.modules():
             if hasattr(module, "anneal"):
                 module.anneal(progress)  # pyright: ignore[reportCallIssue]
             if hasattr(module, "expect_batches"):
-                module.expect_batches(more_follow)  # pyright: ignore[reportCallIssue]
+                module.expect_batches(first, more_follow)  # pyright: ignore[reportCallIssue]
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self._parameter_groups())

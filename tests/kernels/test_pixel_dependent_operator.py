@@ -76,3 +76,8 @@ def test_a_second_derivative_is_refused():
     (gradient,) = torch.autograd.grad(pixel_dependent_conv(x, weight, 2).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="pixel_dependent_conv_backward"):
         gradient.sum().backward()
+
+
+def test_another_way_to_combine_is_refused():
+    with pytest.raises(ValueError, match=r"^combine must be 'mul' or 'add', got 'Mul'$"):
+        pixel_dependent_conv(torch.zeros(1, 4, 2, 2), torch.zeros(1, 9, 1, 2, 2), 1, torch.zeros(1, 4, 9), "Mul")

@@ -55,3 +55,42 @@ def test_a_second_derivative_is_refused():
     (gradient,) = torch.autograd.grad(position_dependent_conv(x, weight, 2).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="position_dependent_conv_backward"):
         gradient.sum().backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_pytorchs_defaults_change_nothing(dtype):
+    x, weight = inputs(requires_grad=True)
+    expected = torch.autograd.grad(position_dependent_conv(x, weight, 2).square().sum(), (x, weight))
+    try:
+        torch.set_default_dtype(dtype)
+        with torch.device("meta"):
+            found = torch.autograd.grad(position_dependent_conv(x, weight, 2).square().sum(), (x, weight))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_operator_itself_takes_weights_of_any_type():
+    x, weight = inputs()
+    rounded = weight.bfloat16()
+    found = torch.ops.facerec.position_dependent_conv(x, rounded, 2)
+    torch.testing.assert_close(found, position_dependent_conv(x, rounded.float(), 2))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore::torch.jit.TracerWarning")
+def test_a_trace_calls_it():
+    x, weight = inputs()
+    traced = torch.jit.trace(lambda x: position_dependent_conv(x, weight, 2), x, check_trace=False)
+    other = torch.randn_like(x)
+    torch.testing.assert_close(traced(other), position_dependent_conv(other, weight, 2))
+
+
+@pytest.mark.parametrize("taps", [4, 7, 8, 16])
+def test_taps_that_are_no_odd_square_are_refused(taps):
+    with pytest.raises(ValueError, match=rf"^weights must have k \* k taps with k odd, got {taps}$"):
+        position_dependent_conv(torch.zeros(1, 4, 6, 6), torch.zeros(taps, 6, 6, 4))
+
+
+def test_tensors_on_two_devices_are_refused():
+    with pytest.raises(ValueError, match=r"^images and weights must be on one device, got cpu and meta$"):
+        position_dependent_conv(torch.zeros(1, 4, 6, 6), torch.zeros(9, 6, 6, 4, device="meta"))

@@ -64,7 +64,7 @@ def test_with_gradients_it_is_made_anew_each_time():
 def test_batches_of_one_step_share_it_and_their_gradients_go_through_it_once(batches):
     module, went_through = Counting(), []
     for batch in range(batches):
-        module.generated.expect(more_follow=batch + 1 < batches)
+        module.generated.expect(first=batch == 0, more_follow=batch + 1 < batches)
         out = module(float(batch + 1))
         if module.generated._made is None:
             out.grad_fn.next_functions[0][0].register_hook(lambda *_: went_through.append(1))
@@ -78,7 +78,7 @@ def test_the_next_step_starts_afresh():
     module = Counting()
     for _ in range(2):
         for more_follow in (True, False):
-            module.generated.expect(more_follow)
+            module.generated.expect(more_follow, more_follow)
             module(1.0).backward()
     assert module.made == 2
     assert module.factor.grad.item() == 24
@@ -108,7 +108,73 @@ def test_tvconv_in_parts_has_the_gradients_of_the_whole_batch(bias):
     parts, images = copy.deepcopy(whole), torch.randn(6, 3, 5, 4)
     whole(images).square().sum().backward()
     for part in range(3):
-        parts.expect_batches(more_follow=part < 2)
+        parts.expect_batches(first=part == 0, more_follow=part < 2)
         parts(images[2 * part : 2 * part + 2]).square().sum().backward()
     for mine, expected in zip(parts.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(mine.grad, expected.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_switching_to_training_forgets_what_a_change_of_data_would_leave():
+    torch.manual_seed(0)
+    module, x = TVConv(3, 1, (5, 4), generator_channels=4, bias=True).eval(), torch.ones(1, 3, 5, 4)
+    with torch.no_grad():
+        before = module(x)
+        module.affinity_maps.data[:, :2] *= -1
+        after = module.train().eval()(x)
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(after, copy.deepcopy(module)(x).detach())
+
+
+def test_buffers_and_autocast_count_as_changes():
+    torch.manual_seed(0)
+    module = TVConv(3, 1, (6, 6), generator_channels=4, generator_norm="batch").eval()
+    x = torch.randn(2, 3, 6, 6)
+    with torch.no_grad():
+        before = module(x)
+        module.weight_generator[1].running_mean.add_(1)
+        assert not torch.allclose(module(x), before)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = module._weight.get(module, module.weight)
+        exact = module._weight.get(module, module.weight)
+    assert (rough.dtype, exact.dtype) == (torch.bfloat16, torch.float32)
+
+
+def test_training_form_without_gradients_keeps_nothing():
+    module = Counting().train()
+    with torch.no_grad():
+        assert [module(1.0).item(), module(1.0).item(), module.made] == [9, 9, 2]
+
+
+def test_a_step_that_was_broken_off_leaves_nothing_to_the_next():
+    module = Counting()
+    module.generated.expect(first=True, more_follow=True)
+    module(1.0).backward()
+    with torch.no_grad():
+        module.factor.fill_(1.0)
+    for first in (True, False):
+        module.generated.expect(first, more_follow=first)
+        out = module(1.0)
+        out.backward()
+        assert out.item() == 1
+    assert module.factor.grad.item() == 4
+
+
+def test_frozen_parameters_need_no_sharing():
+    module = Counting().requires_grad_(False)
+    module.generated.expect(first=True, more_follow=True)
+    assert module(2.0).item() == 18
+
+
+def test_shared_gradients_are_summed_in_float32():
+    module = Counting()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        made = module.factor.to(torch.bfloat16)
+        shared = Generated()
+        shared.expect(first=True, more_follow=True)
+        assert shared.get(module, lambda: made).dtype == torch.float32
+
+
+def test_a_module_that_was_made_in_inference_mode_works():
+    with torch.inference_mode():
+        module = Counting().eval()
+        assert module(1.0).item() == 9

@@ -103,7 +103,8 @@ def test_a_file_that_computes_something_else_is_not_kept_and_the_old_one_is(dept
     assert status == 1 and "{" not in printed and (tmp_path / "net.onnx").read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
     assert "the exported network's embeddings differ from the checkpoint's (least cosine" in said
-    assert said.rstrip().endswith("must be above 0.9999): give tolerance=0, which is exact")
+    assert said.rstrip().endswith("must be above 0.9999): take another format")
+    assert "written exactly instead" in said
 
 
 @pytest.mark.parametrize(
@@ -112,8 +113,11 @@ def test_a_file_that_computes_something_else_is_not_kept_and_the_old_one_is(dept
         (["width=0.2"], "export.py does not take 'width=0.2': the network is the checkpoint's; it takes checkpoint"),
         (["format=tflite"], "format must be one of onnx, torchscript, pt2, got 'tflite'"),
         (["int8=maybe"], "int8 must be true or false, got 'maybe'"),
-        (["int8=true", "format=pt2"], "int8=true needs format=onnx, got format=pt2"),
-        (["tolerance=much"], "tolerance must be a number, got 'much'"),
+        (["int8=true", "format=pt2"], "int8=true needs format=onnx, got format=pt2: leave one of them out"),
+        (["tolerance=much"], "tolerance must be a number of at least 0, got 'much'"),
+        (["tolerance=-1"], "tolerance must be a number of at least 0, got '-1'"),
+        (["tolerance=nan"], "tolerance must be a number of at least 0, got 'nan'"),
+        (["checkpoint=a.pt", "format=torchscript"], "output a.pt is the checkpoint itself: give another output=FILE"),
         (["output=net.pt"], "output net.pt must end in .onnx for format=onnx"),
         (["checkpoint=gone.ckpt"], "checkpoint gone.ckpt cannot be read (No such file or directory): check the path"),
     ],
@@ -136,6 +140,11 @@ def test_a_checkpoint_must_be_given(run_script):
         (["model=cut.pt"], "model cut.pt cannot be read as torchscript: export it again"),
         (["model=cut.pt2"], "model cut.pt2 cannot be read as pt2: export it again"),
         (["model=other.onnx"], "model other.onnx holds no configuration: use a file that scripts/export.py wrote"),
+        (["model=odd.onnx"], "model odd.onnx holds no configuration: use a file that scripts/export.py wrote"),
+        (
+            ["model=whole.onnx", "data.image_size=[48,48]"],
+            "model whole.onnx takes images of 32x32: leave data.image_size",
+        ),
         (["model=cut.onnx", "form=deployed"], "form has no effect on an exported file: leave form= or model= out"),
         (["model=cut.onnx", "image_size=48"], "image_size has no effect on an exported file: leave image_size= or mod"),
         (["model=cut.onnx", "checkpoint=a"], "checkpoint has no effect on an exported file: leave checkpoint= or mod"),
@@ -147,6 +156,9 @@ def test_a_file_that_cannot_be_verified_is_named(arguments, sentence, run_script
     model = onnx.load(exported)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "other.onnx")
+    onnx.helper.set_model_props(model, {"config": "no JSON"})
+    onnx.save(model, tmp_path / "odd.onnx")
+    (tmp_path / "whole.onnx").write_bytes(exported.read_bytes())
     status, printed, said = run_script("evaluate", *arguments)
     assert (status, printed) == (1, "") and said.splitlines()[-1].startswith(sentence)
 

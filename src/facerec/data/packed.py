@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from facerec.data.images import ImageDataset, PackedDataset, image_loader
@@ -43,7 +44,8 @@ def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
     with replacing(path, f"free space, {_ELSE}") as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         with tqdm(desc=f"decoding once into {path.parent}", total=len(images), unit=" images", delay=2) as bar:
-            for batch, _ in image_loader(images, 256, num_workers):
+            # A generator of its own: a run must not depend on whether its images were kept from another.
+            for batch, _ in image_loader(images, 256, num_workers, generator=torch.Generator()):
                 file.write(batch.numpy())
                 bar.update(len(batch))
         file.flush()
@@ -67,12 +69,14 @@ def _alone(path: Path) -> Iterator[None]:
         lock = path.with_name(f".lock.{path.name}").open("w")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): {_ELSE}") from error
-    with lock:
-        if _locked(lock.fileno()):
-            for partial in path.parent.glob(f".partial.*.{path.name}"):
-                partial.unlink()
-        yield
-    Path(lock.name).unlink(missing_ok=True)
+    try:
+        with lock:
+            if _locked(lock.fileno()):
+                for partial in path.parent.glob(f".partial.*.{path.name}"):
+                    partial.unlink()
+            yield
+    finally:
+        Path(lock.name).unlink(missing_ok=True)
 
 
 def _locked(file: int) -> bool:

@@ -13,7 +13,8 @@ from facerec.verification import VerificationResult
 
 Results = dict[str, VerificationResult]
 LEAST_COSINE = 0.9999
-# Of a thousand pairs so many may be decided otherwise: a distance at the threshold falls to either side by a rounding.
+# So much may the right decisions differ, of a thousand pairs: a distance at the threshold falls to either side by a
+# rounding.
 _PAIRS_IN_A_THOUSAND = 1
 
 
@@ -34,7 +35,8 @@ class Parity:
             )
         for name, ours in self.checkpoint.items():
             theirs = self.exported[name]
-            if abs(theirs.accuracy - ours.accuracy) * 1000 > _PAIRS_IN_A_THOUSAND:
+            decided_otherwise = round(abs(theirs.accuracy - ours.accuracy) * ours.num_pairs)
+            if decided_otherwise > max(1, _PAIRS_IN_A_THOUSAND * ours.num_pairs // 1000):
                 raise InputError(
                     f"the exported network verifies {name} at {theirs.accuracy:.4f}, the checkpoint at "
                     f"{ours.accuracy:.4f}: {remedy}"

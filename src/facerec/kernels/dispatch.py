@@ -10,7 +10,17 @@ def needs_dispatch(*tensors: Tensor | None) -> bool:
     given = [tensor for tensor in tensors if tensor is not None]
     recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
     traced = any(type(tensor) not in (Tensor, nn.Parameter) for tensor in given)
-    return recorded or traced or torch.compiler.is_compiling()
+    return recorded or traced or torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore
+
+
+def check_taps_and_devices(taps: int, *tensors: Tensor | None) -> None:
+    """What machine code takes for granted: `ValueError` unless the taps are those of a square, odd window and all
+    tensors are on one device."""
+    if round(taps**0.5) ** 2 != taps or taps % 2 == 0:
+        raise ValueError(f"weights must have k * k taps with k odd, got {taps}")
+    devices = sorted({str(tensor.device) for tensor in tensors if tensor is not None})
+    if len(devices) > 1:
+        raise ValueError(f"images and weights must be on one device, got {' and '.join(devices)}")
 
 
 def in_channels_last(maps: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from facerec.kernels import pixel_dependent_shifted
 from facerec.kernels.cpu import pixel_dependent as pixel_dependent_cpu
-from facerec.kernels.dispatch import in_channels_last, needs_dispatch
+from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, needs_dispatch
 
 
 def pixel_dependent_conv(
@@ -41,7 +41,10 @@ def pixel_dependent_conv(
     Raises:
         ValueError: the sizes do not fit together.
     """
+    check_taps_and_devices(weight.shape[1], x, weight, channel_weight)
     _check_sizes(x, weight, stride, channel_weight)
+    if combine not in ("mul", "add"):
+        raise ValueError(f"combine must be 'mul' or 'add', got {combine!r}")
     weight = weight.to(x.dtype)
     if channel_weight is not None:
         channel_weight = channel_weight.to(torch.promote_types(x.dtype, torch.float32))

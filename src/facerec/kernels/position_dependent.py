@@ -22,7 +22,7 @@ from torch import Tensor
 
 from facerec.kernels import position_dependent_shifted
 from facerec.kernels.cpu import position_dependent as position_dependent_cpu
-from facerec.kernels.dispatch import in_channels_last, needs_dispatch
+from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, needs_dispatch
 
 
 def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
@@ -40,11 +40,12 @@ def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tenso
         ValueError: the maps do not fit together.
     """
     _check_sizes(x, weight, stride)
-    weight = weight.to(torch.promote_types(x.dtype, torch.float32))
+    weight = weight.to(_sum_type(x))
     return (_convolve if needs_dispatch(x, weight) else _forward)(x, weight, stride)
 
 
 def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
+    check_taps_and_devices(len(weight), x, weight)
     expected = tuple(-(-side // stride) for side in x.shape[2:])
     if tuple(weight.shape[1:3]) != expected or weight.shape[3] != x.shape[1]:
         raise ValueError(
@@ -55,7 +56,7 @@ def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
 
 
 def _forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    return _form(x).forward(in_channels_last(x), weight.contiguous(), stride)
+    return _form(x).forward(in_channels_last(x), weight.to(_sum_type(x)).contiguous(), stride)
 
 
 _convolve = torch.library.custom_op("facerec::position_dependent_conv", _forward, mutates_args=())
@@ -67,7 +68,7 @@ def _gradients(
 ) -> tuple[Tensor, Tensor]:
     """An empty tensor stands for a gradient that is not wanted."""
     form, kernel_size = _form(x), round(len(weight) ** 0.5)
-    grad_out, x, weight = in_channels_last(grad_out), in_channels_last(x), weight.contiguous()
+    grad_out, x, weight = in_channels_last(grad_out), in_channels_last(x), weight.to(_sum_type(x)).contiguous()
     grad_x = form.input_gradient(grad_out, weight, stride, x.shape[2:]) if of_input else x.new_empty(0)
     grad_weight = form.weight_gradient(x, grad_out, kernel_size, stride) if of_weight else weight.new_empty(0)
     return grad_x, grad_weight
@@ -98,12 +99,16 @@ def _backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None
 _convolve.register_autograd(_backward, setup_context=_keep)
 
 
+def _sum_type(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def _form(x: Tensor) -> ModuleType:
     """The module whose ``forward``, ``input_gradient`` and ``weight_gradient`` are for this device and type; they take
     maps in channels_last memory."""
     if x.device.type == "cpu" and x.dtype in position_dependent_cpu.DTYPES:
         return position_dependent_cpu
-    if x.is_cuda and x.dtype != torch.float64 and _has_triton():
+    if x.is_cuda and torch.version.hip is None and x.dtype != torch.float64 and _has_triton():
         from facerec.kernels.gpu import position_dependent as position_dependent_gpu  # Triton is not everywhere
 
         return position_dependent_gpu

@@ -179,10 +179,17 @@ class TVConv(nn.Module):
             return out
         return out + self._bias.get(self, self.bias).permute(2, 0, 1).to(out.dtype)
 
-    def expect_batches(self, more_follow: bool) -> None:
-        """Whether the gradients of more batches are added up before the next step: one generation serves them all."""
-        self._weight.expect(more_follow)
-        self._bias.expect(more_follow)
+    def expect_batches(self, first: bool, more_follow: bool) -> None:
+        """Before each batch: whether it is the first of a step, and whether the gradients of more are added up before
+        the parameters change: one generation serves them all."""
+        self._weight.expect(first, more_follow)
+        self._bias.expect(first, more_follow)
+
+    def train(self, mode: bool = True) -> "TVConv":
+        """Switch, and forget the weights that were kept for evaluation."""
+        self._weight.forget()
+        self._bias.forget()
+        return super().train(mode)
 
     def count_macs_once(self) -> int:
         """Multiply-adds of the generators."""

@@ -127,9 +127,14 @@ class TVConvDynamic(nn.Module):
         """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         return self.tvconv(x) + _mix(self.coefficients(x), self._fields.get(self, self.fields))
 
-    def expect_batches(self, more_follow: bool) -> None:
+    def expect_batches(self, first: bool, more_follow: bool) -> None:
         """As `TVConv.expect_batches`, which is told by itself."""
-        self._fields.expect(more_follow)
+        self._fields.expect(first, more_follow)
+
+    def train(self, mode: bool = True) -> "TVConvDynamic":
+        """As `TVConv.train`."""
+        self._fields.forget()
+        return super().train(mode)
 
     def count_macs_once(self) -> int:
         """Multiply-adds of the generators of weights and fields."""

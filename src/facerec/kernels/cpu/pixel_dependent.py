@@ -21,7 +21,9 @@ from facerec.kernels.cpu.segments import Segments, Window, of_input, of_output
 def forward(x: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | None, combine: str) -> Tensor:
     """``(B, C, H_in, W_in)``, ``(B, T, G, H, W)`` and, for one group, ``(B, C, T)`` to ``(B, C, H, W)``."""
     window = _window(x.shape, weight, stride)
-    out = torch.empty((*x.shape[:2], *window.out_size), dtype=x.dtype, memory_format=torch.channels_last)
+    out = torch.empty(
+        (*x.shape[:2], *window.out_size), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+    )
     _sum_over_taps(of_output(window), out, weight, x, channel_weight, combine)
     return out
 
@@ -36,7 +38,7 @@ def input_gradient(
 ) -> Tensor:
     """``(B, C, H, W)`` and the weights to ``(B, C, *in_size)``."""
     shape = (*grad_out.shape[:2], *in_size)
-    grad_x = torch.empty(shape, dtype=grad_out.dtype, memory_format=torch.channels_last)
+    grad_x = torch.empty(shape, dtype=grad_out.dtype, device=grad_out.device, memory_format=torch.channels_last)
     _sum_over_taps(of_input(_window(shape, weight, stride)), grad_x, weight, grad_out, channel_weight, combine)
     return grad_x
 

@@ -32,7 +32,7 @@ def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) 
     """``(B, C, H_in, W_in)`` and ``(B, C, H, W)`` to ``(T, H, W, C)``, float32, summed over the images in their order,
     whatever the number of threads."""
     window = _window(x.shape, kernel_size, stride)
-    grad_weight = torch.zeros(kernel_size**2, *window.out_size, x.shape[1])
+    grad_weight = x.new_zeros(kernel_size**2, *window.out_size, x.shape[1], dtype=torch.float32)
     tables = of_output(window)
     items = tables.items(len(x), torch.get_num_threads(), split_images=False)
     program(sum_over_images, DTYPES[x.dtype]).run(tables, items, grad_out, grad_weight, x)
@@ -50,4 +50,6 @@ def _window(shape: torch.Size, kernel_size: int, stride: int) -> Window:
 
 def _empty_maps(like: Tensor, size: tuple[int, int]) -> Tensor:
     batch, channels = like.shape[:2]
-    return torch.empty((batch, channels, *size), dtype=like.dtype, memory_format=torch.channels_last)
+    return torch.empty(
+        (batch, channels, *size), dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+    )

@@ -7,7 +7,7 @@ region is a plain function. Elsewhere a pool of Python's own threads does it; th
 
 import ctypes
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 
@@ -48,8 +48,9 @@ def _of_python() -> Callable[[int, int, int], None]:
     def run(address: int, argument: int, threads: int) -> None:
         task = _Task(address)
         helpers = [pool.submit(task, argument) for _ in range(threads - 1)]
-        task(argument)
-        for helper in helpers:
-            helper.result()
+        try:
+            task(argument)
+        finally:
+            wait(helpers)  # they read the argument
 
     return run
