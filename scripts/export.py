@@ -55,6 +55,9 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: no file was written, and what was there is as it was", file=sys.stderr)
+        return 130
     show(parity)
     print(json.dumps(summary))
     return 0

@@ -127,6 +127,16 @@ def test_a_mistake_is_one_sentence_and_status_1(arguments, sentence, run_script,
     assert (status, printed) == (1, "") and said.startswith(sentence) and said.count("\n") == 1
 
 
+def test_an_interruption_leaves_what_was_there(depthwise_run, run_script, tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"old")
+    with mock.patch.object(files, "write", side_effect=KeyboardInterrupt):
+        arguments = f"checkpoint={depthwise_run / 'best.ckpt'}", "output=net.onnx", "data.cache=null"
+        status, printed, said = run_script("export", *arguments)
+    assert (status, printed, (tmp_path / "net.onnx").read_bytes()) == (130, "", b"old")
+    assert said == "interrupted: no file was written, and what was there is as it was\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
 def test_a_checkpoint_must_be_given(run_script):
     assert run_script("export", "format=onnx") == (1, "", "no checkpoint given: add checkpoint=FILE\n")
 
