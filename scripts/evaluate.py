@@ -25,6 +25,7 @@ from torch import nn
 
 from facerec.build import build_backbone, build_data, build_trainer, build_verifier, compose_trained
 from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.command_line import split_arguments
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting import files
@@ -35,7 +36,6 @@ from facerec.runs import code_and_environment
 from facerec.verification import VerificationResult
 
 _OWN_KEYS = {"checkpoint": None, "model": None, "form": "training", "image_size": None, "roc": None}
-_RUN_KEYS = ("data", "trainer", "protocol")
 
 
 def main(arguments: list[str]) -> int:
@@ -58,18 +58,7 @@ def main(arguments: list[str]) -> int:
 
 def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     """This program's own settings, and the overrides for the configuration."""
-    own, overrides = dict(_OWN_KEYS), []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in _OWN_KEYS:
-            own[key] = value
-        elif key.lstrip("+").split(".")[0] in _RUN_KEYS:
-            overrides.append(argument)
-        else:
-            known = ", ".join([*_OWN_KEYS, *_RUN_KEYS])
-            raise InputError(
-                f"evaluate.py does not take {argument!r}: the network is the checkpoint's; it takes {known}"
-            )
+    own, overrides = split_arguments(arguments, "evaluate.py", _OWN_KEYS)
     if own["model"] is not None:
         refuse_with_model(own)
     elif own["checkpoint"] is None:

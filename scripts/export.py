@@ -29,6 +29,7 @@ from torch import nn
 
 from facerec.build import build_backbone, build_data, build_trainer, build_verifier, compose_trained
 from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.command_line import split_arguments
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.images import ImageDataset
 from facerec.errors import InputError
@@ -40,7 +41,6 @@ from facerec.process import prepare_process
 from facerec.runs import code_and_environment, log, replacing
 
 _OWN_KEYS = {"checkpoint": None, "format": "onnx", "output": None, "int8": "false", "tolerance": None}
-_RUN_KEYS = ("data", "trainer", "protocol")
 _CALIBRATION_IMAGES = 256
 
 
@@ -65,16 +65,7 @@ def main(arguments: list[str]) -> int:
 
 def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     """This program's own settings, and the overrides for the configuration."""
-    own, overrides = dict(_OWN_KEYS), []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in _OWN_KEYS:
-            own[key] = value
-        elif key.lstrip("+").split(".")[0] in _RUN_KEYS:
-            overrides.append(argument)
-        else:
-            known = ", ".join([*_OWN_KEYS, *_RUN_KEYS])
-            raise InputError(f"export.py does not take {argument!r}: the network is the checkpoint's; it takes {known}")
+    own, overrides = split_arguments(arguments, "export.py", _OWN_KEYS)
     if own["checkpoint"] is None:
         raise InputError("no checkpoint given: add checkpoint=FILE")
     check(own)

@@ -1,0 +1,26 @@
+"""A command line is the program's own settings and those of the run, and nothing of the network."""
+
+import pytest
+
+from facerec.command_line import split_arguments
+from facerec.errors import InputError
+
+DEFAULTS = {"checkpoint": None, "form": "training"}
+
+
+def test_what_is_not_given_is_the_default_and_the_last_of_two_counts():
+    arguments = ["checkpoint=a.ckpt", "data=folder", "checkpoint=b=c.ckpt", "+trainer.limit=2", "protocol=insightface"]
+    own, overrides = split_arguments(arguments, "look.py", DEFAULTS)
+    assert own == {"checkpoint": "b=c.ckpt", "form": "training"}
+    assert overrides == ["data=folder", "+trainer.limit=2", "protocol=insightface"]
+    assert DEFAULTS == {"checkpoint": None, "form": "training"}
+
+
+@pytest.mark.parametrize("argument", ["width=0.2", "operator=tvconv", "database=a", "check"])
+def test_anything_else_is_refused_with_what_there_is(argument):
+    with pytest.raises(InputError) as refusal:
+        split_arguments([argument], "look.py", DEFAULTS)
+    assert str(refusal.value) == (
+        f"look.py does not take {argument!r}: the network is the checkpoint's; it takes checkpoint, form, data, "
+        "trainer, protocol"
+    )
