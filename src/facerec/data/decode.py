@@ -12,18 +12,20 @@ _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
-def decode_rgb(data: bytes, name: str) -> np.ndarray:
+def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:
     """Decode JPEG, PNG or another format known to OpenCV to uint8 RGB ``(H, W, 3)``.
 
-    Greyscale, 16-bit and CMYK files become 8-bit RGB; EXIF orientation is ignored, since aligned faces are already
-    upright. `InputError` names the image when it is empty, cut off or not an image.
+    Greyscale, 16-bit and CMYK files become 8-bit RGB. EXIF orientation is ignored, since aligned faces are already
+    upright, unless ``upright`` asks for the image as it is displayed. `InputError` names the image when it is empty,
+    cut off or not an image.
     """
     if not data:
         raise InputError(f"image {name} is empty: fetch it again or take it off the list")
     if _is_cut_off(data):
         raise InputError(f"image {name} is cut off after {len(data)} bytes: fetch it again or take it off the list")
+    flags = cv2.IMREAD_COLOR_RGB | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # the header claims a size beyond OpenCV's limit
         image = None
     if image is None:

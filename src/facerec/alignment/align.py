@@ -1,0 +1,130 @@
+"""A folder of images becomes a folder of aligned faces, in several processes."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from facerec.alignment import placing, similarity, warp
+from facerec.alignment.aligned_file import Origin, read_origin, write_aligned
+from facerec.alignment.placing import FacePlacer, Placement
+from facerec.data import decode
+from facerec.data.source import digest, program_digest
+from facerec.errors import InputError
+
+_AT_ONCE = 8  # images a message between processes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How faces are aligned.
+
+    Attributes:
+        size: pixels of a side of the result.
+        border: a key of `warp.BORDERS`, for what lies beyond the image.
+        upright: whether an image is turned as its EXIF orientation says before anything else.
+        again: whether faces that are there already are made again.
+    """
+
+    size: int = 112
+    border: str = "constant"
+    upright: bool = True
+    again: bool = False
+
+
+class Outcome(NamedTuple):
+    """What became of one image: ``reason`` says why there is no face, and is empty where there is one."""
+
+    path: str
+    reason: str = ""
+    is_new: bool = False
+    residual: float | None = None
+    is_mirrored: bool = False
+
+
+class Alignment(Dataset[Outcome]):
+    """Work by number: item i aligns the i-th image and says what became of it.
+
+    Args:
+        source: the folder of the images.
+        target: the folder of the faces.
+        outputs: the relative path of each image's face.
+        placer: finds the face.
+        settings: the rest.
+    """
+
+    def __init__(
+        self, source: Path, target: Path, outputs: dict[str, str], placer: FacePlacer, settings: Settings
+    ) -> None:
+        self.source, self.target, self.placer, self.settings = source, target, placer, settings
+        self.outputs = list(outputs.items())
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    def __getitem__(self, index: int) -> Outcome:
+        path, output = self.outputs[index]
+        try:
+            key = self._key(path)
+            made = None if self.settings.again else read_origin(self.target / output)
+            if made is not None and made.key == key:
+                return Outcome(path, residual=made.residual, is_mirrored=made.is_mirrored)
+            face, placement = self._align(path)
+        except InputError as error:
+            return Outcome(path, reason=str(error))
+        write_aligned(self.target / output, face, _origin(key, placement))
+        return Outcome(path, "", True, placement.residual, placement.is_mirrored)
+
+    def _align(self, path: str) -> tuple[np.ndarray, Placement]:
+        try:
+            data = (self.source / path).read_bytes()
+        except OSError as error:
+            raise _unreadable(error) from error
+        image = decode.decode_rgb(data, path, self.settings.upright)
+        placement = self.placer.place(path, image, self.settings.size)
+        return warp.warp(image, placement.matrix, self.settings.size, self.settings.border), placement
+
+    def _key(self, path: str) -> str:
+        """Digest of all that decides the face of image ``path``."""
+        try:
+            found = (self.source / path).stat()
+        except OSError as error:
+            raise _unreadable(error) from error
+        settings = f"{self.settings.size} {self.settings.border} {self.settings.upright}"
+        return digest([f"{found.st_size} {found.st_mtime_ns}", settings, self.placer.key(path), self._program])
+
+    @cached_property
+    def _program(self) -> str:
+        return program_digest(str(module.__file__) for module in (decode, placing, similarity, warp))
+
+
+def align_all(alignment: Alignment, num_workers: int) -> Iterator[Outcome]:
+    """Align in ``num_workers`` processes, with a progress bar on standard error; the outcomes come in order.
+
+    `InputError` where a face cannot be written; those written before stay.
+    """
+    # One process needs no other: this one does as well.
+    loader = DataLoader(
+        alignment, batch_size=_AT_ONCE, num_workers=num_workers if num_workers > 1 else 0, collate_fn=list
+    )
+    with tqdm(total=len(alignment), desc="aligning", unit=" images", file=sys.stderr, mininterval=0.5) as progress:
+        for outcomes in loader:
+            yield from outcomes
+            progress.update(len(outcomes))
+
+
+def _origin(key: str, placement: Placement) -> Origin:
+    points = None
+    if placement.points is not None:
+        points = [None if np.isnan(x) else (round(x, 2), round(y, 2)) for x, y in placement.points.tolist()]
+    return Origin(key, placement.residual, points, placement.is_mirrored)
+
+
+def _unreadable(error: OSError) -> InputError:
+    return InputError(f"the image cannot be read ({error.strerror}): restore it or give yourself access")

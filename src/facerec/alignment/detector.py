@@ -1,0 +1,92 @@
+"""Faces found by OpenCV's own detector, with a YuNet model that the user brings."""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+from cv2.utils import logging
+
+from facerec.alignment.placing import Placement, place_points
+from facerec.errors import InputError
+
+# What the published YuNet files are built for: some take no other size. An image is shrunk to fit and filled up.
+_SIDE = 640
+# YuNet finds faces of up to about 300 pixels; one that fills the image is found when the image is smaller.
+_LONGER_SIDES = (640, 320, 160)
+
+
+class FaceDetector:
+    """Places the face that YuNet finds.
+
+    Args:
+        model: an ONNX file of YuNet (``face_detection_yunet_*.onnx`` of OpenCV's model zoo); `InputError` where it is
+            none.
+        face: which of several to take, the ``largest`` or the most ``central``.
+        min_score: faces that the detector is less sure of (0 to 1) are passed over.
+    """
+
+    def __init__(self, model: Path, face: str = "largest", min_score: float = 0.9) -> None:
+        self.model, self.face, self.min_score = model, face, min_score
+        try:
+            self._digest = hashlib.sha256(model.read_bytes()).hexdigest()
+            self._detector.detect(np.zeros((_SIDE, _SIDE, 3), np.uint8))
+        except OSError as error:
+            raise InputError(f"detector {model} cannot be read ({error.strerror}): check --detector") from error
+        except cv2.error as error:
+            raise InputError(
+                f"{model} is not a YuNet face detector that OpenCV {cv2.__version__} can run: take "
+                "face_detection_yunet from OpenCV's model zoo"
+            ) from error
+
+    def key(self, path: str) -> str:
+        return f"detector {self._digest} {self.face} {self.min_score}"
+
+    def place(self, path: str, image: np.ndarray, size: int) -> Placement:
+        faces = self._detect(image)
+        if not len(faces):
+            raise InputError("no face was found in the image: lower --min-score or give landmarks")
+        chosen = self._largest(faces) if self.face == "largest" else self._most_central(faces, image)
+        # The detector speaks of the subject's right eye first, which is the viewer's left one.
+        return place_points(chosen[4:14].reshape(5, 2).astype(float), image, size)
+
+    def _detect(self, image: np.ndarray) -> np.ndarray:
+        """One face a row: left, top, width, height, five points, score."""
+        for side in _LONGER_SIDES:
+            scale = min(1.0, side / max(image.shape[:2]))
+            canvas = _fitted(image, scale)
+            _, faces = self._detector.detect(canvas)
+            if faces is not None and len(faces):
+                faces[:, 2:4] /= scale
+                faces[:, [0, 1, *range(4, 14)]] = (faces[:, [0, 1, *range(4, 14)]] + 0.5) / scale - 0.5
+                return faces
+        return np.empty((0, 15), np.float32)
+
+    def _largest(self, faces: np.ndarray) -> np.ndarray:
+        return faces[np.argmax(faces[:, 2] * faces[:, 3])]
+
+    def _most_central(self, faces: np.ndarray, image: np.ndarray) -> np.ndarray:
+        middle = np.array([image.shape[1], image.shape[0]]) / 2
+        return faces[np.argmin(np.linalg.norm(faces[:, :2] + faces[:, 2:4] / 2 - middle, axis=1))]
+
+    @cached_property
+    def _detector(self) -> cv2.FaceDetectorYN:
+        before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)  # it warns of a target that nobody chose
+        try:
+            return cv2.FaceDetectorYN.create(str(self.model), "", (_SIDE, _SIDE), self.min_score)
+        finally:
+            logging.setLogLevel(before)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the detector, which each process makes for itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_detector"}
+
+
+def _fitted(image: np.ndarray, scale: float) -> np.ndarray:
+    """``image``, RGB, shrunk by ``scale`` into the corner of what the detector takes, BGR."""
+    height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+    canvas = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    canvas[:height, :width] = small[..., ::-1]
+    return canvas

@@ -1,0 +1,92 @@
+"""The landmarks that CFP (Sengupta et al., WACV 2016) ships in ``Data/Fiducials/ID/{frontal,profile}/NN.txt``.
+
+A profile's file has thirty lines ``x,y``, the half of a face that is turned to the camera. Neither the paper nor the
+data set says in which order; programs that others wrote for these files agree on this one (lines counted from 1):
+1 to 9 the jaw from the ear to the chin, 10 to 12 the brow, 13 to 18 around the eye, 19 to 22 the bridge of the nose
+down to its tip, 23 to 25 below the nose, 26 the corner of the mouth, 27 to 30 the middle of the lips. No public
+statement on the frontal files was found, so their lines have to be given.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from facerec.alignment.placing import Placement, place_points
+from facerec.errors import InputError
+
+PROFILE_LINES = "13-18/22/26"
+_JAW_AT_THE_EAR = 0
+_LEFT_HALF, _RIGHT_HALF = [0, 2, 3], [1, 2, 4]  # of the five points: eye, nose, corner of the mouth
+
+Lines = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Fiducials:
+    """The fiducial files below ``folder``, at the paths of the images with ``.txt``.
+
+    Attributes:
+        profile: which lines of a file of the folder ``profile`` make a point, from 0: three groups (eye, nose, corner
+            of the mouth) or five (the order of `POINTS`); a group's mean is the point.
+        frontal: likewise of the other files; None where unknown.
+    """
+
+    folder: Path
+    profile: Lines
+    frontal: Lines | None
+
+    def key(self, path: str) -> str:
+        return f"points {self._points(path).tolist()}"
+
+    def place(self, path: str, image: np.ndarray, size: int) -> Placement:
+        return place_points(self._points(path), image, size)
+
+    def _points(self, path: str) -> np.ndarray:
+        lines = self.profile if PurePosixPath(path).parent.name == "profile" else self.frontal
+        if lines is None:
+            raise InputError("the order of the points of CFP's frontal files is not known: give --frontal-points")
+        return _five_points(_read(self.folder / PurePosixPath(path).with_suffix(".txt")), lines)
+
+
+def parse_lines(text: str) -> Lines:
+    """Groups of line numbers from 1, such as ``13-18/22/26``, as indices from 0; `InputError` for anything else."""
+    try:
+        groups = tuple(tuple(index for part in group.split(",") for index in _span(part)) for group in text.split("/"))
+    except ValueError:
+        groups = ()
+    if len(groups) not in (3, 5) or not all(groups) or min(map(min, groups)) < 0:
+        raise InputError(
+            f"{text!r} does not name points: write three groups of lines (eye/nose/mouth) or five, such as 13-18/22/26"
+        )
+    return groups
+
+
+def _span(part: str) -> range:
+    first, _, last = part.partition("-")
+    return range(int(first) - 1, int(last or first))
+
+
+def _five_points(file_points: np.ndarray, lines: Lines) -> np.ndarray:
+    needed = 1 + max(map(max, lines))
+    if len(file_points) < needed:
+        raise InputError(f"its fiducial file has {len(file_points)} points and line {needed} is needed: correct it")
+    points = np.array([file_points[list(group)].mean(axis=0) for group in lines])
+    if len(lines) == 5:
+        return points
+    # The nose points away from the ear: towards the viewer's right where the left half is seen.
+    left = file_points[_JAW_AT_THE_EAR, 0] < points[1, 0]
+    five = np.full((5, 2), np.nan)
+    five[_LEFT_HALF if left else _RIGHT_HALF] = points
+    return five
+
+
+def _read(file: Path) -> np.ndarray:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        rows = [[float(value) for value in line.split(",")] for line in text.split("\n") if line.strip()]
+        return np.array(rows).reshape(-1, 2)
+    except OSError as error:
+        raise InputError(f"fiducial file {file} cannot be read ({error.strerror}): check --fiducials") from error
+    except ValueError as error:
+        raise InputError(f"fiducial file {file} does not hold lines of X,Y: correct it") from error

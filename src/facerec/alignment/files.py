@@ -1,0 +1,64 @@
+"""Which images there are to align, and where the aligned faces go."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from facerec.errors import InputError
+
+# With HEIC, which cannot be decoded: so that whoever has such photos reads of it.
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+
+
+def find_images(root: Path, apart_from: Path) -> list[str]:
+    """The images below ``root`` as relative paths with forward slashes, sorted.
+
+    Links are followed, and a folder that is reached in several ways is read once, by its own name where it has one
+    below ``root``. Hidden files and folders are left out, and so is ``apart_from``. `InputError` where ``root`` is no
+    folder.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder: give the folder of images to align")
+    seen = {os.path.realpath(apart_from)}
+    paths: list[str] = []
+    own, linked = [str(root)], []
+    while own or linked:
+        folder = own.pop() if own else linked.pop()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        for entry in _entries(folder):
+            if os.path.isdir(entry.path):  # an entry asked this would raise for a link to itself
+                (linked if entry.is_symlink() else own).append(entry.path)
+            elif os.path.splitext(entry.name)[1].lower() in _SUFFIXES:
+                paths.append(PurePosixPath(os.path.relpath(entry.path, root)).as_posix())
+    return sorted(paths)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"folder {folder} cannot be read ({error.strerror}): give yourself access to it") from error
+
+
+def outputs(paths: Iterable[str], suffix: str) -> dict[str, str]:
+    """The relative path of each image's aligned face. `InputError` names two images that would have the same."""
+    sources: dict[str, str] = {}
+    for path in paths:
+        output = str(PurePosixPath(path).with_suffix(suffix))
+        if output in sources:
+            raise InputError(
+                f"{sources[output]} and {path} would both become {output}: rename one of them or move it away"
+            )
+        sources[output] = path
+    return {path: output for output, path in sources.items()}
+
+
+def refuse_overlap(source: Path, output: Path) -> None:
+    """`InputError` where aligned faces would be written over the images, or into a folder that holds them."""
+    inside = os.path.realpath(source)
+    if inside == os.path.realpath(output) or Path(os.path.realpath(output)) in Path(inside).parents:
+        raise InputError(f"aligned faces in {output} could overwrite the images in {source}: give another folder")

@@ -1,0 +1,153 @@
+"""Lists of five landmarks an image, in the forms in which they are passed around."""
+
+import csv
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from facerec.alignment.placing import Placement, place_points
+from facerec.alignment.similarity import POINTS, mirrored
+from facerec.errors import InputError
+
+_PATH_COLUMNS = {"path", "image", "imageid", "imagepath", "file", "filename", "name"}
+_COLUMNS = [point.replace("_", "") + axis for point in POINTS for axis in "xy"]
+_FORMS = "a CSV with a header, or PATH X1 Y1 ... X5 Y5 a line"
+
+
+class ListedLandmarks:
+    """The landmarks ``(5, 2)`` of each image by its path, as `normal_path` writes it."""
+
+    def __init__(self, points: dict[str, np.ndarray]) -> None:
+        self.points = points
+
+    def not_among(self, paths: Iterable[str]) -> list[str]:
+        """The listed paths that are none of ``paths``."""
+        present = {normal_path(path) for path in paths}
+        return [path for path in self.points if path not in present]
+
+    def key(self, path: str) -> str:
+        return f"points {self._points(path).tolist()}"
+
+    def place(self, path: str, image: np.ndarray, size: int) -> Placement:
+        return place_points(self._points(path), image, size)
+
+    def _points(self, path: str) -> np.ndarray:
+        points = self.points.get(normal_path(path))
+        if points is None:
+            raise InputError("the image has no landmarks: add a line for it")
+        return points
+
+
+class _Row(NamedTuple):
+    number: int
+    path: str
+    values: list[str]
+
+
+def read_landmarks(file: Path, root: Path, left: str = "viewer") -> ListedLandmarks:
+    """The landmarks in ``file`` of images below ``root``, whose paths start there or are absolute.
+
+    Read are a CSV (commas, semicolons or tabs) whose header names ``path`` and ``left_eye_x`` ... ``right_mouth_y`` in
+    any order, with or without underscores, an empty cell for a point that is hidden; lines of ``PATH X1 Y1 ... X5 Y5``
+    in the order of `POINTS`, with anything between path and points if tabs or commas separate them; and CelebA's list,
+    whose first line is the number of images and whose second names the columns.
+
+    ``left`` is whose left the file speaks of: the ``viewer``'s, as CelebA, or the ``subject``'s. `InputError` names the
+    line that is not of these forms and a path that stands there twice.
+    """
+    points: dict[str, np.ndarray] = {}
+    for row in _rows(file):
+        path = normal_path(row.path, root)
+        if path in points:
+            raise InputError(f"line {row.number} of {file} lists {row.path} again: keep one line an image")
+        points[path] = _parsed(file, row)
+    if not points:
+        raise InputError(f"landmarks file {file} is empty: it must be {_FORMS}")
+    if left == "subject":
+        points = {path: mirrored(row) for path, row in points.items()}
+    return ListedLandmarks(points)
+
+
+def normal_path(path: str, root: Path | None = None) -> str:
+    """``path`` in the one spelling that compares: from ``root`` on, no ``./``, and letters with accents composed, which
+    Macs take apart."""
+    pure = PurePosixPath(path)
+    if root is not None and pure.is_relative_to(root.absolute()):
+        pure = pure.relative_to(root.absolute())
+    return unicodedata.normalize("NFC", pure.as_posix())
+
+
+def _rows(file: Path) -> Iterator[_Row]:
+    lines = _lines(file)
+    first = lines[0][1] if lines else ""
+    delimiter = next((mark for mark in "\t;," if mark in first), None)
+    if first.isdecimal():  # CelebA
+        return (_spaced(file, number, line) for number, line in lines[2:])
+    if delimiter is None:
+        return (_spaced(file, number, line) for number, line in lines)
+    names = [_plain(name) for name in next(csv.reader([first], delimiter=delimiter))]
+    if _PATH_COLUMNS & set(names):
+        return _by_header(file, names, lines[1:], delimiter)
+    return _by_position(file, lines, delimiter)
+
+
+def _by_header(file: Path, names: list[str], lines: list[tuple[int, str]], delimiter: str) -> Iterator[_Row]:
+    missing = [column for column in _COLUMNS if column not in names]
+    if missing:
+        raise InputError(
+            f"the header of {file} does not name {missing[0]}: it needs path and, with _x and _y, {', '.join(POINTS)}"
+        )
+    path = next(number for number, name in enumerate(names) if name in _PATH_COLUMNS)
+    order = [names.index(column) for column in _COLUMNS]
+    for number, fields in _fields(lines, delimiter):
+        if len(fields) != len(names):
+            raise InputError(f"line {number} of {file} has {len(fields)} cells: the header has {len(names)}")
+        yield _Row(number, fields[path], [fields[index] for index in order])
+
+
+def _by_position(file: Path, lines: list[tuple[int, str]], delimiter: str) -> Iterator[_Row]:
+    for number, fields in _fields(lines, delimiter):
+        if len(fields) < 11:
+            raise InputError(f"line {number} of {file} has {len(fields)} cells: it must be {_FORMS}")
+        yield _Row(number, fields[0], fields[-10:])
+
+
+def _spaced(file: Path, number: int, line: str) -> _Row:
+    fields = line.rsplit(maxsplit=10)
+    if len(fields) != 11:
+        raise InputError(f"line {number} of {file} is {line[:60]!r}: it must be {_FORMS}")
+    return _Row(number, fields[0], fields[1:])
+
+
+def _fields(lines: Iterable[tuple[int, str]], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    for number, line in lines:
+        yield number, next(csv.reader([line], delimiter=delimiter))
+
+
+def _parsed(file: Path, row: _Row) -> np.ndarray:
+    try:
+        values = [float(value) if value.strip() else np.nan for value in row.values]
+    except ValueError as error:
+        raise InputError(f"line {row.number} of {file} does not end in ten numbers ({error}): correct it") from error
+    return np.array(values).reshape(5, 2)
+
+
+def _plain(name: str) -> str:
+    plain = "".join(letter for letter in name.lower() if letter.isalnum())
+    for side in ("left", "right"):
+        plain = plain.replace(f"mouth{side}", f"{side}mouth")
+    return plain
+
+
+def _lines(file: Path) -> list[tuple[int, str]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"landmarks file {file} cannot be read ({error.strerror}): check --landmarks") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"landmarks file {file} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+    numbered = enumerate(text.split("\n"), start=1)
+    return [(number, line.strip("\r")) for number, line in numbered if line.strip() and not line.startswith("#")]

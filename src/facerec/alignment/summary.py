@@ -1,0 +1,131 @@
+"""What came of an alignment, kept small however many images there are: counts, failures, and faces to look at."""
+
+import csv
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facerec.alignment.align import Outcome
+from facerec.alignment.aligned_file import read_origin
+from facerec.alignment.similarity import template
+from facerec.contact_sheet import Section, write_contact_sheet
+from facerec.data.decode import decode_rgb
+from facerec.runs import replacing
+
+_SPREAD, _WORST, _COLUMNS, _SIDE = 40, 16, 8, 168
+_TEMPLATE_COLOUR, _LANDMARK_COLOUR = (0, 200, 0), (255, 40, 40)
+
+
+class Summary:
+    """Counts `Outcome`s and remembers some of them."""
+
+    def __init__(self) -> None:
+        self.aligned = self.skipped = self.mirrored = self._with_points = 0
+        self.failures: list[Outcome] = []
+        self.worst: list[Outcome] = []
+        self.spread: list[Outcome] = []
+        self._sum = 0.0
+        self._random = random.Random(0)
+
+    def add(self, outcome: Outcome) -> None:
+        if outcome.reason:
+            self.failures.append(outcome)
+            return
+        self.aligned += outcome.is_new
+        self.skipped += not outcome.is_new
+        self._sample(outcome)
+        if outcome.residual is not None:
+            self._with_points += 1
+            self.mirrored += outcome.is_mirrored
+            self._sum += outcome.residual
+            self.worst = sorted([*self.worst, outcome], key=_badness)[:_WORST]
+
+    def _sample(self, outcome: Outcome) -> None:
+        """Every face so far is in the sample with the same probability."""
+        place = self._random.randrange(self.aligned + self.skipped)
+        if len(self.spread) < _SPREAD:
+            self.spread.append(outcome)
+        elif place < _SPREAD:
+            self.spread[place] = outcome
+
+    @property
+    def faces(self) -> int:
+        return self.aligned + self.skipped
+
+    @property
+    def is_mostly_mirrored(self) -> bool:
+        return self.mirrored > self._with_points / 2
+
+    def as_json(self) -> dict[str, int | float | None]:
+        """Residuals in pixels of the result, None where no landmark was used."""
+        return {
+            "aligned": self.aligned,
+            "skipped": self.skipped,
+            "failed": len(self.failures),
+            "mean_residual": round(self._sum / self._with_points, 3) if self._with_points else None,
+            "largest_residual": round(-_badness(self.worst[0]), 3) if self.worst else None,
+        }
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """The reasons of the failures up to their first colon, without what is particular to an image, the commonest
+        first."""
+        return Counter(
+            failure.reason.replace(f" {failure.path}", "").split(":")[0] for failure in self.failures
+        ).most_common()
+
+
+def write_failures(failures: Sequence[Outcome], path: Path) -> None:
+    """A CSV with ``path,reason`` a line, whole or not at all."""
+    # A file's name may be no text at all.
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("path", "reason"))
+        rows.writerows((failure.path, failure.reason) for failure in failures)
+
+
+def write_sheet(summary: Summary, target: Path, outputs: dict[str, str], path: Path) -> None:
+    """A page with a spread of the faces and those whose landmarks fit worst, the template's points and the landmarks
+    marked."""
+    spread = sorted(summary.spread)
+    marks = "template green, landmarks red" if summary.worst else "template green"
+    sections = [_section(f"{len(spread)} of {summary.faces:,} aligned faces ({marks})", spread, target, outputs)]
+    if summary.worst:
+        title = "largest residuals: pixels between the landmarks and the template (root mean square)"
+        sections.append(_section(title, summary.worst, target, outputs))
+    write_contact_sheet(sections, path, _COLUMNS, _SIDE)
+
+
+def _section(title: str, chosen: Sequence[Outcome], target: Path, outputs: dict[str, str]) -> Section:
+    images = [_marked(target / outputs[outcome.path]) for outcome in chosen]
+    return Section(title, images, [_caption(outcome) for outcome in chosen])
+
+
+def _caption(outcome: Outcome) -> str:
+    path = outcome.path.encode("utf-8", "replace").decode("utf-8")
+    return path if outcome.residual is None else f"{path}\n{outcome.residual:.2f} px"
+
+
+def _marked(path: Path) -> np.ndarray:
+    """The aligned face in ``path``, enlarged, with its points drawn on it."""
+    face = decode_rgb(path.read_bytes(), str(path))
+    scale = _SIDE / len(face)
+    page = cv2.resize(face, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
+    for x, y in template(len(face)):
+        cv2.drawMarker(page, _drawn_at(x, y, scale), _TEMPLATE_COLOUR, cv2.MARKER_CROSS, 11, 1, cv2.LINE_AA)
+    origin = read_origin(path)
+    for point in (origin.points if origin else None) or ():
+        if point is not None:
+            cv2.circle(page, _drawn_at(*point, scale), 3, _LANDMARK_COLOUR, 1, cv2.LINE_AA)
+    return page
+
+
+def _drawn_at(x: float, y: float, scale: float) -> tuple[int, int]:
+    return round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5)
+
+
+def _badness(outcome: Outcome) -> float:
+    return -(outcome.residual or 0.0)

@@ -1,0 +1,129 @@
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facerec.alignment.landmarks import ListedLandmarks, read_landmarks
+from facerec.alignment.similarity import template
+from facerec.errors import InputError
+
+TEN = "11 12 21 22 31 32 41 42 51 52"
+POINTS = np.array([[11, 12], [21, 22], [31, 32], [41, 42], [51, 52.0]])
+HEADER = ["left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y"]
+HEADER += ["left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y"]
+
+
+def read(tmp_path: Path, text: str, left: str = "viewer") -> dict[str, np.ndarray]:
+    file = tmp_path / "points.txt"
+    file.write_text(text, encoding="utf-8")
+    return read_landmarks(file, tmp_path, left).points
+
+
+def commas(text: str) -> str:
+    return text.replace(" ", ",")
+
+
+FORMS = {
+    "spaces": f"ann/a b.jpg {TEN}\n",
+    "spaces, aligned": f"ann/a b.jpg     {TEN.replace(' ', '   ')}  \r\n",
+    "tabs": f"ann/a b.jpg\t{TEN.replace(' ', chr(9))}\n",
+    "tabs, with an identity": f"ann/a b.jpg\t17\t{TEN.replace(' ', chr(9))}\n",
+    "commas": f"ann/a b.jpg,{commas(TEN)}\n",
+    "CSV": f"path,{','.join(HEADER)}\nann/a b.jpg,{commas(TEN)}\n",
+    "CSV, byte order mark and semicolons": f"\ufeffimage;{';'.join(HEADER)}\nann/a b.jpg;{TEN.replace(' ', ';')}\n",
+    "CSV, quoted": f'path,{",".join(HEADER)}\n"ann/a b.jpg",{commas(TEN)}\n',
+    "CSV, the other way round": f"{','.join(HEADER[::-1])},age,path\n{commas(TEN)[::-1]},7,ann/a b.jpg\n",
+    "Kaggle's CelebA": (
+        "image_id,lefteye_x,lefteye_y,righteye_x,righteye_y,nose_x,nose_y,leftmouth_x,leftmouth_y,rightmouth_x,"
+        f"rightmouth_y\nann/a b.jpg,{commas(TEN)}\n"
+    ),
+    "CelebA": f"1\nlefteye_x lefteye_y righteye_x righteye_y nose_x nose_y\nann/a b.jpg  {TEN}\n",
+    "./": f"./ann/a b.jpg {TEN}\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_five_points(tmp_path: Path, form: str) -> None:
+    text = FORMS[form]
+    if form.endswith("round"):  # the cells, not their digits, stand the other way round
+        text = text.replace(commas(TEN)[::-1], ",".join(reversed(TEN.split())))
+    (path, points), *others = read(tmp_path, text).items()
+    assert (path, others) == ("ann/a b.jpg", [])
+    np.testing.assert_array_equal(points, POINTS)
+
+
+def test_an_empty_cell_is_a_hidden_point(tmp_path: Path) -> None:
+    points = read(tmp_path, f"path,{','.join(HEADER)}\na.jpg,11,12,,,31,32,41,42,51,52\n")["a.jpg"]
+    np.testing.assert_array_equal(np.isnan(points).any(axis=1), [False, True, False, False, False])
+
+
+def test_the_subjects_left_is_the_viewers_right(tmp_path: Path) -> None:
+    points = read(tmp_path, f"a.jpg {TEN}", left="subject")["a.jpg"]
+    np.testing.assert_array_equal(points, POINTS[[1, 0, 2, 4, 3]])
+
+
+def test_an_absolute_path_below_the_images_is_a_relative_one(tmp_path: Path) -> None:
+    assert list(read(tmp_path, f"{tmp_path}/ann/a.jpg {TEN}")) == ["ann/a.jpg"]
+
+
+def test_accents_compare_however_they_are_written(tmp_path: Path) -> None:
+    apart, composed = (unicodedata.normalize(form, "zoë/müller.jpg") for form in ("NFD", "NFC"))
+    listed = ListedLandmarks(read(tmp_path, f"{apart} {TEN}"))
+    assert apart != composed
+    assert listed.not_among([composed]) == listed.not_among([apart]) == []
+    assert listed.key(composed) == listed.key(apart)
+
+
+def test_landmarks_decide_the_key_and_place_the_face(tmp_path: Path) -> None:
+    points = {"a.jpg": template(112) + 5, "b.jpg": template(112) + 6}
+    listed = ListedLandmarks(points)
+    assert listed.key("a.jpg") != listed.key("b.jpg")
+    assert listed.not_among(["a.jpg", "c.jpg"]) == ["b.jpg"]
+    placement = listed.place("a.jpg", np.zeros((130, 130, 3), np.uint8), 112)
+    np.testing.assert_allclose(placement.matrix, [[1, 0, -5], [0, 1, -5]], atol=1e-12)
+    assert placement.residual == pytest.approx(0, abs=1e-9)
+    assert not placement.is_mirrored
+
+
+def test_a_face_whose_left_and_right_are_exchanged_is_noticed() -> None:
+    listed = ListedLandmarks({"a.jpg": template(112)[[1, 0, 2, 4, 3]] + 5})
+    assert listed.place("a.jpg", np.zeros((130, 130, 3), np.uint8), 112).is_mirrored
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("b.jpg", "the image has no landmarks: add a line for it"),
+        ("a.jpg", "the landmarks' centre .1056, 1072. is outside the image of 120x130 pixels: correct them"),
+    ],
+)
+def test_a_face_that_cannot_be_placed_says_why(path: str, sentence: str) -> None:
+    listed = ListedLandmarks({"a.jpg": template(112) + 1000})
+    with pytest.raises(InputError, match=sentence):
+        listed.place(path, np.zeros((130, 120, 3), np.uint8), 112)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "landmarks file .*points.txt is empty"),
+        ("a.jpg 1 2 3\n", "line 1 of .*points.txt is 'a.jpg 1 2 3': it must be a CSV with a header, or PATH X1 Y1"),
+        ("a.jpg,1,2,3\n", "line 1 of .*points.txt has 4 cells"),
+        (f"a.jpg {TEN}\nb.jpg {TEN[:-2]}left\n", "line 2 of .* does not end in ten numbers .*left"),
+        (f"a.jpg {TEN}\n./a.jpg {TEN}\n", "line 2 of .* lists ./a.jpg again: keep one line an image"),
+        ("path,left_eye_x\na.jpg,1\n", "the header of .* does not name lefteyey: it needs path and"),
+        (f"path,{','.join(HEADER)}\na.jpg,1\n", "line 2 of .* has 2 cells: the header has 11"),
+    ],
+)
+def test_what_is_no_list_of_landmarks_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read(tmp_path, text)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"landmarks file .*no.csv cannot be read \(No such file or directory\)"):
+        read_landmarks(tmp_path / "no.csv", tmp_path)
+    (tmp_path / "latin.csv").write_bytes(b"m\xfcller.jpg 1 2")
+    with pytest.raises(InputError, match=r"latin.csv is not UTF-8 text \(byte 1\): save it as UTF-8"):
+        read_landmarks(tmp_path / "latin.csv", tmp_path)
