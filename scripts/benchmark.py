@@ -2,7 +2,7 @@
 
 Every thing is measured beside its competitors in one process, in turns; ratios are held against their targets.
     sections=layer,network    only these; all: layer, network, memory, throughput, pipeline,
-                              verification, export
+                              index, augmentation, verification, export
     threads=2                 of PyTorch; by default as many as it takes by itself
     quick=true                small sizes, to see that everything runs; targets are not held against those numbers
     markdown=FILE.md          the page whose tables are to be replaced, or a new one
@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from facerec.benchmarks import export, layer, memory, network, pipeline, throughput, verification
+from facerec.benchmarks import augmentation, export, index, layer, memory, network, pipeline, throughput, verification
 from facerec.benchmarks.comparison import Case, Comparison
 from facerec.benchmarks.machine import describe_machine
 from facerec.benchmarks.tables import around_tables, markdown, show, write_markdown
@@ -29,7 +29,7 @@ from facerec.errors import InputError
 from facerec.process import prepare_process
 from facerec.runs import write_json
 
-_MODULES = (layer, network, memory, throughput, pipeline, verification, export)
+_MODULES = (layer, network, memory, throughput, pipeline, index, augmentation, verification, export)
 SECTIONS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 _KEYS = ("sections", "threads", "quick", "markdown", "json")
 

@@ -22,5 +22,5 @@ def test_anything_else_is_refused_with_what_there_is(argument):
         split_arguments([argument], "look.py", DEFAULTS)
     assert str(refusal.value) == (
         f"look.py does not take {argument!r}: the network is the checkpoint's; it takes checkpoint, form, data, "
-        "trainer, protocol"
+        "trainer, protocol, augmentation@data.test_augmentation"
     )

@@ -27,7 +27,8 @@ def options(group: str) -> list[str]:
 GROUPS = sorted(folder.name for folder in build.CONFIG_FOLDER.iterdir() if folder.is_dir())
 # What a file needs beside itself.
 TOGETHER = {"backbone=timm": ["backbone.name=mobilenetv4_conv_small"], "operator=none": ["backbone=mlp_mixer"]}
-FILES = [f"{group}={option}" for group in GROUPS for option in options(group)]
+WHERE = {"augmentation": ["augmentation@data.train_augmentation", "augmentation@data.test_augmentation"]}
+FILES = [f"{node}={option}" for group in GROUPS for node in WHERE.get(group, [group]) for option in options(group)]
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def build_all(cfg) -> None:
 
 
 def test_the_tests_find_the_files():
-    assert len(FILES) >= 20 and set(GROUPS) == {*ROOT_KEYS[:9], "experiment", "sweep"}
+    assert len(FILES) >= 20 and set(GROUPS) == {*ROOT_KEYS[:9], "augmentation", "experiment", "sweep"}
 
 
 @pytest.mark.parametrize("chosen", [file for file in FILES if not file.startswith(("trainer=", "sweep="))])

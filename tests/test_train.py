@@ -80,7 +80,7 @@ class TestAFinishedRun:
         found = results(depthwise_run)
         assert found.keys() == {
             *("started", "command", "config_fingerprint", "git_commit", "git_dirty", "environment"),
-            *("protocol", "config", "data", "cost", "training_images_per_second", "best", "last"),
+            *("protocol", "config", "data", "cost", "training_images_per_second", "best_chosen_on", "best", "last"),
         }
         assert found["command"] == " ".join(["train.py", *DEPTHWISE, *THREE_EPOCHS])
         assert found["config"] == build.resolved(build.compose([*DEPTHWISE, *THREE_EPOCHS]))

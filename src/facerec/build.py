@@ -28,6 +28,7 @@ from facerec.recognizer import Recognizer
 from facerec.runs import cell_folder, run_folder_for
 from facerec.verifier import Verifier
 
+AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
 
 ConfigStore.instance().store(name="run_config", node=RunConfig)
@@ -52,7 +53,7 @@ def check_command_line(arguments: list[str]) -> None:
 
 def _swept_keys(arguments: list[str]) -> list[str]:
     overrides = [a for a in arguments if not a.startswith("-") and "=" in a]
-    return [override.key_or_group for override in _parse(overrides) if override.is_sweep_override()]
+    return [override.get_key_element() for override in _parse(overrides) if override.is_sweep_override()]
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -76,12 +77,15 @@ def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig
     cfg.data.pop("remember", None)  # what data.cache was in older checkpoints
     OmegaConf.set_struct(cfg, True)
     for override in sorted(parsed, key=lambda override: "." in override.key_or_group):
-        key, value = override.key_or_group, override.value()
-        if (CONFIG_FOLDER / key).is_dir():
+        key, value = override.package or override.key_or_group, override.value()
+        is_group = (CONFIG_FOLDER / override.key_or_group).is_dir()
+        if is_group:
             shared = [f"{shared}={trained[shared]}" for shared in ("image_size", "seed")]
-            value = OmegaConf.to_container(compose([f"{key}={value}", *shared])[key], resolve=True)
+            group = f"{override.get_key_element()}={value}"
+            value = OmegaConf.to_container(OmegaConf.select(compose([group, *shared]), key), resolve=True)
+        # A checkpoint of an older version may not have the node of a group yet.
         with _in_one_sentence():
-            OmegaConf.update(cfg, key, value, merge=False, force_add=override.is_add())
+            OmegaConf.update(cfg, key, value, merge=False, force_add=is_group or override.is_add())
     if "pretrained" in cfg.backbone:
         cfg.backbone.pretrained = False  # the weights are the checkpoint's: nothing is to be downloaded
     return cfg
@@ -91,7 +95,11 @@ def _parse(overrides: list[str]) -> list[Override]:
     """The overrides by Hydra's grammar; `InputError` where a root key is unknown."""
     with _in_one_sentence():
         parsed = OverridesParser.create().parse_overrides(overrides)
-    reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0].split("@")[0] for override in parsed)
+    reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0] for override in parsed)
+    for override in parsed:
+        if override.key_or_group == "augmentation" and override.package not in AUGMENTED:
+            where = " or ".join(f"augmentation@{node}={override.value()}" for node in AUGMENTED)
+            raise InputError(f"{override.input_line} does not say which images are changed: write {where}")
     return parsed
 
 

@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
+from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.resample import resample_maps
 from facerec.runs import BEST, replacing
@@ -31,7 +33,14 @@ class WholeCheckpoint(TorchCheckpointIO):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Lightning's, but a run's folder may have been moved before the run is resumed."""
+    """Lightning's, but the best epoch is chosen on held-out identities where there are any, and a run's folder may have
+    been moved before the run is resumed."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        opened = getattr(getattr(trainer, "datamodule", None), "opened_benchmarks", ())
+        if any(benchmark.name == HELD_OUT for benchmark in opened):
+            self.monitor = f"{HELD_OUT}/accuracy"
+        super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best score so far where its checkpoint came along; else the next epoch is the best."""

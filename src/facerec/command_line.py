@@ -5,6 +5,7 @@ from typing import Any
 from facerec.errors import InputError
 
 _RUN_KEYS = ("data", "trainer", "protocol")
+_TEST_AUGMENTATION = "augmentation@data.test_augmentation"
 
 
 def split_arguments(
@@ -17,9 +18,9 @@ def split_arguments(
         key, _, value = argument.partition("=")
         if key in defaults:
             own[key] = value
-        elif key.lstrip("+").split(".")[0] in _RUN_KEYS:
+        elif key.lstrip("+").split(".")[0] in _RUN_KEYS or key == _TEST_AUGMENTATION:
             overrides.append(argument)
         else:
-            known = ", ".join([*defaults, *_RUN_KEYS])
+            known = ", ".join([*defaults, *_RUN_KEYS, _TEST_AUGMENTATION])
             raise InputError(f"{program} does not take {argument!r}: the network is the checkpoint's; it takes {known}")
     return own, overrides

@@ -10,7 +10,7 @@ from omegaconf import MISSING
 from facerec.errors import InputError
 
 # Groups that change other nodes and have none of their own.
-_OVERLAY_GROUPS = ("experiment", "sweep", "hydra")
+_OVERLAY_GROUPS = ("augmentation", "experiment", "sweep", "hydra")
 
 
 @dataclass
@@ -22,6 +22,7 @@ class RunConfig:
         embedding_dim: numbers in an embedding.
         image_size: side of the square images in pixels.
         seed: of weights, order and mirroring.
+        affine_strength: multiplier of the ranges of the affine augmentations.
         protocol: of verification, one of tvconv, tvconv_reference, insightface.
         name: folder below outputs/ that the run's folder stands in.
         resume: null, a checkpoint, or "auto" for the newest unfinished run of this name.
@@ -41,6 +42,7 @@ class RunConfig:
     embedding_dim: int = 512
     image_size: int = 96
     seed: int = 1
+    affine_strength: float = 1.0
     protocol: str = "tvconv"
     name: str = "default"
     resume: str | None = None

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from facerec.checkpoints import load_checkpoint
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
+from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.recognizer import Recognizer
 from facerec.runs import BEST, LAST, SCORES, replacing
@@ -31,9 +32,16 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
         "data": _fingerprints(data),
         "cost": asdict(measure_cost(recognizer.backbone, image_size)),
         "training_images_per_second": None if speed is None else round(float(speed), 1),
+        "best_chosen_on": _chosen_on(data),
         "best": best,
         "last": verify_checkpoint(trainer, recognizer, data, folder / LAST),
     }
+
+
+def _chosen_on(data: FaceDataModule) -> list[str]:
+    """The sets whose mean accuracy chose the best epoch."""
+    names = [benchmark.name for benchmark in data.opened_benchmarks]
+    return [HELD_OUT] if HELD_OUT in names else names
 
 
 def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, path: Path) -> dict[str, Any]:

@@ -5,8 +5,23 @@ from typing import Any
 
 import pytest
 import torch
-from image_files import BLUE, GREEN, RED, encode, plain, write_benchmark, write_faces, write_image, write_noise
+from image_files import (
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    encode,
+    plain,
+    write_benchmark,
+    write_faces,
+    write_image,
+    write_noise,
+    write_text,
+)
 
+from facerec.data.augmentation.affine import Rotation
+from facerec.data.augmentation.erasing import Erasing
+from facerec.data.augmentation.jitter import Jitter
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.modules import FolderData
 from facerec.errors import InputError
@@ -211,7 +226,128 @@ class TestFlips:
         assert not any(any(self.mirrored(module, batch=batch)) for batch in range(10))
 
 
+class TestAugmentation:
+    """Of training images by seed, epoch, batch and rank; of test images by their number alone."""
+
+    batch = (torch.arange(64 * 48).remainder(251).reshape(64, 4, 4, 3).byte(), torch.arange(64))
+
+    def changed(self, module: FolderData, **where: Any) -> torch.Tensor:
+        module.trainer = trainer(**where)
+        module.opened_benchmarks = [SimpleNamespace(name="pairs"), SimpleNamespace(name="other")]  # pyright: ignore
+        return module.on_after_batch_transfer(self.batch, 0)[0]
+
+    def test_training_images_follow_from_seed_epoch_batch_and_rank(self, tmp_path):
+        augmented = {"train_augmentation": {"jitter": Jitter()}}
+        module, place = folder_data(tmp_path, **augmented), {"epoch": 2, "batch": 5, "rank": 1}
+        first = self.changed(module, **place)
+        torch.manual_seed(123)
+        assert torch.equal(self.changed(folder_data(tmp_path, **augmented), **place), first)
+        others = [self.changed(module, **{**place, key: 9}) for key in place]
+        others.append(self.changed(folder_data(tmp_path, seed=9, **augmented), **place))
+        assert not any(torch.equal(other, first) for other in others)
+
+    def test_mirroring_stays_what_it_is_without(self, tmp_path):
+        mirrored = self.changed(folder_data(tmp_path))
+        erased = self.changed(folder_data(tmp_path, train_augmentation={"erasing": Erasing(0.5)}))
+        same = (mirrored == erased).all(3).all(2).all(1)
+        assert 10 < same.sum() < 54 and torch.equal(mirrored[same], erased[same])
+
+    def test_training_and_test_images_are_changed_apart(self, tmp_path):
+        plain_images = self.changed(folder_data(tmp_path, horizontal_flip=False))
+        for key, training in (("train_augmentation", True), ("test_augmentation", False)):
+            module = folder_data(tmp_path, horizontal_flip=False, **{key: {"rotation": Rotation()}})
+            assert not torch.equal(self.changed(module, training=training), plain_images)
+            assert torch.equal(self.changed(module, training=not training), plain_images)
+
+    def test_a_test_image_is_the_same_in_every_epoch_run_and_batch_and_another_in_another_benchmark(self, tmp_path):
+        augmented = {"test_augmentation": {"rotation": Rotation(), "jitter": Jitter()}}
+        whole = self.changed(folder_data(tmp_path, **augmented), training=False)
+        again = folder_data(tmp_path, seed=7, **augmented)
+        assert torch.equal(self.changed(again, training=False, epoch=3, rank=1), whole)
+        rows = torch.tensor([40, 3])
+        part = again.on_after_batch_transfer((self.batch[0][rows], rows), 0)[0]
+        torch.testing.assert_close(part, whole[rows])
+        assert not torch.equal(again.on_after_batch_transfer(self.batch, 1)[0], whole)
+
+
+class TestSampling:
+    def test_identities_are_drawn_alike_whatever_they_have(self, faces):
+        for number in range(4, 40):
+            write_image(faces / f"train/ann/{number}.png", plain(RED))
+        module = ready(folder_data(faces, sampling="identities", global_batch_size=48))
+        drawn = torch.cat([labels for epoch in range(20) for labels in labels_of(module, epoch)])
+        assert len(drawn) == 20 * 48
+        assert drawn.bincount().min() > 240  # of 320; by images ann would have 800
+
+    def test_another_sampling_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="sampling must be one of images, identities, got 'people'"):
+            folder_data(tmp_path, sampling="people")
+
+
+def labels_of(module: FaceDataModule, epoch: int) -> list[torch.Tensor]:
+    module.trainer = trainer(epoch=epoch)
+    return [labels for _, labels in module.train_dataloader()]
+
+
+class TestHeldOut:
+    @pytest.fixture
+    def many(self, faces):
+        """25 identities of two images more."""
+        for number in range(50):
+            write_image(faces / f"train/{number // 2:03}/{number}.png", plain(GREY))
+        return faces
+
+    def test_held_out_identities_are_verified_after_the_benchmarks_and_not_trained_on(self, many):
+        module = ready(folder_data(many, held_out_identities=20))
+        assert [benchmark.name for benchmark in module.opened_benchmarks] == ["pairs", "held_out"]
+        train, held_out = module.train_source, module.opened_benchmarks[1]
+        assert train is not None and train.num_identities == 8 and len(held_out) == 40
+        people = [
+            {name.partition("/")[0] for name in map(source.name, range(len(source)))}
+            for source in (train, held_out.images)
+        ]
+        assert not people[0] & people[1] and len(people[1]) == 20
+        sizes = [sum(len(indices) for _, indices in loader) for loader in module.val_dataloader()]
+        assert sizes == [3, len(held_out.images)]
+
+    def test_seeds_of_a_comparison_hold_out_the_same(self, many):
+        one, other, another = (
+            ready(folder_data(many, held_out_identities=20, **seeds))
+            for seeds in ({"seed": 1}, {"seed": 2}, {"held_out_seed": 1})
+        )
+        assert one.train_source and other.train_source and another.train_source
+        assert one.train_source.fingerprint() == other.train_source.fingerprint()
+        assert one.train_source.fingerprint() != another.train_source.fingerprint()
+
+    def test_no_benchmark_is_needed_beside_them_and_no_training_set_to_evaluate(self, many):
+        module = ready(folder_data(many, held_out_identities=0.75, benchmarks=[]))
+        assert [benchmark.name for benchmark in module.opened_benchmarks] == ["held_out"]
+        module = folder_data(many, held_out_identities=20)
+        module.setup("validate")
+        assert [benchmark.name for benchmark in module.opened_benchmarks] == ["pairs"]
+        module.setup("fit")
+        assert len(module.val_dataloader()) == 2
+
+    def test_a_benchmark_of_the_same_name_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="benchmarks names 'held_out', which held_out_identities adds: give it"):
+            folder_data(tmp_path, held_out_identities=20, benchmarks=["held_out"])
+
+    @pytest.mark.parametrize("number", [-1, "many"])
+    def test_a_number_that_is_none_is_refused(self, tmp_path, number):
+        with pytest.raises(ValueError, match="held_out_identities must be a number of at least 0, got"):
+            folder_data(tmp_path, held_out_identities=number)
+
+
 class TestRefusals:
+    def test_augmentation_that_is_only_a_name(self, tmp_path):
+        with pytest.raises(ValueError, match=r"test_augmentation holds transforms by name, got 'rotation': write aug"):
+            folder_data(tmp_path, test_augmentation="rotation")
+
+    def test_a_training_image_that_is_listed_and_not_there_before_the_first_step(self, faces):
+        write_text(faces / "list.txt", "".join(f"train/ann/{number}.png a\n" for number in range(7)))
+        with pytest.raises(InputError, match=r"^image .*ann.4\.png in line 5 of .*list\.txt is not there, nor are 2"):
+            folder_data(faces, train_list="list.txt").setup("fit")
+
     def test_a_batch_that_does_not_divide_over_the_devices(self, faces):
         module = ready(folder_data(faces))
         module.trainer = trainer(devices=4)

@@ -6,6 +6,9 @@ import pytorch_lightning as pl
 import torch
 from image_files import write_image
 
+from facerec.data.augmentation.affine import Rotation
+from facerec.data.augmentation.erasing import Erasing
+from facerec.data.augmentation.random_numbers import Transform, augment_batch
 from facerec.data.folders import read_identity_folders
 from facerec.data.images import flip_at_random, normalise
 from facerec.data.modules import FolderData
@@ -20,6 +23,10 @@ class Watcher(pl.LightningModule):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.trained: list[tuple[int, int, torch.Tensor, torch.Tensor]] = []
         self.evaluated: list[torch.Tensor] = []
+        self.shown: list[torch.Tensor] = []
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.shown.append(batch[0])
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
         self.trained.append((self.current_epoch, batch_idx, *batch))
@@ -48,13 +55,13 @@ class NumberedData(FolderData):
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.filterwarnings("ignore:GPU available but not used")
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning")  # Lightning's own call of torch
-def test_lightning_draws_order_and_flips_anew_for_each_epoch_and_batch(tmp_path):
+def test_lightning_draws_order_flips_and_changes_anew_for_each_epoch_and_batch(tmp_path):
     noise = np.random.default_rng(0)
     for number in range(12):
         write_image(tmp_path / f"train/ann/{number:02}.png", noise.integers(0, 256, (8, 8, 3)).astype(np.uint8))
-    module = NumberedData(
-        root=str(tmp_path), benchmarks=["self"], image_size=(8, 8), global_batch_size=4, num_workers=0
-    )
+    changes: dict[str, Transform] = {"rotation": Rotation(), "erasing": Erasing()}
+    sizes: dict[str, Any] = {"image_size": (8, 8), "global_batch_size": 4, "num_workers": 0}
+    module = NumberedData(root=str(tmp_path), benchmarks=["self"], train_augmentation=changes, **sizes)
     watcher = Watcher()
     trainer_options: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "log_every_n_steps": 1, "logger": False}
     quiet: dict[str, Any] = dict.fromkeys(
@@ -65,7 +72,10 @@ def test_lightning_draws_order_and_flips_anew_for_each_epoch_and_batch(tmp_path)
     originals = normalise(torch.stack([torch.from_numpy(module.open_train().load(i)) for i in range(12)]))
     assert [(epoch, batch) for epoch, batch, *_ in watcher.trained] == [(e, b) for e in range(2) for b in range(3)]
     for epoch, batch, images, numbers in watcher.trained:
-        torch.testing.assert_close(images, flip_at_random(originals[numbers], (module.seed, epoch, batch, 0)))
+        seed = (module.seed, epoch, batch, 0)
+        torch.testing.assert_close(images, augment_batch(flip_at_random(originals[numbers], seed), changes, seed))
+    # What the callbacks see, and make their pictures of.
+    assert all(images is row[2] for images, row in zip(watcher.shown, watcher.trained, strict=True))
     first, second = (torch.cat([row[3] for row in watcher.trained if row[0] == epoch]).tolist() for epoch in range(2))
     assert first != second and sorted(first) == sorted(second) == list(range(12))
     assert all(torch.equal(images, originals) for images in watcher.evaluated)

@@ -2,6 +2,7 @@ import pickle
 
 import pytest
 from image_files import write_benchmark, write_faces
+from recordio_writer import flat, png, write_records
 from shared_data import FACES, INSIGHTFACE, needs_faces, needs_insightface
 
 from facerec.data.modules import FolderData, InsightFaceData, SyntheticData, read_benchmark
@@ -27,6 +28,22 @@ def test_a_list_is_read_in_place_of_the_folder(tmp_path):
     (tmp_path / "two.txt").write_text("train/ann/0.png a\ntrain/eve/0.png e\n")
     assert len(FolderData(root=str(tmp_path), benchmarks=[], train_list="two.txt").open_train()) == 2
     assert len(FolderData(root=str(tmp_path), benchmarks=[]).open_train()) == 12
+
+
+def test_a_list_of_references_of_the_folder_is_read_with_the_same_root(tmp_path):
+    write_faces(tmp_path)
+    whole = FolderData(root=str(tmp_path), benchmarks=[]).open_train()
+    (tmp_path / "kept.txt").write_text(f"{whole.reference(5)}\t{whole.identity_name(1)}\n")
+    kept = FolderData(root=str(tmp_path), benchmarks=[], train_list="kept.txt").open_train()
+    assert kept.name(0) == whole.name(5) == "bob/1.png" and kept.load(0).shape == (12, 12, 3)
+
+
+def test_a_list_takes_some_records_of_an_archive(tmp_path):
+    write_records(tmp_path / "train.rec", flat([5.0, 5.0, 8.0], [png(number) for number in range(3)]))
+    (tmp_path / "kept.txt").write_text("2\t8\n0\t5\n")
+    kept = InsightFaceData(root=str(tmp_path), benchmarks=[], train_list="kept.txt").open_train()
+    assert [kept.name(index) for index in range(2)] == ["train.rec record 2", "train.rec record 0"]
+    assert len(InsightFaceData(root=str(tmp_path), benchmarks=[]).open_train()) == 3
 
 
 def test_synthetic_data_needs_no_file():

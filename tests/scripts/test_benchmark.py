@@ -4,7 +4,7 @@ import pytest
 import torch
 from running import program
 
-ALL = ["layer", "network", "memory", "throughput", "pipeline", "verification", "export"]
+ALL = ["layer", "network", "memory", "throughput", "pipeline", "index", "augmentation", "verification", "export"]
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def test_the_sections_asked_for_are_run_and_written(benchmark, tmp_path):
         ("quick", "benchmark.py does not know 'quick': its settings are sections, threads, quick, markdown, json"),
         (
             "sections=layer,speed",
-            "there is no section 'speed': choose from layer, network, memory, throughput, pipeline, verification, "
-            "export",
+            "there is no section 'speed': choose from layer, network, memory, throughput, pipeline, index, "
+            "augmentation, verification, export",
         ),
         ("quick=yes", "quick must be true or false, got 'yes'"),
         ("threads=0", "threads must be a whole number of at least 1, got '0'"),

@@ -1,16 +1,20 @@
 """InsightFace verification sets (``lfw.bin``): one pickle of 2P encoded images and P answers."""
 
 import hashlib
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
+from facerec.data.encoded import EncodedSource, OneSize
 from facerec.data.safe_pickle import load_plain_pickle
 from facerec.data.source import Benchmark, digest
 from facerec.errors import InputError
+from facerec.runs import replacing
 
 
 class EncodedImages:
@@ -24,7 +28,11 @@ class EncodedImages:
 
     def load(self, index: int) -> np.ndarray:
         """Image ``index`` as uint8 RGB ``(H, W, 3)``."""
-        return decode_rgb(self._encoded[index], self._names[index])
+        return decode_rgb(self.encoded(index), self._names[index])
+
+    def encoded(self, index: int) -> bytes:
+        """Image ``index`` as it stands in the file."""
+        return self._encoded[index]
 
     def name(self, index: int) -> str:
         """``lfw.bin image 12``, where 12 counts the images as they stand in the file, from 0."""
@@ -53,6 +61,27 @@ def open_bin(path: str | Path) -> Benchmark:
     _, first_places = np.unique(pairs, return_index=True)
     images = EncodedImages(list(number), [f"{path.name} image {place}" for place in first_places])
     return Benchmark(path.stem, images, pairs[:, 0].copy(), pairs[:, 1].copy(), is_same)
+
+
+def write_bin(benchmark: Benchmark, path: str | Path) -> None:
+    """Write ``benchmark`` as InsightFace reads it: a tuple of 2P encoded images, ``bytes`` as they are, and P bools.
+
+    `InputError` for images that are not files, for damaged ones, and for several sizes, which InsightFace cannot load;
+    its programs evaluate 112x112.
+    """
+    path, images = Path(path), benchmark.images
+    if not isinstance(images, EncodedSource):
+        raise InputError(f"the images of benchmark {benchmark.name} are drawn: {path} can only hold files of images")
+    size = OneSize("align all images to one size before an archive is made")
+    encoded = []
+    for index in tqdm(range(len(images)), f"reading {benchmark.name}", unit=" images", delay=2):
+        encoded.append(images.encoded(index))
+        size.check(encoded[-1], images.name(index))
+    pairs = np.stack([benchmark.left, benchmark.right], axis=1).ravel().tolist()
+    # Protocol 4 is the newest that Python 3.4 to 3.7 read, which MXNet's users run; 2 would hold text, not bytes.
+    content = ([encoded[index] for index in pairs], [bool(answer) for answer in benchmark.is_same])
+    with replacing(path) as partial, partial.open("wb") as file:
+        pickle.dump(content, file, protocol=4)
 
 
 def _check_structure(path: Path, content: Any) -> tuple[list[bytes], np.ndarray]:

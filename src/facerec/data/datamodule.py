@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +10,17 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
+from facerec.data.augmentation.random_numbers import Transform, augment_batch, augment_images
 from facerec.data.folders import FolderImages
+from facerec.data.held_out import HELD_OUT, split_identities
 from facerec.data.images import ImageDataset, PackedDataset, flip_at_random, image_loader, normalise
 from facerec.data.packed import pack
+from facerec.data.sampling import SAMPLINGS, Share, UniformIdentities, UniformImages
 from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest
 from facerec.data.statistics import position_statistics
+from facerec.data.train_lists import ListedImages
 from facerec.errors import InputError
 
 
@@ -33,6 +37,13 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         global_batch_size: images a step over all devices together.
         num_workers: processes a device that decode; None: one a core that this process may use, at most 8.
         horizontal_flip: mirror half of the training images.
+        sampling: "images": each training image once an epoch; "identities": as many draws, each of an identity and then
+            of one of its images, with replacement.
+        held_out_identities: of the training set, not trained on but verified as benchmark ``held_out``, on which alone
+            the best epoch is then chosen; a number below 1 is a share; 0: none.
+        held_out_seed: of these identities and their pairs, the same for all seeds of a comparison.
+        train_augmentation: random changes of the training images by name, after the mirroring.
+        test_augmentation: of the verified images, each changed in the same way in every run.
         cache: folder for the pixels of all images in their final size, ``H * W * 3`` bytes each, decoded once for this
             run and the next; None: they are decoded whenever they are used.
         seed: of the order of the images and of the mirroring.
@@ -43,6 +54,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     global_batch_size: int = 512
     num_workers: int | None = None
     horizontal_flip: bool = True
+    sampling: str = "images"
+    held_out_identities: int | float = 0
+    held_out_seed: int = 0
+    train_augmentation: Mapping[str, Transform] = field(default_factory=dict)
+    test_augmentation: Mapping[str, Transform] = field(default_factory=dict)
     cache: str | None = None
     seed: int = 1
     train_source: LabelledSource | None = field(init=False, default=None)
@@ -60,6 +76,20 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             self.num_workers = _available_workers()
         if not isinstance(self.num_workers, int) or self.num_workers < 0:
             raise ValueError(f"num_workers must be null or a whole number of at least 0, got {self.num_workers!r}")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {self.sampling!r}")
+        if not isinstance(self.held_out_identities, int | float) or self.held_out_identities < 0:
+            raise ValueError(f"held_out_identities must be a number of at least 0, got {self.held_out_identities!r}")
+        if self.held_out_identities and HELD_OUT in self.benchmarks:
+            raise ValueError(f"benchmarks names {HELD_OUT!r}, which held_out_identities adds: give it another name")
+        for key in ("train_augmentation", "test_augmentation"):
+            if not isinstance(value := getattr(self, key), Mapping):
+                raise ValueError(
+                    f"{key} holds transforms by name, got {value!r}: write augmentation@data.{key}={value}"
+                )
 
     @abstractmethod
     def open_train(self) -> LabelledSource:
@@ -75,15 +105,14 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         if not self.opened_benchmarks:
             self.opened_benchmarks = self._open_benchmarks()
         if stage == "fit" and self.train_source is None:
-            self.train_source = self.open_train()
-            self._check_one_batch(self.train_source)
-        if not self._benchmarks:
-            self._benchmarks = [self._dataset(b.images, np.arange(len(b.images))) for b in self.opened_benchmarks]
+            self.train_source = self._open_train()
+        for benchmark in self.opened_benchmarks[len(self._benchmarks) :]:
+            self._benchmarks.append(self._dataset(benchmark.images, np.arange(len(benchmark.images))))
         if self.train_source is not None and self._train is None:
             self._train = self._dataset(self.train_source, self.train_source.labels)
 
     def _open_benchmarks(self) -> list[Benchmark]:
-        if not self.benchmarks:
+        if not self.benchmarks and not self.held_out_identities:
             raise InputError("data.benchmarks is empty: name a set to choose the best epoch on, as in [lfw]")
         opened = [self.open_benchmark(name) for name in self.benchmarks]
         for benchmark in opened:
@@ -91,12 +120,19 @@ class FaceDataModule(pl.LightningDataModule, ABC):
                 benchmark.images.refuse_missing()
         return opened
 
-    def _check_one_batch(self, train: LabelledSource) -> None:
+    def _open_train(self) -> LabelledSource:
+        train = self.open_train()
+        if isinstance(train, ListedImages):
+            train.refuse_missing()
+        if self.held_out_identities:
+            train, held_out = split_identities(train, self.held_out_identities, self.held_out_seed)
+            self.opened_benchmarks.append(held_out)
         if len(train) < self.global_batch_size:
             raise InputError(
                 f"the training set has {len(train)} images, fewer than one step of data.global_batch_size="
                 f"{self.global_batch_size}: lower it"
             )
+        return train
 
     def train_dataloader(self) -> DataLoader:
         assert self._train is not None and self.trainer is not None
@@ -123,9 +159,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     def _loader(self, dataset: ImageDataset | PackedDataset, batch_size: int, *, training: bool) -> DataLoader:
         replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        # One sampler for one device and for many. Its order is a function of the seed and the epoch, so a resumed run
-        # goes on with it.
-        sampler = DistributedSampler(dataset, replicas, rank, shuffle=training, seed=self.seed)
+        sampler = self._sampler(dataset, replicas, rank, training)
         if self.trainer and training:
             # Lightning tells the sampler too, but after a resume only when the loading processes have begun.
             progress = self.trainer.fit_loop.epoch_progress.current
@@ -140,14 +174,29 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
         )
 
+    def _sampler(self, dataset: ImageDataset | PackedDataset, replicas: int, rank: int, training: bool) -> Share:
+        if not training:
+            return Share(len(dataset), replicas, rank)
+        if self.sampling == "identities":
+            return UniformIdentities(dataset.targets, replicas, rank, self.seed)
+        return UniformImages(len(dataset), replicas, rank, self.seed)
+
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Pixels to the network's input, on the device."""
         images, targets = normalise(batch[0]), batch[1]
         trainer = self.trainer
-        if self.horizontal_flip and trainer is not None and trainer.training:
+        if trainer is not None and trainer.training:
             step = (trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_idx + 1)
-            images = flip_at_random(images, (self.seed, *step, trainer.global_rank))
+            images = self._augment(images, (self.seed, *step, trainer.global_rank))
+        elif self.test_augmentation:
+            name = self.opened_benchmarks[dataloader_idx].name
+            images = augment_images(images, self.test_augmentation, targets, name)
         return images, targets
+
+    def _augment(self, images: Tensor, seed: tuple[int, ...]) -> Tensor:
+        if self.horizontal_flip:
+            images = flip_at_random(images, seed)
+        return augment_batch(images, self.train_augmentation, seed)
 
 
 def _available_workers() -> int:

@@ -1,27 +1,30 @@
-"""Images in folders: a training set with or without a list, and verification pairs in the layout of the TVConv paper's
+"""Images in folders: a training set, and verification pairs in the layout of the TVConv paper's
 published code."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
+from facerec.data.listing import identity_folders, image_paths, missing_files
 from facerec.data.source import Benchmark, digest
+from facerec.data.texts import SharedArrays, Texts
 from facerec.errors import InputError
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 # Benchmarks that are another pair list over the images of one that stands in its own folder.
 _SHARED_IMAGES = {"cfp_fp": "cfp_ff"}
 
 
-class FolderImages:
-    """Image files under ``root`` at ``paths`` (relative, with forward slashes)."""
+class FolderImages(SharedArrays):
+    """Image files under ``root`` at ``paths`` (relative, with forward slashes; an absolute path stands for itself)."""
 
-    def __init__(self, root: Path, paths: list[str]) -> None:
-        self.root, self.paths = root, paths
+    def __init__(self, root: Path, paths: Iterable[str]) -> None:
+        self.root, self.paths = root, paths if isinstance(paths, Texts) else Texts(paths)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -30,13 +33,16 @@ class FolderImages:
         return self.paths[index]
 
     def load(self, index: int) -> np.ndarray:
-        path = f"{self.root}/{self.paths[index]}"
+        return decode_rgb(self.encoded(index), self._path(index))
+
+    def encoded(self, index: int) -> bytes:
+        """The file of image ``index`` as it is."""
+        path = self._path(index)
         try:
             with open(path, "rb", buffering=0) as file:
-                data = file.read()
+                return file.read()
         except OSError as error:
             raise _cannot_be_read(path, error) from error
-        return decode_rgb(data, path)
 
     def fingerprint(self) -> str:
         return digest(self.paths)
@@ -44,15 +50,20 @@ class FolderImages:
     def state(self) -> str:
         # The list is long, and over a network each file takes its time.
         paths = tqdm(self.paths, f"looking for changes in {self.root}", unit=" images", delay=2)
-        return digest(_size_and_time(f"{self.root}/{path}") for path in paths)
+        return digest(_size_and_time(os.path.join(self.root, path)) for path in paths)
+
+    def missing(self) -> np.ndarray:
+        """The numbers of the images that have no file, ascending; each folder is read once, with a progress bar on
+        standard error."""
+        return missing_files(self.root, self.paths)
 
     def refuse_missing(self) -> None:
         """`InputError` for the first path with no file; better now than after an epoch."""
-        for path in self.paths:
-            if not (self.root / path).is_file():
-                raise InputError(
-                    f"image {self.root / path} is listed and not there: restore it or take it off the list"
-                )
+        for index in self.missing()[:1]:
+            raise InputError(f"image {self._path(index)} is listed and not there: restore it or take it off the list")
+
+    def _path(self, index: int) -> str:
+        return os.path.join(self.root, self.paths[index])
 
 
 class LabelledFolder(FolderImages):
@@ -61,64 +72,55 @@ class LabelledFolder(FolderImages):
     Args:
         root: the folder that paths are relative to.
         paths: one a image.
-        identities: the name of each image's identity; labels number the sorted distinct names from 0.
+        labels: of the images, numbering ``identities`` from 0.
+        identities: their names.
     """
 
-    def __init__(self, root: Path, paths: list[str], identities: list[str]) -> None:
+    def __init__(self, root: Path, paths: Iterable[str], labels: np.ndarray, identities: Iterable[str]) -> None:
         super().__init__(root, paths)
-        names, labels = np.unique(np.array(identities), return_inverse=True)
-        self.labels, self.num_identities = labels.astype(np.int64), len(names)
+        self.labels, self._identities = labels, Texts(identities)
+        self.num_identities = len(self._identities)
+
+    def identity_name(self, label: int) -> str:
+        return self._identities[label]
+
+    def reference(self, index: int) -> str:
+        """The path, which a list cannot hold when there is a tab, a line break or a letter that is not UTF-8 in it."""
+        path = self.paths[index]
+        if not path.isprintable() and re.search(r"[\t\r\n\udc80-\udcff]", path):
+            raise InputError(
+                f"image {self._path(index)!r} cannot stand in a list, which is UTF-8 text with a line an image: rename "
+                "it"
+            )
+        return f"./{path}" if path[0] == "#" or path[0].isspace() else path
 
     def fingerprint(self) -> str:
-        return digest(f"{path} {label}" for path, label in zip(self.paths, self.labels, strict=True))
+        labels = chain.from_iterable(part.tolist() for part in np.array_split(self.labels, len(self) // 65536 + 1))
+        return digest(f"{path} {label}" for path, label in zip(self.paths, labels, strict=True))
 
 
 def read_identity_folders(folder: str | Path) -> LabelledFolder:
-    """A training set with one folder an identity: ``folder/IDENTITY/**/IMAGE``. `InputError` names a missing folder and
-    an empty identity."""
+    """A training set with one folder an identity: ``folder/IDENTITY/**/IMAGE``.
+
+    An identity folder may be a link to a folder elsewhere; links to folders inside an identity are not followed.
+    `InputError` names a missing folder, an empty identity, and a link by which images would be read twice.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
             f"training folder {folder} does not exist: set data.root, data.train_folder or data.train_list"
         )
-    paths, identities = [], []
-    for identity in sorted(entry.name for entry in folder.iterdir() if entry.is_dir()):
-        images = sorted(_images_below(folder / identity))
-        if not images:
-            raise InputError(f"identity folder {folder / identity} holds no image: remove it or fill it")
-        paths += [image.relative_to(folder).as_posix() for image in images]
-        identities += [identity] * len(images)
-    if not paths:
+    identities = identity_folders(folder)
+    if not identities:
         raise InputError(f"training folder {folder} holds no identity folder: it must hold IDENTITY/IMAGE files")
-    return LabelledFolder(folder, paths, identities)
-
-
-def read_train_list(root: str | Path, train_list: str | Path) -> LabelledFolder:
-    """A training set from a list with ``PATH IDENTITY`` a line, the paths relative to ``root``.
-
-    A path may hold spaces, an identity may not; empty lines and lines that begin with # are passed over. ``train_list``
-    is looked for as given, then below ``root``. `InputError` names a missing file, a bad line, or a first image that is
-    not below ``root``.
-    """
-    root = Path(root)
-    file = _find_list(root, Path(train_list))
-    rows = [(number, line.rsplit(maxsplit=1)) for number, line in _lines(file)]
-    for number, fields in rows:
-        if len(fields) != 2:
-            raise InputError(f"line {number} of {file} is {' '.join(fields)!r}: write PATH IDENTITY")
-    if not rows:
-        raise InputError(f"training list {file} is empty: write one PATH IDENTITY a line")
-    first = root / rows[0][1][0]
-    if not first.is_file():
-        raise InputError(
-            f"the first image of {file} is not at {first}: set data.root to the folder that its paths start from"
-        )
-    return LabelledFolder(root, [fields[0] for _, fields in rows], [fields[1] for _, fields in rows])
+    counts: list[int] = []
+    paths = Texts(_paths_of(folder, identities, counts))
+    return LabelledFolder(folder, paths, np.repeat(np.arange(len(identities)), counts), identities)
 
 
 def read_pairs(root: str | Path, name: str) -> Benchmark:
     """The benchmark ``root/name/name_pair.txt`` over images below ``root/name/name``, ``LEFT RIGHT FLAG`` a line, FLAG
-    1 (same) or -1.
+    1 (same) or -1. Between them stand spaces or tabs; one tab each where a path holds spaces.
 
     `InputError` names a missing file or folder, or the line that is not of this form.
     """
@@ -142,19 +144,25 @@ def read_pairs(root: str | Path, name: str) -> Benchmark:
 
 
 def _parse_pair(file: Path, number: int, line: str) -> tuple[str, str, int]:
-    fields = line.split()
+    fields = line.split("\t")
+    if len(fields) != 3 or not all(fields):
+        fields = line.split()
     if len(fields) != 3 or fields[2] not in ("1", "-1"):
         raise InputError(
-            f"line {number} of {file} is {line!r}: write LEFT RIGHT FLAG with FLAG 1 for the same person, -1 for two"
+            f"line {number} of {file} is {line!r}: write LEFT RIGHT FLAG with FLAG 1 for the same person, -1 for two, "
+            "and tabs between them where a path holds spaces"
         )
     return fields[0], fields[1], int(fields[2])
 
 
-def _find_list(root: Path, train_list: Path) -> Path:
-    for candidate in (train_list, root / train_list):
-        if candidate.is_file():
-            return candidate
-    raise InputError(f"training list {train_list} is neither there nor below {root}: set data.train_list")
+def _paths_of(folder: Path, identities: list[str], counts: list[int]) -> Iterator[str]:
+    """The paths of all images, identity by identity; their number is appended to ``counts``."""
+    for identity in tqdm(identities, f"listing {folder}", unit=" identities", delay=2):
+        paths = image_paths(folder, identity)
+        if not paths:
+            raise InputError(f"identity folder {folder / identity} holds no image: remove it or fill it")
+        counts.append(len(paths))
+        yield from paths
 
 
 def _size_and_time(path: str) -> str:
@@ -179,8 +187,3 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() and not line.startswith("#"):
             yield number, line.strip()
-
-
-def _images_below(folder: Path) -> Iterator[Path]:
-    for parent, _, files in os.walk(folder):
-        yield from (Path(parent, file) for file in files if Path(file).suffix.lower() in _SUFFIXES)

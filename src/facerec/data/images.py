@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from facerec.data import decode
 from facerec.data.source import ImageSource, digest, program_digest
+from facerec.data.texts import SharedArrays
 from facerec.errors import InputError
 
 
-class ImageDataset(Dataset):
+class ImageDataset(SharedArrays, Dataset):
     """Images that are decoded when they are asked for, a batch at a time.
 
     Args:

@@ -8,33 +8,41 @@ labels. In every dialect the class of an image is the first label of its own rec
 
 import hashlib
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from facerec.data import recordio
+from facerec.data.contents import Contents, kept_contents
 from facerec.data.decode import decode_rgb
 from facerec.data.recordio import RecordFile
-from facerec.data.source import digest
+from facerec.data.source import digest, program_digest
+from facerec.data.texts import SharedArrays
 from facerec.errors import InputError
 
 _EXACT_IN_FLOAT32 = 2**24
 
 
-class InsightFaceRecords:
+class InsightFaceRecords(SharedArrays):
     """The training set ``<root>/<name>.rec``, a `LabelledSource` in the order of the file.
 
     Gaps in the class numbers are closed: ``labels`` are 0 to ``num_identities - 1`` in the order of the numbers. The
     ``property`` file is compared, with a warning where it differs, and otherwise ignored. In the classic dialect the
     constructor reads a few records per identity and takes the labels of the others from the ranges; in all others, and
-    where ranges and labels disagree, it reads the first 40 bytes of every record.
+    where ranges and labels disagree, it reads the first 40 bytes of every record. ``cache`` is a folder in which
+    `kept_contents` keeps what took long to read.
     """
 
-    def __init__(self, root: str | Path, name: str = "train"):
+    def __init__(self, root: str | Path, name: str = "train", cache: Path | None = None):
         root = Path(root)
-        self.records = RecordFile(root / f"{name}.rec")
-        self._positions, classes = _read_classes(self.records)
-        values, labels = np.unique(classes, return_inverse=True)
-        self.labels, self.num_identities = labels.astype(np.int64), len(values)
+        path = root / f"{name}.rec"
+        files, program = (path, path.with_suffix(".idx")), program_digest([__file__, recordio.__file__])
+        contents = kept_contents(cache, files, program, partial(_read_contents, path))
+        self.records = RecordFile.from_table(path, contents.keys, contents.offsets)
+        self._positions = contents.positions
+        self._classes, self.labels = _number_from_0(contents.classes.astype(np.int64))
+        self.num_identities = len(self._classes)
         _compare_with_property(root / "property", self.num_identities, len(self))
 
     def __len__(self) -> int:
@@ -42,21 +50,43 @@ class InsightFaceRecords:
 
     def load(self, index: int) -> np.ndarray:
         """Image ``index`` as uint8 RGB ``(H, W, 3)``."""
-        return decode_rgb(self.records.record(self._positions[index])[1], self.name(index))
+        return decode_rgb(self.encoded(index), self.name(index))
+
+    def encoded(self, index: int) -> bytes:
+        """Image ``index`` as it stands in its record, a JPEG or PNG file."""
+        return self.records.record(self._positions[index])[1]
 
     def name(self, index: int) -> str:
         """``train.rec record 12``, where 12 is the key in the index, which MXNet's ``read_idx`` takes too."""
-        return f"{self.records.path.name} record {self.records.keys[self._positions[index]]}"
+        return f"{self.records.path.name} record {self.reference(index)}"
+
+    def identity_name(self, label: int) -> str:
+        """The class number as it is stored."""
+        return str(self._classes[label])
+
+    def reference(self, index: int) -> str:
+        """The key of the image's record."""
+        return str(self.records.keys[self._positions[index]])
+
+    @property
+    def keys(self) -> np.ndarray:
+        """The keys of all images' records, int64 ``(N,)``."""
+        return self.records.keys[self._positions]
 
     def fingerprint(self) -> str:
         """Digest of file name, keys, order and labels."""
-        arrays = self.records.keys[self._positions], self.labels
-        return digest([self.records.path.name, *(hashlib.sha256(array.tobytes()).hexdigest() for array in arrays)])
+        arrays = self.keys, self.labels
+        return digest([self.records.path.name, *(hashlib.sha256(array.data).hexdigest() for array in arrays)])
 
     def state(self) -> str:
         """Digest of the file's size and time."""
         file = self.records.path.stat()
         return digest([f"{file.st_size} {file.st_mtime_ns}"])
+
+
+def _read_contents(path: Path) -> Contents:
+    records = RecordFile(path)
+    return Contents(records.keys, records.offsets, *_read_classes(records))
 
 
 def _read_classes(records: RecordFile) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +102,13 @@ def _read_classes(records: RecordFile) -> tuple[np.ndarray, np.ndarray]:
             f"again with whole numbers from 0 to {_EXACT_IN_FLOAT32} as labels"
         )
     return positions, classes
+
+
+def _number_from_0(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The class numbers that occur, ascending, and the place of each image's among them, without sorting."""
+    occurs = np.zeros(int(classes.max()) + 1, bool)
+    occurs[classes] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[classes]
 
 
 def _read_key_zero(records: RecordFile) -> tuple[bool, int, int]:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from facerec.data.bin import open_bin
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.folders import read_identity_folders, read_pairs, read_train_list
+from facerec.data.folders import read_identity_folders, read_pairs
 from facerec.data.insightface import InsightFaceRecords
 from facerec.data.source import Benchmark, LabelledSource
 from facerec.data.synthetic import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
+from facerec.data.train_lists import read_record_list, read_train_list
 from facerec.errors import InputError
+from facerec.runs import OUTPUTS
 
 
 def read_benchmark(root: str | Path, name: str) -> Benchmark:
@@ -35,7 +37,7 @@ class FolderData(FaceDataModule):
 
     Args:
         root: the folder that holds everything.
-        train_list: a list ``PATH IDENTITY``, paths relative to ``root``; None: all of ``train_folder``.
+        train_list: a list ``PATH IDENTITY``, paths relative to ``root`` or ``train_folder``; None: all of that folder.
         train_folder: below ``root``, one folder an identity; read when there is no list.
     """
 
@@ -46,7 +48,7 @@ class FolderData(FaceDataModule):
     def open_train(self) -> LabelledSource:
         if self.train_list is None:
             return read_identity_folders(Path(self.root) / self.train_folder)
-        return read_train_list(self.root, self.train_list)
+        return read_train_list(self.root, self.train_list, self.train_folder)
 
     def open_benchmark(self, name: str) -> Benchmark:
         return read_benchmark(self.root, name)
@@ -58,12 +60,15 @@ class InsightFaceData(FaceDataModule):
 
     Args:
         root: the folder that holds them.
+        train_list: a list ``KEY IDENTITY`` of the records to train on; None: all.
     """
 
     root: str
+    train_list: str | None = None
 
     def open_train(self) -> LabelledSource:
-        return InsightFaceRecords(self.root)
+        records = InsightFaceRecords(self.root, cache=OUTPUTS / "cache")
+        return records if self.train_list is None else read_record_list(records, self.root, self.train_list)
 
     def open_benchmark(self, name: str) -> Benchmark:
         return read_benchmark(self.root, name)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from facerec.data.texts import SharedArrays
 from facerec.errors import InputError
 
 MAGIC = b"\x0a\x23\xd7\xce"
@@ -41,7 +42,7 @@ class IRHeader(NamedTuple):
     id2: int
 
 
-class RecordFile:
+class RecordFile(SharedArrays):
     """The records of a ``.rec`` file, numbered from 0 in the order of the file.
 
     ``keys`` and ``offsets``, int64 ``(N,)``, are the number that a record was written under and the byte where it
@@ -62,11 +63,18 @@ class RecordFile:
         else:
             self.keys, self.offsets = self._scan()
 
+    @classmethod
+    def from_table(cls, path: Path, keys: np.ndarray, offsets: np.ndarray) -> "RecordFile":
+        """A file whose keys and offsets are known, from an earlier reading; nothing is checked."""
+        records = cls.__new__(cls)
+        records.path, records.keys, records.offsets, records._map = path, keys, offsets, None
+        return records
+
     def __len__(self) -> int:
         return len(self.keys)
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_map": None}
+        return super().__getstate__() | {"_map": None}
 
     def payload(self, position: int) -> bytes:
         """The whole content of a record, header included, its parts joined."""
@@ -213,8 +221,10 @@ def _read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             f"{path} is not an index, lines of a key and an offset: delete it to have it rebuilt from the record file"
         ) from None
-    order = np.argsort(offsets, kind="stable")
-    keys, offsets = keys[order], offsets[order]
+    keys, offsets = np.ascontiguousarray(keys), np.ascontiguousarray(offsets)
+    if (np.diff(offsets) < 0).any():
+        order = np.argsort(offsets, kind="stable")
+        keys, offsets = keys[order], offsets[order]
     in_order = np.sort(keys)
     if (np.diff(offsets) == 0).any() or (np.diff(in_order) == 0).any():
         raise InputError(f"{path} lists a key or an offset twice: delete it to have it rebuilt from the record file")

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,15 @@ class LabelledSource(ImageSource, Protocol):
     labels: np.ndarray
     num_identities: int
 
+    def identity_name(self, label: int) -> str:
+        """What the source calls the identity: the name of its folder, or its number in an archive."""
+        ...
+
+    def reference(self, index: int) -> str:
+        """What stands for image ``index`` in a training list, ``REFERENCE IDENTITY`` a line with a tab between: its
+        path below the root, or its key in an archive. `InputError` where a list cannot hold it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -66,9 +76,9 @@ class Benchmark:
 
 def digest(lines: Iterable[str]) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of ``lines``."""
-    sha = hashlib.sha256()
-    for line in lines:
-        sha.update(line.encode(errors="surrogateescape") + b"\n")
+    sha, remaining = hashlib.sha256(), iter(lines)
+    while some := list(islice(remaining, 4096)):
+        sha.update("\n".join([*some, ""]).encode(errors="surrogateescape"))
     return sha.hexdigest()[:16]
 
 

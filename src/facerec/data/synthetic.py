@@ -67,6 +67,14 @@ class SyntheticFaces:
         person, picture = self._locate(index)
         return f"synthetic {self.split} person {person} picture {picture}"
 
+    def identity_name(self, label: int) -> str:
+        """The person's number."""
+        return str(label)
+
+    def reference(self, index: int) -> str:
+        """The image's number."""
+        return str(index)
+
     def fingerprint(self) -> str:
         what = self.num_identities, self.images_per_identity, self.image_size, self.seed, self.split, self.conditions
         return sha256(repr(what).encode()).hexdigest()[:16]

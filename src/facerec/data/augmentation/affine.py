@@ -1,0 +1,97 @@
+"""Rotation, shear, scale and translation, each alone: the sensitivity study of the TVConv paper (arXiv 2203.10489).
+
+Pixels are interpolated between their four neighbours; what comes from outside the image is black, as an aligner leaves
+it. ``strength`` multiplies the range, so that a study can vary all transforms by one setting.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Rotation:
+    """About the centre by an angle uniform in ± ``degrees``."""
+
+    num_random = 1
+
+    def __init__(self, degrees: float = 15.0, strength: float = 1.0) -> None:
+        self.degrees = _at_least_0("degrees * strength", degrees * strength)
+
+    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+        angle = torch.deg2rad(_symmetric(random[:, 0], self.degrees))
+        cos, sin = angle.cos(), angle.sin()
+        return warp(images, torch.stack((cos, sin, -sin, cos), dim=1).view(-1, 2, 2))
+
+
+class Shear:
+    """Along the rows, the centre fixed, by an angle uniform in ± ``degrees``."""
+
+    num_random = 1
+
+    def __init__(self, degrees: float = 15.0, strength: float = 1.0) -> None:
+        self.degrees = _at_least_0("degrees * strength", degrees * strength)
+        if self.degrees >= 90:
+            raise ValueError(f"degrees * strength must be below 90, got {self.degrees:g}")
+
+    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+        slope = torch.deg2rad(_symmetric(random[:, 0], self.degrees)).tan()
+        one, zero = torch.ones_like(slope), torch.zeros_like(slope)
+        return warp(images, torch.stack((one, slope, zero, one), dim=1).view(-1, 2, 2))
+
+
+class Scale:
+    """About the centre, to a size uniform in 1 ± ``spread``."""
+
+    num_random = 1
+
+    def __init__(self, spread: float = 0.2, strength: float = 1.0) -> None:
+        self.spread = _at_least_0("spread * strength", spread * strength)
+        if self.spread >= 1:
+            raise ValueError(f"spread * strength must be below 1, got {self.spread:g}")
+
+    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+        size = 1 + _symmetric(random[:, 0], self.spread)
+        return warp(images, torch.eye(2, device=images.device) / size[:, None, None])
+
+
+class Translation:
+    """By a share of the width and a share of the height, both uniform in ± ``share``."""
+
+    num_random = 2
+
+    def __init__(self, share: float = 0.1, strength: float = 1.0) -> None:
+        self.share = _at_least_0("share * strength", share * strength)
+
+    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+        still = torch.eye(2, device=images.device).expand(len(images), 2, 2)
+        return warp(images, still, _symmetric(random, self.share))
+
+
+def warp(images: Tensor, matrices: Tensor, shifts: Tensor | None = None) -> Tensor:
+    """Images ``(B, C, H, W)`` in [-1, 1], resampled.
+
+    Args:
+        images: any number.
+        matrices: ``(B, 2, 2)``, from a place of the result to its place in the image, in pixels (x, y) from the centre.
+        shifts: ``(B, 2)``, of the image to the right and down, in shares of its width and height.
+    """
+    height, width = images.shape[-2:]
+    # affine_grid counts both sides from -1 to 1, whatever their lengths.
+    sides = torch.tensor([width, height], device=images.device)
+    linear = matrices * (sides / sides[:, None])
+    offset = torch.zeros_like(linear[:, :, :1]) if shifts is None else linear @ (-2 * shifts[:, :, None])
+    grid = F.affine_grid(torch.cat((linear, offset), dim=2), list(images.shape), align_corners=False)
+    black = -1.0  # grid_sample only knows zeros outside
+    warped = F.grid_sample(images - black, grid.to(images.dtype), padding_mode="zeros", align_corners=False) + black
+    return warped.contiguous(memory_format=torch.channels_last)
+
+
+def _symmetric(random: Tensor, half: float) -> Tensor:
+    """Uniform in [-half, half)."""
+    return (2 * random - 1) * half
+
+
+def _at_least_0(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must be at least 0, got {value:g}")
+    return value

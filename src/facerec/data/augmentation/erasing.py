@@ -1,0 +1,57 @@
+"""Random erasing (Zhong et al., arXiv 1708.04896)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+class Erasing:
+    """A rectangle of one grey in place of a part of the image.
+
+    Args:
+        probability: that an image loses a part.
+        area: least and largest share of the image's area.
+        ratio: least and largest height over width, drawn uniformly in its logarithm.
+        value: what takes the place, from -1, black, to 1.
+    """
+
+    num_random = 5
+
+    def __init__(
+        self,
+        probability: float = 0.5,
+        area: tuple[float, float] = (0.02, 0.33),
+        ratio: tuple[float, float] = (0.3, 3.3),
+        value: float = 0.0,
+    ) -> None:
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability must be from 0 to 1, got {probability:g}")
+        if not 0 < area[0] <= area[1] <= 1:
+            raise ValueError(f"area must be two shares from above 0 to 1, the smaller first, got {list(area)}")
+        if not 0 < ratio[0] <= ratio[1]:
+            raise ValueError(f"ratio must be two numbers above 0, the smaller first, got {list(ratio)}")
+        self.probability, self.area, self.ratio, self.value = probability, area, ratio, value
+
+    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+        top, left, height, width = self.rectangles(images.shape[-2:], random).unbind(1)
+        rows, columns = (torch.arange(side, device=images.device) for side in images.shape[-2:])
+        inside_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])
+        inside_columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])
+        erased = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
+        return torch.where(erased, torch.full_like(images[:1, :1, :1, :1], self.value), images)
+
+    def rectangles(self, size: torch.Size, random: Tensor) -> Tensor:
+        """Top, left, height and width in pixels, int64 ``(B, 4)``; of height 0 where nothing is erased. A side that
+        would not fit is cut to the image's."""
+        coin, area, ratio, down, right = random.double().unbind(1)
+        pixels = size[0] * size[1] * torch.lerp(*_bounds(self.area, area), area)
+        ratio = torch.lerp(*_bounds((math.log(self.ratio[0]), math.log(self.ratio[1])), ratio), ratio).exp()
+        height = (pixels * ratio).sqrt().round().clamp(1, size[0]) * (coin < self.probability)
+        width = (pixels / ratio).sqrt().round().clamp(1, size[1])
+        top, left = (down * (size[0] - height + 1)).floor(), (right * (size[1] - width + 1)).floor()
+        return torch.stack((top, left, height, width), dim=1).long()
+
+
+def _bounds(ends: tuple[float, float], like: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.full_like(like, ends[0]), torch.full_like(like, ends[1])

@@ -1,0 +1,43 @@
+"""Photometric jitter."""
+
+import torch
+from torch import Tensor
+
+
+class Jitter:
+    """Brightness, contrast and saturation, in this order, by factors uniform in 1 ± their argument, each cut off at
+    black and white; then, by chance, grey.
+
+    Args:
+        brightness: multiplies all pixels.
+        contrast: multiplies the distance from the image's mean grey.
+        saturation: multiplies the distance from each pixel's grey.
+        grey: probability that all colour is taken away.
+    """
+
+    num_random = 4
+
+    def __init__(
+        self, brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2, grey: float = 0.1
+    ) -> None:
+        ranges = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "grey": grey}
+        for name, value in ranges.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {value:g}")
+        self._ranges, self.grey = (brightness, contrast, saturation), grey
+
+    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+        factors = 1 + (2 * random[:, :3] - 1) * random.new_tensor(self._ranges)
+        brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
+        pixels = ((images + 1) / 2 * brightness).clamp_(0, 1)
+        mean = luminance(pixels).mean((1, 2, 3), keepdim=True)
+        pixels = torch.lerp(mean, pixels, contrast).clamp_(0, 1)
+        is_grey = (random[:, 3] < self.grey)[:, None, None, None]
+        saturation = torch.where(is_grey, torch.zeros_like(saturation), saturation)
+        return torch.lerp(luminance(pixels), pixels, saturation).clamp_(0, 1).mul_(2).sub_(1)
+
+
+def luminance(pixels: Tensor) -> Tensor:
+    """RGB ``(B, 3, H, W)`` to grey ``(B, 1, H, W)`` (ITU-R BT.601)."""
+    red, green, blue = pixels.split(1, dim=1)
+    return 0.2989 * red + 0.587 * green + 0.114 * blue

@@ -1,0 +1,56 @@
+"""The random numbers of transforms: of a training batch, or of an image for ever."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Transform(Protocol):
+    """See `facerec.data.augmentation`."""
+
+    num_random: int
+
+    def __call__(self, images: Tensor, random: Tensor) -> Tensor: ...
+
+
+def augment_batch(images: Tensor, transforms: Mapping[str, Transform], seed: tuple[int, ...]) -> Tensor:
+    """The images of a training batch after each of the named ``transforms``; all follows from ``seed`` and the names,
+    on every device and after a resume."""
+    for name, transform in transforms.items():
+        entropy = int(np.random.SeedSequence((*seed, _number(name))).generate_state(1)[0])
+        shape = len(images), transform.num_random
+        random = torch.rand(shape, generator=torch.Generator().manual_seed(entropy))
+        images = transform(images, random.to(images.device, non_blocking=True))
+    return images
+
+
+def augment_images(images: Tensor, transforms: Mapping[str, Transform], indices: Tensor, source: str) -> Tensor:
+    """The images of ``source`` at ``indices`` after each of the named ``transforms``; an image is changed in the same
+    way in every batch and every run."""
+    for name, transform in transforms.items():
+        random = numbers_of(indices, _number(f"{source}/{name}"), transform.num_random)
+        images = transform(images, random.to(images.device, non_blocking=True))
+    return images
+
+
+def numbers_of(indices: Tensor, seed: int, count: int) -> Tensor:
+    """Uniform float32 numbers in [0, 1), ``(B, count)``, each a hash of the index, its place and ``seed``: splitmix64
+    (Steele, Lea and Flood, 2014), the counter in place of the state."""
+    places = indices.cpu().numpy().astype(np.uint64)[:, None] * np.uint64(count) + np.arange(count, dtype=np.uint64)
+    mixed = _mixed(places + _mixed(np.array([seed], np.uint64)))
+    return torch.from_numpy((mixed >> np.uint64(40)).astype(np.float32) / np.float32(2**24))
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _number(name: str) -> int:
+    return zlib.crc32(name.encode())

@@ -1,0 +1,91 @@
+"""A verification set of identities that are not trained on, to choose the best epoch without a look at a benchmark."""
+
+import numpy as np
+
+from facerec.data.source import Benchmark, LabelledSource
+from facerec.data.subset import Subset
+from facerec.errors import InputError
+
+HELD_OUT = "held_out"
+NUM_FOLDS = 10  # as in LFW's protocol
+_MOST_PAIRS = 300  # of one person in a fold, and as many of two: as in LFW's protocol
+
+
+def split_identities(source: LabelledSource, wanted: int | float, seed: int) -> tuple[Subset, Benchmark]:
+    """The images of all other identities to train on, and pairs of the images of those that are held out.
+
+    The pairs come in ten folds of people of their own, each fold first up to 300 pairs of one person, then as many of
+    two; no pair occurs twice, and people are drawn uniformly, however many images they have.
+
+    Args:
+        source: of everything.
+        wanted: identities to hold out, all with two images or more; below 1, their share of all identities.
+        seed: of the identities and the pairs.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(source.labels)
+    candidates = np.flatnonzero(counts >= 2)
+    number = round(wanted * len(counts)) if wanted < 1 else int(wanted)
+    _check_number(number, len(candidates), len(counts))
+    people = rng.choice(candidates, number, replace=False)
+    is_held_out = np.zeros(len(counts), bool)
+    is_held_out[people] = True
+    kept = is_held_out[source.labels]
+    return Subset(source, np.flatnonzero(~kept)), _benchmark(source, np.flatnonzero(kept), people, rng)
+
+
+def _check_number(number: int, candidates: int, identities: int) -> None:
+    if number < 2 * NUM_FOLDS:
+        raise InputError(
+            f"data.held_out_identities comes to {number}: take {2 * NUM_FOLDS} or more, two for each of {NUM_FOLDS} "
+            "folds, or 0 for none"
+        )
+    if number > min(candidates, identities - 2):
+        raise InputError(
+            f"data.held_out_identities comes to {number}, but of {identities} identities {candidates} have two images "
+            "or more, and two must be left to train on: lower it"
+        )
+
+
+def _benchmark(source: LabelledSource, places: np.ndarray, people: np.ndarray, rng: np.random.Generator) -> Benchmark:
+    by_label = places[np.argsort(source.labels[places], kind="stable")]
+    first = np.searchsorted(source.labels[by_label], people)
+    last = np.searchsorted(source.labels[by_label], people, side="right")
+    folds = [[by_label[first[i] : last[i]] for i in fold] for fold in np.array_split(np.arange(len(people)), NUM_FOLDS)]
+    per_kind = min(_MOST_PAIRS, *(_available(fold) for fold in folds))
+    pairs = np.concatenate(
+        [kind(fold, per_kind, rng) for fold in folds for kind in (_pairs_of_one_person, _pairs_of_two_people)]
+    )
+    used, numbered = np.unique(pairs, return_inverse=True)
+    left, right = numbered.reshape(-1, 2).T
+    is_same = np.tile(np.repeat([True, False], per_kind), NUM_FOLDS)
+    return Benchmark(HELD_OUT, Subset(source, used), left.copy(), right.copy(), is_same)
+
+
+def _available(fold: list[np.ndarray]) -> int:
+    """Pairs of each kind that a fold has; of two people only half of them, so that they are soon found by chance."""
+    counts = np.array([len(images) for images in fold])
+    of_one = (counts * (counts - 1) // 2).sum()
+    of_two = (counts.sum() ** 2 - (counts**2).sum()) // 2
+    return int(min(of_one, of_two // 2))
+
+
+def _pairs_of_one_person(fold: list[np.ndarray], number: int, rng: np.random.Generator) -> np.ndarray:
+    """Image numbers, ``(number, 2)``: a pair of everybody in turn, as long as they have another."""
+    pairs, turns = [], []
+    for images in fold:
+        left, right = np.triu_indices(len(images), 1)
+        chosen = rng.permutation(len(left))[:number]
+        pairs.append(np.stack((images[left[chosen]], images[right[chosen]]), axis=1))
+        turns.append(np.arange(len(chosen)) + rng.random(len(chosen)))
+    return np.concatenate(pairs)[np.argsort(np.concatenate(turns))[:number]]
+
+
+def _pairs_of_two_people(fold: list[np.ndarray], number: int, rng: np.random.Generator) -> np.ndarray:
+    """Image numbers, ``(number, 2)``: of two people drawn by chance, an image of each drawn by chance."""
+    pairs: dict[tuple[int, int], None] = {}  # a dict, for its order
+    while len(pairs) < number:
+        one, other = rng.choice(len(fold), 2, replace=False)
+        left, right = int(rng.choice(fold[one])), int(rng.choice(fold[other]))
+        pairs[min(left, right), max(left, right)] = None
+    return np.array(list(pairs))

@@ -1,0 +1,86 @@
+"""What stands in folders: image files, those that are missing, and links that lead in circles."""
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from facerec.errors import InputError
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_MANY = 1_000_000  # files: more are not all looked for
+_SAMPLE = 10_000
+_WORTH_LISTING = 8  # files in one folder: to list it takes less time than to ask for each
+
+
+def image_paths(root: Path, folder: str) -> list[str]:
+    """The images in ``root/folder`` and in folders below it, as paths relative to ``root``, sorted folder by folder;
+    links to folders are not followed."""
+    paths, folders = [], [folder]
+    while folders:
+        here = folders.pop()
+        with os.scandir(os.path.join(root, here)) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{here}/{entry.name}")
+                elif entry.name.lower().endswith(_SUFFIXES) and not _is_link_to_folder(entry):
+                    paths.append(f"{here}/{entry.name}")
+    return sorted(paths, key=lambda path: path.split("/"))
+
+
+def _is_link_to_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and os.path.isdir(entry.path)
+
+
+def identity_folders(folder: Path) -> list[str]:
+    """The sorted names of the folders in ``folder``, which may be links to folders elsewhere. `InputError` for a link
+    that leads nowhere, or to where images would be read twice, under two names."""
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_symlink() or entry.is_dir()]
+    taken: dict[str, Path] = {}
+    for link in sorted(folder / name for name, is_link in found if is_link):
+        if not link.exists():
+            raise InputError(f"{link} is a link that leads nowhere: restore what it leads to or remove it")
+        if link.is_dir():
+            _refuse_repeated_folder(link, os.path.realpath(link), taken)
+    return sorted(name for name, is_link in found if not is_link or (folder / name).is_dir())
+
+
+def _refuse_repeated_folder(link: Path, place: str, taken: dict[str, Path]) -> None:
+    whole = os.path.realpath(link.parent)
+    if os.path.commonpath([whole, place]) in (whole, place):
+        raise InputError(f"identity folder {link} is a link to {place}, whose images would be read twice: remove it")
+    if taken.setdefault(place, link) != link:
+        raise InputError(f"identity folders {taken[place]} and {link} are links to one folder: remove one of them")
+
+
+def missing_files(root: Path, paths: Sequence[str]) -> np.ndarray:
+    """The numbers, ascending, of the ``paths`` below ``root`` at which there is no file; of more than a million paths,
+    ten thousand at even distances are looked for. A progress bar on standard error."""
+    step = 1 if len(paths) <= _MANY else len(paths) // _SAMPLE
+    folders: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for number in range(0, len(paths), step):
+        path = paths[number]
+        name = path.rpartition("/")[2]
+        folders[path[: len(path) - len(name)]].append((number, name))
+    missing: list[int] = []
+    for folder, files in tqdm(folders.items(), f"looking for the images in {root}", unit=" folders", delay=2):
+        here = os.path.join(root, folder)
+        there = _names_of_files(here) if len(files) >= _WORTH_LISTING else None
+        missing += [number for number, name in files if not _is_there(here, name, there)]
+    return np.sort(np.array(missing, np.int64))
+
+
+def _is_there(folder: str, name: str, there: set[str] | None) -> bool:
+    return os.path.isfile(os.path.join(folder, name)) if there is None else name in there
+
+
+def _names_of_files(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:  # no folder, no file
+        return set()

@@ -1,0 +1,54 @@
+"""AgeDB-30 from ``04_FINAL_protocol_30_years.mat``, which its authors hand out beside ``03_Protocol_Images``.
+
+A MATLAB file with ``splits``, ten cells, each a structure of two fields: pairs, a 2 x 600 cell array of structures
+whose first field is the name of an image without its suffix, and 600 answers, 1 or -1. So it is read by InsightFace's
+``agedb2pack.py`` and FaceX-Zoo's ``pairs_parser.py``. The lists that circulate as ``agedb_30_pair.txt`` are `plain`.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+
+from facerec.data.official.pairs import FOLDS, Pair
+from facerec.errors import InputError
+
+
+def read_agedb_pairs(file: str | Path) -> list[Pair]:
+    """The pairs in the order of ``file``, with ``.jpg`` added to the names. `InputError` for a file of another
+    structure and for folds of unequal size."""
+    file = Path(file)
+    splits = _load(file).get("splits", np.empty(0))
+    try:
+        folds = [_read_fold(split) for split in splits.reshape(-1, 1)[:, 0]]
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _wrong(file, f"its splits cannot be read as pairs and answers: {error}") from error
+    sizes = {(len(fold), sum(pair.is_same for pair in fold)) for fold in folds}
+    if len(folds) != FOLDS or len(sizes) != 1:
+        raise _wrong(file, f"it holds {len(folds)} folds of {sorted({len(fold) for fold in folds})} pairs")
+    return [pair for fold in folds for pair in fold]
+
+
+def _load(file: Path) -> dict:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"pair list {file} cannot be read ({error.strerror}): check its name") from error
+    try:
+        return loadmat(BytesIO(data))
+    except Exception as error:  # SciPy raises whatever it stumbles over in a damaged file
+        raise _wrong(file, f"SciPy says: {error}") from error
+
+
+def _read_fold(split: np.ndarray) -> list[Pair]:
+    fields = split[0, 0]
+    pairs, answers = fields[0], fields[1].ravel().tolist()
+    if pairs.shape != (2, len(answers)) or not set(answers) <= {1, -1}:
+        raise ValueError(f"{pairs.shape} names and answers {sorted(set(answers))[:4]}")
+    names = [[f"{image[0, 0][0][0]}.jpg" for image in side] for side in pairs]
+    return [Pair(left, right, answer == 1) for left, right, answer in zip(*names, answers, strict=True)]
+
+
+def _wrong(file: Path, problem: str) -> InputError:
+    return InputError(f"{file} is not AgeDB's 04_FINAL_protocol_30_years.mat ({problem}): fetch it again")

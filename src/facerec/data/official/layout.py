@@ -1,0 +1,144 @@
+"""The one layout that training reads: ``ROOT/NAME/NAME_pair.txt`` over images below ``ROOT/NAME/NAME``."""
+
+import filecmp
+import os
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from facerec.data.bin import open_bin
+from facerec.data.encoded import EncodedSource, read_header
+from facerec.data.official.images import find_images, find_those_there, place_images
+from facerec.data.official.pairs import Pair
+from facerec.errors import InputError
+from facerec.runs import replacing
+
+
+class Prepared(NamedTuple):
+    """What was written: ``folder`` holds the images, ``linked`` and ``copied`` count those that were put there."""
+
+    benchmark: str
+    pairs: int
+    images: int
+    folder: str
+    linked: int = 0
+    copied: int = 0
+
+
+def write_benchmark(
+    root: str | Path,
+    name: str,
+    pairs: Sequence[Pair],
+    images: str | Path,
+    *,
+    link: str = "hard",
+    others: Sequence[str] = (),
+    shared: str | None = None,
+) -> Prepared:
+    """Write ``pairs`` over the files below ``images`` that they name in the one layout below ``root``.
+
+    Where ``images`` are the benchmark's own already, or the same files stand in the benchmark ``shared``, the list
+    alone is written. Everything is found before anything is written. `InputError` for missing images, for a path that a
+    pair list cannot hold, and for a benchmark that is there already.
+
+    Args:
+        link: one of `images.LINKS`.
+        others: images beyond those of ``pairs``, put there too as far as they are below ``images``.
+        shared: another benchmark of ``root``, whose images `read_pairs` takes where this one has none of its own.
+    """
+    root, images = Path(root), Path(images)
+    found = find_images([image for pair in pairs for image in (pair.left, pair.right)], images)
+    text = _pair_list([(found[pair.left], found[pair.right], pair.is_same) for pair in pairs])
+    paths = set(found.values()) | set(find_those_there(others, images).values())
+    own = root / name / name
+    _refuse_existing(root, name, may_hold_images=own.exists() and own.samefile(images))
+    for folder in [own, *([root / shared / shared] if shared and not own.exists() else [])]:
+        if _holds(folder, images, paths):
+            with replacing(root / name / f"{name}_pair.txt") as partial:
+                partial.write_text(text, encoding="utf-8", newline="\n")
+            return Prepared(name, len(pairs), len(paths), str(folder))
+    with _new_folder(root / name) as partial:
+        copied = place_images(sorted(paths), images, partial / name, link)
+        (partial / f"{name}_pair.txt").write_text(text, encoding="utf-8", newline="\n")
+    return Prepared(name, len(pairs), len(paths), str(own), len(paths) - copied, copied)
+
+
+def unpack_bin(path: str | Path, root: str | Path, name: str | None = None) -> Prepared:
+    """Write the verification set of InsightFace in ``path`` in the one layout, the images byte for byte as they are,
+    each once; ``name`` is by default that of the file. `InputError` as `write_benchmark`, and for what is no image."""
+    benchmark = open_bin(path)
+    root, name, images = Path(root), name or benchmark.name, benchmark.images
+    assert isinstance(images, EncodedSource)
+    _refuse_existing(root, name, may_hold_images=False)
+    files: list[str] = []
+    with _new_folder(root / name) as partial:
+        (partial / name).mkdir()
+        for index in tqdm(range(len(images)), f"writing {name}", unit=" images", delay=2):
+            data = images.encoded(index)
+            files.append(f"{index:06d}{read_header(data, images.name(index)).suffix}")
+            (partial / name / files[-1]).write_bytes(data)
+        sides = zip(benchmark.left.tolist(), benchmark.right.tolist(), benchmark.is_same.tolist(), strict=True)
+        text = _pair_list([(files[left], files[right], is_same) for left, right, is_same in sides])
+        (partial / f"{name}_pair.txt").write_text(text, encoding="utf-8", newline="\n")
+    return Prepared(name, len(benchmark), len(images), str(root / name / name), copied=len(images))
+
+
+def _refuse_existing(root: Path, name: str, may_hold_images: bool) -> None:
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise InputError(f"{name!r} cannot be the name of a benchmark: give one without slashes")
+    file = root / name / f"{name}_pair.txt"
+    if file.exists():
+        raise InputError(f"{file} is there already: remove {root / name} or choose another --root or --name")
+    if not may_hold_images and (root / name).is_dir() and any((root / name).iterdir()):
+        raise InputError(
+            f"{root / name} is there already: remove it, choose another --root, or give its images as --images "
+            f"{root / name / name}"
+        )
+
+
+def _holds(folder: Path, images: Path, paths: Collection[str]) -> bool:
+    """Whether the files at ``paths`` below both folders are the same."""
+    if not folder.is_dir():
+        return False
+    if folder.samefile(images):
+        return True
+    return all(
+        (folder / path).is_file() and filecmp.cmp(folder / path, images / path, shallow=False)
+        for path in tqdm(paths, f"comparing with {folder}", unit=" images", delay=2)
+    )
+
+
+def _pair_list(pairs: Sequence[tuple[str, str, bool]]) -> str:
+    return "".join(_pair_line(left, right, is_same) for left, right, is_same in pairs)
+
+
+def _pair_line(left: str, right: str, is_same: bool) -> str:
+    for path in (left, right):
+        if path != path.strip() or path.startswith("#") or set(path) & set("\t\r\n"):
+            raise InputError(
+                f"image {path!r} cannot stand in a pair list, where a first #, tabs, line breaks and outer spaces "
+                "mean something: rename it"
+            )
+    separator = "\t" if any(character.isspace() for character in left + right) else " "
+    return f"{left}{separator}{right}{separator}{1 if is_same else -1}\n"
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder``, which takes its place when it is filled; nothing is left of one that is not."""
+    partial = folder.with_name(f".partial.{os.getpid()}.{folder.name}")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        os.replace(partial, folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written ({error.strerror or error}, {error.filename}): free space or choose another "
+            "folder"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,55 @@
+"""Verification pairs as the authors of a benchmark list them, before it is known where the images are."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from facerec.errors import InputError
+
+FOLDS = 10
+
+
+class Pair(NamedTuple):
+    """Two images by their paths in the benchmark's own folder, and whether they show one person."""
+
+    left: str
+    right: str
+    is_same: bool
+
+
+def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, stripped, with their numbers as an editor counts; line ends of every system.
+
+    `InputError` names a file that cannot be read.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"pair list {file} cannot be read ({error.strerror}): check its name") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"pair list {file} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def wrong_line(file: Path, number: int, line: str, problem: str) -> InputError:
+    return InputError(f"line {number} of {file} is {line!r}, {problem}")
+
+
+def refuse_one_sided_folds(file: Path, pairs: Sequence[Pair]) -> None:
+    """`InputError` when one of the contiguous tenths, which are the protocol's folds, holds one kind of pair alone."""
+    if len(pairs) < 2 * FOLDS:
+        raise InputError(
+            f"{file} lists {len(pairs)} pairs, and {FOLDS} folds with pairs of one person and of two need {2 * FOLDS}: "
+            "add pairs"
+        )
+    bounds = [len(pairs) * fold // FOLDS for fold in range(FOLDS + 1)]
+    for fold, (start, end) in enumerate(pairwise(bounds), start=1):
+        kinds = {pair.is_same for pair in pairs[start:end]}
+        if len(kinds) < 2:
+            raise InputError(
+                f"pairs {start + 1} to {end} of {file}, fold {fold} of {FOLDS}, are all of one kind: list the pairs "
+                "fold by fold, each with pairs of one person and of two"
+            )

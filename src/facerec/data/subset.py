@@ -1,0 +1,52 @@
+"""Some images of a training set."""
+
+import hashlib
+
+import numpy as np
+
+from facerec.data.encoded import EncodedSource
+from facerec.data.source import LabelledSource, digest
+from facerec.data.texts import SharedArrays
+
+
+class Subset(SharedArrays):
+    """The images of ``source`` at ``positions``, in that order, a `LabelledSource`.
+
+    Names, references and names of identities are the source's; labels number from 0 those identities that are left, in
+    the source's order.
+    """
+
+    def __init__(self, source: LabelledSource, positions: np.ndarray) -> None:
+        self.source, self.positions = source, np.asarray(positions, np.int64)
+        is_left = np.zeros(source.num_identities, bool)
+        is_left[source.labels[self.positions]] = True
+        self._identities = np.flatnonzero(is_left)
+        self.labels = (np.cumsum(is_left) - 1)[source.labels[self.positions]]
+        self.num_identities = len(self._identities)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def load(self, index: int) -> np.ndarray:
+        return self.source.load(int(self.positions[index]))
+
+    def encoded(self, index: int) -> bytes:
+        """The file of image ``index`` as it is, of a source that has files."""
+        assert isinstance(self.source, EncodedSource)
+        return self.source.encoded(int(self.positions[index]))
+
+    def name(self, index: int) -> str:
+        return self.source.name(int(self.positions[index]))
+
+    def identity_name(self, label: int) -> str:
+        return self.source.identity_name(int(self._identities[label]))
+
+    def reference(self, index: int) -> str:
+        return self.source.reference(int(self.positions[index]))
+
+    def fingerprint(self) -> str:
+        """Digest of the source's and the positions."""
+        return digest([self.source.fingerprint(), hashlib.sha256(self.positions.data).hexdigest()])
+
+    def state(self) -> str:
+        return self.source.state()

@@ -1,0 +1,86 @@
+"""Millions of texts, and arrays, that loading processes share."""
+
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+_CHUNK = 65536  # texts that are Python objects at a time
+
+
+class SharedArrays:
+    """An object whose NumPy arrays a loading process does not copy.
+
+    A process that is forked shares them anyhow, since no Python object in them is touched. To one that starts afresh
+    they travel as tensors, which PyTorch hands over as shared memory.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: _as_tensor(v) if _can_be_shared(v) else v for key, v in self.__dict__.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in state.items()}
+
+
+# The memory must stay while processes start from it, and all of them share one: by the address of the array.
+_tensors: dict[int, torch.Tensor] = {}
+
+
+def _can_be_shared(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+
+
+def _as_tensor(array: np.ndarray) -> torch.Tensor:
+    if id(array) not in _tensors:
+        _tensors[id(array)] = torch.tensor(array)
+        weakref.finalize(array, _tensors.pop, id(array), None)
+    return _tensors[id(array)]
+
+
+class Texts(SharedArrays, Sequence[str]):
+    """Read-only texts without NUL, such as paths, in as many bytes as they are long and nine more each.
+
+    Bytes that are not UTF-8 are kept as Python keeps them in file names (``surrogateescape``).
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        joined, remaining = bytearray(), iter(texts)
+        while chunk := list(islice(remaining, _CHUNK)):
+            joined += "\0".join([*chunk, ""]).encode(errors="surrogateescape")
+        self._take(joined)
+
+    @classmethod
+    def from_joined(cls, joined: bytearray) -> "Texts":
+        """Of texts in UTF-8 that each end with a NUL; ``joined`` is not copied."""
+        texts = cls.__new__(cls)
+        texts._take(joined)
+        return texts
+
+    def _take(self, joined: bytearray) -> None:
+        self._joined = np.frombuffer(joined, np.uint8) if joined else np.empty(0, np.uint8)
+        self._ends = np.flatnonzero(self._joined == 0)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The text at ``index``, or the list of those of a slice."""
+        places = range(len(self))[index]
+        return self._text(places) if isinstance(places, int) else [self._text(place) for place in places]
+
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self), _CHUNK):
+            last = min(first + _CHUNK, len(self)) - 1
+            yield from self._decoded(self._start(first), int(self._ends[last])).split("\0")
+
+    def _text(self, index: int) -> str:
+        return self._decoded(self._start(index), int(self._ends[index]))
+
+    def _start(self, index: int) -> int:
+        return int(self._ends[index - 1]) + 1 if index else 0
+
+    def _decoded(self, start: int, end: int) -> str:
+        return self._joined[start:end].tobytes().decode(errors="surrogateescape")

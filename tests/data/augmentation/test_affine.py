@@ -1,0 +1,73 @@
+"""Each transform against torchvision's, which takes one image and its parameters."""
+
+import pytest
+import torch
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional
+
+from facerec.data.augmentation.affine import Rotation, Scale, Shear, Translation
+
+HEIGHT, WIDTH = 10, 16
+RANDOM = torch.tensor([[0.0, 0.9], [0.2, 0.5], [0.5, 0.0], [0.9999, 0.3]])
+NO_CHANGE = {"angle": 0.0, "translate": [0.0, 0.0], "scale": 1.0, "shear": [0.0, 0.0]}
+# For numbers from 0 to 1: what torchvision calls the change, and its value.
+CASES = {
+    "rotation": (Rotation(20), lambda r: {"angle": (2 * r[0] - 1) * 20}),
+    "shear": (Shear(30), lambda r: {"shear": [(2 * r[0] - 1) * 30, 0.0]}),
+    "scale": (Scale(0.4), lambda r: {"scale": 1 + (2 * r[0] - 1) * 0.4}),
+    "translation": (
+        Translation(0.25),
+        lambda r: {"translate": [(2 * r[0] - 1) * 0.25 * WIDTH, (2 * r[1] - 1) * 0.25 * HEIGHT]},
+    ),
+}
+
+
+def faces() -> torch.Tensor:
+    images = torch.rand(4, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_image_is_changed_as_torchvision_changes_it_alone(name):
+    transform, parameters = CASES[name]
+    images = faces()
+    changed = transform(images, RANDOM[:, : transform.num_random])
+    assert changed.is_contiguous(memory_format=torch.channels_last) and changed.dtype == torch.float32
+    for image, random, result in zip(images, RANDOM.tolist(), changed, strict=True):
+        change = {**NO_CHANGE, **parameters(random)}
+        # torchvision fills with zeros, we with black, -1.
+        expected = functional.affine(image + 1, **change, interpolation=InterpolationMode.BILINEAR) - 1
+        torch.testing.assert_close(result, expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_middle_of_the_range_changes_nothing(name):
+    transform, _ = CASES[name]
+    changed = transform(faces(), torch.full((4, transform.num_random), 0.5))
+    torch.testing.assert_close(changed, faces(), atol=1e-5, rtol=0)
+
+
+def test_what_comes_from_outside_is_black():
+    white = torch.ones(1, 3, 8, 8)
+    moved = Translation(0.25)(white, torch.tensor([[0.9999999, 0.5]]))  # two columns to the right
+    assert moved[0, 0, 4].round(decimals=4).tolist() == [-1, -1, 1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", [Rotation, Shear, Scale, Translation])
+def test_strength_multiplies_the_range(kind):
+    random = torch.rand(4, kind.num_random, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(kind(0.2, strength=2)(faces(), random), kind(0.4)(faces(), random))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "sentence"),
+    [
+        (Rotation, -1, r"degrees \* strength must be at least 0, got -1"),
+        (Shear, 90, r"degrees \* strength must be below 90, got 90"),
+        (Scale, 1, r"spread \* strength must be below 1, got 1"),
+        (Translation, float("nan"), r"share \* strength must be at least 0, got nan"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(kind, value, sentence):
+    with pytest.raises(ValueError, match=rf"^{sentence}$"):
+        kind(value)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from facerec.data.official.agedb import read_agedb_pairs
+from facerec.errors import InputError
+
+
+def cell(rows):
+    """A MATLAB cell array."""
+    array = np.empty((len(rows), len(rows[0])), object)
+    for row, column in np.ndindex(array.shape):
+        array[row, column] = rows[row][column]
+    return array
+
+
+def fold(number, answers=(1, -1)):
+    """A fold of pairs of images such as ``7_Ann_1_30_f``; each image is a structure of a name and an age."""
+    sides = [[{"name": f"{number}_{who}_{pair}", "age": 30} for pair in range(len(answers))] for who in ("Ann", "Eve")]
+    return {"pairs": cell(sides), "answers": np.array([answers], float)}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def reading(splits, name="splits"):
+        savemat(tmp_path / "protocol.mat", {name: cell([[split] for split in splits])})
+        return read_agedb_pairs(tmp_path / "protocol.mat")
+
+    return reading
+
+
+def test_each_cell_is_a_fold_of_pairs_and_answers(read):
+    pairs = read([fold(number) for number in range(10)])
+    assert len(pairs) == 20
+    assert pairs[6:8] == [("3_Ann_0.jpg", "3_Eve_0.jpg", True), ("3_Ann_1.jpg", "3_Eve_1.jpg", False)]
+
+
+@pytest.mark.parametrize(
+    ("splits", "problem"),
+    [
+        ([fold(0)] * 9, r"it holds 9 folds of \[2\] pairs"),
+        ([fold(0)] * 9 + [fold(9, [1, -1, 1])], r"it holds 10 folds of \[2, 3\] pairs"),
+        ([fold(0)] * 9 + [fold(9, [1, 1])], r"it holds 10 folds of \[2\] pairs"),
+        ([fold(0, [1, 0])] * 10, r"its splits cannot be read as pairs and answers: \(2, 2\) names and answers \[0"),
+        ([{"pairs": 1.0, "answers": 2.0}] * 10, "its splits cannot be read as pairs and answers"),
+        ([1.0] * 10, "its splits cannot be read as pairs and answers"),
+    ],
+)
+def test_other_contents_are_refused(read, splits, problem):
+    with pytest.raises(InputError, match=rf"protocol\.mat is not AgeDB's 04_FINAL_.*\.mat \({problem}.*\): fetch it"):
+        read(splits)
+
+
+def test_a_file_without_splits_is_refused(read):
+    with pytest.raises(InputError, match=r"protocol\.mat is not AgeDB's 04_FINAL_.* \(it holds 0 folds of \[\]"):
+        read([fold(0)], name="other")
+
+
+def test_missing_and_other_files_are_refused(read, tmp_path):
+    with pytest.raises(InputError, match=r"^pair list .*none\.mat cannot be read \(No such file or directory\): check"):
+        read_agedb_pairs(tmp_path / "none.mat")
+    (tmp_path / "text.mat").write_text("a.jpg b.jpg 1\n" * 100)
+    with pytest.raises(InputError, match=r"text\.mat is not AgeDB's 04_FINAL_protocol_30_years\.mat \("):
+        read_agedb_pairs(tmp_path / "text.mat")
+
+
+def test_a_file_cut_off_anywhere_is_refused(read, tmp_path):
+    read([fold(number) for number in range(10)])
+    whole = (tmp_path / "protocol.mat").read_bytes()
+    for size in range(0, len(whole) - 8, 97):
+        (tmp_path / "protocol.mat").write_bytes(whole[:size])
+        with pytest.raises(InputError, match=r"protocol\.mat is not AgeDB's"):
+            read_agedb_pairs(tmp_path / "protocol.mat")

@@ -1,0 +1,63 @@
+from contextlib import suppress
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from image_files import RED, encode, plain
+from PIL import Image
+
+from facerec.data.bin import EncodedImages
+from facerec.data.encoded import EncodedSource, OneSize, read_header
+from facerec.data.synthetic import SyntheticFaces
+from facerec.errors import InputError
+
+FORMATS = {".jpg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP"}
+
+
+def in_mode(mode: str, image_format: str) -> bytes:
+    file = BytesIO()
+    Image.new(mode, (9, 7)).save(file, image_format)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("suffix", "image_format"), FORMATS.items())
+def test_format_and_size_are_told_by_the_content(suffix, image_format):
+    header = read_header(encode(plain(RED, (7, 9)), suffix), "a.xyz")
+    assert header == (image_format, 7, 9) and header.suffix == suffix
+
+
+@pytest.mark.parametrize(
+    ("mode", "image_format"), [("L", "JPEG"), ("CMYK", "JPEG"), ("I;16", "PNG"), ("RGBA", "PNG"), ("P", "PNG")]
+)
+def test_grey_16_bit_and_cmyk_images_have_a_size_too(mode, image_format):
+    assert read_header(in_mode(mode, image_format), "a") == (image_format, 7, 9)
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"GIF89a\x01\x00\x01\x00", b"\xff\xd8", b"RIFF\x00\x00\x00\x00WEBP"])
+def test_what_is_no_image_is_named(data):
+    with pytest.raises(InputError, match=r"^image ann/1\.jpg is not a JPEG, PNG, BMP or WebP file: fetch it again"):
+        read_header(data, "ann/1.jpg")
+
+
+@given(st.sampled_from([*FORMATS]), st.integers(0, 400), st.integers(0, 60), st.integers(0, 255))
+def test_a_damaged_file_has_a_header_or_is_refused(suffix, size, place, value):
+    data = bytearray(encode(np.arange(7 * 9 * 3, dtype=np.uint8).reshape(7, 9, 3), suffix))
+    data[min(place, len(data) - 1)] = value
+    with suppress(InputError):
+        assert read_header(bytes(data[:size]), "a").format in FORMATS.values()
+
+
+def test_the_first_image_of_another_size_is_refused():
+    size = OneSize("align them")
+    size.check(encode(plain(RED, (7, 9))), "first.png")
+    size.check(encode(plain(RED, (7, 9)), ".jpg"), "second.jpg")
+    assert (size.height, size.width) == (7, 9)
+    with pytest.raises(InputError, match=r"^image third\.png has 9x7 pixels and first\.png 7x9: align them$"):
+        size.check(encode(plain(RED, (9, 7))), "third.png")
+
+
+def test_drawn_faces_have_no_files():
+    assert isinstance(EncodedImages([], []), EncodedSource)
+    assert not hasattr(SyntheticFaces, "encoded")
