@@ -1,0 +1,100 @@
+"""A narrow MobileNetV2 that says how likely a face is frontal."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facerec.backbones import MobileNetV2
+from facerec.data.images import normalise
+from facerec.errors import InputError
+from facerec.frontal.disguise import disguise
+from facerec.runs import replacing
+
+
+class FrontalClassifier(pl.LightningModule):
+    """Images whose borders are covered to the logit of "frontal"; trained on batches ``(images, borders,
+    is_frontal)``.
+
+    Profile and frontal images count alike however many there are of each, so the probability is the one for a set with
+    as many of each.
+
+    Args:
+        width: multiplier of the channel counts.
+        image_size: side of the images in pixels.
+        frontal_share: of the training images, for the balance.
+        max_lr: the highest learning rate.
+        seed: of the disguises of training images.
+    """
+
+    def __init__(
+        self,
+        width: float = 0.25,
+        image_size: int = 64,
+        *,
+        frontal_share: float = 0.5,
+        max_lr: float = 4e-3,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        self.arguments = {"width": width, "image_size": image_size}
+        self.network = MobileNetV2(width=width, image_size=(image_size, image_size), embedding_dim=64)
+        self.logit = nn.Linear(64, 1)
+        self.calibration = nn.Buffer(torch.tensor([1.0, 0.0]))  # slope and offset (Platt, 1999)
+        self.image_size, self._frontal_share, self._max_lr, self._seed = image_size, frontal_share, max_lr, seed
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Calibrated logits ``(B,)`` of uint8 RGB ``(B, S, S, 3)``."""
+        slope, offset = self.calibration
+        return slope * self._score(normalise(images)) + offset
+
+    def _score(self, images: Tensor) -> Tensor:
+        return self.logit(self.network(images))[:, 0]
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, borders, is_frontal = batch
+        images = disguise(normalise(images), borders, is_frontal, (self._seed, self.current_epoch, batch_idx))
+        weight = torch.where(is_frontal, 0.5 / self._frontal_share, 0.5 / (1 - self._frontal_share))
+        return F.binary_cross_entropy_with_logits(self._score(images), is_frontal.float(), weight)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), weight_decay=1e-2)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self._max_lr, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @torch.inference_mode()
+    def logits(self, images: np.ndarray, batch_size: int = 512) -> np.ndarray:
+        """Calibrated logits, float64 ``(N,)``, of uint8 RGB ``(N, S, S, 3)``, borders covered."""
+        self.eval()
+        batches = (torch.from_numpy(images[i : i + batch_size]) for i in range(0, len(images), batch_size))
+        return np.concatenate([np.zeros(0), *(self(batch.to(self.device)).double().cpu().numpy() for batch in batches)])
+
+
+def save_classifier(classifier: FrontalClassifier, path: Path, results: dict[str, Any]) -> None:
+    """Write weights, arguments and what was measured of it, whole or not at all."""
+    content = {"arguments": classifier.arguments, "state_dict": classifier.state_dict(), "results": results}
+    with replacing(path) as partial:
+        torch.save(content, partial)
+
+
+def load_classifier(path: str | Path) -> FrontalClassifier:
+    """The classifier in a file; nothing in it is executed. `InputError` where it is missing, damaged or no
+    classifier."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        classifier = FrontalClassifier(**content["arguments"])
+        classifier.load_state_dict(content["state_dict"])
+    except OSError as error:
+        raise InputError(
+            f"classifier {path} cannot be read ({error.strerror}): train one with scripts/train_frontal.py"
+        ) from error
+    except Exception as error:  # whatever a file of something else makes of it
+        raise InputError(
+            f"{path} is damaged or no classifier of frontal faces: give a file that scripts/train_frontal.py wrote"
+        ) from error
+    return classifier.eval()

@@ -1,0 +1,97 @@
+"""Frontal and profile images in the layout of CFP (Sengupta et al., WACV 2016): ``ID/frontal/NN.jpg`` and
+``ID/profile/NN.jpg``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from facerec.data.folders import FolderImages
+from facerec.data.source import digest
+from facerec.errors import InputError
+from facerec.frontal.borders import covered
+
+POSES = ("profile", "frontal")  # numbered by the answer to "is it frontal?"
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+
+
+@dataclass(frozen=True)
+class PoseImages:
+    """Decoded images with their pose and identity.
+
+    Attributes:
+        pixels: uint8 RGB ``(N, S, S, 3)``, borders covered.
+        borders: bool ``(N, S, S)``, where they are.
+        is_frontal: bool ``(N,)``.
+        identities: int64 ``(N,)``, from 0.
+        names: paths relative to the folder.
+    """
+
+    pixels: np.ndarray
+    borders: np.ndarray
+    is_frontal: np.ndarray
+    identities: np.ndarray
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def fingerprint(self) -> str:
+        """Short hexadecimal digest of the images' names."""
+        return digest(self.names)
+
+
+class _Covered(Dataset):
+    def __init__(self, source: FolderImages, size: int) -> None:
+        self.source, self.size = source, size
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return covered(self.source.load(index), self.size)
+
+
+def read_pose_folders(root: str | Path, image_size: int, num_workers: int = 0) -> PoseImages:
+    """Decode all images of ``root/ID/{frontal,profile}`` to ``image_size`` pixels, with a progress bar on standard
+    error.
+
+    `InputError` names a folder that is missing or has no image of either pose, and an image that is unreadable.
+    """
+    root = Path(root)
+    found = _find(root)
+    is_frontal = np.array([pose == "frontal" for _, pose, _ in found])
+    for number, pose in enumerate(POSES):
+        if not (is_frontal == bool(number)).any():
+            raise InputError(f"{root} holds no image ID/{pose}/IMAGE: give the folder of CFP's identities")
+    _, identities = np.unique([identity for identity, _, _ in found], return_inverse=True)
+    paths = ["/".join(parts) for parts in found]
+    pixels, borders = _decode(FolderImages(root, paths), image_size, num_workers)
+    return PoseImages(pixels, borders, is_frontal, identities, paths)
+
+
+def _find(root: Path) -> list[tuple[str, str, str]]:
+    """(identity, pose, file name) of every image, sorted."""
+    if not root.is_dir():
+        raise InputError(f"folder {root} does not exist: give the folder that holds CFP's identities")
+    folders = [(entry.name, pose, entry / pose) for entry in sorted(root.iterdir()) for pose in POSES]
+    return [
+        (identity, pose, file.name)
+        for identity, pose, folder in folders
+        if folder.is_dir()
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in _SUFFIXES
+    ]
+
+
+def _decode(source: FolderImages, size: int, num_workers: int) -> tuple[np.ndarray, np.ndarray]:
+    loader = DataLoader(_Covered(source, size), 256, num_workers=num_workers, collate_fn=list)
+    decoded: list[tuple[np.ndarray, np.ndarray]] = []
+    with tqdm(total=len(source), desc="decoding", unit=" images", leave=False) as bar:
+        for batch in loader:
+            decoded += batch
+            bar.update(len(batch))
+    pixels, borders = zip(*decoded, strict=True)
+    return np.stack(pixels), np.stack(borders)

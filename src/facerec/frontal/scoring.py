@@ -1,0 +1,84 @@
+"""The probability of each image of a training set to be frontal, kept on the disk as it is computed."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+from tqdm import tqdm
+
+from facerec.data.source import ImageSource, digest
+from facerec.errors import InputError
+from facerec.frontal.borders import covered
+from facerec.frontal.classifier import FrontalClassifier
+from facerec.runs import log
+
+_BATCH = 256
+
+
+class _Covered(Dataset):
+    """Images as the classifier wants them; black, and False, where one is unreadable."""
+
+    def __init__(self, source: ImageSource, size: int) -> None:
+        self.source, self.size = source, size
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        images = np.zeros((len(indices), self.size, self.size, 3), np.uint8)
+        is_readable = np.ones(len(indices), bool)
+        for row, index in enumerate(indices):
+            try:
+                images[row] = covered(self.source.load(index), self.size)[0]
+            except InputError:
+                is_readable[row] = False
+        return torch.from_numpy(images), torch.from_numpy(is_readable)
+
+
+def score_images(classifier: FrontalClassifier, source: ImageSource, folder: Path, num_workers: int = 0) -> np.ndarray:
+    """Probability of each image, float32 ``(N,)``, NaN where it is unreadable.
+
+    They are written to ``folder/scores-FINGERPRINT.f32`` as they come, so that a run that was interrupted goes on where
+    it stopped, and one with another threshold has nothing to do. Another classifier, other images or other files have
+    another fingerprint.
+    """
+    path = folder / f"scores-{_fingerprint(classifier, source)}.f32"
+    folder.mkdir(parents=True, exist_ok=True)
+    done = path.stat().st_size // 4 if path.is_file() else 0
+    if done:
+        log(f"{done:,} of {len(source):,} images were scored before ({path})")
+    if done < len(source):
+        _go_on(classifier, source, path, done, num_workers)
+    return np.fromfile(path, np.float32)
+
+
+def _go_on(classifier: FrontalClassifier, source: ImageSource, path: Path, done: int, num_workers: int) -> None:
+    remaining = Subset(_Covered(source, classifier.image_size), range(done, len(source)))
+    loader = DataLoader(remaining, _BATCH, num_workers=num_workers, collate_fn=_whole)
+    # Whatever a kill left of a number's four bytes is written over.
+    with path.open("r+b" if done else "wb") as file, tqdm(total=len(source), initial=done, desc="scoring") as bar:
+        file.seek(4 * done)
+        file.truncate()
+        for images, is_readable in loader:
+            probabilities = expit(classifier.logits(images.numpy())).astype(np.float32)
+            file.write(np.where(is_readable.numpy(), probabilities, np.float32("nan")).tobytes())
+            file.flush()
+            bar.update(len(images))
+
+
+def _whole(batch: Any) -> Any:
+    """A dataset's batch needs no collating."""
+    return batch
+
+
+def _fingerprint(classifier: FrontalClassifier, source: ImageSource) -> str:
+    weights = hashlib.sha256()
+    for name, value in classifier.state_dict().items():
+        weights.update(name.encode() + value.cpu().numpy().tobytes())
+    return digest([weights.hexdigest(), source.fingerprint(), source.state()])

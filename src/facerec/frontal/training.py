@@ -1,0 +1,102 @@
+"""Training a classifier of frontal faces, and cross-validating it over disjoint identities."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
+
+from facerec.errors import InputError
+from facerec.frontal.calibration import fit_calibration
+from facerec.frontal.classifier import FrontalClassifier
+from facerec.frontal.pose_folders import PoseImages
+from facerec.runs import log
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is trained.
+
+    Attributes:
+        width: multiplier of the channel counts.
+        image_size: side of the images in pixels.
+        epochs: of training, with one cycle of the learning rate.
+        batch_size: images a step.
+        seed: of weights, order and disguises.
+    """
+
+    width: float = 0.25
+    image_size: int = 64
+    epochs: int = 8
+    batch_size: int = 128
+    seed: int = 1
+
+
+def train_classifier(images: PoseImages, rows: np.ndarray, recipe: Recipe, title: str) -> FrontalClassifier:
+    """A classifier trained on ``images`` at ``rows``, not calibrated, with a progress bar on standard error."""
+    pl.seed_everything(recipe.seed, verbose=False)
+    is_frontal = images.is_frontal[rows]
+    classifier = FrontalClassifier(
+        recipe.width, recipe.image_size, frontal_share=float(is_frontal.mean()), seed=recipe.seed
+    )
+    data = TensorDataset(*map(torch.from_numpy, (images.pixels[rows], images.borders[rows], is_frontal)))
+    loader = DataLoader(data, min(recipe.batch_size, len(data)), shuffle=True, drop_last=True)
+    with _progress(title, recipe.epochs * len(loader)) as progress:
+        options: dict[str, Any] = dict.fromkeys(
+            ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+        )
+        pl.Trainer(max_epochs=recipe.epochs, callbacks=[progress], **options).fit(classifier, loader)
+    return classifier
+
+
+def cross_validate(images: PoseImages, recipe: Recipe, folds: int) -> tuple[np.ndarray, np.ndarray, FrontalClassifier]:
+    """Train on all folds but one, and answer for that one, for each: nobody is in two folds.
+
+    Returns:
+        The logits of all images, float64 ``(N,)``, each from a classifier that never saw the person, not calibrated;
+        the fold of each image, int64 ``(N,)``; and the classifier of the first fold.
+
+    `InputError` where there are fewer identities than folds.
+    """
+    identities = len(np.unique(images.identities))
+    if not 2 <= folds <= identities:
+        raise InputError(f"{folds} folds of {identities} identities cannot be made: give from 2 to {identities}")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
+    logits, fold_of, first = np.zeros(len(images)), np.zeros(len(images), np.int64), None
+    splits = splitter.split(images.pixels, images.is_frontal, images.identities)
+    for fold, (others, held_out) in enumerate(splits):
+        classifier = train_classifier(images, others, recipe, f"fold {fold + 1} of {folds}")
+        logits[held_out], fold_of[held_out] = classifier.logits(images.pixels[held_out]), fold
+        auc = roc_auc_score(images.is_frontal[held_out], logits[held_out])
+        log(f"fold {fold + 1} of {folds}: AUC {auc:.4f} on {len(held_out)} images of people it never saw")
+        first = first or classifier
+    assert first is not None
+    return logits, fold_of, first
+
+
+def train_calibrated(images: PoseImages, logits: np.ndarray, recipe: Recipe) -> FrontalClassifier:
+    """A classifier trained on all images, calibrated by the ``logits`` that `cross_validate` found."""
+    classifier = train_classifier(images, np.arange(len(images)), recipe, "all identities")
+    classifier.calibration.copy_(torch.tensor(fit_calibration(logits, images.is_frontal)))
+    return classifier
+
+
+class _Progress(pl.Callback):
+    def __init__(self, bar: tqdm) -> None:
+        self.bar = bar
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.bar.update()
+
+
+@contextmanager
+def _progress(title: str, steps: int) -> Iterator[_Progress]:
+    with tqdm(total=steps, desc=title, unit=" steps") as bar:
+        yield _Progress(bar)

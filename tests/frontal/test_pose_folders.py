@@ -1,0 +1,42 @@
+import re
+
+import numpy as np
+import pytest
+from image_files import plain, write_image
+from pose_folders import write_people
+
+from facerec.errors import InputError
+from facerec.frontal.pose_folders import read_pose_folders
+
+
+def test_pose_and_identity_come_from_the_folders(tmp_path):
+    write_people(tmp_path, identities=3, images=2)
+    write_image(tmp_path / "001" / "other" / "1.png", plain((9, 9, 9)))
+    (tmp_path / "001/frontal/notes.txt").write_text("not an image")
+    images = read_pose_folders(tmp_path, 16)
+    assert len(images) == 12 and images.pixels.shape == (12, 16, 16, 3) and images.borders.shape == (12, 16, 16)
+    for name, is_frontal, identity in zip(images.names, images.is_frontal, images.identities, strict=True):
+        folder, pose, _ = name.split("/")
+        assert (pose == "frontal") == is_frontal and int(folder) == identity
+    left, top = images.borders[:, 8, 0], images.borders[:, 0, 8]
+    assert np.array_equal(left, ~images.is_frontal) and np.array_equal(top, images.is_frontal)
+
+
+@pytest.mark.parametrize("pose", ["frontal", "profile"])
+def test_a_pose_without_images_is_refused(tmp_path, pose):
+    other = {"frontal": "profile", "profile": "frontal"}[pose]
+    write_image(tmp_path / "001" / other / "1.png", plain((9, 9, 9)))
+    with pytest.raises(InputError, match=f"{re.escape(str(tmp_path))} holds no image ID/{pose}/IMAGE: give the folder"):
+        read_pose_folders(tmp_path, 16)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone does not exist: give the folder that holds CFP's identities"):
+        read_pose_folders(tmp_path / "gone", 16)
+
+
+def test_an_unreadable_image_is_named(tmp_path):
+    write_people(tmp_path, identities=1, images=1)
+    (tmp_path / "000/profile/0.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"000/profile/0.png is empty"):
+        read_pose_folders(tmp_path, 16)

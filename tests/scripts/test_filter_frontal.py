@@ -1,0 +1,114 @@
+import json
+from pathlib import Path
+
+import pytest
+from image_files import write_image
+from pose_folders import read_csv, stripes
+from random_weights import randomise
+from recordio_writer import classic, png, write_records
+from running import program
+
+from facerec.build import build_data, compose
+from facerec.frontal.classifier import FrontalClassifier, save_classifier
+from facerec.frontal.scoring import score_images
+
+NAMES = ["ann", "bob the second", "žák"]
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Three people of four images and a random classifier."""
+    for identity, name in enumerate(NAMES):
+        for number in range(4):
+            write_image(tmp_path / f"faces/train/{name}/{number} .png", stripes(number % 2 == 0, 4 * identity + number))
+    save_classifier(randomise(FrontalClassifier(width=0.1, image_size=32)), tmp_path / "frontal.pt", {})
+    return tmp_path
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    own = [f"classifier={folder / 'frontal.pt'}", f"out={folder / 'out'}"]
+    return [*own, "data=folder", f"data.root={folder / 'faces'}", "data.num_workers=0", *more]
+
+
+def run(capsys, *given: str):
+    status = program("scripts/filter_frontal.py").main(list(given))
+    return status, capsys.readouterr()
+
+
+def test_the_list_is_one_that_training_reads_and_holds_the_most_frontal(faces, capsys):
+    status, printed = run(capsys, *arguments(faces, "keep=0.5"))
+    results = json.loads(printed.out.splitlines()[-1])
+    assert status == 0 and (results["images"], results["kept"], results["unreadable"]) == (12, 6, 0)
+    rows = read_csv(faces / "out/scores.csv")
+    ordered = sorted(rows, key=lambda row: -float(row["probability"]))
+    assert [row["kept"] for row in ordered] == ["1"] * 6 + ["0"] * 6
+    listed = compose(["data=folder", f"data.root={faces / 'faces/train'}", f"data.train_list={faces / 'out/kept.txt'}"])
+    source = build_data(listed).open_train()
+    assert {source.name(i) for i in range(6)} == {row["image"] for row in ordered[:6]}
+    assert all(source.load(i).shape == (32, 32, 3) for i in range(6))
+    counts = read_csv(faces / "out/identities.csv")
+    assert [row["identity"] for row in counts] == NAMES and sum(int(row["kept"]) for row in counts) == 6
+    assert {"histogram.png", "threshold.png", "filter.json"} < {file.name for file in (faces / "out").iterdir()}
+    assert "identities kept" in printed.err
+
+
+def test_another_threshold_reads_no_image_again(faces, capsys, monkeypatch):
+    run(capsys, *arguments(faces))
+    module = program("scripts/filter_frontal.py")
+    monkeypatch.setattr(module, "write_page", lambda *_: None)
+    monkeypatch.setattr("facerec.data.folders.FolderImages.load", None)
+    assert module.main(arguments(faces, "threshold=0.01")) == 0
+    printed = capsys.readouterr()
+    assert "12 of 12 images were scored before" in printed.err
+    assert json.loads(printed.out.splitlines()[-1])["threshold"] == 0.01
+
+
+def test_identities_with_too_few_images_are_left_out(faces, capsys):
+    _, printed = run(capsys, *arguments(faces, "keep=0.42", "min_images=2"))
+    results = json.loads(printed.out.splitlines()[-1])
+    counts = read_csv(faces / "out/identities.csv")
+    assert all(row["kept"] != "1" for row in counts)
+    assert results["frontal"] == 5 and results["kept"] == sum(int(row["kept"]) for row in counts)
+
+
+def test_an_archive_is_filtered_by_its_keys(faces, capsys):
+    labels = [0, 0, 1, 1, 1, 2]
+    (faces / "rec").mkdir()
+    write_records(faces / "rec/train.rec", classic(labels, [png(number) for number in range(6)]))
+    own = arguments(faces)[:2]
+    archive = ["data=insightface", f"data.root={faces / 'rec'}", "data.num_workers=0"]
+    status, printed = run(capsys, *own, *archive, "keep=0.5")
+    assert status == 0 and json.loads(printed.out.splitlines()[-1])["kept"] == 3
+    source = build_data(compose([*archive, f"data.train_list={faces / 'out/kept.txt'}"])).open_train()
+    scores = score_images_of(faces, archive)
+    best = sorted(range(6), key=lambda i: -scores[i])[:3]
+    assert sorted(source.name(i) for i in range(3)) == sorted(f"train.rec record {i + 1}" for i in best)
+
+
+def score_images_of(folder: Path, overrides: list[str]):
+    classifier = program("scripts/filter_frontal.py").load_classifier(folder / "frontal.pt")
+    return score_images(classifier, build_data(compose(overrides)).open_train(), folder / "again")
+
+
+def test_an_unreadable_image_is_left_out_and_counted(faces, capsys):
+    (faces / "faces/train/ann/1 .png").write_bytes(b"cut")
+    status, printed = run(capsys, *arguments(faces, "keep=1"))
+    results = json.loads(printed.out.splitlines()[-1])
+    assert status == 0 and (results["kept"], results["unreadable"]) == (11, 1)
+    assert "1 .png" not in {line.split("\t")[0] for line in (faces / "out/kept.txt").read_text().splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["keep=1.5"], "keep must be above 0 and at most 1, got '1.5'"),
+        (["threshold=x"], "threshold must be above 0 and at most 1, got 'x'"),
+        (["keep=0.5", "threshold=0.5"], "keep and threshold both say how many are kept: give one of them"),
+        (["min_images=0"], "min_images must be a whole number of at least 1, got '0'"),
+        (["classifier="], "no classifier given: add classifier=FILE, which scripts/train_frontal.py writes"),
+        (["classifer=x"], "unknown config key 'classifer'"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(faces, capsys, given, sentence):
+    status, printed = run(capsys, *arguments(faces, *given))
+    assert status == 1 and sentence in printed.err and printed.out == ""

@@ -1,0 +1,42 @@
+import json
+
+import pytest
+from image_files import plain, write_image
+from pose_folders import read_csv, write_people
+from running import program
+
+from facerec.frontal.classifier import load_classifier
+
+SMALL = ["--folds=2", "--epochs=1", "--width=0.1", "--image-size=32", "--batch-size=8", "--num-workers=0"]
+
+
+def train(*arguments) -> int:
+    return program("scripts/train_frontal.py").main([str(argument) for argument in arguments])
+
+
+def test_it_leaves_a_classifier_and_says_what_it_is_worth(tmp_path, capsys):
+    write_people(tmp_path / "cfp", identities=4, images=3)
+    assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL) == 0
+    printed = capsys.readouterr()
+    results = json.loads(printed.out.splitlines()[-1])
+    assert (results["images"], results["frontal"], results["identities"], results["folds"]) == (24, 12, 4, 2)
+    assert results["auc_of_borders_alone"] == 1.0 and 0 <= results["accuracy"] <= 1
+    assert results["recipe"]["epochs"] == 1 and "git_commit" in results
+    assert json.loads((tmp_path / "out/frontal.json").read_text()) == results
+    assert "fold 2 of 2: AUC" in printed.err and "calibration error" in printed.err
+    assert load_classifier(tmp_path / "out/frontal.pt").image_size == 32
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        *("frontal.pt", "frontal.json", "frontal.png", "mistakes.png", "out_of_fold.csv")
+    }
+    rows = read_csv(tmp_path / "out/out_of_fold.csv")
+    assert len(rows) == 24 and all(("frontal" in row["image"]) == (row["is_frontal"] == "1") for row in rows)
+    # The accuracy again, from the file alone.
+    right = [(float(row["probability"]) >= 0.5) == (row["is_frontal"] == "1") for row in rows]
+    assert sum(right) / 24 == pytest.approx(results["accuracy"], abs=0.05)
+
+
+def test_a_folder_of_something_else_is_one_sentence_and_nothing_is_written(tmp_path, capsys):
+    write_image(tmp_path / "cfp/ann/1.jpg", plain((1, 2, 3)))
+    assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL) == 1
+    assert capsys.readouterr().err.endswith("holds no image ID/profile/IMAGE: give the folder of CFP's identities\n")
+    assert not (tmp_path / "out").exists()
