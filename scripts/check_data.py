@@ -1,49 +1,102 @@
-"""Reads every list and decodes every image of a configuration's data, and says what is wrong with it.
+"""Says what is wrong with your faces before a long run: python scripts/check_data.py data=folder data.root=faces
 
-    python scripts/check_data.py data=folder data.root=faces data.train_list=train.txt data.benchmarks=[lfw]
-
-The last line on standard output is JSON: images and identities of the training set, pairs of each benchmark, unreadable
-images, problems with whole parts. Exit status 1 when anything is unreadable or a problem.
+Takes the overrides of train.py that choose the data, and beside them
+    checkpoint=FILE           a trained network, to find wrong labels, people with two identities, people of a benchmark
+    out=FOLDER                where to write report.json, with every image concerned, and report.png, with some of them
+Every list is read and every image decoded. Looked for are: what cannot be opened or read; pictures that are there
+twice, also compressed or resized, in one identity or two; swapped red and blue; other sizes, wide borders, images of
+one colour; identities with one image, class numbers without images, names that are alike; and what the training set
+shares with each benchmark.
+Prints a table on stderr and, last, one JSON object: images, identities, images_per_identity, pairs, image_sizes,
+unreadable, problems, findings. Exit status 1 when a finding is an error, 0 when all are warnings or there is none.
 """
 
 import json
 import sys
-from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from facerec.build import build_data, compose
-from facerec.data.check import DataReport, check_data
+from facerec.doctor.check import check_data
+from facerec.doctor.embeddings import load_embedder
+from facerec.doctor.findings import DataReport
+from facerec.doctor.pictures import write_pictures
 from facerec.errors import InputError
+from facerec.process import prepare_process
+from facerec.runs import write_json
 
 SHOWN = 10  # of the unreadable images; the JSON line has them all
+_OWN_KEYS = {"checkpoint": "", "out": ""}
 
 
 def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0
+    prepare_process()
     try:
-        report = check_data(build_data(compose(arguments)))
+        report = check(*split(arguments))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
-    _show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
-    print(json.dumps(asdict(report)))
+    except KeyboardInterrupt:
+        print("interrupted: nothing was reported", file=sys.stderr)
+        return 130
+    show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
+    print(json.dumps(report.summary()))
     return 0 if report.is_sound else 1
 
 
-def _show(report: DataReport, console: Console) -> None:
+def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """This program's own settings, and the overrides for the configuration."""
+    own, overrides = dict(_OWN_KEYS), []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in own:
+            own[key] = value
+        else:
+            overrides.append(argument)
+    return own, overrides
+
+
+def check(own: dict[str, str], overrides: list[str]) -> DataReport:
+    """The report, written to the folder ``out`` where one is given."""
+    module = build_data(compose(overrides))
+    report = check_data(module, load_embedder(own["checkpoint"]) if own["checkpoint"] else None)
+    if own["out"]:
+        write_json(Path(own["out"]) / "report.json", report.full())
+        write_pictures(report.findings, Path(own["out"]) / "report.png")
+    return report
+
+
+def show(report: DataReport, console: Console) -> None:
+    """What there is, then what is wrong with it."""
     table = Table("what", "found")
-    for what, found in _rows(report):
+    for what, found in overview(report):
         table.add_row(what, found)
     console.print(table)
+    if report.findings:
+        console.print(findings_table(report))
+    for name, sentence in {(finding.name, finding.sentence): None for finding in report.findings}:
+        console.print(f"{name.replace('_', ' ')}: {sentence}")
     for sentence in [*report.problems, *(entry["reason"] for entry in report.unreadable[:SHOWN])]:
         console.print(sentence)
     if len(report.unreadable) > SHOWN:
         console.print(f"... and {len(report.unreadable) - SHOWN} more unreadable images")
 
 
-def _rows(report: DataReport) -> list[tuple[str, str]]:
+def findings_table(report: DataReport) -> Table:
+    table = Table("", "finding", "where", "how many")
+    for finding in report.findings:
+        table.add_row(finding.severity, finding.name.replace("_", " "), finding.part, f"{finding.count:,}")
+    return table
+
+
+def overview(report: DataReport) -> list[tuple[str, str]]:
     smallest, largest = report.images_per_identity or (0, 0)
+    severities = [finding.severity for finding in report.findings]
     return [
         ("training images", f"{report.images:,}"),
         ("identities", f"{report.identities:,}"),
@@ -52,6 +105,7 @@ def _rows(report: DataReport) -> list[tuple[str, str]]:
         *((f"images of {size}", f"{images:,}") for size, images in report.image_sizes.items()),
         ("unreadable images", f"{len(report.unreadable):,}"),
         ("problems", f"{len(report.problems):,}"),
+        ("errors and warnings", f"{severities.count('error')} and {severities.count('warning')}"),
     ]
 
 

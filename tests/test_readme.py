@@ -34,6 +34,9 @@ def script(name: str):
     return module
 
 
+COMMANDS_WITH_OPTIONS = {
+    f"scripts/{name}.py" for name in ("align_faces", "prepare_benchmark", "recordio", "train_frontal")
+}
 PYTHON_COMMANDS = [words[1:] for words in commands() if words[0] == "python"]
 
 
@@ -53,7 +56,12 @@ def test_a_command_names_a_program_and_settings_that_exist(words):
         # The cells of a sweep are composed with the first value of each setting.
         compose([re.sub(r",.*", "", a) if "[" not in a else a for a in arguments if a != "-m"])
     elif program == "scripts/check_data.py":
-        compose(arguments)
+        compose(script("check_data").split(arguments)[1])
+    elif program == "scripts/filter_frontal.py":
+        compose(script("filter_frontal").split(arguments)[1])
+    elif program in COMMANDS_WITH_OPTIONS:
+        # What they are given is not there, which is said in a sentence; a wrong option would end otherwise.
+        assert script(Path(program).stem).main(arguments) == 1
     elif program == "scripts/evaluate.py":
         own, overrides = script("evaluate").split(arguments)
         assert own["checkpoint"] or own["model"]

@@ -1,16 +1,11 @@
-import importlib.util
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from image_files import GREY, RED, plain, write_benchmark, write_faces, write_image, write_text
-from shared_data import FACES, INSIGHTFACE, needs_faces, needs_insightface
+from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data.check import check_data
 from facerec.data.modules import FolderData, InsightFaceData
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check_data.py"
+from facerec.doctor.check import check_data
 
 
 def folder_data(root: Path, **changes) -> FolderData:
@@ -55,6 +50,23 @@ def test_a_listed_image_that_is_missing_is_unreadable(faces):
     report = check_data(folder_data(faces, train_list="list.txt"))
     assert [entry["image"] for entry in report.unreadable] == ["train/ann/gone.png"]
     assert "cannot be read (No such file or directory)" in report.unreadable[0]["reason"]
+
+
+def test_every_missing_image_of_a_list_is_reported_even_the_first(faces):
+    write_text(faces / "list.txt", "train/gone/0.png a\ntrain/ann/0.png a\ntrain/gone/1.png b\n")
+    report = check_data(folder_data(faces, train_list="list.txt"))
+    assert report.images == 3 and report.problems == []
+    assert [entry["image"] for entry in report.unreadable] == ["train/gone/0.png", "train/gone/1.png"]
+
+
+def test_a_list_whose_images_are_all_missing_is_one_problem(faces):
+    write_text(faces / "list.txt", "elsewhere/0.png a\nelsewhere/1.png a\n")
+    report = check_data(folder_data(faces, train_list="list.txt"))
+    assert report.images == 0 and report.unreadable == []
+    (problem,) = report.problems
+    assert problem.startswith("the first image of ") and problem.endswith(
+        "set data.root to the folder that its paths start from"
+    )
 
 
 def test_all_problems_are_reported_and_the_rest_is_still_looked_at(faces):
@@ -106,73 +118,3 @@ def test_the_insightface_sample_is_sound():
     report = check_data(InsightFaceData(root=str(INSIGHTFACE), benchmarks=["lfw_sample"], num_workers=0))
     assert report.is_sound and (report.images, report.identities) == (274, 40)
     assert report.pairs == {"lfw_sample": 160} and set(report.image_sizes) == {"112x112"}
-
-
-def run_script(capsys, *arguments: str):
-    spec = importlib.util.spec_from_file_location("check_data", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    status = script.main(list(arguments))
-    return status, capsys.readouterr()
-
-
-def folder_arguments(root: Path, *more: str) -> list[str]:
-    return ["data=folder", f"data.root={root}", "data.benchmarks=[pairs]", "data.num_workers=0", *more]
-
-
-def test_the_script_ends_with_one_line_of_json_and_status_0(faces, capsys):
-    status, printed = run_script(capsys, *folder_arguments(faces))
-    assert status == 0 and "training images" in printed.err
-    assert json.loads(printed.out) == {
-        "images": 13,
-        "identities": 3,
-        "images_per_identity": [4, 5],
-        "pairs": {"pairs": 2},
-        "image_sizes": {"12x12": 15, "10x20": 1},
-        "unreadable": [],
-        "problems": [],
-    }
-    assert printed.out.count("\n") == 1
-
-
-def test_the_script_names_what_is_unreadable_and_ends_with_status_1(faces, capsys):
-    name = "train/ann/déjà [red] vu.png"
-    (faces / name).write_bytes(b"")
-    status, printed = run_script(capsys, *folder_arguments(faces))
-    assert status == 1
-    assert f"image {faces / name} is empty" in printed.err
-    assert [entry["image"] for entry in json.loads(printed.out)["unreadable"]] == ["ann/déjà [red] vu.png"]
-
-
-def test_the_script_shows_ten_unreadable_images_and_counts_the_others(faces, capsys):
-    for number in range(12):
-        (faces / f"train/ann/empty{number:02}.png").write_bytes(b"")
-    status, printed = run_script(capsys, *folder_arguments(faces))
-    assert status == 1 and printed.err.count(" is empty: ") == 10 and "... and 2 more unreadable images" in printed.err
-    assert len(json.loads(printed.out)["unreadable"]) == 12
-
-
-def test_the_script_lists_all_problems_and_ends_with_status_1(faces, capsys):
-    status, printed = run_script(capsys, *folder_arguments(faces, "data.benchmarks=[lfw,pairs,agedb_30]"))
-    problems = json.loads(printed.out)["problems"]
-    assert status == 1 and [problem.split()[1] for problem in problems] == ["lfw", "agedb_30"]
-    assert all(problem in printed.err for problem in problems)
-
-
-def test_the_script_says_a_wrong_argument_in_one_sentence(capsys):
-    status, printed = run_script(capsys, "dta=folder")
-    assert status == 1 and printed.out == ""
-    assert printed.err == "unknown config key 'dta'; did you mean 'data'?\n"
-
-
-@needs_faces
-def test_the_script_finds_the_real_benchmark_sound(capsys, tmp_path):
-    # A hundred training images, and all images of CFP-FF.
-    lines = (FACES / "train_mini.txt").read_text().splitlines()[:100]
-    write_text(tmp_path / "list.txt", "\n".join(lines))
-    arguments = [f"data.root={FACES}", f"data.train_list={tmp_path / 'list.txt'}", "data.benchmarks=[cfp_ff]"]
-    status, printed = run_script(capsys, "data=folder", "data.num_workers=1", *arguments)
-    report = json.loads(printed.out)
-    assert status == 0 and report["images"] == 100 and report["pairs"] == {"cfp_ff": 7_000}
-    assert report["identities"] == len(np.unique([line.rsplit(maxsplit=1)[1] for line in lines]))

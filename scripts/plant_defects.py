@@ -1,0 +1,249 @@
+"""Plants defects in a copy of some faces and says which are found: python scripts/plant_defects.py data.root=faces
+
+Takes the overrides of train.py that choose a training set, and beside them
+    identities=60             to train on, and as many for a benchmark: those with the most images, by turns
+    images=10                 of each
+    checkpoint=FILE           a trained network, to plant wrong labels and people with two names too
+    seed=1                    of what is planted where
+    out=FILE.json             where to write the table as well
+Each defect goes into a fresh copy in a temporary folder, in a tenth of its images or identities unless its name says
+otherwise. A false alarm is what the same check reports there and neither was planted nor is reported of the untouched
+copy; what is reported of that one stands in the last column.
+Prints a table on stderr and, last, one JSON list.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from facerec.build import build_data, compose
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.modules import InsightFaceData
+from facerec.data.recordio_writer import pack, writing_records
+from facerec.data.source import LabelledSource
+from facerec.doctor import planting
+from facerec.doctor.check import check_data
+from facerec.doctor.embeddings import Embedder, load_embedder
+from facerec.doctor.planting import Copy, Planted, again, changed
+from facerec.errors import InputError
+from facerec.process import prepare_process
+from facerec.runs import log, write_json
+
+_OWN_KEYS = {"identities": "60", "images": "10", "checkpoint": "", "seed": "1", "out": ""}
+Make = Callable[[Path], Copy]
+
+
+def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0
+    prepare_process()
+    try:
+        own, overrides = split(arguments)
+        make = copier(
+            build_data(compose(overrides)).open_train(), *(int(own[k]) for k in ("identities", "images", "seed"))
+        )
+        outcomes = study(make, load_embedder(own["checkpoint"]) if own["checkpoint"] else None)
+        if own["out"]:
+            write_json(Path(own["out"]), [asdict(outcome) for outcome in outcomes])
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: nothing was reported", file=sys.stderr)
+        return 130
+    show(outcomes)
+    print(json.dumps([asdict(outcome) for outcome in outcomes]))
+    return 0
+
+
+def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """This program's own settings, and the overrides for the configuration."""
+    own, overrides = dict(_OWN_KEYS), []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in own:
+            own[key] = value
+        else:
+            overrides.append(argument)
+    for key in ("identities", "images", "seed"):
+        if not own[key].isdecimal() or int(own[key]) < 1:
+            raise InputError(f"{key} must be a whole number of at least 1, got {own[key]!r}")
+    return own, overrides
+
+
+def copier(source: LabelledSource, identities: int, images: int, seed: int) -> Make:
+    """What makes a fresh copy, always the same."""
+    counts = np.bincount(source.labels)
+    chosen = np.argsort(-counts, kind="stable")[: 2 * identities].tolist()
+    if len(chosen) < 2 * identities:
+        raise InputError(
+            f"identities={identities} takes twice as many, and the training set has {len(counts)}: lower it"
+        )
+    numbers = {label: np.flatnonzero(source.labels == label)[:images].tolist() for label in chosen}
+    pixels = {i: source.load(i)[..., ::-1] for some in numbers.values() for i in some}
+
+    def make(root: Path) -> Copy:
+        copy = Copy(root, np.random.default_rng(seed))
+        for label, some in list(numbers.items())[::2]:
+            for place, i in enumerate(some):
+                copy.write(f"train/name_{label}/{place}.jpg", pixels[i], f"name_{label}")
+        for label, some in list(numbers.items())[1::2]:
+            who = f"other_{label}"
+            copy.people[who] = [f"{who}/{place:04}.jpg" for place in range(len(some))]
+            for name, i in zip(copy.people[who], some, strict=True):
+                copy.write(f"known/known/{name}", pixels[i])
+        return copy
+
+    return make
+
+
+class Defect(NamedTuple):
+    """What is planted; the findings that must report it; the key of what they name, ``part`` for the finding's own."""
+
+    name: str
+    plant: planting.Plant
+    findings: Sequence[str]
+    key: str
+
+
+_TWICE = ("duplicates", "near_duplicates")
+_ACROSS = ("duplicates_across_identities", "near_duplicates_across_identities")
+DEFECTS = [
+    Defect("whole set with red and blue swapped", planting.swap_all, ("swapped_channels",), "part"),
+    Defect("red and blue swapped", changed(lambda image: image[..., ::-1]), ("swapped_images",), "image"),
+    Defect("same file twice", again(None), ("duplicates",), "images"),
+    Defect("same file in two identities", again(None, across=True), ("duplicates_across_identities",), "images"),
+    Defect("again, JPEG quality 50", again(np.array, quality=50), _TWICE, "images"),
+    Defect("again in another identity, quality 50", again(np.array, across=True, quality=50), _ACROSS, "images"),
+    Defect("again, 0.6 of the size", again(planting.scale(0.6)), _TWICE, "images"),
+    Defect("again, 1.5 of the size", again(planting.scale(1.5)), _TWICE, "images"),
+    Defect("again, 15 % brighter", again(planting.brighten(1.15)), _TWICE, "images"),
+    Defect("again, 15 % darker", again(planting.brighten(0.85)), _TWICE, "images"),
+    Defect("again, 1 pixel cropped all around", again(planting.crop(1)), _TWICE, "images"),
+    Defect("again, 2 pixels cropped all around", again(planting.crop(2)), _TWICE, "images"),
+    Defect("again, 3 pixels cropped all around", again(planting.crop(3)), _TWICE, "images"),
+    Defect("files cut off", planting.truncate, ("unreadable_images",), "image"),
+    Defect("files missing", planting.remove, ("unreadable_images",), "image"),
+    Defect("one colour", changed(lambda image: np.full_like(image, 90)), ("flat_images",), "image"),
+    Defect("0.8 of the size", changed(planting.scale(0.8)), ("other_sizes",), "image"),
+    Defect("black border, 15 % at the top", changed(planting.blacken_top), ("wide_borders",), "image"),
+    Defect("grey frame of 15 %", changed(planting.frame_in_grey), ("wide_borders",), "image"),
+    Defect("identities with one image", planting.leave_one, ("identities_with_one_image",), "identity"),
+    Defect(
+        "two spellings of a name",
+        planting.rename_half(lambda who: who.upper().replace("_", " ")),
+        ("identity_names_alike",),
+        "identities",
+    ),
+    Defect(
+        "benchmark's images in training, quality 60",
+        planting.images_of_benchmark,
+        ("training_images_in_benchmark",),
+        "images",
+    ),
+    Defect("benchmark's names in training", planting.names_of_benchmark, ("training_names_in_benchmark",), "identity"),
+]
+BY_FACE = [
+    Defect("wrong labels, 5 %", planting.relabel, ("mislabelled_images",), "image"),
+    Defect(
+        "people with two names", planting.rename_half(lambda who: f"also_{who}"), ("similar_identities",), "identities"
+    ),
+    Defect(
+        "benchmark's people in training", planting.people_of_benchmark, ("training_faces_in_benchmark",), "identity"
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many of the ``planted`` are ``missed``, how many others are reported, and how many of the ``untouched``."""
+
+    defect: str
+    planted: int
+    missed: int
+    false_alarms: int
+    untouched: int
+
+
+def study(make: Make, embedder: Embedder | None = None) -> list[Outcome]:
+    """Each defect by itself; those that need a network where there is one."""
+    with tempfile.TemporaryDirectory() as folder:
+        untouched = make(Path(folder)).module()
+        before = check_all(untouched, embedder)
+        gaps = leave_classes_out(make(Path(folder)))
+    defects = DEFECTS + (BY_FACE if embedder else [])
+    outcomes = []
+    for number, defect in enumerate(defects, 1):
+        log(f"planting {number} of {len(defects)}: {defect.name}")
+        outcomes.append(try_defect(defect, make, before, embedder))
+    return [*outcomes, gaps]
+
+
+def check_all(module: FaceDataModule, embedder: Embedder | None) -> list[tuple[str, dict[str, object]]]:
+    """The name of the finding, and each of its details with the part."""
+    findings = check_data(module, embedder).findings
+    return [(finding.name, {"part": finding.part, **detail}) for finding in findings for detail in finding.details]
+
+
+def try_defect(
+    defect: Defect, make: Make, before: list[tuple[str, dict[str, object]]], embedder: Embedder | None
+) -> Outcome:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = make(Path(folder))
+        planted = defect.plant(copy)
+        after = check_all(copy.module(), embedder if defect in BY_FACE else None)
+    known, found = (named(details, defect.findings, defect.key) for details in (before, after))
+    equal = named(before, (*_TWICE, *_ACROSS), "images") if defect.key == "images" else set()
+    missed, false_alarms = unexplained(planted, found | equal), unexplained(found, planted | known | equal)
+    return Outcome(defect.name, len(planted), missed, false_alarms, len(known))
+
+
+def unexplained(items: Planted, by: Planted) -> int:
+    """How many of the ``items`` are not among the others, nor pairs whose members those connect: of three equal images
+    two pairs are reported, which may be any two."""
+    groups: dict[str, set[str]] = {}
+    for item in by:
+        joined = set().union(item, *(groups.get(member, set()) for member in item))
+        groups |= dict.fromkeys(joined, joined)
+    return sum(not item <= groups.get(min(item), set()) for item in items)
+
+
+def named(details: list[tuple[str, dict[str, object]]], findings: Sequence[str], key: str) -> Planted:
+    """What these findings name under the key."""
+    values = [detail[key] for name, detail in details if name in findings and key in detail]
+    return {frozenset(value if isinstance(value, list) else [str(value)]) for value in values}
+
+
+def leave_classes_out(copy: Copy) -> Outcome:
+    """An archive without a tenth of the class numbers."""
+    number = {who: i for i, who in enumerate(copy.identities())}
+    gone = {number[who] for who in copy.some_identities()} - {len(number) - 1}
+    with tempfile.TemporaryDirectory() as folder:
+        with writing_records(Path(folder) / "train.rec") as writer:
+            for key, (path, who) in enumerate(row for row in copy.rows.items() if number[row[1]] not in gone):
+                writer.write(key, pack(float(number[who]), key, (copy.root / path).read_bytes()))
+        details = check_all(InsightFaceData(root=folder, benchmarks=[], num_workers=0), None)
+    found = {detail["class"] for name, detail in details if name == "label_gaps"}
+    return Outcome("class numbers left out of an archive", len(gone), len(gone - found), len(found - gone), 0)
+
+
+def show(outcomes: list[Outcome]) -> None:
+    table = Table(title="defects")
+    for column in ("defect", "planted", "missed", "false alarms", "in the untouched copy"):
+        table.add_column(column, justify="left" if column == "defect" else "right")
+    for outcome in outcomes:
+        table.add_row(*map(str, asdict(outcome).values()))
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

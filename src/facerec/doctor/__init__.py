@@ -1,0 +1,1 @@
+"""Everything that is wrong with somebody's faces, found before a long run."""

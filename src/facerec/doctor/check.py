@@ -1,0 +1,126 @@
+"""The whole check: open, walk, judge."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.modules import FolderData
+from facerec.data.source import Benchmark, LabelledSource
+from facerec.data.train_lists import ListedImages, read_list
+from facerec.doctor.colours import judge_colours
+from facerec.doctor.duplicates import find_duplicates, judge_duplicates
+from facerec.doctor.embeddings import Embedder
+from facerec.doctor.findings import DataReport, Finding
+from facerec.doctor.geometry import count_sizes, judge_geometry
+from facerec.doctor.lookalikes import judge_faces
+from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
+from facerec.doctor.overlap import judge_image_overlap, judge_pairs
+from facerec.doctor.survey import Part, survey
+from facerec.errors import InputError
+
+_Opened = TypeVar("_Opened")
+
+
+def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> DataReport:
+    """Open every part of ``module``, decode each of its images in worker processes, with a progress bar on standard
+    error, and judge what was measured.
+
+    What is wrong with one part or image keeps nothing else from being looked at. An image that several parts hold, such
+    as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
+
+    Args:
+        module: the data, not set up.
+        embedder: of a trained network, to compare faces; None: pictures, names and colours alone are compared.
+    """
+    problems: list[str] = []
+    train = _open(partial(_open_train, module), problems)
+    opened = [_open(partial(module.open_benchmark, name), problems) for name in module.benchmarks]
+    benchmarks = [benchmark for benchmark in opened if benchmark is not None]
+    parts = survey(train, [(b.name, b.images) for b in benchmarks], module.num_workers or 0)
+    unreadable = _unreadable(parts)
+    found = [*_broken(problems, unreadable), *_judge(module, parts, train, benchmarks)]
+    if embedder is not None:
+        found += judge_faces(parts, benchmarks, embedder, module.num_workers or 0)
+    return DataReport(
+        images=0 if train is None else len(train),
+        identities=0 if train is None else train.num_identities,
+        images_per_identity=None if train is None else _smallest_and_largest(train.labels),
+        pairs={benchmark.name: len(benchmark) for benchmark in benchmarks},
+        image_sizes=count_sizes(parts),
+        unreadable=unreadable,
+        problems=problems,
+        findings=sorted(found, key=lambda finding: finding.severity != "error"),
+    )
+
+
+def _open(opener: Callable[[], _Opened], problems: list[str]) -> _Opened | None:
+    try:
+        return opener()
+    except InputError as error:
+        problems.append(str(error))
+        return None
+
+
+def _open_train(module: FaceDataModule) -> LabelledSource:
+    """As the module opens it; but where the first image of a list is missing, the list as it is, so that each is
+    reported."""
+    try:
+        return module.open_train()
+    except InputError:
+        if not isinstance(module, FolderData) or module.train_list is None:
+            raise
+        images = ListedImages(Path(module.root), read_list(module.root, module.train_list))
+        if len(images.missing()) == len(images):
+            raise
+        return images
+
+
+def _smallest_and_largest(labels: np.ndarray) -> tuple[int, int]:
+    counts = np.bincount(labels)
+    return int(counts.min()), int(counts.max())
+
+
+def _unreadable(parts: Sequence[Part]) -> list[dict[str, str]]:
+    found = {(part.source.name(index), reason): None for part in parts for index, reason in part.reasons.items()}
+    return [{"image": image, "reason": reason} for image, reason in found]
+
+
+def _broken(problems: list[str], unreadable: list[dict[str, str]]) -> list[Finding]:
+    found = {
+        "unopened_parts": (
+            [{"problem": problem} for problem in problems],
+            "these parts could not be opened, so nothing in them was looked at: do what each sentence says",
+        ),
+        "unreadable_images": (
+            unreadable,
+            "training would stop at each of these images: fetch them again or take them off the list",
+        ),
+    }
+    return [
+        Finding(name=name, severity="error", part="all data", count=len(details), sentence=sentence, details=details)
+        for name, (details, sentence) in found.items()
+        if details
+    ]
+
+
+def _judge(
+    module: FaceDataModule, parts: list[Part], train: LabelledSource | None, benchmarks: list[Benchmark]
+) -> list[Finding]:
+    """All that needs no network."""
+    duplicates = find_duplicates(parts)
+    found = [
+        *judge_colours(parts),
+        *judge_duplicates(duplicates),
+        *judge_geometry(parts, (module.image_size[0], module.image_size[1])),
+        *judge_image_overlap(duplicates),
+    ]
+    if train is not None:
+        found += judge_counts(train)
+        found += judge_names(train)
+        found += [finding for benchmark in benchmarks for finding in judge_name_overlap(train, benchmark)]
+    with_pairs = zip(parts[train is not None :], benchmarks, strict=True)
+    return found + [finding for part, benchmark in with_pairs for finding in judge_pairs(part, benchmark)]

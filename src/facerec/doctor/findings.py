@@ -1,0 +1,91 @@
+"""What is found, in a form for people, for programs and for the page of pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from facerec.data.source import ImageSource
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image that shows a finding, and the words below it."""
+
+    source: ImageSource
+    index: int
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        name: for programs.
+        severity: an error spoils a run or its numbers; a warning is to be looked at.
+        part: where it was found, such as ``benchmark lfw``.
+        count: how many of them.
+        sentence: what it means and what to do.
+        details: the images or identities concerned, plain values; where a whole set may be, the first 100,000.
+        pictures: some of them.
+    """
+
+    name: str
+    severity: Severity
+    part: str
+    count: int
+    sentence: str
+    details: Sequence[dict[str, Any]]
+    pictures: Sequence[Picture] = field(default=(), compare=False, repr=False)
+
+    def summary(self) -> dict[str, Any]:
+        """Without the details, which may be many."""
+        return {key: getattr(self, key) for key in ("name", "severity", "part", "count", "sentence")}
+
+
+SHOWN = 20  # pictures of a finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataReport:
+    """What `check_data` found.
+
+    Attributes:
+        images: in the training set.
+        identities: in the training set.
+        images_per_identity: the smallest and the largest number; None without a training set.
+        pairs: number of pairs of each benchmark that could be opened.
+        image_sizes: number of readable images of each size ``HEIGHTxWIDTH``, the commonest first.
+        unreadable: ``image``, its name, and ``reason``, a sentence, for each image that cannot be decoded.
+        problems: a sentence for each part that could not be opened.
+        findings: all that is wrong, errors first.
+    """
+
+    images: int
+    identities: int
+    images_per_identity: tuple[int, int] | None
+    pairs: dict[str, int]
+    image_sizes: dict[str, int]
+    unreadable: list[dict[str, str]]
+    problems: list[str]
+    findings: list[Finding]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no finding is an error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def summary(self) -> dict[str, Any]:
+        """As plain values, without the findings' details."""
+        return {**self._plain(), "findings": [finding.summary() for finding in self.findings]}
+
+    def full(self) -> dict[str, Any]:
+        """As plain values, with all details."""
+        found = [{**finding.summary(), "details": list(finding.details)} for finding in self.findings]
+        return {**self._plain(), "findings": found}
+
+    def _plain(self) -> dict[str, Any]:
+        keys = ("images", "identities", "images_per_identity", "pairs", "image_sizes", "unreadable", "problems")
+        return {key: getattr(self, key) for key in keys}

@@ -1,0 +1,106 @@
+"""Sizes, borders and images of one colour."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from facerec.doctor.findings import SHOWN, Finding, Picture
+from facerec.doctor.survey import Part
+
+_BLACK = 8  # grey levels
+_WIDE = 0.1  # of the side
+_SAME_LEVEL = 8  # grey levels between opposite edges
+_LISTED = 100_000  # images of a finding: a whole set may be too small
+_SENTENCES = {
+    "flat_images": "nothing but one colour is in them: remove them",
+    "other_sizes": "the others are {usual}: images of another size were often aligned in another way, so align them "
+    "all the same way",
+    "not_square": "resizing them to {wanted} changes the shape of the face: align or crop them",
+    "small_images": "they are smaller than {wanted} and are enlarged: fetch larger ones or lower image_size",
+    "wide_borders": "more than {wide} of a side is black or of one colour, which the network learns in place of a "
+    "face: align with a tighter template, or see that all sets have the same borders",
+}
+
+
+def count_sizes(parts: Sequence[Part]) -> dict[str, int]:
+    """Number of readable images of each size ``HEIGHTxWIDTH``, the commonest first."""
+    sizes: Counter[str] = Counter()
+    for part in parts:
+        found, counts = np.unique(part.features["size"][part.features["readable"]], axis=0, return_counts=True)
+        for (height, width), count in zip(found.tolist(), counts.tolist(), strict=True):
+            sizes[f"{height}x{width}"] += count
+    return dict(sizes.most_common())
+
+
+def judge_geometry(parts: Sequence[Part], image_size: tuple[int, int]) -> list[Finding]:
+    """Images that differ in size, are not square, are smaller than ``image_size`` (height, width), have wide borders or
+    one colour."""
+    return [finding for part in parts for finding in _judge(part, image_size)]
+
+
+def _judge(part: Part, wanted: tuple[int, int]) -> list[Finding]:
+    readable, sizes = part.features["readable"], part.features["size"].astype(np.int64)
+    if not readable.any():
+        return []
+    known, counts = np.unique(sizes[readable], axis=0, return_counts=True)
+    usual = known[np.argmax(counts)]
+    masks = {
+        "flat_images": part.features["flat"],
+        "other_sizes": (sizes != usual).any(1),
+        "not_square": sizes[:, 0] * wanted[1] != sizes[:, 1] * wanted[0],
+        "small_images": (sizes < wanted).any(1),
+        "wide_borders": wide_borders(part.features).max(1) > _WIDE,
+    }
+    words = {"usual": "{}x{}".format(*usual), "wanted": "{}x{}".format(*wanted), "wide": f"{_WIDE:.0%}"}
+    found = {name: np.flatnonzero(mask & readable) for name, mask in masks.items()}
+    return [
+        _finding(part, name, images, _SENTENCES[name].format(**words)) for name, images in found.items() if len(images)
+    ]
+
+
+def wide_borders(features: np.ndarray) -> np.ndarray:
+    """The border's share of the side at the top, bottom, left and right edge, ``(N, 4)``.
+
+    A border is black, or has the same colour at both opposite edges: one bright edge alone is a background.
+    """
+    sides = np.repeat(np.maximum(features["size"], 1), 2, axis=1)  # heights for top and bottom, widths for the others
+    share, level = features["border"] / sides, features["border_level"].astype(int)
+    opposite = [1, 0, 3, 2]
+    framed = (np.abs(level - level[:, opposite]) <= _SAME_LEVEL) & (features["border"][:, opposite] > 0)
+    share[(level > _BLACK) & ~framed] = 0
+    share[features["flat"]] = 0
+    return share
+
+
+def _finding(part: Part, name: str, images: np.ndarray, sentence: str) -> Finding:
+    some = images[:: max(1, len(images) // SHOWN)][:SHOWN].tolist()
+    return Finding(
+        name=name,
+        severity="warning",
+        part=part.title,
+        count=len(images),
+        sentence=sentence,
+        details=[{"image": part.source.name(i), **_measured(part, name, i)} for i in images[:_LISTED].tolist()],
+        pictures=[Picture(part.source, i, f"{part.source.name(i)}\n{_caption(part, name, i)}") for i in some],
+    )
+
+
+def _measured(part: Part, name: str, image: int) -> dict[str, object]:
+    if name != "wide_borders":
+        return {"size": _size(part, image)}
+    shares = wide_borders(part.features[image : image + 1])[0].round(2).tolist()
+    return dict(zip(("top", "bottom", "left", "right"), shares, strict=True))
+
+
+def _caption(part: Part, name: str, image: int) -> str:
+    """The size, or the widest border."""
+    if name != "wide_borders":
+        return _size(part, image)
+    shares = wide_borders(part.features[image : image + 1])[0]
+    return f"{('top', 'bottom', 'left', 'right')[int(shares.argmax())]} {shares.max():.0%}"
+
+
+def _size(part: Part, image: int) -> str:
+    height, width = part.features["size"][image].tolist()
+    return f"{height}x{width}"

@@ -1,0 +1,134 @@
+"""Wrong labels, people with two identities, and people of a benchmark, by a trained network.
+
+All are candidates for a person to look at, the most suspicious first: a network that confuses people confuses them here
+too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from facerec.data.source import Benchmark
+from facerec.doctor.embeddings import Embedder
+from facerec.doctor.faces import Faces, own_similarity, sum_by_identity
+from facerec.doctor.findings import SHOWN, Finding, Picture
+from facerec.doctor.similarity import label_gaps, mutual_neighbours, mutual_people
+from facerec.doctor.survey import Part
+
+_OUTLIER = 3.0  # robust standard deviations
+_IMPOSTORS = 1e-3  # share of the benchmark's pairs of different people that are as similar
+_PAIRS = SHOWN // 2
+
+_MISLABELLED = (
+    "these images look like another identity far more than like the others of their own; the most suspicious first: "
+    "look at them, and correct or remove what is wrong"
+)
+_SIMILAR = (
+    "two identities are nearer to each other than half of all identities are to themselves; the nearest first: look "
+    "whether they are one person, and merge them if so"
+)
+_OVERLAP = (
+    "these identities of the training set look like people of the benchmark; the most similar first: look whether they "
+    "are, and leave them out of the training list if so"
+)
+
+
+def judge_faces(
+    parts: Sequence[Part], benchmarks: Sequence[Benchmark], embedder: Embedder, num_workers: int
+) -> list[Finding]:
+    """Compare the faces of the training set with each other and with the ``benchmarks``, which are the other parts."""
+    if not parts or parts[0].train is None:
+        return []
+    embedded = [Faces(part, embedder.embed(part, num_workers), torch.zeros(())) for part in parts]
+    if not embedded[0].usable.any():
+        return []
+    mean = sum_by_identity(embedded[0]).sum(0) / int(embedded[0].usable.sum())
+    train, *others = [replace(faces, mean=mean) for faces in embedded]
+    sums = sum_by_identity(train)
+    found = _judge_labels(train, *label_gaps(train, sums)) if len(sums) > 1 else []
+    alike, limit = mutual_neighbours(normalize(sums), train.counts), own_similarity(train, sums)
+    found += _judge_identities(train.part, [pair for pair in alike if pair[2] > limit])
+    for faces, benchmark in zip(others, benchmarks, strict=True):
+        people, limit = mutual_people(normalize(sums), faces), impostor_similarity(faces, benchmark)
+        found += _judge_people(train.part, faces.part, [pair for pair in people if pair[2] > limit])
+    return found
+
+
+def impostor_similarity(faces: Faces, benchmark: Benchmark) -> float:
+    """What one in a thousand of the benchmark's pairs of different people exceeds; NaN without such pairs."""
+    different = ~benchmark.is_same & faces.usable[benchmark.left] & faces.usable[benchmark.right]
+    if not different.any():
+        return float("nan")
+    left, right = faces.rows(benchmark.left[different]), faces.rows(benchmark.right[different])
+    return float(np.quantile((left * right).sum(1).numpy(), 1 - _IMPOSTORS, method="higher"))
+
+
+def _judge_labels(train: Faces, gap: np.ndarray, nearest: np.ndarray) -> list[Finding]:
+    if np.isnan(gap).all():
+        return []
+    middle = np.nanmedian(gap)
+    deviation = 1.4826 * np.nanmedian(np.abs(gap - middle))
+    suspects = np.flatnonzero(gap > max(middle + _OUTLIER * deviation, 0))
+    suspects = suspects[np.argsort(-gap[suspects], kind="stable")].tolist()
+    part, name = train.part, train.train.identity_name
+    details = [
+        {"image": part.source.name(i), "identity": part.identity(i), "looks_like": name(int(nearest[i]))}
+        | {"difference": round(float(gap[i]), 3)}
+        for i in suspects
+    ]
+    shown = [
+        ((part, i, f"{part.source.name(i)}\nsays {part.identity(i)}"), _portrait(part, int(nearest[i]), "looks like"))
+        for i in suspects[:_PAIRS]
+    ]
+    return _candidates("mislabelled_images", part, _MISLABELLED, details, shown)
+
+
+def _judge_identities(part: Part, pairs: Sequence[tuple[int, int, float]]) -> list[Finding]:
+    assert part.train is not None
+    name = part.train.identity_name
+    details = [{"identities": [name(one), name(other)], "similarity": round(s, 3)} for one, other, s in pairs]
+    shown = [(_portrait(part, one, f"{s:.2f}"), _portrait(part, other, f"{s:.2f}")) for one, other, s in pairs[:_PAIRS]]
+    return _candidates("similar_identities", part, _SIMILAR, details, shown)
+
+
+def _judge_people(train: Part, part: Part, pairs: Sequence[tuple[int, int, float]]) -> list[Finding]:
+    assert train.train is not None
+    name, image = train.train.identity_name, part.source.name
+    details = [{"identity": name(who), "image": image(i), "similarity": round(s, 3)} for who, i, s in pairs]
+    shown = [
+        (_portrait(train, who, f"{s:.2f}"), (part, i, f"{part.title}\n{image(i)}")) for who, i, s in pairs[:_PAIRS]
+    ]
+    return _candidates("training_faces_in_benchmark", part, _OVERLAP, details, shown)
+
+
+def _portrait(part: Part, label: int, words: str) -> tuple[Part, int, str]:
+    """The first image of an identity that shows something."""
+    assert part.train is not None
+    index = int(np.argmax((part.train.labels == label) & part.features["readable"] & ~part.features["flat"]))
+    return part, index, f"{words}\n{part.train.identity_name(label)}"
+
+
+def _candidates(
+    name: str,
+    part: Part,
+    sentence: str,
+    details: Sequence[dict[str, Any]],
+    shown: Sequence[tuple[tuple[Part, int, str], tuple[Part, int, str]]],
+) -> list[Finding]:
+    if not details:
+        return []
+    pictures = [Picture(of.source, index, caption) for pair in shown for of, index, caption in pair]
+    finding = Finding(
+        name=name,
+        severity="warning",
+        part=part.title,
+        count=len(details),
+        sentence=sentence,
+        details=details,
+        pictures=pictures,
+    )
+    return [finding]

@@ -1,0 +1,79 @@
+"""What a benchmark has in common with the training set, and with itself."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from facerec.data.source import Benchmark
+from facerec.doctor.duplicates import Pair, pair_pictures
+from facerec.doctor.findings import SHOWN, Finding, Picture
+from facerec.doctor.neighbours import FARTHEST
+from facerec.doctor.survey import Part
+
+
+def judge_image_overlap(pairs: Sequence[Pair]) -> list[Finding]:
+    """Pictures of a benchmark that are in the training set, of all ``pairs`` that `find_duplicates` gives."""
+    by_benchmark: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        if pair.right[0].train is None:
+            by_benchmark[pair.right[0].title].append(pair)
+    return [
+        Finding(
+            name="training_images_in_benchmark",
+            severity="warning",
+            part=title,
+            count=len({pair.right[1] for pair in found}),
+            sentence="these images of the benchmark are in the training set, so its numbers are too good: leave them "
+            "and their identities out of the training list, or do not report this benchmark",
+            details=[_details(pair) for pair in found],
+            pictures=pair_pictures(found),
+        )
+        for title, found in by_benchmark.items()
+    ]
+
+
+def _details(pair: Pair) -> dict[str, object]:
+    (train, left), (benchmark, right) = pair.left, pair.right
+    return {
+        "images": [train.source.name(left), benchmark.source.name(right)],
+        "identity": train.identity(left),
+        "distance": max(pair.distance, 0),
+    }
+
+
+def judge_pairs(part: Part, benchmark: Benchmark) -> list[Finding]:
+    """Pairs of the ``benchmark`` whose two images are one picture."""
+    hashes, usable = part.features["hash"], part.features["readable"] & ~part.features["flat"]
+    distance = np.bitwise_count(hashes[benchmark.left] ^ hashes[benchmark.right]).sum(1, dtype=np.int64)
+    is_one = (distance <= FARTHEST) & usable[benchmark.left] & usable[benchmark.right]
+    chosen = {
+        "one_picture_for_two_people": (
+            is_one & ~benchmark.is_same,
+            "these pairs of different people show one picture, so no network can be right about them: the list is "
+            "wrong there",
+        ),
+        "one_picture_for_a_pair": (
+            is_one & benchmark.is_same,
+            "these pairs of one person show one picture twice, so every network is right about them: the benchmark is "
+            "a little easier than its size says",
+        ),
+    }
+    return [
+        _finding(part, benchmark, name, np.flatnonzero(mask), sentence)
+        for name, (mask, sentence) in chosen.items()
+        if mask.any()
+    ]
+
+
+def _finding(part: Part, benchmark: Benchmark, name: str, pairs: np.ndarray, sentence: str) -> Finding:
+    images = np.stack([benchmark.left, benchmark.right], 1)[pairs].tolist()
+    return Finding(
+        name=name,
+        severity="warning",
+        part=part.title,
+        count=len(pairs),
+        sentence=sentence,
+        details=[{"images": [part.source.name(i) for i in pair]} for pair in images],
+        pictures=[Picture(part.source, i, part.source.name(i)) for pair in images[: SHOWN // 2] for i in pair],
+    )

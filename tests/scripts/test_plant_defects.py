@@ -1,0 +1,56 @@
+import json
+
+import pytest
+from running import program
+from shared_data import FACES, needs_faces
+
+# Planted defects that must be found, as a share; what is measured on sixty identities is all, but for crops.
+CROPPED = {"again, 1 pixel cropped all around": 0.7, "again, 2 pixels cropped all around": 0.2}
+BEYOND = "again, 3 pixels cropped all around"
+
+
+@pytest.fixture
+def run(capsys):
+    def planted(*arguments: str):
+        status = program("scripts/plant_defects.py").main(list(arguments))
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return planted
+
+
+@needs_faces
+def test_what_is_planted_in_real_faces_is_found(run, tmp_path):
+    arguments = ["data=folder", f"data.root={FACES}", "data.train_list=train_mini.txt", "identities=8", "images=10"]
+    status, printed, shown = run(*arguments, f"out={tmp_path / 'table.json'}")
+    outcomes = json.loads(printed)
+    assert status == 0 and outcomes == json.loads((tmp_path / "table.json").read_text()) and "missed" in shown
+    assert len(outcomes) == 24 and all(outcome["planted"] for outcome in outcomes)
+    for outcome in outcomes:
+        found = 1 - outcome["missed"] / outcome["planted"]
+        assert found >= CROPPED.get(outcome["defect"], 0.9) or outcome["defect"] == BEYOND, outcome
+        assert outcome["false_alarms"] <= 1 and outcome["untouched"] <= 6, outcome
+
+
+def test_of_three_equal_images_any_two_pairs_explain_the_third():
+    script = program("scripts/plant_defects.py")
+    pair = {name: frozenset(name) for name in ("ab", "bc", "ac", "de", "cd", "x", "y")}
+    assert script.unexplained({pair["ac"]}, {pair["ab"], pair["bc"]}) == 0
+    assert script.unexplained({pair["ac"], pair["cd"]}, {pair["ab"], pair["bc"], pair["de"]}) == 1
+    assert script.unexplained({pair["ac"]}, {pair["ab"], pair["de"], pair["cd"], pair["bc"]}) == 0
+    assert script.unexplained({pair["x"], pair["y"]}, {pair["x"]}) == 1
+
+
+@pytest.mark.parametrize("argument", ["identities=0", "images=many", "seed="])
+def test_a_number_that_is_none_is_refused(run, argument):
+    key, _, value = argument.partition("=")
+    status, printed, shown = run(argument)
+    assert status == 1 and printed == ""
+    assert shown == f"{key} must be a whole number of at least 1, got {value!r}\n"
+
+
+def test_too_few_identities_are_refused(run):
+    data = ["data=synthetic", "data.num_identities=8", "data.images_per_identity=2", "data.global_batch_size=16"]
+    status, _, shown = run(*data, "identities=5")
+    assert status == 1
+    assert shown == "identities=5 takes twice as many, and the training set has 8: lower it\n"
