@@ -29,6 +29,11 @@ def test_the_calibration_stretches_and_moves_the_logits():
     assert np.allclose(made.logits(IMAGES), 2 * plain - 1, rtol=1e-4)
 
 
+def test_an_image_and_its_mirror_image_have_the_same_answer():
+    made = classifier()
+    assert np.allclose(made.logits(IMAGES[:, :, ::-1].copy()), made.logits(IMAGES), atol=1e-5)
+
+
 def test_batches_do_not_matter_and_nor_does_an_empty_one():
     made = classifier()
     assert np.allclose(made.logits(IMAGES, batch_size=2), made.logits(IMAGES), atol=1e-5)

@@ -10,7 +10,7 @@ from facerec.frontal.pose_folders import read_pose_folders
 from facerec.frontal.shortcuts import auc_of_borders, flipped_by_a_border
 from facerec.frontal.training import Recipe, cross_validate, train_calibrated, train_classifier
 
-RECIPE = Recipe(width=0.1, image_size=32, epochs=30, batch_size=10)
+RECIPE = Recipe(width=0.1, image_size=32, epochs=60, batch_size=10)
 ONE_EPOCH = Recipe(width=0.1, image_size=32, epochs=1, batch_size=10)
 
 

@@ -48,9 +48,11 @@ class FrontalClassifier(pl.LightningModule):
         self.image_size, self._frontal_share, self._max_lr, self._seed = image_size, frontal_share, max_lr, seed
 
     def forward(self, images: Tensor) -> Tensor:
-        """Calibrated logits ``(B,)`` of uint8 RGB ``(B, S, S, 3)``."""
+        """Calibrated logits ``(B,)`` of uint8 RGB ``(B, S, S, 3)``, each the mean of an image's and its mirror image's,
+        whose pose is as frontal."""
         slope, offset = self.calibration
-        return slope * self._score(normalise(images)) + offset
+        images = normalise(images)
+        return slope * (self._score(images) + self._score(images.flip(-1))) / 2 + offset
 
     def _score(self, images: Tensor) -> Tensor:
         return self.logit(self.network(images))[:, 0]
