@@ -29,8 +29,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy.special import expit
 
 from facerec.build import build_data, compose
+from facerec.config import suggestion
 from facerec.contact_sheet import write_contact_sheet
 from facerec.data.source import LabelledSource
 from facerec.errors import InputError
@@ -40,7 +42,7 @@ from facerec.frontal.scoring import score_images
 from facerec.frontal.selection import Selection, select
 from facerec.plots import save_figure
 from facerec.process import prepare_process
-from facerec.runs import code_and_environment, replacing, write_json
+from facerec.runs import code_and_environment, log, replacing, write_json
 
 _OWN_KEYS = {"classifier": "", "keep": "", "threshold": "", "min_images": "1", "out": "outputs/frontal/kept"}
 PAPERS_SHARE = 0.67  # arXiv 2203.10489, section 4.1: 329k of 490k images
@@ -53,32 +55,42 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 1
     prepare_process()
     try:
-        own, overrides = split(arguments)
-        classifier, data = load_classifier(own["classifier"]), build_data(compose(overrides))
-        source, out = data.open_train(), Path(own["out"])
-        probabilities = score_images(classifier, source, out, data.num_workers or 0)
-        selection = select(
-            probabilities, source.labels, **{key: own[key] for key in ("threshold", "keep", "min_images")}
-        )
-        publish(source, probabilities, selection, own, overrides)
+        run(*split(arguments))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped: start again to go on, the probabilities so far are kept", file=sys.stderr)
+        print("stopped: start again to go on, what is scored is kept", file=sys.stderr)
         return 130
     return 0
 
 
+def run(own: dict[str, Any], overrides: list[str]) -> None:
+    classifier, data = load_classifier(own["classifier"]), build_data(compose(overrides))
+    source = data.open_train()
+    for index in range(len(source)):
+        source.reference(index)  # refuses what no list can hold, now and not after the scoring
+    logits = score_images(classifier, source, Path(own["out"]), data.num_workers or 0)
+    name_unreadable(source, logits)
+    wanted = {key: own[key] for key in ("threshold", "keep", "min_images")}
+    selection = select(logits, source.labels, **wanted)
+    if own["keep"] and selection.is_frontal.sum() > 1.01 * own["keep"] * len(source) + 1:
+        log(f"{selection.is_frontal.sum():,} images are kept and not {own['keep']:.0%}: so many are equally frontal")
+    results = {**describe(source, logits, selection), **provenance(source, own, overrides)}
+    publish(source, logits, selection, Path(own["out"]), results)
+
+
 def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """This program's own settings, and the overrides for the configuration."""
+    """This program's own settings, and the overrides for the configuration's data."""
     own, overrides = dict(_OWN_KEYS), []
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key in own:
             own[key] = value
-        else:
+        elif key.lstrip("+").split(".")[0] == "data":
             overrides.append(argument)
+        else:
+            raise InputError(f"filter_frontal.py does not take {argument!r}; {suggestion(key, [*own, 'data'])}")
     if not own["classifier"]:
         raise InputError("no classifier given: add classifier=FILE, which scripts/train_frontal.py writes")
     if own["keep"] and own["threshold"]:
@@ -100,33 +112,47 @@ def _number(key: str, text: str) -> float:
     return value
 
 
-def publish(
-    source: LabelledSource, probabilities: np.ndarray, selection: Selection, own: dict[str, Any], overrides: list[str]
-) -> None:
-    """Write the files, the table and the line of JSON."""
-    out, kept = Path(own["out"]), np.flatnonzero(selection.is_kept)
-    before = np.bincount(source.labels, minlength=source.num_identities)
-    after = np.bincount(source.labels[kept], minlength=source.num_identities)
-    write_list(source, kept, out / "kept.txt")
-    write_scores(source, probabilities, selection, out / "scores.csv")
-    names = (source.identity_name(label) for label in range(source.num_identities))
-    write_csv(out / "identities.csv", ["identity", "images", "kept"], zip(names, before, after, strict=True))
-    results = {
+def name_unreadable(source: LabelledSource, logits: np.ndarray) -> None:
+    unreadable = np.flatnonzero(np.isnan(logits))
+    if len(unreadable):
+        others = f" and {len(unreadable) - 1:,} others" if len(unreadable) > 1 else ""
+        log(f"image {source.name(int(unreadable[0]))}{others} cannot be read and is left out: see scores.csv")
+
+
+def describe(source: LabelledSource, logits: np.ndarray, selection: Selection) -> dict[str, Any]:
+    """The counts."""
+    return {
         "images": len(source),
-        "unreadable": int(np.isnan(probabilities).sum()),
+        "unreadable": int(np.isnan(logits).sum()),
         "frontal": int(selection.is_frontal.sum()),
-        "kept": len(kept),
+        "kept": int(selection.is_kept.sum()),
         "identities": source.num_identities,
-        "identities_kept": int((after > 0).sum()),
-        "threshold": selection.threshold,
-        "list": str(out / "kept.txt"),
+        "identities_kept": len(np.unique(source.labels[selection.is_kept])),
+        "threshold": float(expit(selection.threshold)),
+    }
+
+
+def provenance(source: LabelledSource, own: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """What a person needs to make the list again."""
+    return {
         **{key: own[key] for key in ("classifier", "keep", "min_images")},
+        "list": str(Path(own["out"]) / "kept.txt"),
         "data": {"settings": overrides, "fingerprint": source.fingerprint()},
         **code_and_environment(),
     }
-    readable = probabilities[~np.isnan(probabilities)]
-    save_figure(scores_figure(readable, selection.threshold, f"{len(readable):,} images"), out / "histogram.png")
-    write_page(source, probabilities, selection.threshold, out / "threshold.png")
+
+
+def publish(
+    source: LabelledSource, logits: np.ndarray, selection: Selection, out: Path, results: dict[str, Any]
+) -> None:
+    """Write the files, the table and the line of JSON."""
+    probabilities, is_readable = expit(logits.astype(np.float64)), ~np.isnan(logits)
+    write_list(source, np.flatnonzero(selection.is_kept), out / "kept.txt")
+    write_scores(source, probabilities, selection, out / "scores.csv")
+    write_identities(source, selection, out / "identities.csv")
+    figure = scores_figure(probabilities[is_readable], selection.is_kept[is_readable], results["threshold"])
+    save_figure(figure, out / "histogram.png")
+    write_page(source, logits, selection.threshold, out / "threshold.png")
     write_json(out / "filter.json", results)
     show(results)
     print(json.dumps(results))
@@ -147,6 +173,13 @@ def write_scores(source: LabelledSource, probabilities: np.ndarray, selection: S
     write_csv(path, ["image", "identity", "probability", "kept"], rows)
 
 
+def write_identities(source: LabelledSource, selection: Selection, path: Path) -> None:
+    before = np.bincount(source.labels, minlength=source.num_identities)
+    after = np.bincount(source.labels[selection.is_kept], minlength=source.num_identities)
+    names = (source.identity_name(label) for label in range(source.num_identities))
+    write_csv(path, ["identity", "images", "kept"], zip(names, before, after, strict=True))
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -154,19 +187,19 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer.writerows(rows)
 
 
-def write_page(source: LabelledSource, probabilities: np.ndarray, threshold: float, path: Path) -> None:
+def write_page(source: LabelledSource, logits: np.ndarray, threshold: float, path: Path) -> None:
     """Images around the threshold, those just below it and those just above, and both ends."""
-    rising = np.argsort(probabilities, kind="stable")[: int((~np.isnan(probabilities)).sum())]
-    place = int((probabilities < threshold).sum())
+    rising = np.argsort(logits, kind="stable")[: int((~np.isnan(logits)).sum())]
+    place, shown = int((logits < threshold).sum()), f"{expit(threshold):.3f}"
     parts = {
         "the least frontal": rising[:SHOWN],
-        f"left out, just below {threshold:.3f}": rising[max(0, place - SHOWN) : place],
-        f"kept, just above {threshold:.3f}": rising[place : place + SHOWN],
+        f"just below the threshold of {shown}": rising[max(0, place - SHOWN) : place],
+        f"just above the threshold of {shown}": rising[place : place + SHOWN],
         "the most frontal": rising[::-1][:SHOWN],
     }
 
     def caption(row: int) -> str:
-        return f"{probabilities[row]:.3f}\n{source.name(row)}"
+        return f"{expit(logits[row]):.3f}\n{source.name(row)}"
 
     sections = [section(title, rows, source.load, caption) for title, rows in parts.items()]
     write_contact_sheet(sections, path)

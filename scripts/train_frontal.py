@@ -30,7 +30,7 @@ from facerec.frontal.classifier import FrontalClassifier, save_classifier
 from facerec.frontal.pictures import cross_validation_figure, section
 from facerec.frontal.pose_folders import PoseImages, read_pose_folders
 from facerec.frontal.shortcuts import auc_of_borders, flipped_by_a_border
-from facerec.frontal.training import Recipe, cross_validate, train_calibrated
+from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated
 from facerec.plots import save_figure
 from facerec.process import prepare_process
 from facerec.runs import code_and_environment, replacing, write_json
@@ -41,20 +41,38 @@ SHOWN = 40  # mistakes of either kind
 def main(arguments: list[str]) -> int:
     options = read_options(arguments)
     prepare_process()
-    recipe = Recipe(options.width, options.image_size, options.epochs, options.batch_size, options.seed)
     try:
-        images = read_pose_folders(options.folder, recipe.image_size, options.num_workers)
-        logits, folds, first = cross_validate(images, recipe, options.folds)
-        found = measure(images, logits, folds, first)
-        classifier = train_calibrated(images, logits, recipe)
-        publish(options, images, found, classifier)
+        run(options)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
-        print("stopped: nothing was written, start again", file=sys.stderr)
+        print("stopped: start again, a classifier is written when all folds are done", file=sys.stderr)
         return 130
     return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    try:
+        recipe = Recipe(options.width, options.image_size, options.epochs, options.batch_size, options.seed)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if options.num_workers < 0:
+        raise InputError(f"num_workers must be at least 0, got {options.num_workers}")
+    images = read_pose_folders(options.folder, recipe.image_size, options.num_workers)
+    split_into_folds(images, options.folds, recipe.seed)
+    prepare_folder(options.out)
+    logits, folds, first = cross_validate(images, recipe, options.folds)
+    found = measure(images, logits, folds, first)
+    publish(options, images, found, train_calibrated(images, logits, recipe))
+
+
+def prepare_folder(folder: Path) -> None:
+    """Better refused now than after the training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}): give another --out") from error
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
@@ -107,11 +125,11 @@ def publish(
         "data": images.fingerprint(),
         **code_and_environment(),
     }
+    save_classifier(classifier, options.out / "frontal.pt", results)
     save_figure(figure, options.out / "frontal.png")
     write_mistakes(options.folder, images, probabilities, options.out / "mistakes.png")
     write_probabilities(images, probabilities, options.out / "out_of_fold.csv")
     write_json(options.out / "frontal.json", results)
-    save_classifier(classifier, options.out / "frontal.pt", results)
     show(results)
     print(json.dumps(results))
 
@@ -130,7 +148,7 @@ def write_mistakes(folder: Path, images: PoseImages, probabilities: np.ndarray, 
 
 
 def write_probabilities(images: PoseImages, probabilities: np.ndarray, path: Path) -> None:
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "is_frontal", "probability"])
         rows = zip(images.names, images.is_frontal.astype(int), probabilities, strict=True)

@@ -50,3 +50,9 @@ def test_images_move_by_their_own_numbers_and_within_the_limits():
     moved = module._moved(dots, torch.Generator().manual_seed(0))[:, 0] + 1
     places = torch.stack([(image / image.sum() * torch.arange(41.0)).sum() for image in moved])
     assert (places - 20).abs().max() <= 0.1 * 41 + 1e-3 and places.std() > 1
+
+
+def test_nothing_but_numbers_comes_from_the_cpu():
+    images, borders = images_and_borders()
+    there = disguise(images.to("meta"), borders.to("meta"), FRONTAL, (1, 0, 0))
+    assert there.device.type == "meta" and there.shape == images.shape

@@ -2,43 +2,45 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from facerec.errors import InputError
-from facerec.frontal.selection import select, threshold_for
+from facerec.frontal.selection import least_of_share, select
 
 PROBABILITIES = np.array([0.9, 0.8, 0.2, 0.7, np.nan, 0.6, 0.1], np.float32)
+LOGITS = logit(PROBABILITIES.astype(np.float64))
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2])
 
 
 def test_a_threshold_keeps_what_is_at_or_above_it():
-    found = select(PROBABILITIES, LABELS, threshold=0.7, keep=None, min_images=1)
-    assert found.is_kept.tolist() == [True, True, False, bool(PROBABILITIES[3] >= 0.7), False, False, False]
+    found = select(LOGITS, LABELS, threshold=0.75, keep=None, min_images=1)
+    assert found.is_kept.tolist() == [1, 1, 0, 0, 0, 0, 0]
 
 
 def test_a_share_keeps_the_most_probable_of_the_readable_images():
-    found = select(PROBABILITIES, LABELS, threshold=None, keep=0.5, min_images=1)
-    assert found.threshold == pytest.approx(0.7) and found.is_kept.tolist() == [1, 1, 0, 1, 0, 0, 0]
+    found = select(LOGITS, LABELS, threshold=None, keep=0.5, min_images=1)
+    assert found.threshold == pytest.approx(logit(0.7)) and found.is_kept.tolist() == [1, 1, 0, 1, 0, 0, 0]
 
 
 def test_an_identity_with_too_few_left_is_left_out():
-    found = select(PROBABILITIES, LABELS, threshold=None, keep=0.5, min_images=2)
+    found = select(LOGITS, LABELS, threshold=None, keep=0.5, min_images=2)
     assert found.is_frontal.sum() == 3 and found.is_kept.tolist() == [1, 1, 0, 0, 0, 0, 0]
 
 
 def test_nothing_left_is_refused():
-    with pytest.raises(InputError, match=r"no identity has 3 images with a probability of at least 0.8000: lower"):
-        select(PROBABILITIES, LABELS, threshold=0.8, keep=None, min_images=3)
+    with pytest.raises(InputError, match=r"no identity has 3 images with a probability of at least 0.7900: lower"):
+        select(LOGITS, LABELS, threshold=0.79, keep=None, min_images=3)
 
 
 def test_nothing_readable_is_refused():
     with pytest.raises(InputError, match="no image could be read: look at the data with"):
-        threshold_for(np.full(3, np.nan), 0.5)
+        select(np.full(3, np.nan), LABELS[:3], threshold=None, keep=0.5, min_images=1)
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.floats(0.01, 1))
 def test_the_share_is_kept_and_only_ties_are_more(values, keep):
     probabilities = np.array(values) / 20
     wanted = max(1, round(keep * len(values)))
-    kept = probabilities >= threshold_for(probabilities, keep)
+    kept = probabilities >= least_of_share(probabilities, keep)
     ordered = sorted(values, reverse=True)
     assert kept.sum() == sum(value >= ordered[wanted - 1] for value in values) >= wanted

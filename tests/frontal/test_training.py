@@ -1,3 +1,6 @@
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pose_folders import write_people
@@ -8,7 +11,7 @@ from facerec.frontal import training
 from facerec.frontal.calibration import fit_calibration
 from facerec.frontal.pose_folders import read_pose_folders
 from facerec.frontal.shortcuts import auc_of_borders, flipped_by_a_border
-from facerec.frontal.training import Recipe, cross_validate, train_calibrated, train_classifier
+from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated, train_classifier
 
 RECIPE = Recipe(width=0.1, image_size=32, epochs=60, batch_size=10)
 ONE_EPOCH = Recipe(width=0.1, image_size=32, epochs=1, batch_size=10)
@@ -64,3 +67,25 @@ def test_a_seed_repeats_the_training_and_the_calibration_is_kept(people):
 def test_folds_that_cannot_be_made_are_refused(people, folds):
     with pytest.raises(InputError, match=f"{folds} folds of 8 identities cannot be made: give from 2 to 8"):
         cross_validate(people, ONE_EPOCH, folds)
+
+
+def test_a_fold_without_one_of_the_poses_is_refused(people):
+    one_pose = replace(people, is_frontal=people.identities % 2 == 0)  # half of the people have frontal images alone
+    with pytest.raises(InputError, match=r"fold \d of 8 or the rest has one pose only: take fewer folds"):
+        split_into_folds(one_pose, 8, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"image_size": 0}, "image_size must be at least 32, got 0"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"batch_size": 1}, "batch_size must be at least 2, got 1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"width": 0.0}, "width must be positive, got 0.0"),
+    ],
+    ids=str,
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(setting, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        Recipe(**setting)

@@ -60,7 +60,7 @@ def test_another_threshold_reads_no_image_again(faces, capsys, monkeypatch):
     assert module.main(arguments(faces, "threshold=0.01")) == 0
     printed = capsys.readouterr()
     assert "12 of 12 images were scored before" in printed.err
-    assert json.loads(printed.out.splitlines()[-1])["threshold"] == 0.01
+    assert json.loads(printed.out.splitlines()[-1])["threshold"] == pytest.approx(0.01)
 
 
 def test_identities_with_too_few_images_are_left_out(faces, capsys):
@@ -95,7 +95,9 @@ def test_an_unreadable_image_is_left_out_and_counted(faces, capsys):
     status, printed = run(capsys, *arguments(faces, "keep=1"))
     results = json.loads(printed.out.splitlines()[-1])
     assert status == 0 and (results["kept"], results["unreadable"]) == (11, 1)
-    assert "1 .png" not in {line.split("\t")[0] for line in (faces / "out/kept.txt").read_text().splitlines()}
+    listed = {line.split("\t")[0] for line in (faces / "out/kept.txt").read_text(encoding="utf-8").splitlines()}
+    assert len(listed) == 11 and "ann/1 .png" not in listed
+    assert "image ann/1 .png cannot be read and is left out" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,8 @@ def test_an_unreadable_image_is_left_out_and_counted(faces, capsys):
         (["keep=0.5", "threshold=0.5"], "keep and threshold both say how many are kept: give one of them"),
         (["min_images=0"], "min_images must be a whole number of at least 1, got '0'"),
         (["classifier="], "no classifier given: add classifier=FILE, which scripts/train_frontal.py writes"),
-        (["classifer=x"], "unknown config key 'classifer'"),
+        (["classifer=x"], "does not take 'classifer=x'; did you mean 'classifier'?"),
+        (["width=0.5"], "filter_frontal.py does not take 'width=0.5'; known are classifier, keep"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(faces, capsys, given, sentence):

@@ -40,3 +40,16 @@ def test_a_folder_of_something_else_is_one_sentence_and_nothing_is_written(tmp_p
     assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL) == 1
     assert capsys.readouterr().err.endswith("holds no image ID/profile/IMAGE: give the folder of CFP's identities\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_made_is_refused_before_the_training(tmp_path, capsys):
+    write_people(tmp_path / "cfp", identities=2, images=1)
+    (tmp_path / "file").write_text("mine")
+    assert train(tmp_path / "cfp", "--out", tmp_path / "file", *SMALL) == 1
+    assert "cannot be made (File exists): give another --out" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_wrong_number_is_one_sentence(tmp_path, capsys):
+    assert train(tmp_path, *SMALL, "--epochs=0") == 1
+    assert capsys.readouterr().err == "epochs must be at least 1, got 0\n"

@@ -39,8 +39,9 @@ def covered(image: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def partners(is_frontal: Tensor, generator: torch.Generator) -> Tensor:
-    """For each image of a batch the number of a random one of the other pose, or its own where there is none."""
-    partner = torch.arange(len(is_frontal))
+    """For each image of a batch the number of a random one of the other pose, or its own where there is none; on the
+    CPU."""
+    is_frontal, partner = is_frontal.cpu(), torch.arange(len(is_frontal))
     for pose in (True, False):
         here, there = (is_frontal == pose).nonzero()[:, 0], (is_frontal != pose).nonzero()[:, 0]
         if len(there):

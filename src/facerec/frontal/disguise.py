@@ -29,19 +29,19 @@ def disguise(images: Tensor, borders: Tensor, is_frontal: Tensor, seed: tuple[in
         seed: all random numbers follow from it.
     """
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence((*seed, 1)).generate_state(1)[0]))
-    borders = borders | borders[partners(is_frontal, generator)]
+    borders = borders | borders[partners(is_frontal, generator).to(borders.device)]
     # As a fourth colour the borders go where the image goes; what comes from outside is -1 there too.
     covered = torch.cat((images, 1 - 2 * borders[:, None].float()), dim=1)
     covered = flip_at_random(_moved(covered, generator), seed)
     images, is_border = covered[:, :3], covered[:, 3:] < 0
-    shade = (torch.rand(len(images), 3, 1, 1, generator=generator) * 2 - 1) * 0.5
+    shade = (torch.rand(len(images), 3, 1, 1, generator=generator) - 0.5).to(images.device)
     images = torch.where(is_border, shade, images)  # before blurring, which would carry the border's edge inside
     return torch.where(is_border, shade, augment_batch(images, _QUALITY, seed))
 
 
 def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each image turned, scaled and shifted by its own numbers."""
-    random = torch.rand(len(images), 4, generator=generator)
+    random = torch.rand(len(images), 4, generator=generator).to(images.device)
     angle = torch.deg2rad((2 * random[:, 0] - 1) * _DEGREES)
     size = _SCALE[0] + (_SCALE[1] - _SCALE[0]) * random[:, 1]
     turn = torch.stack((angle.cos(), angle.sin(), -angle.sin(), angle.cos()), dim=1).view(-1, 2, 2)

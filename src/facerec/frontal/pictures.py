@@ -38,17 +38,16 @@ def cross_validation_figure(
     return figure
 
 
-def scores_figure(probabilities: np.ndarray, threshold: float, title: str) -> Figure:
-    """Histogram of a set's probabilities, and the threshold."""
+def scores_figure(probabilities: np.ndarray, is_kept: np.ndarray, threshold: float) -> Figure:
+    """Histogram of a set's probabilities, what is kept, and the threshold."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    kept = probabilities >= threshold
-    bins = np.linspace(0, 1, 51).tolist()
-    parts = [probabilities[kept], probabilities[~kept]]
+    parts = [probabilities[is_kept], probabilities[~is_kept]]
     labels = [f"{len(parts[0]):,} kept", f"{len(parts[1]):,} left out"]
+    bins = np.linspace(0, 1, 51).tolist()
     axes.hist(parts, bins, stacked=True, color=[_FRONTAL, _PROFILE], label=labels)
     axes.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.3f}")
-    axes.set(xlabel="probability of frontal", ylabel="images", yscale="log", title=title)
+    axes.set(xlabel="probability of frontal", ylabel="images", yscale="log")
     axes.legend()
     return figure
 

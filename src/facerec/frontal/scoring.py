@@ -1,4 +1,4 @@
-"""The probability of each image of a training set to be frontal, kept on the disk as it is computed."""
+"""How frontal each image of a training set is, kept on the disk as it is computed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import expit
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
-from facerec.data.source import ImageSource, digest
+from facerec.data import decode
+from facerec.data.source import ImageSource, digest, program_digest
 from facerec.errors import InputError
-from facerec.frontal.borders import covered
+from facerec.frontal import borders
+from facerec.frontal import classifier as classifier_module
 from facerec.frontal.classifier import FrontalClassifier
 from facerec.runs import log
 
@@ -35,26 +36,32 @@ class _Covered(Dataset):
         is_readable = np.ones(len(indices), bool)
         for row, index in enumerate(indices):
             try:
-                images[row] = covered(self.source.load(index), self.size)[0]
+                images[row] = borders.covered(self.source.load(index), self.size)[0]
             except InputError:
                 is_readable[row] = False
         return torch.from_numpy(images), torch.from_numpy(is_readable)
 
 
 def score_images(classifier: FrontalClassifier, source: ImageSource, folder: Path, num_workers: int = 0) -> np.ndarray:
-    """Probability of each image, float32 ``(N,)``, NaN where it is unreadable.
+    """Logit of each image, float32 ``(N,)``, NaN where it is unreadable.
 
     They are written to ``folder/scores-FINGERPRINT.f32`` as they come, so that a run that was interrupted goes on where
-    it stopped, and one with another threshold has nothing to do. Another classifier, other images or other files have
-    another fingerprint.
+    it stopped, and one with another threshold has nothing to do. Another classifier, other images or files, or another
+    version of the program have another fingerprint. `InputError` where ``folder`` cannot be written to.
     """
     path = folder / f"scores-{_fingerprint(classifier, source)}.f32"
-    folder.mkdir(parents=True, exist_ok=True)
     done = path.stat().st_size // 4 if path.is_file() else 0
     if done:
         log(f"{done:,} of {len(source):,} images were scored before ({path})")
     if done < len(source):
-        _go_on(classifier, source, path, done, num_workers)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _go_on(classifier, source, path, done, num_workers)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written ({error.strerror}): free space or choose another folder; what is scored is "
+                "kept"
+            ) from error
     return np.fromfile(path, np.float32)
 
 
@@ -66,8 +73,8 @@ def _go_on(classifier: FrontalClassifier, source: ImageSource, path: Path, done:
         file.seek(4 * done)
         file.truncate()
         for images, is_readable in loader:
-            probabilities = expit(classifier.logits(images.numpy())).astype(np.float32)
-            file.write(np.where(is_readable.numpy(), probabilities, np.float32("nan")).tobytes())
+            logits = classifier.logits(images.numpy()).astype(np.float32)
+            file.write(np.where(is_readable.numpy(), logits, np.float32("nan")).tobytes())
             file.flush()
             bar.update(len(images))
 
@@ -81,4 +88,6 @@ def _fingerprint(classifier: FrontalClassifier, source: ImageSource) -> str:
     weights = hashlib.sha256()
     for name, value in classifier.state_dict().items():
         weights.update(name.encode() + value.cpu().numpy().tobytes())
-    return digest([weights.hexdigest(), source.fingerprint(), source.state()])
+    program = program_digest(str(module.__file__) for module in (borders, classifier_module, decode))
+    images = str(classifier.image_size), source.fingerprint(), source.state()
+    return digest([weights.hexdigest(), program, *images])

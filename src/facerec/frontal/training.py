@@ -30,6 +30,8 @@ class Recipe:
         epochs: of training, with one cycle of the learning rate.
         batch_size: images a step.
         seed: of weights, order and disguises.
+
+    `ValueError` for a value that nothing can be trained with.
     """
 
     width: float = 0.25
@@ -37,6 +39,13 @@ class Recipe:
     epochs: int = 8
     batch_size: int = 128
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("image_size", 32), ("epochs", 1), ("batch_size", 2), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 < self.width < np.inf:
+            raise ValueError(f"width must be positive, got {self.width}")
 
 
 def train_classifier(images: PoseImages, rows: np.ndarray, recipe: Recipe, title: str) -> FrontalClassifier:
@@ -52,7 +61,7 @@ def train_classifier(images: PoseImages, rows: np.ndarray, recipe: Recipe, title
         options: dict[str, Any] = dict.fromkeys(
             ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
         )
-        pl.Trainer(max_epochs=recipe.epochs, callbacks=[progress], **options).fit(classifier, loader)
+        pl.Trainer(max_epochs=recipe.epochs, devices=1, callbacks=[progress], **options).fit(classifier, loader)
     return classifier
 
 
@@ -63,22 +72,35 @@ def cross_validate(images: PoseImages, recipe: Recipe, folds: int) -> tuple[np.n
         The logits of all images, float64 ``(N,)``, each from a classifier that never saw the person, not calibrated;
         the fold of each image, int64 ``(N,)``; and the classifier of the first fold.
 
-    `InputError` where there are fewer identities than folds.
+    `InputError` where there are too few identities for so many folds.
     """
+    logits, fold_of, classifiers = np.zeros(len(images)), split_into_folds(images, folds, recipe.seed), []
+    for fold in range(folds):
+        held_out = np.flatnonzero(fold_of == fold)
+        classifier = train_classifier(images, np.flatnonzero(fold_of != fold), recipe, f"fold {fold + 1} of {folds}")
+        logits[held_out] = classifier.logits(images.pixels[held_out])
+        auc = roc_auc_score(images.is_frontal[held_out], logits[held_out])
+        log(f"fold {fold + 1} of {folds}: AUC {auc:.4f} on {len(held_out)} images of people it never saw")
+        classifiers.append(classifier)
+    return logits, fold_of, classifiers[0]
+
+
+def split_into_folds(images: PoseImages, folds: int, seed: int) -> np.ndarray:
+    """The fold of each image, int64 ``(N,)``: folds of people of their own, each with both poses."""
     identities = len(np.unique(images.identities))
     if not 2 <= folds <= identities:
         raise InputError(f"{folds} folds of {identities} identities cannot be made: give from 2 to {identities}")
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
-    logits, fold_of, first = np.zeros(len(images)), np.zeros(len(images), np.int64), None
-    splits = splitter.split(images.pixels, images.is_frontal, images.identities)
-    for fold, (others, held_out) in enumerate(splits):
-        classifier = train_classifier(images, others, recipe, f"fold {fold + 1} of {folds}")
-        logits[held_out], fold_of[held_out] = classifier.logits(images.pixels[held_out]), fold
-        auc = roc_auc_score(images.is_frontal[held_out], logits[held_out])
-        log(f"fold {fold + 1} of {folds}: AUC {auc:.4f} on {len(held_out)} images of people it never saw")
-        first = first or classifier
-    assert first is not None
-    return logits, fold_of, first
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    fold_of = np.zeros(len(images), np.int64)
+    for fold, (_, held_out) in enumerate(splitter.split(images.pixels, images.is_frontal, images.identities)):
+        fold_of[held_out] = fold
+    for fold in range(folds):
+        for part in (images.is_frontal[fold_of == fold], images.is_frontal[fold_of != fold]):
+            if part.all() or not part.any():
+                raise InputError(
+                    f"fold {fold + 1} of {folds} or the rest has one pose only: take fewer folds"
+                )
+    return fold_of
 
 
 def train_calibrated(images: PoseImages, logits: np.ndarray, recipe: Recipe) -> FrontalClassifier:
