@@ -7,6 +7,11 @@ Beside checkpoint=, it takes
     image_size=...            pixels, another size than it was trained at; position-dependent maps are resampled
     protocol=...              tvconv, tvconv_reference or insightface; default: the checkpoint's
     data=... data.KEY=...     other data than the checkpoint's, as for train.py
+    augmentation@data.test_augmentation=...
+                              transforms of the verified images: none, rotation, [shear,jitter] and so on, as for
+                              train.py; default: the checkpoint's
+    affine_strength=...       multiplies the ranges of rotation, shear, scale and translation that are chosen here;
+                              default: the checkpoint's
     trainer=... trainer.KEY=...
     roc=FILE.png              where to draw the ROC curves
 Prints a table on stderr and, last, one JSON object.
@@ -18,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -36,6 +41,7 @@ from facerec.runs import code_and_environment
 from facerec.verification import VerificationResult
 
 _OWN_KEYS = {"checkpoint": None, "model": None, "form": "training", "image_size": None, "roc": None}
+_OTHER_KEYS = ("augmentation@data.test_augmentation", "affine_strength")
 
 
 def main(arguments: list[str]) -> int:
@@ -58,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
 def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     """This program's own settings, and the overrides for the configuration."""
-    own, overrides = split_arguments(arguments, "evaluate.py", _OWN_KEYS)
+    own, overrides = split_arguments(arguments, "evaluate.py", _OWN_KEYS, _OTHER_KEYS)
     if own["model"] is not None:
         refuse_with_model(own)
     elif own["checkpoint"] is None:
@@ -123,6 +129,7 @@ def verify(
         **said,
         "image_size": cfg.image_size,
         "protocol": cfg.protocol,
+        "test_augmentation": OmegaConf.to_container(cfg.data.get("test_augmentation", OmegaConf.create())),
         **code_and_environment(),
         "data": {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks},
         "benchmarks": {name: result.summary() for name, result in verifier.results.items()},

@@ -10,8 +10,9 @@
 Images are copied byte for byte, never encoded again. An interrupted extract goes on where it was; records that are no
 image are left out and named. build and index replace files only with --force, and only by whole ones. build decodes
 every image and refuses what is damaged or of another size; it writes InsightFace's classic layout (identity records,
-key 0 last), or with --flat the images alone, as DALI and newer programs expect. Verification sets (.bin) are handled by
-scripts/prepare_benchmark.py. The last line on standard output is JSON.
+key 0 last), or with --flat the images alone, as DALI and newer programs expect; and property for the name train alone,
+whose records that file describes. Verification sets (.bin) are handled by scripts/prepare_benchmark.py. The last line
+on standard output is JSON.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from facerec.data.folders import read_identity_folders
 from facerec.data.insightface import InsightFaceRecords
 from facerec.data.record_summary import RecordSummary, record_lines, summarise
 from facerec.data.recordio import RecordFile
-from facerec.data.recordio_writer import write_index, write_training_set
+from facerec.data.recordio_writer import property_of, write_index, write_training_set
 from facerec.data.train_lists import read_record_list, read_train_list
 from facerec.errors import InputError
 from facerec.runs import log
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _ls(options: argparse.Namespace) -> dict[str, Any]:
-    source = InsightFaceRecords(options.rec.parent, options.rec.stem)
+    source = _open_records(options.rec)
     if options.records:
         for line in record_lines(source.records):
             print(line)
@@ -114,7 +115,7 @@ def _show(path: Path, summary: RecordSummary) -> None:
 
 
 def _extract(options: argparse.Namespace) -> dict[str, Any]:
-    extracted = extract(InsightFaceRecords(options.rec.parent, options.rec.stem), options.out)
+    extracted = extract(_open_records(options.rec), options.out)
     for sentence in extracted.damaged[:SHOWN]:
         log(sentence)
     log(
@@ -126,8 +127,8 @@ def _extract(options: argparse.Namespace) -> dict[str, Any]:
 
 def _build(options: argparse.Namespace) -> dict[str, Any]:
     path = options.out / f"{options.name}.rec"
-    for file in (path, path.with_suffix(".idx"), path.with_name("property")):
-        if file.exists() and not options.force:
+    for file in (path, path.with_suffix(".idx"), property_of(path)):
+        if file and file.exists() and not options.force:
             raise InputError(f"{file} is there already: add --force to replace the archive, or choose another folder")
     written = write_training_set(_open(options.source, options.list), options.out, options.name, flat=options.flat)
     log(f"{path}: {written.images} images of {written.identities} identities, {written.height}x{written.width}")
@@ -135,8 +136,8 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _open(path: Path, listed: Path | None) -> EncodedLabelledSource:
-    if path.is_file():
-        records = InsightFaceRecords(path.parent, path.stem)
+    if path.is_file() or (path.suffix == ".rec" and not path.is_dir()):
+        records = _open_records(path)
         return records if listed is None else read_record_list(records, path.parent, listed)
     if listed is None:
         return read_identity_folders(path)
@@ -145,7 +146,20 @@ def _open(path: Path, listed: Path | None) -> EncodedLabelledSource:
     return images
 
 
+def _open_records(path: Path) -> InsightFaceRecords:
+    _refuse_other_files(path)
+    return InsightFaceRecords(path.parent, path.stem)
+
+
+def _refuse_other_files(path: Path) -> None:
+    if path.suffix != ".rec" or path.is_dir():
+        raise InputError(
+            f"{path} is not a .rec file: give one such as train.rec, or a .bin file to scripts/prepare_benchmark.py"
+        )
+
+
 def _index(options: argparse.Namespace) -> dict[str, Any]:
+    _refuse_other_files(options.rec)
     path = options.rec.with_suffix(".idx")
     if path.exists() and not options.force:
         raise InputError(f"{path} is there already: add --force to replace it")

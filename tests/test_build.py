@@ -215,6 +215,31 @@ class TestTheConfigurationOfACheckpoint:
         assert (cfg.data.root, list(cfg.data.benchmarks)) == ("faces", ["lfw", "cfp_ff"])
         assert (list(cfg.data.image_size), cfg.data.seed) == ([32, 32], 3)
 
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_node_is_applied_before_the_nodes_and_keys_inside_it(self, order):
+        chosen, inside = "augmentation@data.test_augmentation=rotation", "data.test_augmentation.rotation.degrees=40"
+        cfg = build.compose_trained(self.TRAINED, [chosen, "data=synthetic", inside][::order])
+        assert cfg.data.num_pairs == 2000 and cfg.data.test_augmentation.rotation.degrees == 40
+
+    def test_a_transform_is_as_strong_as_in_training_or_as_asked(self):
+        strong = [*TINY, "augmentation@data.train_augmentation=rotation", "affine_strength=2"]
+        trained, chosen = build.resolved(build.compose(strong)), "augmentation@data.test_augmentation=[shear,scale]"
+        older = {key: value for key, value in self.TRAINED.items() if key != "affine_strength"}
+        for before, given, strength in (
+            (trained, [], 2),
+            (trained, ["affine_strength=0.5"], 0.5),
+            (older, [], 1),
+            (older, ["affine_strength=0.5"], 0.5),
+        ):
+            for overrides in ([chosen, *given], [*given, chosen]):
+                augmentation = build.compose_trained(before, overrides).data.test_augmentation
+                assert (augmentation.shear.strength, augmentation.scale.strength) == (strength, strength)
+
+    @pytest.mark.parametrize("chosen", [[], ["augmentation@data.test_augmentation=jitter"], ["data=synthetic"]])
+    def test_a_strength_is_refused_where_no_transform_is_chosen(self, chosen):
+        with pytest.raises(InputError, match=r"^affine_strength has no effect here, no affine transform is chosen: "):
+            build.compose_trained(self.TRAINED, [*chosen, "affine_strength=2"])
+
     def test_a_new_key_needs_a_plus(self):
         cfg = build.compose_trained(self.TRAINED, ["+trainer.limit_val_batches=2"])
         assert cfg.trainer.limit_val_batches == 2

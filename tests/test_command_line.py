@@ -22,5 +22,16 @@ def test_anything_else_is_refused_with_what_there_is(argument):
         split_arguments([argument], "look.py", DEFAULTS)
     assert str(refusal.value) == (
         f"look.py does not take {argument!r}: the network is the checkpoint's; it takes checkpoint, form, data, "
-        "trainer, protocol, augmentation@data.test_augmentation"
+        "trainer, protocol"
     )
+
+
+def test_what_a_program_takes_beside_is_taken_whole():
+    others = ("augmentation@data.test_augmentation", "affine_strength")
+    given = ["augmentation@data.test_augmentation=rotation", "affine_strength=2"]
+    assert split_arguments(given, "look.py", DEFAULTS, others) == (DEFAULTS, given)
+    for argument in given:
+        with pytest.raises(InputError, match=r"^look\.py does not take"):
+            split_arguments([argument], "look.py", DEFAULTS)
+    with pytest.raises(InputError, match="it takes checkpoint, form, data, trainer, protocol, augmentation@data"):
+        split_arguments(["affine_strength.x=2"], "look.py", DEFAULTS, others)

@@ -11,9 +11,11 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from running import ROOT
+from torchvision.transforms import v2
 
 from facerec import build
 from facerec.config import ROOT_KEYS, reject_unknown_keys, suggestion
+from facerec.data.augmentation.by_torchvision import Torchvision
 from facerec.errors import InputError
 
 # Small, of no device, and of no folder.
@@ -27,6 +29,11 @@ def options(group: str) -> list[str]:
 GROUPS = sorted(folder.name for folder in build.CONFIG_FOLDER.iterdir() if folder.is_dir())
 # What a file needs beside itself.
 TOGETHER = {"backbone=timm": ["backbone.name=mobilenetv4_conv_small"], "operator=none": ["backbone=mlp_mixer"]}
+PERSPECTIVE = "torchvision.transform={_target_: torchvision.transforms.v2.RandomPerspective}"
+TOGETHER |= {
+    f"augmentation@data.{node}=torchvision": [f"data.{node}.{PERSPECTIVE}"]
+    for node in ("train_augmentation", "test_augmentation")
+}
 WHERE = {"augmentation": ["augmentation@data.train_augmentation", "augmentation@data.test_augmentation"]}
 FILES = [f"{node}={option}" for group in GROUPS for node in WHERE.get(group, [group]) for option in options(group)]
 
@@ -97,6 +104,27 @@ def test_a_width_is_refused_where_nobody_reads_it():
         build.compose(["backbone=timm", "backbone.name=lcnet_050", "width=0.5"])
 
 
+@pytest.mark.parametrize("strength", ["affine_strength=3", "affine_strength=1.0"])
+def test_a_strength_is_refused_where_nobody_reads_it(strength):
+    build.compose([*TINY, "augmentation@data.train_augmentation=[jitter,shear]", strength])
+    sentence = (
+        "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
+        "augmentation@data.train_augmentation=rotation or augmentation@data.test_augmentation=rotation"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        build.compose([*TINY, "augmentation@data.train_augmentation=jitter", strength])
+
+
+def test_the_command_that_the_file_on_torchvision_shows_gives_that_transform():
+    file = (build.CONFIG_FOLDER / "augmentation" / "torchvision.yaml").read_text()
+    command = [
+        line.removeprefix("# ").strip("'") for line in file.splitlines() if line.startswith(("# aug", "# 'data"))
+    ]
+    assert len(command) == 2
+    transform = build.build_data(build.compose([*TINY, *command])).train_augmentation["torchvision"]
+    assert isinstance(transform, Torchvision) and isinstance(transform.transform, v2.RandomPerspective)
+
+
 # What a user types, and what they are told. `GROUP=x` of an unknown group never trains the default.
 MISTAKES = {
     "operater=tvconv": "unknown config key 'operater'; did you mean 'operator'?",
@@ -124,6 +152,12 @@ MISTAKES = {
     "optimizer.lr=abc": "not supported between instances of 'str' and 'float' (config node: optimizer)",
     "optimizer.lr=-1": "Invalid learning rate: -1 (config node: optimizer)",
     "lr_scheduler.milestones=3": "'int' object is not iterable (config node: lr_scheduler)",
+    "data.held_out_identities=nan": "held_out_identities must be a whole number of at least 0, or a share below 1, got",
+    "data.held_out_seed=null": "held_out_seed must be a whole number from 0 to 4294967295, got None (config node:",
+    "data.seed=-1": "seed must be a whole number from 0 to 4294967295, got -1 (config node: data)",
+    "+data.train_augmentation.foo=3": "train_augmentation.foo is no transform, got 3: give it a _target_ or leave it",
+    "data.train_augmentation=null": "got None: write augmentation@data.train_augmentation=none (config node: data)",
+    "augmentation@data.train_augmentation=torchvision": "data.train_augmentation.torchvision.transform has no value;",
     "protocol=lfw": "protocol must be one of tvconv, tvconv_reference, insightface, got 'lfw' (config node: protocol)",
     "data.benchmarks=lfw": "benchmarks must be a list of names, got 'lfw': write [lfw] (config node: data)",
     "data=folder": "data.root has no value; add data.root=...",

@@ -1,4 +1,4 @@
-"""Every command, program and path of the README is real."""
+"""Every command, program and path of the README is real, and every command of the page on data."""
 
 import importlib.util
 import json
@@ -16,15 +16,17 @@ from facerec.build import check_command_line, compose
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DATA_PAGE = (ROOT / "docs/data.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
 def commands() -> list[list[str]]:
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
-    return [shlex.split(line, comments=True) for line in lines]
+    both = blocks("sh") + blocks("sh", DATA_PAGE)
+    lines = [shlex.split(line, comments=True) for block in both for line in block.splitlines()]
+    return [words for words in lines if words]
 
 
 def script(name: str):
@@ -57,8 +59,8 @@ def test_a_command_names_a_program_and_settings_that_exist(words):
         compose([re.sub(r",.*", "", a) if "[" not in a else a for a in arguments if a != "-m"])
     elif program == "scripts/check_data.py":
         compose(script("check_data").split(arguments)[1])
-    elif program == "scripts/filter_frontal.py":
-        compose(script("filter_frontal").split(arguments)[1])
+    elif program in ("scripts/filter_frontal.py", "scripts/plant_defects.py"):
+        compose(script(Path(program).stem).split(arguments)[1])
     elif program in COMMANDS_WITH_OPTIONS:
         # What they are given is not there, which is said in a sentence; a wrong option would end otherwise.
         assert script(Path(program).stem).main(arguments) == 1

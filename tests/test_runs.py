@@ -161,6 +161,12 @@ class TestReplacing:
         with pytest.raises(InputError, match=sentence), replacing(tmp_path / "file" / "result", "choose another disk"):
             pass
 
+    def test_a_folder_in_its_place_is_refused_before_anything_is_written(self, tmp_path):
+        (tmp_path / "result").mkdir()
+        sentence = r"result cannot be written \(it is there and is no file\): free space or choose another folder$"
+        with pytest.raises(InputError, match=sentence), replacing(tmp_path / "result"):
+            raise AssertionError("this is written in vain")
+
     def test_json_comes_back(self, tmp_path):
         write_json(tmp_path / "a.json", {"ä": [1, None, 0.1]})
         assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"ä": [1, None, 0.1]}

@@ -59,14 +59,29 @@ def _swept_keys(arguments: list[str]) -> list[str]:
 def compose(overrides: list[str]) -> DictConfig:
     """The configuration of ``train.py`` with these overrides; `InputError` where one is not understood."""
     given = [override.key_or_group for override in _parse(overrides)]
-    with _in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        cfg = hydra_compose("train", overrides)
+    cfg = _composed(overrides)
+    if "affine_strength" in given:
+        _refuse_affine_strength_without(cfg)
     if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
         raise InputError("width has no effect here, the backbone's networks have widths of their own: leave it out")
     for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
             raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
     return cfg
+
+
+def _composed(overrides: list[str]) -> DictConfig:
+    with _in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        return hydra_compose("train", overrides)
+
+
+def _refuse_affine_strength_without(*nodes: DictConfig) -> None:
+    """`InputError` where none of ``nodes`` reads it."""
+    if not any("${affine_strength}" in OmegaConf.to_yaml(node) for node in nodes):
+        raise InputError(
+            "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
+            f"augmentation@{AUGMENTED[0]}=rotation or augmentation@{AUGMENTED[1]}=rotation"
+        )
 
 
 def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
@@ -76,19 +91,41 @@ def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig
     assert isinstance(cfg, DictConfig)
     cfg.data.pop("remember", None)  # what data.cache was in older checkpoints
     OmegaConf.set_struct(cfg, True)
-    for override in sorted(parsed, key=lambda override: "." in override.key_or_group):
-        key, value = override.package or override.key_or_group, override.value()
-        is_group = (CONFIG_FOLDER / override.key_or_group).is_dir()
-        if is_group:
-            shared = [f"{shared}={trained[shared]}" for shared in ("image_size", "seed")]
-            group = f"{override.get_key_element()}={value}"
-            value = OmegaConf.to_container(OmegaConf.select(compose([group, *shared]), key), resolve=True)
-        # A checkpoint of an older version may not have the node of a group yet.
+    chosen: list[DictConfig] = []
+    for override in sorted(parsed, key=_outer_first):
+        key, value = _place(override), override.value()
+        if _is_group(override):
+            chosen.append(_chosen_node(override, cfg))
+            value = OmegaConf.to_container(chosen[-1], resolve=True)
+        # A checkpoint of an older version may not have the key yet.
+        is_new = _is_group(override) or override.is_add() or key in ROOT_KEYS
         with _in_one_sentence():
-            OmegaConf.update(cfg, key, value, merge=False, force_add=is_group or override.is_add())
+            OmegaConf.update(cfg, key, value, merge=False, force_add=is_new)
+    if any(_place(override) == "affine_strength" for override in parsed):
+        _refuse_affine_strength_without(*chosen)
     if "pretrained" in cfg.backbone:
         cfg.backbone.pretrained = False  # the weights are the checkpoint's: nothing is to be downloaded
     return cfg
+
+
+def _outer_first(override: Override) -> tuple[int, bool]:
+    """A node comes before what is inside it, and a plain setting before the nodes that read it."""
+    return _place(override).count("."), _is_group(override)
+
+
+def _place(override: Override) -> str:
+    return override.package or override.key_or_group
+
+
+def _is_group(override: Override) -> bool:
+    return (CONFIG_FOLDER / override.key_or_group).is_dir()
+
+
+def _chosen_node(override: Override, cfg: DictConfig) -> DictConfig:
+    """The node of the group's option, for images and random numbers like those of ``cfg``."""
+    shared = [f"{key}={cfg[key]}" for key in ("image_size", "seed", "affine_strength") if key in cfg]
+    composed = _composed([f"{override.get_key_element()}={override.value()}", *shared])
+    return OmegaConf.select(composed, _place(override))
 
 
 def _parse(overrides: list[str]) -> list[Override]:

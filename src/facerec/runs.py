@@ -107,10 +107,12 @@ def replacing(path: Path, remedy: str = "free space or choose another folder") -
     """A file beside ``path`` to write to, which takes its place when all is written.
 
     So a reader never sees half a file, and a kill leaves the old one; a full disk does too, and is an `InputError` with
-    the ``remedy``.
+    the ``remedy``. So is a folder in its place, before anything is written.
     """
     partial = path.with_name(f".partial.{os.getpid()}.{path.name}")  # two processes may write the same file
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is there and is no file")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         os.replace(partial, path)
@@ -119,6 +121,25 @@ def replacing(path: Path, remedy: str = "free space or choose another folder") -
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes of this machine left of ``path`` in `replacing`, which may be large."""
+    for leftover in path.parent.glob(".partial.*"):
+        process = leftover.name.removeprefix(".partial.").removesuffix(f".{path.name}")
+        if process.isdecimal() and leftover.is_file() and not _is_alive(int(process)):
+            with suppress(OSError):
+                leftover.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another person's
+        return True
+    return True
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,7 +1,10 @@
 """Whole folders, with the files that cameras and other programs write."""
 
+import errno
 import os
 from pathlib import Path
+from types import ModuleType
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -9,10 +12,14 @@ import pytest
 from image_files import encode
 from PIL import Image
 
+from facerec.alignment import align, aligned_file, crop, landmarks, placing, similarity, warp
 from facerec.alignment.align import Alignment, Outcome, Settings, align_all
+from facerec.alignment.crop import FixedCrop
 from facerec.alignment.files import find_images, outputs
 from facerec.alignment.landmarks import ListedLandmarks
+from facerec.alignment.placing import FacePlacer
 from facerec.alignment.similarity import template
+from facerec.data import decode
 from facerec.data.decode import decode_rgb
 
 SIDE, SHIFT = 180, 30
@@ -78,9 +85,11 @@ def face(path: Path) -> np.ndarray:
     return decode_rgb(path.read_bytes(), path.name).astype(int)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 2])  # there are nine images, and eight go to a process
 def test_every_kind_of_file_becomes_the_same_face(tmp_path: Path, workers: int) -> None:
     expected = write_photos(tmp_path / "in" / "zoë b")
+    (tmp_path / "in" / "zoë b" / "again.jpg").write_bytes((tmp_path / "in" / "zoë b" / "plain.jpg").read_bytes())
+    expected["again.jpg"] = photo()
     listed = {f"zoë b/{name}": POINTS for name in expected}
     outcomes = run(tmp_path / "in", tmp_path / "out", listed, workers)
     assert [outcome.path for outcome in outcomes] == sorted(listed)
@@ -163,3 +172,43 @@ def test_other_settings_make_everything_again(tmp_path: Path, settings: dict[str
     listed = dict.fromkeys(write_photos(tmp_path / "in"), POINTS)
     run(tmp_path / "in", tmp_path / "out", listed)
     assert all(outcome.is_new for outcome in run(tmp_path / "in", tmp_path / "out", listed, **settings))
+
+
+@pytest.mark.parametrize(
+    ("images", "asked", "started"), [(1, 500, 0), (8, 500, 0), (9, 500, 2), (17, 2, 2), (17, 1, 0)]
+)
+def test_no_more_processes_are_started_than_have_work(tmp_path: Path, images: int, asked: int, started: int) -> None:
+    for number in range(images):
+        (tmp_path / f"{number}.jpg").touch()
+    loaders: list[int] = []
+    loader = mock.Mock(side_effect=lambda *_, num_workers, **__: loaders.append(num_workers) or [])
+    with mock.patch.object(align, "DataLoader", loader):
+        run(tmp_path, tmp_path / "out", {}, asked)
+    assert loaders == [started]
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_a_failure_of_its_image(tmp_path: Path) -> None:
+    write_photos(tmp_path / "in")
+    too_long = OSError(errno.ENAMETOOLONG, "File name too long")
+    with mock.patch.object(os, "replace", side_effect=too_long):
+        outcomes = run(tmp_path / "in", tmp_path / "out", {"plain.jpg": POINTS})
+    reasons = {outcome.path: outcome.reason for outcome in outcomes}
+    assert reasons["plain.jpg"] == "the name of its face is too long for the disk: rename the image"
+
+
+@pytest.mark.parametrize(
+    ("placer", "module"),
+    [
+        (FixedCrop(0, 0, 112), crop),
+        (ListedLandmarks({"plain.jpg": POINTS}), landmarks),
+    ],
+    ids=["crop", "landmarks"],
+)
+def test_the_key_knows_the_program_that_places_and_writes(
+    tmp_path: Path, placer: FacePlacer, module: ModuleType
+) -> None:
+    write_photos(tmp_path / "in")
+    files: list[str] = []
+    with mock.patch.object(align, "program_digest", lambda of: files.extend(of) or "digest"):
+        list(align_all(Alignment(tmp_path / "in", tmp_path, {"plain.jpg": "plain.png"}, placer, Settings()), 1))
+    assert {str(one.__file__) for one in (module, placing, similarity, warp, decode, aligned_file)} <= {*files}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from image_files import write_image
 
-from facerec.alignment.aligned_file import Origin, read_origin, write_aligned
+from facerec.alignment.aligned_file import NameTooLong, Origin, read_origin, write_aligned
 from facerec.errors import InputError
 
 ORIGIN = Origin("abc", 1.25, [(38.29, 51.7), None, (56.03, 71.74), None, (70.73, 92.2)])
@@ -64,3 +64,29 @@ def test_what_a_kill_leaves_is_no_image(tmp_path: Path) -> None:
     with mock.patch.object(os, "replace", lambda partial, _: left.append(Path(partial).suffix)):
         write_aligned(tmp_path / "a.jpg", face(), ORIGIN)
     assert left == [".partial"]
+
+
+@pytest.mark.parametrize("moment", ["write_bytes", "replace"])
+def test_an_interruption_leaves_nothing(tmp_path: Path, moment: str) -> None:
+    def interrupted(path: Path, *_: object) -> None:
+        path.touch()
+        raise KeyboardInterrupt
+
+    write_aligned(tmp_path / "a.jpg", face(), ORIGIN)
+    target = Path if moment == "write_bytes" else os
+    with mock.patch.object(target, moment, interrupted), pytest.raises(KeyboardInterrupt):
+        write_aligned(tmp_path / "a.jpg", face(), ORIGIN)
+    assert os.listdir(tmp_path) == ["a.jpg"]
+
+
+def test_a_name_as_long_as_the_disk_allows_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * (os.pathconf(tmp_path, "PC_NAME_MAX") - 4) + ".jpg")
+    write_aligned(path, face(), ORIGIN)
+    assert read_origin(path) is not None
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_no_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * os.pathconf(tmp_path, "PC_NAME_MAX") + ".jpg")
+    with pytest.raises(NameTooLong, match="the name of its face is too long for the disk: rename the image"):
+        write_aligned(path, face(), ORIGIN)
+    assert os.listdir(tmp_path) == []

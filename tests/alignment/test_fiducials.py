@@ -53,7 +53,7 @@ def test_lines_are_counted_from_one() -> None:
     assert parse_lines("13-18/22/26") == ((12, 13, 14, 15, 16, 17), (21,), (25,))
 
 
-@pytest.mark.parametrize("text", ["", "1/2", "1/2/3/4", "0/1/2", "a/b/c", "3-1/1/2"])
+@pytest.mark.parametrize("text", ["", "1/2", "1/2/3/4", "0/1/2", "a/b/c", "3-1/1/2", "5-3,7/1/2"])
 def test_what_names_no_points_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="does not name points: write three groups of lines"):
         parse_lines(text)
@@ -63,9 +63,10 @@ def test_files_that_are_not_what_they_should_be_are_refused(tmp_path: Path) -> N
     fiducials = Fiducials(tmp_path, parse_lines(PROFILE_LINES), None)
     with pytest.raises(InputError, match=r"fiducial file .*01.txt cannot be read \(No such file or directory\)"):
         fiducials.key("001/profile/01.jpg")
-    write_text(tmp_path / "001/profile/01.txt", "1,2\n3\n")
-    with pytest.raises(InputError, match=r"fiducial file .*01.txt does not hold lines of X,Y: correct it"):
-        fiducials.key("001/profile/01.jpg")
+    for text in ("1,2\n3\n", "7\n" * 60, "1,2,3\n" * 30):
+        write_text(tmp_path / "001/profile/01.txt", text)
+        with pytest.raises(InputError, match=r"fiducial file .*01.txt does not hold lines of X,Y: correct it"):
+            fiducials.key("001/profile/01.jpg")
     write_points(tmp_path, "001/profile/01.txt", np.zeros((21, 2)))
     with pytest.raises(InputError, match="its fiducial file has 21 points and line 26 is needed: correct it"):
         fiducials.key("001/profile/01.jpg")

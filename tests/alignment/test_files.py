@@ -1,11 +1,12 @@
 import errno
 import os
+import re
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from facerec.alignment.files import find_images, outputs, refuse_overlap
+from facerec.alignment.files import find_images, outputs, refuse_overlap, why_not_found
 from facerec.errors import InputError
 
 
@@ -54,6 +55,26 @@ def test_faces_keep_the_path_of_their_image() -> None:
 def test_two_images_with_the_same_face_are_refused() -> None:
     with pytest.raises(InputError, match=r"x/a.jpg and x/a.png would both become x/a.jpg: rename one of them or move"):
         outputs(["x/a.jpg", "x/a.png"], ".jpg")
+
+
+def test_the_face_that_would_be_the_page_of_pictures_is_refused() -> None:
+    with pytest.raises(InputError, match=r"face of contact_sheet.jpg would become contact_sheet.png, .*: rename the"):
+        outputs(["a.jpg", "contact_sheet.jpg"], ".png")
+    assert outputs(["contact_sheet.jpg", "ann/contact_sheet.png"], ".jpg")
+    assert outputs(["ann/contact_sheet.png"], ".png")
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("no.jpg", "the image is listed and not below .*: restore it or take it off the list"),
+        ("a.gif", r"the image is listed and of a kind that is not read \(.gif\): make it a PNG"),
+        (".a.jpg", "the image is listed, but hidden, in the folder of faces or not below .*: move it or take it off"),
+    ],
+)
+def test_a_listed_image_that_is_not_found_says_why(tmp_path: Path, path: str, sentence: str) -> None:
+    touch(tmp_path, "a.gif", ".a.jpg")
+    assert re.match(sentence, why_not_found(tmp_path, path))
 
 
 @pytest.mark.parametrize("out", ["photos", ".", "link"])

@@ -39,6 +39,8 @@ FORMS = {
         f"rightmouth_y\nann/a b.jpg,{commas(TEN)}\n"
     ),
     "CelebA": f"1\nlefteye_x lefteye_y righteye_x righteye_y nose_x nose_y\nann/a b.jpg  {TEN}\n",
+    "CelebA, a space after the number": f"1 \nlefteye_x lefteye_y righteye_x righteye_y\nann/a b.jpg  {TEN}\n",
+    "a comment": f"#ann/b.jpg {TEN}\nann/a b.jpg {TEN}\n",
     "./": f"./ann/a b.jpg {TEN}\n",
 }
 
@@ -67,6 +69,10 @@ def test_an_absolute_path_below_the_images_is_a_relative_one(tmp_path: Path) -> 
     assert list(read(tmp_path, f"{tmp_path}/ann/a.jpg {TEN}")) == ["ann/a.jpg"]
 
 
+def test_a_path_that_looks_like_a_comment_can_be_written(tmp_path: Path) -> None:
+    assert list(read(tmp_path, f"./#1/a.jpg {TEN}")) == ["#1/a.jpg"]
+
+
 def test_accents_compare_however_they_are_written(tmp_path: Path) -> None:
     apart, composed = (unicodedata.normalize(form, "zoë/müller.jpg") for form in ("NFD", "NFC"))
     listed = ListedLandmarks(read(tmp_path, f"{apart} {TEN}"))
@@ -91,6 +97,25 @@ def test_a_face_whose_left_and_right_are_exchanged_is_noticed() -> None:
     assert listed.place("a.jpg", np.zeros((130, 130, 3), np.uint8), 112).is_mirrored
 
 
+FAR = np.array([[-1, 0], [1, 0], [0, 0], [0, -1], [0, 1]])  # from the centre
+
+
+@pytest.mark.parametrize(
+    ("points", "width"),
+    [
+        (FAR * 1e300 + 60, r"\S+"),
+        (FAR * 1e150 + 60, r"\S+"),
+        (FAR * 1e7 + 60, r"\S+"),
+        (template(112) / 130, "0.862"),  # parts of the image's sides
+    ],
+)
+def test_landmarks_of_no_possible_face_are_refused(points: np.ndarray, width: str) -> None:
+    listed, image = ListedLandmarks({"a.jpg": points}), np.zeros((130, 130, 3), np.uint8)
+    sentence = f"those of a face {width} pixels wide in an image of 130x130 pixels: give them in pixels of the image"
+    with pytest.raises(InputError, match=sentence):
+        listed.place("a.jpg", image, 112)
+
+
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
@@ -112,7 +137,7 @@ def test_a_face_that_cannot_be_placed_says_why(path: str, sentence: str) -> None
         ("a.jpg,1,2,3\n", "line 1 of .*points.txt has 4 cells"),
         (f"a.jpg {TEN}\nb.jpg {TEN[:-2]}left\n", "line 2 of .* does not end in ten numbers .*left"),
         (f"a.jpg {TEN}\n./a.jpg {TEN}\n", "line 2 of .* lists ./a.jpg again: keep one line an image"),
-        ("path,left_eye_x\na.jpg,1\n", "the header of .* does not name lefteyey: it needs path and"),
+        ("path,left_eye_x\na.jpg,1\n", "the header of .* does not name left_eye_y: it needs path and"),
         (f"path,{','.join(HEADER)}\na.jpg,1\n", "line 2 of .* has 2 cells: the header has 11"),
     ],
 )

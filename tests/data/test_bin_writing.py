@@ -3,11 +3,12 @@ import pickletools
 
 import numpy as np
 import pytest
-from image_files import BLUE, RED, encode, plain
+from image_files import BLUE, RED, encode, plain, write_benchmark
 from recordio_writer import png
 from shared_data import INSIGHTFACE, needs_insightface
 
 from facerec.data.bin import EncodedImages, open_bin, write_bin
+from facerec.data.folders import read_pairs
 from facerec.data.source import Benchmark
 from facerec.data.synthetic import synthetic_benchmark
 from facerec.errors import InputError
@@ -61,3 +62,10 @@ def test_images_of_two_sizes_are_refused(tmp_path):
 def test_drawn_faces_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"^the images of benchmark synthetic are drawn: .*own\.bin can only hold"):
         write_bin(synthetic_benchmark(num_identities=20, num_pairs=20), tmp_path / "own.bin")
+
+
+def test_a_damaged_image_in_a_folder_is_named_with_its_folder(tmp_path):
+    write_benchmark(tmp_path, "own")
+    (tmp_path / "own/own/b.png").write_bytes(b"")
+    with pytest.raises(InputError, match=rf"^image {tmp_path}/own/own/b\.png is empty"):
+        write_bin(read_pairs(tmp_path, "own"), tmp_path / "own.bin")

@@ -36,7 +36,7 @@ def test_the_second_opening_reads_what_the_first_left_and_nothing_of_the_archive
     assert opened(archive, cache) == first
 
 
-@pytest.mark.parametrize("changed", ["archive", "index", "program", "damaged", "cut off"])
+@pytest.mark.parametrize("changed", ["archive", "index", "program", "damaged", "cut off", "empty"])
 def test_what_changed_is_read_anew(archive, tmp_path, monkeypatch, changed):
     opened(archive, tmp_path / "cache")
     (kept,) = (tmp_path / "cache").glob("*.npz")
@@ -47,7 +47,7 @@ def test_what_changed_is_read_anew(archive, tmp_path, monkeypatch, changed):
     elif changed == "program":
         monkeypatch.setattr(insightface, "program_digest", lambda _: "another")
     else:
-        kept.write_bytes(b"PK" if changed == "damaged" else kept.read_bytes()[:300])
+        kept.write_bytes({"damaged": b"PK", "cut off": kept.read_bytes()[:300], "empty": b""}[changed])
     calls, read = [], insightface._read_contents
     monkeypatch.setattr(insightface, "_read_contents", lambda path: [calls.append(path), read(path)][1])
     assert opened(archive, tmp_path / "cache") == opened(archive, None)

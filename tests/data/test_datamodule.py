@@ -23,6 +23,7 @@ from facerec.data.augmentation.affine import Rotation
 from facerec.data.augmentation.erasing import Erasing
 from facerec.data.augmentation.jitter import Jitter
 from facerec.data.datamodule import FaceDataModule
+from facerec.data.folders import FolderImages
 from facerec.data.modules import FolderData
 from facerec.errors import InputError
 
@@ -332,16 +333,66 @@ class TestHeldOut:
         with pytest.raises(ValueError, match="benchmarks names 'held_out', which held_out_identities adds: give it"):
             folder_data(tmp_path, held_out_identities=20, benchmarks=["held_out"])
 
-    @pytest.mark.parametrize("number", [-1, "many"])
+    @pytest.mark.parametrize("number", [-1, "many", float("nan"), float("inf"), 20.9, None, True])
     def test_a_number_that_is_none_is_refused(self, tmp_path, number):
-        with pytest.raises(ValueError, match="held_out_identities must be a number of at least 0, got"):
+        sentence = f"^held_out_identities must be a whole number of at least 0, or a share below 1, got {number!r}$"
+        with pytest.raises(ValueError, match=sentence):
             folder_data(tmp_path, held_out_identities=number)
+
+    @pytest.mark.parametrize("key", ["held_out_seed", "seed"])
+    @pytest.mark.parametrize("seed", [-1, "abc", 1.5, None, 2**32])
+    def test_a_seed_that_is_none_is_refused(self, tmp_path, key, seed):
+        with pytest.raises(ValueError, match=rf"^{key} must be a whole number from 0 to 4294967295, got {seed!r}$"):
+            folder_data(tmp_path, **{key: seed})
+
+    def test_they_alone_are_verified_without_a_training_set_decoded_or_a_batch_filled(self, many, tmp_path):
+        settings = {"held_out_identities": 20, "benchmarks": [], "cache": str(tmp_path / "cache")}
+        module = folder_data(many, global_batch_size=2, **settings)
+        module.setup("validate")
+        assert [benchmark.name for benchmark in module.opened_benchmarks] == ["held_out"]
+        assert len(list((tmp_path / "cache").glob("images-*"))) == 1
+        module.setup("fit")
+        assert len(module.opened_benchmarks) == len(module.val_dataloader()) == 1
+        assert len(list((tmp_path / "cache").glob("images-*"))) == 2
+
+    def test_the_files_are_looked_at_once_for_all_who_share_them(self, many, tmp_path, monkeypatch):
+        looked, state = [], FolderImages.state
+        monkeypatch.setattr(FolderImages, "state", lambda images: [looked.append(images.root), state(images)][1])
+        module = ready(folder_data(many, held_out_identities=20, cache=str(tmp_path / "cache")))
+        module.position_statistics(tmp_path / "cache")
+        assert len(looked) == len(set(looked)) == 2  # the benchmark's and the training images
+        before = set((tmp_path / "cache").glob("images-*"))
+        write_image(many / "train/000/0.png", plain(RED))
+        ready(folder_data(many, held_out_identities=20, cache=str(tmp_path / "cache")))
+        assert len(set((tmp_path / "cache").glob("images-*")) - before) == 2
+
+    def test_a_checkpoint_goes_on_with_the_same_images_alone(self, many):
+        first, same, other = (
+            ready(folder_data(many, held_out_identities=20, held_out_seed=seed)) for seed in (0, 0, 5)
+        )
+        same.load_state_dict(first.state_dict())
+        with pytest.raises(InputError, match=r"^the checkpoint was trained on other images .*: give the run the check"):
+            other.load_state_dict(first.state_dict())
 
 
 class TestRefusals:
     def test_augmentation_that_is_only_a_name(self, tmp_path):
         with pytest.raises(ValueError, match=r"test_augmentation holds transforms by name, got 'rotation': write aug"):
             folder_data(tmp_path, test_augmentation="rotation")
+
+    def test_no_augmentation_at_all(self, tmp_path):
+        sentence = (
+            "train_augmentation holds transforms by name, got None: write augmentation@data.train_augmentation=none"
+        )
+        with pytest.raises(ValueError, match=f"^{sentence}$"):
+            folder_data(tmp_path, train_augmentation=None)
+
+    @pytest.mark.parametrize("value", [3, {"degrees": 15}, None, print])
+    def test_augmentation_that_is_no_transform(self, tmp_path, value):
+        with pytest.raises(
+            ValueError, match=r"^train_augmentation\.foo is no transform, got .*: give it a _target_ or"
+        ):
+            folder_data(tmp_path, train_augmentation={"foo": value})
 
     def test_a_training_image_that_is_listed_and_not_there_before_the_first_step(self, faces):
         write_text(faces / "list.txt", "".join(f"train/ann/{number}.png a\n" for number in range(7)))

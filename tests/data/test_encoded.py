@@ -9,7 +9,9 @@ from image_files import RED, encode, plain
 from PIL import Image
 
 from facerec.data.bin import EncodedImages
-from facerec.data.encoded import EncodedSource, OneSize, read_header
+from facerec.data.encoded import EncodedSource, OneSize, full_name, read_header
+from facerec.data.folders import FolderImages
+from facerec.data.listing import IMAGE_SUFFIXES
 from facerec.data.synthetic import SyntheticFaces
 from facerec.errors import InputError
 
@@ -61,3 +63,12 @@ def test_the_first_image_of_another_size_is_refused():
 def test_drawn_faces_have_no_files():
     assert isinstance(EncodedImages([], []), EncodedSource)
     assert not hasattr(SyntheticFaces, "encoded")
+
+
+def test_suffixes_that_are_written_are_read():
+    assert set(FORMATS) <= set(IMAGE_SUFFIXES)
+
+
+def test_a_file_of_its_own_has_its_whole_path_as_its_full_name(tmp_path):
+    assert full_name(FolderImages(tmp_path, ["ann/1.png"]), 0) == str(tmp_path / "ann/1.png")
+    assert full_name(EncodedImages([b""], ["lfw.bin image 0"]), 0) == "lfw.bin image 0"

@@ -105,6 +105,48 @@ def test_what_is_no_image_is_left_out_and_named(tmp_path):
     assert (tmp_path / "out/train.txt").read_text() == "0/0.png 0\n"
 
 
+def test_an_identity_whose_every_image_is_left_out_does_not_count(tmp_path):
+    (tmp_path / "archive").mkdir()
+    write_records(tmp_path / "archive/train.rec", flat([0.0, 1.0, 2.0], [png(0), b"text", png(2)]))
+    extracted = extract(InsightFaceRecords(tmp_path / "archive"), tmp_path / "out")
+    assert (extracted.images, extracted.identities) == (2, 2)
+    assert read_identity_folders(tmp_path / "out").num_identities == 2
+
+
+def test_what_a_kill_left_is_removed_and_a_folder_of_such_a_name_is_not(archive, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".partial.77..extracted_from").write_text("as the first write of all leaves it")
+    extract(archive, out)
+    assert not list(out.glob(".partial.*"))
+    (out / "004/.partial.77.d").mkdir()
+    (out / "004/.partial.77.01.png").write_bytes(b"half")
+    extract(archive, out)
+    assert [path.name for path in out.glob("*/.partial.*")] == [".partial.77.d"]
+
+
+@pytest.mark.parametrize("name", [".partial.77.train.txt", ".partial.notes", ".partial.d/x"])
+def test_a_persons_own_hidden_files_are_left_alone(archive, tmp_path, name):
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(
+        InputError, match=r"out is not empty and does not come from .*train\.rec: choose an empty folder"
+    ):
+        extract(archive, tmp_path / "out")
+    assert mine.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_listed_is_one_sentence(archive, tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(extraction.Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"out cannot be used \(Permission denied\): choose another folder$"):
+        extract(archive, tmp_path / "out")
+
+
 def test_a_folder_with_other_things_is_left_alone(archive, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("mine")

@@ -34,7 +34,7 @@ def test_images_may_stand_deeper_and_other_files_are_passed_over(tmp_path):
 
 def test_a_missing_training_folder_is_named(tmp_path):
     with pytest.raises(
-        InputError, match=r"^training folder .*nowhere does not exist: set data\.root, data\.train_folder or"
+        InputError, match=r"^training folder .*nowhere does not exist: check its name, or choose a list of im"
     ):
         read_identity_folders(tmp_path / "nowhere")
 
@@ -111,15 +111,13 @@ def test_a_list_that_is_not_utf_8_is_refused(tmp_path):
 
 
 def test_a_list_that_is_nowhere_is_named(tmp_path):
-    with pytest.raises(
-        InputError, match=r"^training list casia\.txt is neither there nor below .*: set data\.train_list$"
-    ):
+    with pytest.raises(InputError, match=r"^training list casia\.txt is neither there nor below .*: check its name$"):
         read_train_list(tmp_path, "casia.txt")
 
 
 def test_a_list_for_another_root_is_refused_at_once(tmp_path):
     with pytest.raises(
-        InputError, match=r"the first image of .*list\.txt is not at .*train.train.ann.0\.png: set data\.root"
+        InputError, match=r"the first image of .*list\.txt is not at .*train.train.ann.0\.png: name the folder"
     ):
         train_list(tmp_path, "train/ann/0.png a\n")
 
@@ -191,14 +189,14 @@ def test_an_empty_pair_list_is_refused(tmp_path):
 
 def test_a_missing_pair_list_is_named(tmp_path):
     with pytest.raises(
-        InputError, match=r"lfw_pair\.txt cannot be read \(No such file or directory\): check data\.root"
+        InputError, match=r"lfw_pair\.txt cannot be read \(No such file or directory\): check the folder and"
     ):
         read_pairs(tmp_path, "lfw")
 
 
 def test_a_benchmark_without_its_images_is_refused(tmp_path):
     write_text(tmp_path / "lfw/lfw_pair.txt", "a.png b.png 1\n")
-    with pytest.raises(InputError, match=r"the images of benchmark lfw are not at .*lfw.lfw: put them there or narrow"):
+    with pytest.raises(InputError, match=r"the images of benchmark lfw are not at .*lfw.lfw: put them there or leave"):
         read_pairs(tmp_path, "lfw")
 
 

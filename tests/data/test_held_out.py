@@ -1,11 +1,12 @@
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerec.data.held_out import NUM_FOLDS, split_identities
+from facerec.data.held_out import NUM_FOLDS, _pair, split_identities
 from facerec.data.synthetic import SyntheticFaces
 from facerec.errors import InputError
 
@@ -69,6 +70,28 @@ def test_people_count_alike_however_many_images_they_have():
     same = benchmark.left[benchmark.is_same]
     counts = np.bincount(source.people(same, benchmark.images), minlength=100)
     assert counts.max() <= 6 + 1  # the fold's other people have six pairs each
+
+
+def test_every_number_is_another_pair():
+    pairs = _pair(np.arange(7 * 6 // 2)).tolist()
+    assert sorted(map(tuple, pairs)) == [(one, other) for one in range(7) for other in range(one + 1, 7)]
+    images = 30_000_000
+    last = images * (images - 1) // 2 - 1
+    assert _pair(np.array([last, last - images + 2, last - images + 1])).tolist() == [
+        [images - 2, images - 1],
+        [0, images - 1],
+        [images - 3, images - 2],
+    ]
+
+
+def test_the_pairs_of_a_person_with_many_images_are_not_listed():
+    source = Faces([12_000, *[2] * 39])
+    tracemalloc.start()
+    _, benchmark = split_identities(source, 38, seed=3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 12_000 in np.bincount(source.labels)[source.people(benchmark.left, benchmark.images)]
+    assert peak < 20e6  # a list of 72 million pairs has 1.2e9 bytes
 
 
 def test_the_seed_chooses_and_nothing_else():

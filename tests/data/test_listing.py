@@ -39,7 +39,9 @@ class TestLinks:
         (tmp_path / "disk").mkdir()
         for name in ("yan", "zoe"):
             (train / name).symlink_to(tmp_path / "disk")
-        with pytest.raises(InputError, match=r"^identity folders .*yan and .*zoe are links to one folder: remove one"):
+        with pytest.raises(
+            InputError, match=r"^identity folders .*yan and .*zoe are links to one folder, or one within"
+        ):
             read_identity_folders(train)
 
     def test_an_identity_may_stand_elsewhere(self, train, tmp_path):
@@ -102,3 +104,25 @@ def test_of_very_many_a_sample_is_looked_for(train, monkeypatch):
     monkeypatch.setattr(listing, "_SAMPLE", 10)
     paths = [f"ann/{number}.png" for number in range(200)]
     assert missing_files(train, paths).tolist() == np.arange(20, 200, 20).tolist()
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    for name in ("1.png", ".partial.77.1.png", "._1.png", ".AppleDouble/1.png", "deep/2.png", "deep/._2.png", ".png"):
+        write_text(tmp_path / "ann" / name, "")
+    assert image_paths(tmp_path, "ann") == ["ann/1.png", "ann/deep/2.png"]
+
+
+def test_a_link_to_itself_hides_no_other_image(train):
+    (train / "ann" / "loop.png").symlink_to("loop.png")
+    paths = [f"ann/{name}.png" for name in ("0", "1", "loop", *"23456789")]
+    assert missing_files(train, paths).tolist() == [2, *range(3, 11)]
+
+
+def test_links_to_a_folder_and_to_one_inside_it_are_refused(train, tmp_path):
+    write_faces(tmp_path / "elsewhere", images_per_identity=1)
+    (train / "whole").symlink_to(tmp_path / "elsewhere/train")
+    (train / "a_part").symlink_to(tmp_path / "elsewhere/train/bob")
+    with pytest.raises(
+        InputError, match=r"^identity folders .*whole and .*a_part are links to one folder, or one within"
+    ):
+        read_identity_folders(train)

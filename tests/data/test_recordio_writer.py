@@ -1,12 +1,15 @@
+import os
 import struct
+import subprocess
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import recordio_writer as naive
 from hypothesis import given
 from hypothesis import strategies as st
-from image_files import BLUE, GREEN, RED, encode, plain
+from image_files import BLUE, GREEN, RED, encode, plain, write_image
 from recordio_writer import MAGIC, pixels, png
 from shared_data import INSIGHTFACE, needs_insightface
 
@@ -137,6 +140,48 @@ def test_a_kill_between_the_two_files_leaves_records_without_an_index_of_others(
         write_training_set(Faces([0, 0, 1], [png(7), png(8), png(9)]), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.rec"]
     assert InsightFaceRecords(tmp_path).labels.tolist() == [0, 0, 1]
+
+
+def test_an_interruption_while_property_is_written_leaves_what_was_there(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    write_training_set(FACES, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_training_set(Faces([0, 0, 1], [png(7), png(8), png(9)]), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_property_is_of_the_name_train_alone(tmp_path):
+    write_training_set(FACES, tmp_path)
+    write_training_set(Faces([0, 0, 1], [png(7), png(8), png(9)]), tmp_path, "val")
+    assert (tmp_path / "property").read_text() == "3,6,5\n" and (tmp_path / "val.rec").is_file()
+    write_training_set(FACES, tmp_path / "alone", "val")
+    assert sorted(path.name for path in (tmp_path / "alone").iterdir()) == ["val.idx", "val.rec"]
+
+
+@pytest.mark.parametrize("name", ["train.rec", "train.idx", "property"])
+def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_is_lost(tmp_path, name):
+    write_training_set(FACES, tmp_path)
+    (tmp_path / name).unlink()
+    write_image(tmp_path / name / "mine.png", plain(RED))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    with pytest.raises(InputError, match=rf"^{tmp_path / name} cannot be written \(it is there and is no file\): free"):
+        write_training_set(FACES, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+
+
+def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for name in ("train.rec", "train.idx", "my.train.rec"):
+        for process in (dead.pid, os.getppid()):
+            (tmp_path / f".partial.{process}.{name}").write_bytes(b"half")
+    write_training_set(FACES, tmp_path)
+    kept = [f".partial.{os.getppid()}.{name}" for name in ("train.rec", "train.idx", "my.train.rec")]
+    assert {path.name for path in tmp_path.glob(".partial.*")} == {*kept, f".partial.{dead.pid}.my.train.rec"}
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):

@@ -45,3 +45,7 @@ def test_it_travels_to_a_worker(source):
     subset = pickle.loads(pickle.dumps(Subset(source, np.array([2]))))
     np.testing.assert_array_equal(subset.load(0), plain(GREEN))
     assert subset.name(0) == "bob/0.png"
+
+
+def test_positions_may_be_every_second_of_others(source):
+    assert Subset(source, np.arange(6)[::2]).fingerprint() == Subset(source, np.array([0, 2, 4])).fingerprint()

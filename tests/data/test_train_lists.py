@@ -1,5 +1,6 @@
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_a_tab_or_else_the_last_space_parts_reference_and_identity(tmp_path, lin
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(
-    lambda text: text == text.strip() and text[0] != "#"
+    lambda text: text == text.strip() and text[0] != "#" and text[:2] != "./"
 )
 
 
@@ -58,10 +59,29 @@ def test_a_list_longer_than_a_block_is_whole(tmp_path, monkeypatch):
         rows_of(tmp_path, "".join(f"{number}\ta\n" for number in range(300)) + "\0")
 
 
-@pytest.mark.parametrize("second", ["a.png ann", "a.png\tbob"])
+@pytest.mark.parametrize("second", ["a.png ann", "a.png\tbob", "./a.png ann"])
 def test_an_image_that_is_listed_twice_is_refused_with_both_lines(tmp_path, second):
-    with pytest.raises(InputError, match=r"^line 5 of .*list\.txt names a\.png again, after line 2: an image stands"):
+    with pytest.raises(
+        InputError, match=r"^line 5 of .*list\.txt names (\./)?a\.png again, after line 2: an image stands"
+    ):
         rows_of(tmp_path, f"# first\na.png ann\n\nb.png ann\n{second}\n")
+
+
+@pytest.mark.parametrize("method", ["open", "stat"])
+def test_a_list_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, method):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    write_text(tmp_path / "list.txt", "a.png ann\n")
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(InputError, match=r"^training list .*list\.txt cannot be read \(Permission denied\): see to it"):
+        read_list(tmp_path, "list.txt")
+
+
+def test_a_first_line_that_is_no_path_is_one_sentence(tmp_path):
+    write_text(tmp_path / "list.txt", f"{'long' * 100} ann\n")
+    with pytest.raises(InputError, match=r"^the first image of .*list\.txt is not at .*: name the folder that its"):
+        read_train_list(tmp_path, "list.txt")
 
 
 def test_two_images_whose_hashes_are_equal_are_two(tmp_path, monkeypatch):
@@ -156,9 +176,21 @@ class TestRecords:
         with pytest.raises(InputError, match=f"^{re.escape(sentence)} that key: write KEY IDENTITY, of this archive$"):
             self.listed(tmp_path, f"1 4\n{key} 4\n")
 
+    def test_two_spellings_of_a_key_are_one_record(self, tmp_path):
+        with pytest.raises(
+            InputError, match=r"^line 4 of .*list\.txt names 01 again, after line 2: an image stands in a"
+        ):
+            self.listed(tmp_path, "7 100\n1 4\n2 4\n01 4\n")
+
     @pytest.mark.parametrize("identity", ["9", "ann"])
     def test_another_identity_than_the_archives_is_refused_with_its_line(self, tmp_path, identity):
         with pytest.raises(
             InputError, match=rf"^line 2 of .*list\.txt says that record 2 is of '{identity}', and .*train\.rec says 4:"
         ):
             self.listed(tmp_path, f"1 4\n2 {identity}\n")
+
+
+def test_another_kind_of_space_belongs_to_the_name(tmp_path):
+    write_text(tmp_path / "list.txt", "a/0.png Jean\u00a0Dupont\n")
+    rows = read_list(tmp_path, "list.txt")
+    assert (rows.references[0], rows.identities) == ("a/0.png", ["Jean\u00a0Dupont"])

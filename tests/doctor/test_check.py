@@ -64,9 +64,7 @@ def test_a_list_whose_images_are_all_missing_is_one_problem(faces):
     report = check_data(folder_data(faces, train_list="list.txt"))
     assert report.images == 0 and report.unreadable == []
     (problem,) = report.problems
-    assert problem.startswith("the first image of ") and problem.endswith(
-        "set data.root to the folder that its paths start from"
-    )
+    assert problem.startswith("the first image of ") and problem.endswith("name the folder that its paths start from")
 
 
 def test_all_problems_are_reported_and_the_rest_is_still_looked_at(faces):

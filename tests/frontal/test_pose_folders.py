@@ -13,6 +13,7 @@ def test_pose_and_identity_come_from_the_folders(tmp_path):
     write_people(tmp_path, identities=3, images=2)
     write_image(tmp_path / "001" / "other" / "1.png", plain((9, 9, 9)))
     (tmp_path / "001/frontal/notes.txt").write_text("not an image")
+    (tmp_path / "001/frontal/._0.png").write_text("what macOS leaves")
     images = read_pose_folders(tmp_path, 16)
     assert len(images) == 12 and images.pixels.shape == (12, 16, 16, 3) and images.borders.shape == (12, 16, 16)
     for name, is_frontal, identity in zip(images.names, images.is_frontal, images.identities, strict=True):

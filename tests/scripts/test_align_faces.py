@@ -41,7 +41,7 @@ def failures(out: Path) -> dict[str, str]:
 def write_photos(folder: Path, number: int = 5) -> dict[str, np.ndarray]:
     """Photos of one colour each, and landmarks for them."""
     for index in range(number):
-        write_image(folder / "ann é" / f"{index}.png", plain((40 * index, 99, 200), (160, 200)))
+        write_image(folder / "ann é" / f"{index}.png", plain((25 * index, 99, 200), (160, 200)))
     return {f"ann é/{index}.png": template(112) + 20 for index in range(number)}
 
 
@@ -51,14 +51,14 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_photos_become_faces_with_a_page_to_look_at(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_photos_become_faces_with_a_page_to_look_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    write_points(tmp_path / "points.csv", write_photos(photos, 9))  # more than go to one process
     assert align_faces(photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 2) == 0
-    assert result(capsys) == dict(aligned=5, skipped=0, failed=0, mean_residual=0.0, largest_residual=0.0)
+    assert result(capsys) == dict(aligned=9, skipped=0, failed=0, removed=0, mean_residual=0.0, largest_residual=0.0)
     face = cv2.imread(str(tmp_path / "out" / "ann é" / "3.jpg"))
     assert face is not None and face.shape == (112, 112, 3)
-    assert np.abs(face[..., ::-1].reshape(-1, 3).mean(axis=0) - (120, 99, 200)).max() < 2
+    assert np.abs(face[..., ::-1].reshape(-1, 3).mean(axis=0) - (75, 99, 200)).max() < 2
     assert failures(tmp_path / "out") == {}
     page = cv2.imread(str(tmp_path / "out" / "contact_sheet.png"))
     assert page is not None and (page[..., 1] > page[..., 2].astype(int) + 100).any()  # green marks
@@ -111,6 +111,60 @@ def test_failures_are_listed_and_the_rest_is_made(
     assert found["ann é/4.png"].startswith("the image is listed and not below")
 
 
+def test_faces_whose_image_is_gone_or_fails_now_do_not_stay(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 1)
+    assert align_faces(*arguments) == 0
+    (photos / "ann é/1.png").write_bytes(b"no image")
+    (photos / "ann é/2.png").unlink()
+    (photos / "ann é/3.png").rename(photos / "moved.png")
+    assert align_faces(*arguments) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out.splitlines()[-1])
+    assert (found["skipped"], found["failed"], found["removed"]) == (2, 4, 3)
+    assert "faces of earlier runs removed: 3, such as ann é/" in printed.err
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.jpg")) == ["0.jpg", "4.jpg"]
+
+
+def test_a_setting_by_which_nothing_can_be_aligned_leaves_the_earlier_faces_alone(photos: Path, tmp_path: Path) -> None:
+    assert align_faces(photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 1) == 0
+    assert align_faces(photos, tmp_path / "out", "--crop", "lfw", "--workers", 1) == 1
+    assert len(list((tmp_path / "out").rglob("*.jpg"))) == 5
+
+
+def test_faces_in_another_format_take_the_place_of_those_before(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 1)
+    assert align_faces(*arguments) == 0
+    assert align_faces(*arguments, "--format", "png") == 0
+    found = result(capsys)
+    assert (found["aligned"], found["removed"]) == (5, 5)
+    assert {path.suffix for path in (tmp_path / "out/ann é").iterdir()} == {".png"}
+
+
+def test_faces_of_another_folder_of_images_stay_and_are_named(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "more" / "bob" / "1.png", plain((1, 2, 3), (120, 120)))
+    assert align_faces(tmp_path / "more", tmp_path / "out", "--crop", "0,0,112,112", "--workers", 1) == 0
+    assert align_faces(photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 1) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out.splitlines()[-1])["removed"] == 0
+    assert "out: 1, such as bob/1.jpg, which stay" in printed.err
+    assert (tmp_path / "out/bob/1.jpg").is_file()
+
+
+def test_a_name_with_a_line_break_is_a_sentence_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(9):  # more than go to one process
+        write_image(tmp_path / "photos" / "n\nl" / f"\n{number}.png", plain((1, 2, 3), (120, 120)))
+    (tmp_path / "file").touch()
+    arguments = (tmp_path / "photos", tmp_path / "file", "--crop", "0,0,112,112", "--workers", 2)
+    assert align_faces(*arguments) == 1
+    assert r"file/n\nl/\n0.jpg cannot be written (Not a directory)" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_names_that_are_no_text_are_aligned_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "photos").mkdir()
     for name, content in ((b"m\xfcller.png", encode(plain((1, 2, 3), (40, 40)))), (b"b\xfcd.png", b"no image")):
@@ -127,7 +181,9 @@ def test_names_that_are_no_text_are_aligned_and_listed(tmp_path: Path, capsys: p
 def test_nothing_aligned_is_exit_status_1(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert align_faces(photos, tmp_path / "out", "--crop", "lfw", "--workers", 1) == 1
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == dict(aligned=0, skipped=0, failed=5, mean_residual=None, largest_residual=None)
+    assert json.loads(printed.out) == dict(
+        aligned=0, skipped=0, failed=5, removed=0, mean_residual=None, largest_residual=None
+    )
     assert "  5: the crop of 134 pixels from (58, 51) reaches beyond the image" in printed.err
 
 
@@ -168,12 +224,12 @@ def test_faces_that_the_detector_finds_are_aligned(tmp_path: Path, capsys: pytes
     pytest.importorskip("onnx")
     from yunet_file import Face, write_yunet
 
-    write_photos(tmp_path / "photos")
+    write_photos(tmp_path / "photos", 9)
     write_yunet(tmp_path / "yunet.onnx", [Face(30, 20, 110, 130, template(112) + 20)])
     found = tmp_path / "photos", tmp_path / "out", "--detector", tmp_path / "yunet.onnx"
     assert align_faces(*found, "--workers", 2) == 0
     printed = result(capsys)
-    assert (printed["aligned"], printed["failed"]) == (5, 0)
+    assert (printed["aligned"], printed["failed"]) == (9, 0)
     assert printed["largest_residual"] < 0.01
 
 
@@ -188,6 +244,16 @@ def test_faces_that_the_detector_finds_are_aligned(tmp_path: Path, capsys: pytes
         (["photos", "out", "--landmarks", "no.csv"], "landmarks file no.csv cannot be read"),
         (["photos", "out", "--detector", "no.onnx"], "detector no.onnx cannot be read"),
         (["photos", "out", "--fiducials", "no", "--profile-points", "x"], "'x' does not name points"),
+        (["photos", "out", "--crop", ""], "--crop  is not a crop"),
+        (["photos", "out", "--crop", "lfw", "--workers", "0"], "--workers 0 is not 1 or more: give the number of"),
+        (["photos", "out", "--crop", "lfw", "--left", "viewer"], "--left goes with --landmarks, which is not given"),
+        (["photos", "out", "--landmarks", "points.csv", "--face", "largest"], "--face goes with --detector, which"),
+        (["photos", "out", "--landmarks", "points.csv", "--min-score", "0"], "--min-score goes with --detector"),
+        (["photos", "out", "--crop", "lfw", "--frontal-points", "1/2/3"], "--frontal-points goes with --fiducials"),
+        (["photos", "out", "--detector", "no.onnx", "--profile-points", "1/2/3"], "--profile-points goes with"),
+        (["photos", "out", "--detector", "no.onnx", "--min-score", "90"], "--min-score 90.0 is not between 0 and 1"),
+        (["photos", "out", "--detector", "no.onnx", "--min-score", "nan"], "--min-score nan is not between 0 and 1"),
+        (["page", "out", "--crop", "lfw", "--format", "png"], "the face of contact_sheet.jpg would become contact_she"),
         (["twice", "out", "--crop", "lfw"], "1.jpg and 1.png would both become 1.jpg"),
         (["photos", "file", "--landmarks", "points.csv"], "3.jpg cannot be written (Not a directory)"),
     ],
@@ -203,9 +269,9 @@ def test_wrong_input_ends_in_one_sentence(
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("file").touch()
-    for name in ("twice/1.png", "twice/1.jpg"):
+    for name in ("twice/1.png", "twice/1.jpg", "page/contact_sheet.jpg"):
         write_image(Path(name), plain((1, 2, 3)))
-    assert align_faces(*arguments, "--workers", 1) == 1
+    assert align_faces(*arguments[:2], "--workers", 1, *arguments[2:]) == 1
     printed = capsys.readouterr()
     assert sentence.replace("3.jpg", "0.jpg") in printed.err.splitlines()[-1]
     assert printed.out == ""

@@ -171,5 +171,6 @@ def test_help_names_every_setting(arguments, status, capsys):
     module = program("scripts/evaluate.py")
     assert module.main(arguments) == status
     said = capsys.readouterr().out
-    assert all(f"{key}=" in said for key in ("checkpoint", "model", "form", "protocol", "data", "trainer", "roc"))
+    keys = ("checkpoint", "model", "form", "protocol", "data", "augmentation@data.test_augmentation", "trainer", "roc")
+    assert all(f"{key}=" in said for key in (*keys, "affine_strength"))
     assert (ROOT / "scripts" / "evaluate.py").read_text().startswith(f'"""{said.strip().splitlines()[0]}')

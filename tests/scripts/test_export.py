@@ -111,6 +111,10 @@ def test_a_file_that_computes_something_else_is_not_kept_and_the_old_one_is(dept
     ("arguments", "sentence"),
     [
         (["width=0.2"], "export.py does not take 'width=0.2': the network is the checkpoint's; it takes checkpoint"),
+        (
+            ["augmentation@data.test_augmentation=rotation"],
+            "export.py does not take 'augmentation@data.test_augmentation=rotation': the network is the checkpoint's",
+        ),
         (["format=tflite"], "format must be one of onnx, torchscript, pt2, got 'tflite'"),
         (["int8=maybe"], "int8 must be true or false, got 'maybe'"),
         (["int8=true", "format=pt2"], "int8=true needs format=onnx, got format=pt2: leave one of them out"),

@@ -1,5 +1,6 @@
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -89,6 +90,14 @@ def test_cfp_shares_its_images_and_both_lists_are_the_truth_byte_for_byte(prepar
         path = f"{name}/{name}_pair.txt"
         assert (tmp_path / "data" / path).read_bytes() == (FACES / path).read_bytes()
         assert len(read_pairs(tmp_path / "data", name)) == 7000
+
+
+def test_a_folder_that_is_not_the_protocol_of_cfp_is_named_with_its_option(prepare, images, tmp_path):
+    status, _, err = prepare("cfp_ff", "--images", images, "--protocol", tmp_path)
+    assert status == 1 and re.fullmatch(
+        r"pair list .*/Pair_list_F\.txt cannot be read \(No such .*\): give CFP's Protocol folder, .*, as --protocol\n",
+        err,
+    )
 
 
 def test_a_bin_and_back(prepare, tmp_path):

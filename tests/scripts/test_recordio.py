@@ -130,7 +130,7 @@ def test_build_names_a_truncated_image(recordio, tmp_path):
     image = tmp_path / "faces/train/bob/1.png"
     image.write_bytes(image.read_bytes()[:50])
     status, _, err = recordio("build", tmp_path / "faces/train", tmp_path / "new")
-    assert status == 1 and err.startswith("image bob/1.png is cut off after 50 bytes")
+    assert status == 1 and err.startswith(f"image {image} is cut off after 50 bytes")
     assert not list((tmp_path / "new").iterdir())
 
 
@@ -153,6 +153,57 @@ def test_a_truncated_archive_is_named(recordio, rec, tmp_path, command):
     status, out, err = recordio(name, rec, *options, *([tmp_path / "out"] if name == "extract" else []))
     assert (status, out) == (1, "") and re.match(rf"{rec} at offset \d+ is cut off: the file is damaged or .*\n$", err)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *(
+            (command, name)
+            for command in ("ls", "extract", "index --force")
+            for name in ("train.idx", "lfw.bin", "", "x")
+        ),
+        *(("build", name) for name in ("train.idx", "lfw.bin")),
+    ],
+)
+def test_a_file_that_is_no_rec_is_refused(recordio, rec, tmp_path, command, name):
+    (rec.parent / "lfw.bin").write_bytes(b"")
+    verb, *options = command.split()
+    path, before = rec.parent / name, sorted(rec.parent.iterdir())
+    status, out, err = recordio(verb, path, *options, *([tmp_path / "new"] if verb in ("extract", "build") else []))
+    assert (status, out) == (1, "") and sorted(rec.parent.iterdir()) == before
+    assert err == (
+        f"{path} is not a .rec file: give one such as train.rec, or a .bin file to scripts/prepare_benchmark.py\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["ls", "extract", "index", "build"])
+def test_an_archive_that_is_not_there_is_named(recordio, tmp_path, command):
+    out = [tmp_path / "new"] if command in ("extract", "build") else []
+    sentence = f"record file {tmp_path}/gone.rec does not exist: check the folder and the name\n"
+    assert recordio(command, tmp_path / "gone.rec", *out) == (1, "", sentence)
+
+
+def test_build_beside_another_archive_leaves_its_property(recordio, rec, tmp_path):
+    write_faces(tmp_path / "faces")
+    write_text(tmp_path / "property", "3,6,5\n")
+    assert recordio("build", tmp_path / "faces/train", tmp_path, "--name", "val")[0] == 0
+    assert (tmp_path / "property").read_text() == "3,6,5\n"
+    rec.unlink()
+    rec.with_suffix(".idx").unlink()
+    status, _, err = recordio("build", tmp_path / "faces/train", tmp_path)
+    assert status == 1 and err.startswith(f"{tmp_path}/property is there already: add --force")
+
+
+def test_a_wrong_folder_or_list_is_said_in_words_of_this_program(recordio, tmp_path):
+    write_text(tmp_path / "list.txt", "ann/0.png ann\n")
+    for arguments in (
+        ["gone", "new"],
+        [".", "new", "--list", "gone.txt"],
+        [".", "new", "--list", tmp_path / "list.txt"],
+    ):
+        status, _, err = recordio("build", tmp_path / arguments[0], tmp_path / arguments[1], *arguments[2:])
+        assert status == 1 and "data." not in err.replace(str(tmp_path), "")
 
 
 def test_an_interruption_is_one_sentence(recordio, rec, monkeypatch):

@@ -1,5 +1,8 @@
 """A folder of images becomes a folder of aligned faces, in several processes."""
 
+import inspect
+import math
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +14,8 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facerec.alignment import placing, similarity, warp
-from facerec.alignment.aligned_file import Origin, read_origin, write_aligned
+from facerec.alignment import aligned_file, placing, similarity, warp
+from facerec.alignment.aligned_file import NameTooLong, Origin, read_origin, write_aligned
 from facerec.alignment.placing import FacePlacer, Placement
 from facerec.data import decode
 from facerec.data.source import digest, program_digest
@@ -64,6 +67,7 @@ class Alignment(Dataset[Outcome]):
     ) -> None:
         self.source, self.target, self.placer, self.settings = source, target, placer, settings
         self.outputs = list(outputs.items())
+        self.images = folder_digest(source)
 
     def __len__(self) -> int:
         return len(self.outputs)
@@ -78,7 +82,10 @@ class Alignment(Dataset[Outcome]):
             face, placement = self._align(path)
         except InputError as error:
             return Outcome(path, reason=str(error))
-        write_aligned(self.target / output, face, _origin(key, placement))
+        try:
+            write_aligned(self.target / output, face, _origin(key, placement, self.images))
+        except NameTooLong as error:
+            return Outcome(path, reason=str(error))
         return Outcome(path, "", True, placement.residual, placement.is_mirrored)
 
     def _align(self, path: str) -> tuple[np.ndarray, Placement]:
@@ -101,29 +108,35 @@ class Alignment(Dataset[Outcome]):
 
     @cached_property
     def _program(self) -> str:
-        return program_digest(str(module.__file__) for module in (decode, placing, similarity, warp))
+        modules = (decode, placing, similarity, warp, aligned_file)
+        return program_digest([inspect.getfile(type(self.placer)), *(str(module.__file__) for module in modules)])
 
 
 def align_all(alignment: Alignment, num_workers: int) -> Iterator[Outcome]:
-    """Align in ``num_workers`` processes, with a progress bar on standard error; the outcomes come in order.
+    """Align in ``num_workers`` processes, or fewer where there is not work for so many, with a progress bar on standard
+    error; the outcomes come in order.
 
     `InputError` where a face cannot be written; those written before stay.
     """
+    useful = min(num_workers, math.ceil(len(alignment) / _AT_ONCE))
     # One process needs no other: this one does as well.
-    loader = DataLoader(
-        alignment, batch_size=_AT_ONCE, num_workers=num_workers if num_workers > 1 else 0, collate_fn=list
-    )
+    loader = DataLoader(alignment, batch_size=_AT_ONCE, num_workers=useful if useful > 1 else 0, collate_fn=list)
     with tqdm(total=len(alignment), desc="aligning", unit=" images", file=sys.stderr, mininterval=0.5) as progress:
         for outcomes in loader:
             yield from outcomes
             progress.update(len(outcomes))
 
 
-def _origin(key: str, placement: Placement) -> Origin:
+def folder_digest(images: Path) -> str:
+    """What tells one folder of images from another."""
+    return digest([os.path.realpath(images)])
+
+
+def _origin(key: str, placement: Placement, images: str) -> Origin:
     points = None
     if placement.points is not None:
         points = [None if np.isnan(x) else (round(x, 2), round(y, 2)) for x, y in placement.points.tolist()]
-    return Origin(key, placement.residual, points, placement.is_mirrored)
+    return Origin(key, placement.residual, points, placement.is_mirrored, images)
 
 
 def _unreadable(error: OSError) -> InputError:

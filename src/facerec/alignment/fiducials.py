@@ -64,7 +64,10 @@ def parse_lines(text: str) -> Lines:
 
 def _span(part: str) -> range:
     first, _, last = part.partition("-")
-    return range(int(first) - 1, int(last or first))
+    span = range(int(first) - 1, int(last or first))
+    if not span:
+        raise ValueError(f"{part} counts backwards")
+    return span
 
 
 def _five_points(file_points: np.ndarray, lines: Lines) -> np.ndarray:
@@ -85,6 +88,8 @@ def _read(file: Path) -> np.ndarray:
     try:
         text = file.read_text(encoding="utf-8-sig")
         rows = [[float(value) for value in line.split(",")] for line in text.split("\n") if line.strip()]
+        if any(len(row) != 2 for row in rows):
+            raise ValueError("a line has not two values")
         return np.array(rows).reshape(-1, 2)
     except OSError as error:
         raise InputError(f"fiducial file {file} cannot be read ({error.strerror}): check --fiducials") from error

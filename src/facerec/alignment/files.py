@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from facerec.errors import InputError
 
+SHEET = "contact_sheet.png"  # in the folder of the faces
 # With HEIC, which cannot be decoded: so that whoever has such photos reads of it.
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 
@@ -44,11 +45,28 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         raise InputError(f"folder {folder} cannot be read ({error.strerror}): give yourself access to it") from error
 
 
+def why_not_found(root: Path, path: str) -> str:
+    """Why the listed image ``path`` is none of those that `find_images` finds below ``root``, as a sentence."""
+    suffix = PurePosixPath(path).suffix
+    if not os.path.isfile(root / path):
+        return f"the image is listed and not below {root}: restore it or take it off the list"
+    if suffix.lower() not in _SUFFIXES:
+        return f"the image is listed and of a kind that is not read ({suffix or 'no suffix'}): make it a PNG"
+    return (
+        f"the image is listed, but hidden, in the folder of faces or not below {root}: move it or take it off the list"
+    )
+
+
 def outputs(paths: Iterable[str], suffix: str) -> dict[str, str]:
-    """The relative path of each image's aligned face. `InputError` names two images that would have the same."""
+    """The relative path of each image's aligned face. `InputError` names two images that would have the same, and one
+    whose face would be the contact sheet."""
     sources: dict[str, str] = {}
     for path in paths:
         output = str(PurePosixPath(path).with_suffix(suffix))
+        if output == SHEET:
+            raise InputError(
+                f"the face of {path} would become {SHEET}, which is the page of pictures: rename the image"
+            )
         if output in sources:
             raise InputError(
                 f"{sources[output]} and {path} would both become {output}: rename one of them or move it away"

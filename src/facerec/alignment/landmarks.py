@@ -13,7 +13,7 @@ from facerec.alignment.similarity import POINTS, mirrored
 from facerec.errors import InputError
 
 _PATH_COLUMNS = {"path", "image", "imageid", "imagepath", "file", "filename", "name"}
-_COLUMNS = [point.replace("_", "") + axis for point in POINTS for axis in "xy"]
+_COLUMNS = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
 _FORMS = "a CSV with a header, or PATH X1 Y1 ... X5 Y5 a line"
 
 
@@ -53,7 +53,8 @@ def read_landmarks(file: Path, root: Path, left: str = "viewer") -> ListedLandma
     Read are a CSV (commas, semicolons or tabs) whose header names ``path`` and ``left_eye_x`` ... ``right_mouth_y`` in
     any order, with or without underscores, an empty cell for a point that is hidden; lines of ``PATH X1 Y1 ... X5 Y5``
     in the order of `POINTS`, with anything between path and points if tabs or commas separate them; and CelebA's list,
-    whose first line is the number of images and whose second names the columns.
+    whose first line is the number of images and whose second names the columns. Lines that begin with ``#`` are
+    comments: a path that does is written ``./#...``.
 
     ``left`` is whose left the file speaks of: the ``viewer``'s, as CelebA, or the ``subject``'s. `InputError` names the
     line that is not of these forms and a path that stands there twice.
@@ -84,7 +85,7 @@ def _rows(file: Path) -> Iterator[_Row]:
     lines = _lines(file)
     first = lines[0][1] if lines else ""
     delimiter = next((mark for mark in "\t;," if mark in first), None)
-    if first.isdecimal():  # CelebA
+    if first.strip().isdecimal():  # CelebA
         return (_spaced(file, number, line) for number, line in lines[2:])
     if delimiter is None:
         return (_spaced(file, number, line) for number, line in lines)
@@ -95,13 +96,13 @@ def _rows(file: Path) -> Iterator[_Row]:
 
 
 def _by_header(file: Path, names: list[str], lines: list[tuple[int, str]], delimiter: str) -> Iterator[_Row]:
-    missing = [column for column in _COLUMNS if column not in names]
+    missing = [column for column in _COLUMNS if _plain(column) not in names]
     if missing:
         raise InputError(
             f"the header of {file} does not name {missing[0]}: it needs path and, with _x and _y, {', '.join(POINTS)}"
         )
     path = next(number for number, name in enumerate(names) if name in _PATH_COLUMNS)
-    order = [names.index(column) for column in _COLUMNS]
+    order = [names.index(_plain(column)) for column in _COLUMNS]
     for number, fields in _fields(lines, delimiter):
         if len(fields) != len(names):
             raise InputError(f"line {number} of {file} has {len(fields)} cells: the header has {len(names)}")

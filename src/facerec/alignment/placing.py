@@ -8,6 +8,9 @@ import numpy as np
 from facerec.alignment.similarity import fit_similarity, mirrored, residual, template, transform
 from facerec.errors import InputError
 
+_SMALLEST_FACE = 4  # pixels of a side: landmarks as fractions of the image's sides make one of about 1
+_LARGEST_FACE = 10  # times the image
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -42,13 +45,20 @@ def place_points(points: np.ndarray, image: np.ndarray, size: int) -> Placement:
     """The placement that takes the landmarks ``points`` ``(5, 2)`` to the template; `InputError` where they cannot
     be those of a face in ``image``."""
     targets = template(size)
-    matrix = fit_similarity(points, targets)
     height, width = image.shape[:2]
-    x, y = np.nanmean(points, axis=0)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what comes of it is refused below
+        matrix = fit_similarity(points, targets)
+        x, y = np.nanmean(points, axis=0)
+        side = size / np.hypot(*matrix[:, 0])
     if not (0 <= x < width and 0 <= y < height):
         raise InputError(
             f"the landmarks' centre ({x:.0f}, {y:.0f}) is outside the image of {width}x{height} pixels: correct them, "
             "or try the other orientation"
+        )
+    if not _SMALLEST_FACE <= side <= _LARGEST_FACE * max(width, height):
+        raise InputError(
+            f"the landmarks are those of a face {side:.3g} pixels wide in an image of {width}x{height} pixels: give "
+            "them in pixels of the image"
         )
     moved = transform(matrix, points)
     error = residual(moved, targets)

@@ -2,7 +2,8 @@
 
 import csv
 import random
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from facerec.alignment.aligned_file import read_origin
 from facerec.alignment.similarity import template
 from facerec.contact_sheet import Section, write_contact_sheet
 from facerec.data.decode import decode_rgb
+from facerec.errors import one_line
 from facerec.runs import replacing
 
 _SPREAD, _WORST, _COLUMNS, _SIDE = 40, 16, 8, 168
+_NUMBER = re.compile(r"-?\d+")
 _TEMPLATE_COLOUR, _LANDMARK_COLOUR = (0, 200, 0), (255, 40, 40)
 
 
@@ -25,6 +28,7 @@ class Summary:
 
     def __init__(self) -> None:
         self.aligned = self.skipped = self.mirrored = self._with_points = 0
+        self.removed = 0
         self.failures: list[Outcome] = []
         self.worst: list[Outcome] = []
         self.spread: list[Outcome] = []
@@ -66,16 +70,27 @@ class Summary:
             "aligned": self.aligned,
             "skipped": self.skipped,
             "failed": len(self.failures),
+            "removed": self.removed,
             "mean_residual": round(self._sum / self._with_points, 3) if self._with_points else None,
             "largest_residual": round(-_badness(self.worst[0]), 3) if self.worst else None,
         }
 
     def reasons(self) -> list[tuple[str, int]]:
-        """The reasons of the failures up to their first colon, without what is particular to an image, the commonest
-        first."""
-        return Counter(
-            failure.reason.replace(f" {failure.path}", "").split(":")[0] for failure in self.failures
-        ).most_common()
+        """The reasons of the failures up to their first colon, the commonest first. Those that differ in numbers or in
+        the path of the image alone are one, with ``…`` there."""
+        groups: dict[str, Counter[str]] = defaultdict(Counter)
+        for failure in self.failures:
+            reason = _without_path(failure)
+            groups[_NUMBER.sub("…", reason)][reason] += 1
+        named = ((next(iter(group)) if len(group) == 1 else key, group.total()) for key, group in groups.items())
+        return sorted(named, key=lambda reason: -reason[1])
+
+
+def _without_path(failure: Outcome) -> str:
+    path = one_line(failure.path)
+    reason = failure.reason.replace(f" {path}", "")
+    # A fiducial file has the image's path with another suffix.
+    return reason.replace(f"/{path.rpartition('.')[0]}.", "/….").split(": ")[0]
 
 
 def write_failures(failures: Sequence[Outcome], path: Path) -> None:
@@ -105,7 +120,7 @@ def _section(title: str, chosen: Sequence[Outcome], target: Path, outputs: dict[
 
 
 def _caption(outcome: Outcome) -> str:
-    path = outcome.path.encode("utf-8", "replace").decode("utf-8")
+    path = one_line(outcome.path).encode("utf-8", "replace").decode("utf-8")
     return path if outcome.residual is None else f"{path}\n{outcome.residual:.2f} px"
 
 

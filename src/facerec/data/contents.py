@@ -14,6 +14,7 @@ from facerec.errors import InputError
 from facerec.runs import replacing
 
 _WORTH_KEEPING = 2.0  # seconds of reading
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile)  # or missing: each is read anew
 
 
 class Contents(NamedTuple):
@@ -39,7 +40,7 @@ def kept_contents(folder: Path | None, files: Sequence[Path], program: str, read
     if folder is None:
         return read()
     path = folder / f"contents-{digest([program, *map(_state, files)])}.npz"
-    with suppress(OSError, ValueError, KeyError, BadZipFile), path.open("rb") as file, np.load(file) as arrays:
+    with suppress(*_DAMAGED), path.open("rb") as file, np.load(file) as arrays:
         return Contents(*(arrays[name] for name in Contents._fields))
     start = time.perf_counter()
     contents = read()

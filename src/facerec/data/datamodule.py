@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,8 +19,10 @@ from facerec.data.held_out import HELD_OUT, split_identities
 from facerec.data.images import ImageDataset, PackedDataset, flip_at_random, image_loader, normalise
 from facerec.data.packed import pack
 from facerec.data.sampling import SAMPLINGS, Share, UniformIdentities, UniformImages
+from facerec.data.settings import check_number_or_share, check_seed, check_transforms
 from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest
 from facerec.data.statistics import position_statistics
+from facerec.data.subset import Subset
 from facerec.data.train_lists import ListedImages
 from facerec.errors import InputError
 
@@ -65,6 +68,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     opened_benchmarks: list[Benchmark] = field(init=False, default_factory=list)
     _train: ImageDataset | PackedDataset | None = field(init=False, default=None)
     _benchmarks: list[ImageDataset | PackedDataset] = field(init=False, default_factory=list)
+    _train_fingerprint: str | None = field(init=False, default=None)
+    _states: dict[int, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -81,15 +86,13 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def _check_choices(self) -> None:
         if self.sampling not in SAMPLINGS:
             raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {self.sampling!r}")
-        if not isinstance(self.held_out_identities, int | float) or self.held_out_identities < 0:
-            raise ValueError(f"held_out_identities must be a number of at least 0, got {self.held_out_identities!r}")
+        check_number_or_share("held_out_identities", self.held_out_identities)
+        check_seed("held_out_seed", self.held_out_seed)
+        check_seed("seed", self.seed)
+        check_transforms("train_augmentation", self.train_augmentation)
+        check_transforms("test_augmentation", self.test_augmentation)
         if self.held_out_identities and HELD_OUT in self.benchmarks:
             raise ValueError(f"benchmarks names {HELD_OUT!r}, which held_out_identities adds: give it another name")
-        for key in ("train_augmentation", "test_augmentation"):
-            if not isinstance(value := getattr(self, key), Mapping):
-                raise ValueError(
-                    f"{key} holds transforms by name, got {value!r}: write augmentation@data.{key}={value}"
-                )
 
     @abstractmethod
     def open_train(self) -> LabelledSource:
@@ -104,11 +107,12 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         what is to be in the cache and is not."""
         if not self.opened_benchmarks:
             self.opened_benchmarks = self._open_benchmarks()
-        if stage == "fit" and self.train_source is None:
+        # Where there is no benchmark, the held-out identities are all there is to verify.
+        if (stage == "fit" or not self.benchmarks) and self.train_source is None:
             self.train_source = self._open_train()
         for benchmark in self.opened_benchmarks[len(self._benchmarks) :]:
             self._benchmarks.append(self._dataset(benchmark.images, np.arange(len(benchmark.images))))
-        if self.train_source is not None and self._train is None:
+        if stage == "fit" and self.train_source is not None and self._train is None:
             self._train = self._dataset(self.train_source, self.train_source.labels)
 
     def _open_benchmarks(self) -> list[Benchmark]:
@@ -147,15 +151,41 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def val_dataloader(self) -> list[DataLoader]:
         return [self._loader(dataset, 128, training=False) for dataset in self._benchmarks]
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint says of the data."""
+        if self.train_source is not None and self._train_fingerprint is None:
+            self._train_fingerprint = self.train_source.fingerprint()  # of millions of names: not in every epoch
+        return {"train_fingerprint": self._train_fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """`InputError` when the checkpoint was trained on other images, of which some may be held out now."""
+        theirs, ours = state_dict["train_fingerprint"], self.state_dict()["train_fingerprint"]
+        if theirs is not None and ours is not None and theirs != ours:
+            raise InputError(
+                f"the checkpoint was trained on other images (fingerprint {theirs}, this run's {ours}): give the run "
+                "the checkpoint's data, with its data.held_out_identities and data.held_out_seed, or start without "
+                "resume"
+            )
+
     def position_statistics(self, cache: Path) -> Tensor:
         """Mean and standard deviation of the training images at each position, ``(2, 3, H, W)``; kept in ``cache``."""
         assert self.train_source is not None and self._train is not None
-        fingerprint = digest([self.train_source.fingerprint(), self.train_source.state()])
+        fingerprint = digest([self.train_source.fingerprint(), self._state(self.train_source)])
         return position_statistics(self._train, fingerprint, self.horizontal_flip, cache, self.num_workers or 0)
 
     def _dataset(self, source: ImageSource, targets: np.ndarray) -> ImageDataset | PackedDataset:
-        images = ImageDataset(source, targets, (self.image_size[0], self.image_size[1]))
-        return images if self.cache is None else pack(images, Path(self.cache), self.num_workers or 0)
+        size = (self.image_size[0], self.image_size[1])
+        if self.cache is None:
+            return ImageDataset(source, targets, size)
+        return pack(ImageDataset(source, targets, size, self._state(source)), Path(self.cache), self.num_workers or 0)
+
+    def _state(self, source: ImageSource) -> str:
+        """As it was at the start of the run: a subset's is its source's, and all files are looked at only once."""
+        while isinstance(source, Subset):
+            source = source.source
+        if id(source) not in self._states:
+            self._states[id(source)] = source.state()
+        return self._states[id(source)]
 
     def _loader(self, dataset: ImageDataset | PackedDataset, batch_size: int, *, training: bool) -> DataLoader:
         replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)

@@ -1,5 +1,6 @@
 """Images as files, byte for byte: what travels between archives and folders, so that nothing is encoded twice."""
 
+import os
 import warnings
 from io import BytesIO
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -7,6 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from PIL import Image
 
 from facerec.data.decode import decode_rgb
+from facerec.data.folders import FolderImages
 from facerec.data.source import ImageSource, LabelledSource
 from facerec.errors import InputError
 
@@ -24,6 +26,12 @@ class EncodedSource(ImageSource, Protocol):
 
 class EncodedLabelledSource(EncodedSource, LabelledSource, Protocol):
     """A training set whose images stand somewhere as files."""
+
+
+def full_name(source: EncodedSource, index: int) -> str:
+    """The name of image ``index``, for a file of its own with all folders, so that a person finds it."""
+    name = source.name(index)
+    return os.path.join(source.root, name) if isinstance(source, FolderImages) else name
 
 
 class Header(NamedTuple):

@@ -12,11 +12,12 @@ from facerec.runs import replacing
 
 LIST = "train.txt"
 _MARK = ".extracted_from"
+_LEFTOVER = ".partial.[0-9]*"  # as `replacing` names what it has not finished
 
 
 class Extracted(NamedTuple):
-    """``written`` counts the images that no earlier, interrupted call wrote; ``damaged`` has a sentence on each record
-    that holds no image file."""
+    """``identities`` counts those with an image. ``written`` counts the images that no earlier, interrupted call wrote;
+    ``damaged`` has a sentence on each record that holds no image file."""
 
     images: int
     identities: int
@@ -37,7 +38,7 @@ def extract(source: InsightFaceRecords, folder: str | Path) -> Extracted:
     _claim(folder, f"{source.fingerprint()} {source.records.path.stat().st_size}\n", source.records.path)
     # The last identity has the largest number; the last image of the archive need not have the largest key.
     digits = len(source.identity_name(source.num_identities - 1)), len(str(source.records.keys.max()))
-    written, damaged = 0, []
+    written, damaged, identities = 0, [], set()
     with replacing(folder / LIST) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
         for index in tqdm(range(len(source)), f"extracting {source.records.path.name}", unit=" images", delay=2):
             image = source.encoded(index)
@@ -50,22 +51,32 @@ def extract(source: InsightFaceRecords, folder: str | Path) -> Extracted:
             path = f"{identity}/{source.reference(index).zfill(digits[1])}{suffix}"
             written += _write_once(folder / path, image)
             lines.write(f"{path} {identity}\n")
-    return Extracted(len(source) - len(damaged), source.num_identities, written, damaged)
+            identities.add(identity)
+    return Extracted(len(source) - len(damaged), len(identities), written, damaged)
 
 
 def _claim(folder: Path, mark: str, archive: Path) -> None:
     """See to it that ``folder`` is empty or holds images of this archive, and remove what a kill left half written."""
-    file = folder / _MARK
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is not a folder: choose another one to extract into")
-    if file.is_file() and file.read_text(encoding="ascii", errors="replace") != mark:
-        raise InputError(f"{folder} holds the images of another archive than {archive}: choose an empty folder")
-    if folder.is_dir() and not file.is_file() and not all(path.match(".partial.*") for path in folder.iterdir()):
+    try:
+        _refuse_other_things(folder, mark, archive)
+        with replacing(folder / _MARK) as partial:
+            partial.write_text(mark, encoding="ascii")
+        for leftover in [*folder.glob(_LEFTOVER), *folder.glob(f"*/{_LEFTOVER}")]:
+            if leftover.is_file():
+                leftover.unlink()
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used ({error.strerror}): choose another folder") from error
+
+
+def _refuse_other_things(folder: Path, mark: str, archive: Path) -> None:
+    file = folder / _MARK
+    if file.is_file():
+        if file.read_text(encoding="ascii", errors="replace") != mark:
+            raise InputError(f"{folder} holds the images of another archive than {archive}: choose an empty folder")
+    elif folder.is_dir() and not all(path.match(f"{_LEFTOVER}.{_MARK}") for path in folder.iterdir()):
         raise InputError(f"{folder} is not empty and does not come from {archive}: choose an empty folder")
-    for leftover in [*folder.glob(".partial.*"), *folder.glob("*/.partial.*")]:
-        leftover.unlink()
-    with replacing(file) as partial:
-        partial.write_text(mark, encoding="ascii")
 
 
 def _write_once(path: Path, image: bytes) -> bool:

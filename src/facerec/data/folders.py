@@ -107,9 +107,7 @@ def read_identity_folders(folder: str | Path) -> LabelledFolder:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(
-            f"training folder {folder} does not exist: set data.root, data.train_folder or data.train_list"
-        )
+        raise InputError(f"training folder {folder} does not exist: check its name, or choose a list of images instead")
     identities = identity_folders(folder)
     if not identities:
         raise InputError(f"training folder {folder} holds no identity folder: it must hold IDENTITY/IMAGE files")
@@ -136,7 +134,7 @@ def read_pairs(root: str | Path, name: str) -> Benchmark:
         images = root / _SHARED_IMAGES[name] / _SHARED_IMAGES[name]
     if not images.is_dir():
         raise InputError(
-            f"the images of benchmark {name} are not at {images}: put them there or narrow data.benchmarks"
+            f"the images of benchmark {name} are not at {images}: put them there or leave the benchmark out"
         )
     return Benchmark(
         name, FolderImages(images, paths.tolist()), left, right, np.array([flag == 1 for *_, flag in pairs])
@@ -181,7 +179,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}): check data.root and the name") from error
+        raise InputError(f"{file} cannot be read ({error.strerror}): check the folder and the name") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
     for number, line in enumerate(text.split("\n"), start=1):

@@ -74,11 +74,18 @@ def _pairs_of_one_person(fold: list[np.ndarray], number: int, rng: np.random.Gen
     """Image numbers, ``(number, 2)``: a pair of everybody in turn, as long as they have another."""
     pairs, turns = [], []
     for images in fold:
-        left, right = np.triu_indices(len(images), 1)
-        chosen = rng.permutation(len(left))[:number]
-        pairs.append(np.stack((images[left[chosen]], images[right[chosen]]), axis=1))
+        available = len(images) * (len(images) - 1) // 2
+        chosen = rng.choice(available, min(number, available), replace=False)
+        pairs.append(images[_pair(chosen)])
         turns.append(np.arange(len(chosen)) + rng.random(len(chosen)))
     return np.concatenate(pairs)[np.argsort(np.concatenate(turns))[:number]]
+
+
+def _pair(numbers: np.ndarray) -> np.ndarray:
+    """The pairs of that ``numbers`` in (0, 1), (0, 2), (1, 2), (0, 3) and so on, ``(N, 2)``: somebody's pairs are too
+    many to list."""
+    larger = ((1 + np.sqrt(1 + 8 * numbers)) / 2).astype(np.int64)  # exact for the pairs of ten million images
+    return np.stack((numbers - larger * (larger - 1) // 2, larger), axis=1)
 
 
 def _pairs_of_two_people(fold: list[np.ndarray], number: int, rng: np.random.Generator) -> np.ndarray:

@@ -23,10 +23,13 @@ class ImageDataset(SharedArrays, Dataset):
         source: where they come from.
         targets: one an image.
         image_size: (height, width) that every image is resized to.
+        state: of the source, where it is known: to ask for it is to look at every file.
     """
 
-    def __init__(self, source: ImageSource, targets: np.ndarray, image_size: tuple[int, int]) -> None:
-        self.source, self.targets, self.image_size = source, targets, image_size
+    def __init__(
+        self, source: ImageSource, targets: np.ndarray, image_size: tuple[int, int], state: str | None = None
+    ) -> None:
+        self.source, self.targets, self.image_size, self._state = source, targets, image_size, state
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -41,8 +44,8 @@ class ImageDataset(SharedArrays, Dataset):
     def fingerprint(self) -> str:
         """Short hexadecimal digest of all that decides the pixels: the images, their state, the decoder, the size."""
         height, width = self.image_size
-        decoder = program_digest([decode.__file__])
-        return digest([self.source.fingerprint(), self.source.state(), decoder, f"{height}x{width}"])
+        decoder, state = program_digest([decode.__file__]), self._state or self.source.state()
+        return digest([self.source.fingerprint(), state, decoder, f"{height}x{width}"])
 
 
 class PackedDataset(Dataset):

@@ -43,7 +43,8 @@ class InsightFaceRecords(SharedArrays):
         self._positions = contents.positions
         self._classes, self.labels = _number_from_0(contents.classes.astype(np.int64))
         self.num_identities = len(self._classes)
-        _compare_with_property(root / "property", self.num_identities, len(self))
+        if name == "train":  # a folder has one file of this name, which is about train.rec
+            _compare_with_property(root / "property", self.num_identities, len(self))
 
     def __len__(self) -> int:
         return len(self._positions)

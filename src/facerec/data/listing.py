@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from facerec.errors import InputError
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # in small letters; files may have capitals
 _MANY = 1_000_000  # files: more are not all looked for
 _SAMPLE = 10_000
 _WORTH_LISTING = 8  # files in one folder: to list it takes less time than to ask for each
@@ -18,15 +18,17 @@ _WORTH_LISTING = 8  # files in one folder: to list it takes less time than to as
 
 def image_paths(root: Path, folder: str) -> list[str]:
     """The images in ``root/folder`` and in folders below it, as paths relative to ``root``, sorted folder by folder;
-    links to folders are not followed."""
+    links to folders are not followed, and hidden files and folders, as kills and macOS leave them, are passed over."""
     paths, folders = [], [folder]
     while folders:
         here = folders.pop()
         with os.scandir(os.path.join(root, here)) as entries:
             for entry in entries:
+                if entry.name[0] == ".":
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{here}/{entry.name}")
-                elif entry.name.lower().endswith(_SUFFIXES) and not _is_link_to_folder(entry):
+                elif entry.name.lower().endswith(IMAGE_SUFFIXES) and not _is_link_to_folder(entry):
                     paths.append(f"{here}/{entry.name}")
     return sorted(paths, key=lambda path: path.split("/"))
 
@@ -40,21 +42,35 @@ def identity_folders(folder: Path) -> list[str]:
     that leads nowhere, or to where images would be read twice, under two names."""
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_symlink() or entry.is_dir()]
-    taken: dict[str, Path] = {}
-    for link in sorted(folder / name for name, is_link in found if is_link):
+    links = [folder / name for name, is_link in found if is_link]
+    for link in sorted(links):
         if not link.exists():
             raise InputError(f"{link} is a link that leads nowhere: restore what it leads to or remove it")
-        if link.is_dir():
-            _refuse_repeated_folder(link, os.path.realpath(link), taken)
+    _refuse_repeated_folders({link: os.path.realpath(link) for link in sorted(links) if link.is_dir()})
     return sorted(name for name, is_link in found if not is_link or (folder / name).is_dir())
 
 
-def _refuse_repeated_folder(link: Path, place: str, taken: dict[str, Path]) -> None:
-    whole = os.path.realpath(link.parent)
-    if os.path.commonpath([whole, place]) in (whole, place):
-        raise InputError(f"identity folder {link} is a link to {place}, whose images would be read twice: remove it")
-    if taken.setdefault(place, link) != link:
-        raise InputError(f"identity folders {taken[place]} and {link} are links to one folder: remove one of them")
+def _refuse_repeated_folders(places: dict[Path, str]) -> None:
+    taken: dict[str, Path] = {}
+    # What is above another comes before it.
+    for link, place in sorted(places.items(), key=lambda found: found[1]):
+        whole = os.path.realpath(link.parent)
+        if os.path.commonpath([whole, place]) in (whole, place):
+            raise InputError(
+                f"identity folder {link} is a link to {place}, whose images would be read twice: remove it"
+            )
+        for other in (place, *map(str, Path(place).parents)):
+            if other in taken:
+                raise InputError(
+                    f"identity folders {taken[other]} and {link} are links to one folder, or one within the other: "
+                    "remove one of them"
+                )
+        taken[place] = link
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    # The entry itself raises where a link leads to itself.
+    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
 
 
 def missing_files(root: Path, paths: Sequence[str]) -> np.ndarray:
@@ -81,6 +97,6 @@ def _is_there(folder: str, name: str, there: set[str] | None) -> bool:
 def _names_of_files(folder: str) -> set[str]:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
+            return {entry.name for entry in entries if _is_file(entry)}
     except OSError:  # no folder, no file
         return set()

@@ -5,20 +5,21 @@
 
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO
 
 import numpy as np
 from tqdm import tqdm
 
-from facerec.data.encoded import EncodedLabelledSource, OneSize
+from facerec.data.encoded import EncodedLabelledSource, OneSize, full_name
 from facerec.data.recordio import MAGIC, RecordFile
 from facerec.errors import InputError
-from facerec.runs import replacing
+from facerec.runs import remove_leftovers, replacing
 
 _LONGEST = (1 << 29) - 1  # bytes of a record
 _EXACT_IN_FLOAT32 = 2**24
+_DESCRIBED = "train"  # the one name of records that InsightFace's programs read `property` for
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 
@@ -63,8 +64,11 @@ def writing_records(path: Path) -> Iterator[RecordWriter]:
     """A writer of ``path`` and the ``.idx`` beside it, which take their place when all is written.
 
     A kill leaves both as they were, or ``path`` without an index, which readers rebuild: never one with the other's.
+    What earlier kills left half written is removed.
     """
     index_path = path.with_suffix(".idx")
+    for file in (path, index_path):
+        remove_leftovers(file)
     with replacing(index_path) as partial_index, replacing(path) as partial:
         with partial.open("wb") as records, partial_index.open("w", encoding="ascii", newline="\n") as index:
             yield RecordWriter(records, index)
@@ -90,8 +94,8 @@ class Written(NamedTuple):
 def write_training_set(
     source: EncodedLabelledSource, root: str | Path, name: str = "train", *, flat: bool = False
 ) -> Written:
-    """Write ``root/name.rec``, ``root/name.idx`` and ``root/property`` from ``source``, the files of images as they
-    are, reading one at a time.
+    """Write ``root/name.rec``, ``root/name.idx`` and, for the name train, ``root/property`` from ``source``, the files
+    of images as they are, reading one at a time.
 
     The images are grouped by identity, labelled 0, 1, ...; with ``flat`` they stand in the order of ``source``, with
     nothing beside them. Labels and ranges of keys are float32, so `InputError` refuses what would be rounded; it also
@@ -101,22 +105,29 @@ def write_training_set(
     path = Path(root) / f"{name}.rec"
     _refuse_what_float32_rounds(path, len(source), source.num_identities, flat)
     size = OneSize("align all images to one size before an archive is made")
-    property_path = path.with_name("property")
-    with writing_records(path) as writer:
+    property_path = property_of(path)
+    with ExitStack() as files:
+        partial = files.enter_context(replacing(property_path)) if property_path else None
+        writer = files.enter_context(writing_records(path))
         _write_images(writer, source, flat, size)
         if not flat:
             _write_identities(writer, np.bincount(source.labels, minlength=source.num_identities))
-        property_path.unlink(missing_ok=True)  # it may not outlive the records that it describes
-    with replacing(property_path) as partial:
-        partial.write_text(f"{source.num_identities},{size.height},{size.width}\n", encoding="ascii")
+        if partial and property_path:
+            partial.write_text(f"{source.num_identities},{size.height},{size.width}\n", encoding="ascii")
+            property_path.unlink(missing_ok=True)  # it may not outlive the records that it describes
     return Written(len(source), source.num_identities, size.height, size.width)
+
+
+def property_of(path: Path) -> Path | None:
+    """The file ``property`` that describes the records in ``path``: a folder has one, of ``train.rec``."""
+    return path.with_name("property") if path.stem == _DESCRIBED else None
 
 
 def _write_images(writer: RecordWriter, source: EncodedLabelledSource, flat: bool, size: OneSize) -> None:
     order = np.arange(len(source)) if flat else np.argsort(source.labels, kind="stable")
     for key, index in enumerate(tqdm(order, "writing images", unit=" images", delay=2), start=0 if flat else 1):
         image = source.encoded(int(index))
-        size.check(image, source.name(int(index)))
+        size.check(image, full_name(source, int(index)))
         writer.write(key, pack(float(source.labels[index]), key, image))
 
 

@@ -17,7 +17,7 @@ class Subset(SharedArrays):
     """
 
     def __init__(self, source: LabelledSource, positions: np.ndarray) -> None:
-        self.source, self.positions = source, np.asarray(positions, np.int64)
+        self.source, self.positions = source, np.ascontiguousarray(positions, np.int64)
         is_left = np.zeros(source.num_identities, bool)
         is_left[source.labels[self.positions]] = True
         self._identities = np.flatnonzero(is_left)

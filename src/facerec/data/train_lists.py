@@ -1,5 +1,6 @@
 """Lists of training images, ``REFERENCE IDENTITY`` a line: the reference is a path, or the key of a record."""
 
+import os
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,18 +58,19 @@ def read_train_list(root: str | Path, train_list: str | Path, train_folder: str 
     root = Path(root)
     rows = read_list(root, train_list)
     for folder in (root, root / train_folder):
-        if (folder / rows.references[0]).is_file():
+        if os.path.isfile(folder / rows.references[0]):
             return ListedImages(folder, rows)
     raise InputError(
-        f"the first image of {rows.file} is not at {root / rows.references[0]}: set data.root to the folder that its "
-        "paths start from"
+        f"the first image of {rows.file} is not at {root / rows.references[0]}: name the folder that its paths "
+        "start from"
     )
 
 
 def read_record_list(records: InsightFaceRecords, root: str | Path, train_list: str | Path) -> Subset:
     """The images of an archive that a list names by their keys, beside the class numbers that they have there.
 
-    `InputError` as from `read_list`; it also names the first line whose record or class the archive does not hold.
+    `InputError` as from `read_list`; it also names the first line whose record or class the archive does not hold, and
+    a record that is listed twice, such as 1 and 01.
     """
     rows, archive = read_list(root, train_list), records.records.path
     positions = _positions_of(records, rows)
@@ -78,6 +80,7 @@ def read_record_list(records: InsightFaceRecords, root: str | Path, train_list: 
             f"line {_line_of(rows.file, row)} of {rows.file} names {rows.references[row]!r}, and {archive} holds no "
             "image under that key: write KEY IDENTITY, of this archive"
         )
+    _refuse_repeated_records(rows, positions)
     labels = {records.identity_name(label): label for label in range(records.num_identities)}
     listed = np.array([labels.get(name, -1) for name in rows.identities])[rows.labels]
     is_other = listed != records.labels[positions]
@@ -105,7 +108,8 @@ def read_list(root: str | Path, train_list: str | Path) -> TrainList:
     """A list ``REFERENCE IDENTITY``, looked for as given, then below ``root``.
 
     One tab stands between the two, and both may hold spaces; or spaces, and the last word is the identity. Empty lines
-    and lines that begin with # are passed over. `InputError` names a missing file, and a bad or repeated line.
+    and lines that begin with # are passed over. `InputError` names a missing or unreadable file, and a bad or repeated
+    line; ``./a.png`` repeats ``a.png``.
     """
     file = _find(Path(root), Path(train_list))
     number: dict[str, int] = {}
@@ -113,7 +117,7 @@ def read_list(root: str | Path, train_list: str | Path) -> TrainList:
     for references, identities in _rows(file):
         joined += "\0".join([*references, ""]).encode()
         numbers.extend([number.setdefault(identity, len(number)) for identity in identities])
-        hashes.extend(map(hash, references))
+        hashes.extend([hash(_unprefixed(reference)) for reference in references])
     if not numbers:
         raise InputError(f"training list {file} is empty: write one PATH IDENTITY a line")
     identities = sorted(number)
@@ -126,9 +130,9 @@ def read_list(root: str | Path, train_list: str | Path) -> TrainList:
 
 def _find(root: Path, train_list: Path) -> Path:
     for candidate in (train_list, root / train_list):
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
-    raise InputError(f"training list {train_list} is neither there nor below {root}: set data.train_list")
+    raise InputError(f"training list {train_list} is neither there nor below {root}: check its name")
 
 
 def _rows(file: Path) -> Iterator[tuple[list[str], list[str]]]:
@@ -138,8 +142,10 @@ def _rows(file: Path) -> Iterator[tuple[list[str], list[str]]]:
         for number, line in _lines(first_line, block):
             reference, tab, identity = line.partition("\t")
             if not tab or "\t" in identity:
-                reference, identity = line.rsplit(maxsplit=1) if " " in line or "\t" in line else (line, "")
-            if not identity:
+                # Other kinds of space belong to the names that they stand in.
+                place = max(line.rfind(" "), line.rfind("\t"))
+                reference, identity = line[: max(place, 0)], line[place + 1 :]
+            if not reference:
                 raise InputError(f"line {number} of {file} is {' '.join(line.split())!r}: write PATH IDENTITY")
             references.append(reference.rstrip())
             identities.append(identity.lstrip())
@@ -156,20 +162,32 @@ def _lines(first_line: int, block: str) -> Iterator[tuple[int, str]]:
 def _blocks(file: Path) -> Iterator[tuple[int, str]]:
     """The text of ``file`` in blocks of whole lines, without the line break between two blocks, and the number of the
     first line of each."""
-    first_line = 1
-    with (
-        file.open("rb") as binary,
-        tqdm(desc=f"reading {file.name}", total=file.stat().st_size, unit="B", unit_scale=True, delay=2) as bar,
-    ):
-        while block := binary.read(_BLOCK) + binary.readline():
-            if b"\0" in block:
-                raise InputError(f"{file} is not UTF-8 text (byte {bar.n + block.index(0)}): save it as UTF-8")
-            try:
-                yield first_line, block.removesuffix(b"\n").decode("utf-8-sig" if bar.n == 0 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(f"{file} is not UTF-8 text (byte {bar.n + error.start}): save it as UTF-8") from error
-            bar.update(len(block))
-            first_line += block.count(b"\n")
+    first_line, start = 1, 0
+    for block in _bytes_of(file):
+        if b"\0" in block:
+            raise InputError(f"{file} is not UTF-8 text (byte {start + block.index(0)}): save it as UTF-8")
+        try:
+            yield first_line, block.removesuffix(b"\n").decode("utf-8-sig" if start == 0 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{file} is not UTF-8 text (byte {start + error.start}): save it as UTF-8") from error
+        start += len(block)
+        first_line += block.count(b"\n")
+
+
+def _bytes_of(file: Path) -> Iterator[bytes]:
+    """Blocks of whole lines, with a progress bar on standard error."""
+    try:
+        with (
+            file.open("rb") as binary,
+            tqdm(desc=f"reading {file.name}", total=file.stat().st_size, unit="B", unit_scale=True, delay=2) as bar,
+        ):
+            while block := binary.read(_BLOCK) + binary.readline():
+                yield block
+                bar.update(len(block))
+    except OSError as error:
+        raise InputError(
+            f"training list {file} cannot be read ({error.strerror}): see to it that you may read it"
+        ) from error
 
 
 def _line_of(file: Path, row: int) -> int:
@@ -183,9 +201,24 @@ def _refuse_repeated(rows: TrainList, hashes: np.ndarray) -> None:
     suspects = in_order[1:][in_order[1:] == in_order[:-1]]  # few, where the list is sound
     first: dict[str, int] = {}
     for index in np.flatnonzero(np.isin(hashes, suspects)).tolist() if len(suspects) else ():
-        earlier = first.setdefault(rows.references[index], index)
+        earlier = first.setdefault(_unprefixed(rows.references[index]), index)
         if earlier != index:
-            raise InputError(
-                f"line {_line_of(rows.file, index)} of {rows.file} names {rows.references[index]} again, after line "
-                f"{_line_of(rows.file, earlier)}: an image stands in a list once, so remove one of them"
-            )
+            raise _repeated(rows, earlier, index)
+
+
+def _refuse_repeated_records(rows: TrainList, positions: np.ndarray) -> None:
+    order = np.argsort(positions, kind="stable")
+    again = np.flatnonzero(np.diff(positions[order]) == 0)
+    if len(again):
+        raise _repeated(rows, int(order[again[0]]), int(order[again[0] + 1]))
+
+
+def _unprefixed(reference: str) -> str:
+    return reference[2:] if reference[:2] == "./" else reference
+
+
+def _repeated(rows: TrainList, earlier: int, later: int) -> InputError:
+    return InputError(
+        f"line {_line_of(rows.file, later)} of {rows.file} names {rows.references[later]} again, after line "
+        f"{_line_of(rows.file, earlier)}: an image stands in a list once, so remove one of them"
+    )

@@ -9,12 +9,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from facerec.data.folders import FolderImages
+from facerec.data.listing import IMAGE_SUFFIXES
 from facerec.data.source import digest
 from facerec.errors import InputError
 from facerec.frontal.borders import covered
 
 POSES = ("profile", "frontal")  # numbered by the answer to "is it frontal?"
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _find(root: Path) -> list[tuple[str, str, str]]:
         for identity, pose, folder in folders
         if folder.is_dir()
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in _SUFFIXES
+        if file.name.lower().endswith(IMAGE_SUFFIXES) and file.name[0] != "."
     ]
 
 

@@ -97,9 +97,7 @@ def split_into_folds(images: PoseImages, folds: int, seed: int) -> np.ndarray:
     for fold in range(folds):
         for part in (images.is_frontal[fold_of == fold], images.is_frontal[fold_of != fold]):
             if part.all() or not part.any():
-                raise InputError(
-                    f"fold {fold + 1} of {folds} or the rest has one pose only: take fewer folds"
-                )
+                raise InputError(f"fold {fold + 1} of {folds} or the rest has one pose only: take fewer folds")
     return fold_of
 
 

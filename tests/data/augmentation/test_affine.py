@@ -62,12 +62,26 @@ def test_strength_multiplies_the_range(kind):
 @pytest.mark.parametrize(
     ("kind", "value", "sentence"),
     [
-        (Rotation, -1, r"degrees \* strength must be at least 0, got -1"),
+        (Rotation, -1, r"degrees must be a number of at least 0, got -1"),
         (Shear, 90, r"degrees \* strength must be below 90, got 90"),
         (Scale, 1, r"spread \* strength must be below 1, got 1"),
-        (Translation, float("nan"), r"share \* strength must be at least 0, got nan"),
+        (Translation, float("nan"), "share must be a number of at least 0, got nan"),
+        (Rotation, float("inf"), "degrees must be a number of at least 0, got inf"),
+        (Rotation, "abc", "degrees must be a number of at least 0, got 'abc'"),
     ],
 )
 def test_a_range_that_is_none_is_refused(kind, value, sentence):
     with pytest.raises(ValueError, match=rf"^{sentence}$"):
         kind(value)
+
+
+@pytest.mark.parametrize("kind", [Rotation, Shear, Scale, Translation])
+@pytest.mark.parametrize("strength", [float("inf"), -1, "much"])
+def test_a_strength_that_is_none_is_refused(kind, strength):
+    with pytest.raises(ValueError, match=rf"^strength must be a number of at least 0, got {strength!r}$"):
+        kind(strength=strength)
+
+
+def test_numbers_whose_product_is_none_are_refused():
+    with pytest.raises(ValueError, match=r"^degrees \* strength must be a number of at least 0, got inf$"):
+        Rotation(1e200, 1e200)

@@ -46,9 +46,16 @@ def test_memory_stays_channels_last():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"probability": 1.5}, "probability must be from 0 to 1, got 1.5"),
-        ({"area": (0.5, 0.2)}, r"area must be two shares from above 0 to 1, the smaller first, got \[0.5, 0.2\]"),
-        ({"ratio": (0, 2)}, r"ratio must be two numbers above 0, the smaller first, got \[0, 2\]"),
+        ({"probability": 1.5}, "probability must be a number from 0 to 1, got 1.5"),
+        ({"area": (0.5, 0.2)}, r"area must be two shares from above 0 to 1, the smaller first, got \(0.5, 0.2\)"),
+        ({"ratio": (0, 2)}, r"ratio must be two numbers above 0, the smaller first, got \(0, 2\)"),
+        ({"area": [0.1]}, r"area must be two shares from above 0 to 1, the smaller first, got \[0.1\]"),
+        ({"area": 0.1}, "area must be two shares from above 0 to 1, the smaller first, got 0.1"),
+        ({"area": [0.1, 0.2, 0.3]}, "area must be two shares from above 0 to 1, the smaller first, got .*"),
+        ({"area": ["a", "b"]}, "area must be two shares from above 0 to 1, the smaller first, got .*"),
+        ({"ratio": [1, float("inf")]}, "ratio must be two numbers above 0, the smaller first, got .*"),
+        ({"value": "black"}, "value must be a number from -1 to 1, got 'black'"),
+        ({"value": 7}, "value must be a number from -1 to 1, got 7"),
     ],
 )
 def test_settings_that_are_none_are_refused(settings, sentence):

@@ -24,8 +24,8 @@ def test_each_image_goes_down_and_up_as_torchvision_takes_it_alone():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"probability": -0.1}, "probability must be from 0 to 1, got -0.1"),
-        ({"smallest": 0}, "smallest must be a share above 0 and at most 1, got 0"),
+        ({"probability": -0.1}, "probability must be a number from 0 to 1, got -0.1"),
+        ({"smallest": 0}, "smallest must be a share above 0, got 0"),
     ],
 )
 def test_settings_that_are_none_are_refused(settings, sentence):

@@ -53,6 +53,14 @@ def test_a_list_that_is_sorted_by_flag_has_no_folds(read):
         read(text(pairs=sorted(PAIRS, key=lambda pair: pair[2])))
 
 
+@pytest.mark.parametrize(("count", "change"), [(21, "remove 1 or add 9"), (28, "remove 8 or add 2")])
+def test_pairs_that_make_no_folds_of_one_size_are_refused(read, count, change):
+    with pytest.raises(
+        InputError, match=rf"own\.txt lists {count} pairs, and 10 folds of one size need .* 10: {change}$"
+    ):
+        read(text(pairs=(2 * PAIRS)[:count]))
+
+
 def test_too_few_pairs_and_none_are_refused(read):
     with pytest.raises(InputError, match=r"own\.txt lists 19 pairs, and 10 folds with pairs .* need 20: add pairs"):
         read(text(pairs=PAIRS[1:]))

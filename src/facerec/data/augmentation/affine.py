@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facerec.data.augmentation.settings import check_number
+
 
 class Rotation:
     """About the centre by an angle uniform in ± ``degrees``."""
@@ -15,7 +17,7 @@ class Rotation:
     num_random = 1
 
     def __init__(self, degrees: float = 15.0, strength: float = 1.0) -> None:
-        self.degrees = _at_least_0("degrees * strength", degrees * strength)
+        self.degrees = _product("degrees", degrees, strength)
 
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
         angle = torch.deg2rad(_symmetric(random[:, 0], self.degrees))
@@ -29,7 +31,7 @@ class Shear:
     num_random = 1
 
     def __init__(self, degrees: float = 15.0, strength: float = 1.0) -> None:
-        self.degrees = _at_least_0("degrees * strength", degrees * strength)
+        self.degrees = _product("degrees", degrees, strength)
         if self.degrees >= 90:
             raise ValueError(f"degrees * strength must be below 90, got {self.degrees:g}")
 
@@ -45,7 +47,7 @@ class Scale:
     num_random = 1
 
     def __init__(self, spread: float = 0.2, strength: float = 1.0) -> None:
-        self.spread = _at_least_0("spread * strength", spread * strength)
+        self.spread = _product("spread", spread, strength)
         if self.spread >= 1:
             raise ValueError(f"spread * strength must be below 1, got {self.spread:g}")
 
@@ -60,7 +62,7 @@ class Translation:
     num_random = 2
 
     def __init__(self, share: float = 0.1, strength: float = 1.0) -> None:
-        self.share = _at_least_0("share * strength", share * strength)
+        self.share = _product("share", share, strength)
 
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
         still = torch.eye(2, device=images.device).expand(len(images), 2, 2)
@@ -91,7 +93,9 @@ def _symmetric(random: Tensor, half: float) -> Tensor:
     return (2 * random - 1) * half
 
 
-def _at_least_0(name: str, value: float) -> float:
-    if not value >= 0:
-        raise ValueError(f"{name} must be at least 0, got {value:g}")
-    return value
+def _product(name: str, value: float, strength: float) -> float:
+    """``value * strength``; `ValueError` where one of the three is no finite number of at least 0."""
+    check_number(name, value)
+    check_number("strength", strength)
+    check_number(f"{name} * strength", value * strength)
+    return value * strength

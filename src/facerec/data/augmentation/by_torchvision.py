@@ -25,7 +25,7 @@ class Torchvision:
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
         changed = torch.empty_like(images)
         with torch.random.fork_rng([images.device] if images.is_cuda else []):
-            for place, seed in enumerate((random[:, 0].double() * 2**24).long().tolist()):
+            for place, seed in enumerate((random[:, 0] * 2**24).long().tolist()):
                 torch.manual_seed(seed)
                 changed[place] = self._same_size(self.transform((images[place] + 1) / 2), images[place])
         return changed.mul_(2).sub_(1)

@@ -1,9 +1,13 @@
 """Random erasing (Zhong et al., arXiv 1708.04896)."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from facerec.data.augmentation.settings import check_number
 
 
 class Erasing:
@@ -21,16 +25,16 @@ class Erasing:
     def __init__(
         self,
         probability: float = 0.5,
-        area: tuple[float, float] = (0.02, 0.33),
-        ratio: tuple[float, float] = (0.3, 3.3),
+        area: Sequence[float] = (0.02, 0.33),
+        ratio: Sequence[float] = (0.3, 3.3),
         value: float = 0.0,
     ) -> None:
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability must be from 0 to 1, got {probability:g}")
-        if not 0 < area[0] <= area[1] <= 1:
-            raise ValueError(f"area must be two shares from above 0 to 1, the smaller first, got {list(area)}")
-        if not 0 < ratio[0] <= ratio[1]:
-            raise ValueError(f"ratio must be two numbers above 0, the smaller first, got {list(ratio)}")
+        check_number("probability", probability, 0, 1)
+        if not _is_range(area, 1):
+            raise ValueError(f"area must be two shares from above 0 to 1, the smaller first, got {area!r}")
+        if not _is_range(ratio, math.inf):
+            raise ValueError(f"ratio must be two numbers above 0, the smaller first, got {ratio!r}")
+        check_number("value", value, -1, 1)
         self.probability, self.area, self.ratio, self.value = probability, area, ratio, value
 
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
@@ -44,14 +48,22 @@ class Erasing:
     def rectangles(self, size: torch.Size, random: Tensor) -> Tensor:
         """Top, left, height and width in pixels, int64 ``(B, 4)``; of height 0 where nothing is erased. A side that
         would not fit is cut to the image's."""
-        coin, area, ratio, down, right = random.double().unbind(1)
+        coin, area, ratio, down, right = random.unbind(1)
         pixels = size[0] * size[1] * torch.lerp(*_bounds(self.area, area), area)
-        ratio = torch.lerp(*_bounds((math.log(self.ratio[0]), math.log(self.ratio[1])), ratio), ratio).exp()
+        ratio = torch.lerp(*_bounds([math.log(end) for end in self.ratio], ratio), ratio).exp()
         height = (pixels * ratio).sqrt().round().clamp(1, size[0]) * (coin < self.probability)
         width = (pixels / ratio).sqrt().round().clamp(1, size[1])
         top, left = (down * (size[0] - height + 1)).floor(), (right * (size[1] - width + 1)).floor()
         return torch.stack((top, left, height, width), dim=1).long()
 
 
-def _bounds(ends: tuple[float, float], like: Tensor) -> tuple[Tensor, Tensor]:
+def _is_range(ends: Any, most: float) -> bool:
+    try:
+        least, largest = ends
+        return bool(0 < least <= largest <= most and largest < math.inf)
+    except (TypeError, ValueError):  # no two, or no numbers
+        return False
+
+
+def _bounds(ends: Sequence[float], like: Tensor) -> tuple[Tensor, Tensor]:
     return torch.full_like(like, ends[0]), torch.full_like(like, ends[1])

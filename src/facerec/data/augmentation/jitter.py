@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from facerec.data.augmentation.settings import check_number
+
 
 class Jitter:
     """Brightness, contrast and saturation, in this order, by factors uniform in 1 ± their argument, each cut off at
@@ -22,8 +24,7 @@ class Jitter:
     ) -> None:
         ranges = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "grey": grey}
         for name, value in ranges.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {value:g}")
+            check_number(name, value, 0, 1)
         self._ranges, self.grey = (brightness, contrast, saturation), grey
 
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facerec.data.augmentation.settings import check_number
+
 
 class LowResolution:
     """Down to a share of its size and up again, bilinearly, the first without aliasing.
@@ -18,10 +20,10 @@ class LowResolution:
     num_random = 2
 
     def __init__(self, probability: float = 0.5, smallest: float = 0.25) -> None:
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability must be from 0 to 1, got {probability:g}")
-        if not 0 < smallest <= 1:
-            raise ValueError(f"smallest must be a share above 0 and at most 1, got {smallest:g}")
+        check_number("probability", probability, 0, 1)
+        check_number("smallest", smallest, 0, 1)
+        if smallest == 0:
+            raise ValueError("smallest must be a share above 0, got 0")
         self.probability, self.smallest = probability, smallest
 
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:

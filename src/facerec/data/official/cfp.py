@@ -11,6 +11,7 @@ from facerec.data.official.pairs import FOLDS, Pair, numbered_lines, wrong_line
 from facerec.errors import InputError
 
 _FETCH = "fetch the Protocol folder again"
+_GIVE = "give CFP's Protocol folder, which holds Pair_list_F.txt and Split, as --protocol"
 
 
 def read_cfp_pairs(protocol: str | Path, split: str) -> list[Pair]:
@@ -25,7 +26,7 @@ def read_cfp_pairs(protocol: str | Path, split: str) -> list[Pair]:
     for fold in range(1, FOLDS + 1):
         for kind in ("same", "diff"):
             file = protocol / "Split" / split / f"{fold:02d}" / f"{kind}.txt"
-            found = [_parse(file, number, line, lists, kind == "same") for number, line in numbered_lines(file)]
+            found = [_parse(file, number, line, lists, kind == "same") for number, line in numbered_lines(file, _GIVE)]
             sizes[file] = len(found)
             pairs += found
     _refuse_unequal(sizes)
@@ -40,7 +41,7 @@ def cfp_images(protocol: str | Path) -> list[str]:
 
 def _read_images(file: Path) -> dict[str, str]:
     images = {}
-    for number, line in numbered_lines(file):
+    for number, line in numbered_lines(file, _GIVE):
         key, _, path = line.partition(" ")
         parts = PurePosixPath(path.strip()).parts[-3:]
         if not key.isdecimal() or len(parts) != 3:

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from facerec.data.listing import IMAGE_SUFFIXES
 from facerec.errors import InputError
 
 LINKS = ("hard", "symbolic", "copy")
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _SHOWN = 3
 
 
@@ -29,14 +29,16 @@ def find_images(names: Collection[str], folder: str | Path) -> dict[str, str]:
 
 def find_those_there(names: Collection[str], folder: str | Path) -> dict[str, str]:
     """Where ``names`` stand below ``folder``: at the path as listed, or at one with the suffix of another image format,
-    as alignment may leave it. `InputError` for no folder and for a path that leads out of it."""
+    as alignment may leave it. `InputError` for no folder, a path that leads out of it, and two names of one file."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"image folder {folder} does not exist: name the folder that the lists' paths start from")
     contents: dict[str, dict[str, str]] = {}
     names = tqdm(dict.fromkeys(names), f"looking for images in {folder}", unit=" images", delay=2)
     places = {name: _find(PurePosixPath(name), folder, contents) for name in names}
-    return {name: place for name, place in places.items() if place is not None}
+    found = {name: place for name, place in places.items() if place is not None}
+    _refuse_one_file_for_two(found, folder)
+    return found
 
 
 def place_images(paths: Iterable[str], source: Path, target: Path, link: str) -> int:
@@ -65,13 +67,27 @@ def _linked(image: str, place: Path) -> bool:
     return True
 
 
+def _refuse_one_file_for_two(found: dict[str, str], folder: Path) -> None:
+    """A pair of an image with itself is no test; another spelling of one path is no other image."""
+    first: dict[str, str] = {}
+    for name, place in found.items():
+        other = first.setdefault(place, name)
+        if _key(str(PurePosixPath(other))) != _key(str(PurePosixPath(name))):
+            raise InputError(
+                f"the listed images {other} and {name} would both be {folder / place}: restore the one that is missing "
+                "or take it off the list"
+            )
+
+
 def _find(name: PurePosixPath, folder: Path, contents: dict[str, dict[str, str]]) -> str | None:
     if name.is_absolute() or ".." in name.parts:
         raise InputError(f"the listed path {name} leads out of {folder}: list paths that start from there")
     parent = str(name.parent)
     if parent not in contents:
         contents[parent] = _images_in(folder / parent)
-    file = contents[parent].get(_key(name.name)) or contents[parent].get(_key(name.stem))
+    file = contents[parent].get(_key(name.name))
+    if file is None and name.suffix.lower() in IMAGE_SUFFIXES:
+        file = contents[parent].get(_key(name.stem))
     return file and (name.parent / file).as_posix()
 
 
@@ -82,7 +98,7 @@ def _images_in(folder: Path) -> dict[str, str]:
             files = sorted(entry.name for entry in entries if entry.is_file())
     except OSError:
         return {}
-    images = [file for file in files if PurePosixPath(file).suffix.lower() in _SUFFIXES]
+    images = [file for file in files if file[0] != "." and PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES]
     by_stem = {_key(PurePosixPath(file).stem): file for file in reversed(images)}
     return by_stem | {_key(file): file for file in images}
 

@@ -1,7 +1,6 @@
 """Verification pairs as the authors of a benchmark list them, before it is known where the images are."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,15 +17,15 @@ class Pair(NamedTuple):
     is_same: bool
 
 
-def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(file: Path, remedy: str = "check its name") -> Iterator[tuple[int, str]]:
     """The lines that are not empty, stripped, with their numbers as an editor counts; line ends of every system.
 
-    `InputError` names a file that cannot be read.
+    `InputError` names a file that cannot be read, and ends with the ``remedy``.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"pair list {file} cannot be read ({error.strerror}): check its name") from error
+        raise InputError(f"pair list {file} cannot be read ({error.strerror}): {remedy}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"pair list {file} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
     for number, line in enumerate(text.split("\n"), start=1):
@@ -39,17 +38,23 @@ def wrong_line(file: Path, number: int, line: str, problem: str) -> InputError:
 
 
 def refuse_one_sided_folds(file: Path, pairs: Sequence[Pair]) -> None:
-    """`InputError` when one of the contiguous tenths, which are the protocol's folds, holds one kind of pair alone."""
+    """`InputError` when one of the contiguous tenths, which are the protocol's folds, holds one kind of pair alone,
+    and when there are no tenths: the protocols divide other numbers of pairs in different ways."""
     if len(pairs) < 2 * FOLDS:
         raise InputError(
             f"{file} lists {len(pairs)} pairs, and {FOLDS} folds with pairs of one person and of two need {2 * FOLDS}: "
             "add pairs"
         )
-    bounds = [len(pairs) * fold // FOLDS for fold in range(FOLDS + 1)]
-    for fold, (start, end) in enumerate(pairwise(bounds), start=1):
-        kinds = {pair.is_same for pair in pairs[start:end]}
-        if len(kinds) < 2:
+    size, more = divmod(len(pairs), FOLDS)
+    if more:
+        raise InputError(
+            f"{file} lists {len(pairs)} pairs, and {FOLDS} folds of one size need a multiple of {FOLDS}: remove {more} "
+            f"or add {FOLDS - more}"
+        )
+    for fold in range(FOLDS):
+        start, end = fold * size, (fold + 1) * size
+        if len({pair.is_same for pair in pairs[start:end]}) < 2:
             raise InputError(
-                f"pairs {start + 1} to {end} of {file}, fold {fold} of {FOLDS}, are all of one kind: list the pairs "
-                "fold by fold, each with pairs of one person and of two"
+                f"pairs {start + 1} to {end} of {file}, fold {fold + 1} of {FOLDS}, are all of one kind: list the "
+                "pairs fold by fold, each with pairs of one person and of two"
             )

@@ -13,8 +13,8 @@ _FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two,
 
 
 def read_plain_pairs(file: str | Path) -> list[Pair]:
-    """The pairs in the order of ``file``. `InputError` names a line that is not of this form, and a list sorted by
-    flag, which has no folds."""
+    """The pairs in the order of ``file``. `InputError` names a line that is not of this form, and a list without
+    ten folds, such as one sorted by flag."""
     file = Path(file)
     pairs, two_people = [], ""
     for number, line in numbered_lines(file):
