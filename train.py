@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from facerec import build
+from facerec import build, composition
 from facerec.checkpoints import refuse_other_model
 from facerec.errors import InputError
 from facerec.initialisation import initialise_from_data
@@ -30,7 +30,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
     """One run in ``folder``, from configuration to results."""
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
-        refuse_other_model(checkpoint, build.resolved(cfg))
+        refuse_other_model(checkpoint, composition.resolved(cfg))
         log(f"resuming from {checkpoint}")
     build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)
@@ -78,7 +78,7 @@ def program(arguments: list[str]) -> int:
     """The exit status; what failed is said at the end."""
     prepare_process()
     try:
-        build.check_command_line(arguments)
+        composition.check_command_line(arguments)
         main()
     except InputError as error:
         failures["train.py"] = str(error)

@@ -18,7 +18,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from facerec.build import build_data, compose
+from facerec.build import build_data
+from facerec.composition import compose
 from facerec.doctor.check import check_data
 from facerec.doctor.embeddings import load_embedder
 from facerec.doctor.findings import DataReport

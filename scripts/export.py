@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from facerec.build import build_backbone, build_data, build_trainer, build_verifier, compose_trained
+from facerec.build import build_backbone, build_data, build_trainer, build_verifier
 from facerec.checkpoints import load_checkpoint, load_weights
 from facerec.command_line import split_arguments
+from facerec.composition import compose_trained
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.images import ImageDataset
 from facerec.errors import InputError

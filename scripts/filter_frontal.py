@@ -31,7 +31,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import expit
 
-from facerec.build import build_data, compose
+from facerec.build import build_data
+from facerec.composition import compose
 from facerec.config import suggestion
 from facerec.contact_sheet import write_contact_sheet
 from facerec.data.source import LabelledSource

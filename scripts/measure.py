@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from facerec.build import build_backbone, compose
+from facerec.build import build_backbone
+from facerec.composition import compose
 from facerec.cost import measure_cost
 from facerec.errors import InputError
 from facerec.process import prepare_process

@@ -24,7 +24,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from facerec.build import build_data, compose
+from facerec.build import build_data
+from facerec.composition import compose
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.modules import InsightFaceData
 from facerec.data.recordio_writer import pack, writing_records

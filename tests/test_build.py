@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from torch import nn
 
-from facerec import build
+from facerec import build, composition
 from facerec.backbones import MobileNetV2, ShuffleNetV2
 from facerec.callbacks.metrics import MetricsTable
 from facerec.errors import InputError
@@ -29,7 +29,7 @@ def count(network: nn.Module, kind: type[nn.Module]) -> int:
 @pytest.mark.parametrize(("backbone", "cls"), [("mbv2", MobileNetV2), ("sfv2", ShuffleNetV2)])
 def test_the_backbone_gets_the_operator_and_the_root_settings(backbone, cls):
     built = {
-        operator: build.build_backbone(build.compose([*TINY, f"backbone={backbone}", f"operator={operator}"]))
+        operator: build.build_backbone(composition.compose([*TINY, f"backbone={backbone}", f"operator={operator}"]))
         for operator in ("depthwise", "tvconv")
     }
     assert all(isinstance(network, cls) and network.embedding_dim == 16 for network in built.values())
@@ -39,26 +39,26 @@ def test_the_backbone_gets_the_operator_and_the_root_settings(backbone, cls):
 
 
 def test_settings_of_the_operator_reach_every_layer():
-    network = build.build_backbone(build.compose([*TINY, "operator=tvconv", "operator.affinity_channels=2"]))
+    network = build.build_backbone(composition.compose([*TINY, "operator=tvconv", "operator.affinity_channels=2"]))
     layers = [module for module in network.modules() if isinstance(module, TVConv)]
     assert {layer.affinity_maps.shape[1] for layer in layers} == {2}
 
 
 def test_chosen_stages_alone_get_the_operator():
-    network = build.build_backbone(build.compose([*TINY, "operator=tvconv", "backbone.operator_stages=[7]"]))
+    network = build.build_backbone(composition.compose([*TINY, "operator=tvconv", "backbone.operator_stages=[7]"]))
     assert count(network, TVConv) == 1
 
 
 @pytest.mark.parametrize(("head", "cls"), [("am_softmax", AMSoftmax), ("arcface", ArcFace)])
 def test_the_head_is_as_wide_as_the_embedding_and_has_a_row_an_identity(head, cls):
-    cfg = build.compose([*TINY, f"head={head}", "head.margin=0.25", "operator=depthwise"])
+    cfg = composition.compose([*TINY, f"head={head}", "head.margin=0.25", "operator=depthwise"])
     recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
     assert isinstance(recognizer.head, cls) and recognizer.head.margin == 0.25
     assert recognizer.head.weight.shape == (7, 16)
 
 
 def test_the_optimizer_holds_every_parameter_and_the_schedule_the_optimizer():
-    cfg = build.compose([*TINY, "operator=tvconv", "optimizer.lr=0.3", "lr_scheduler.milestones=[2]"])
+    cfg = composition.compose([*TINY, "operator=tvconv", "optimizer.lr=0.3", "lr_scheduler.milestones=[2]"])
     recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
     made = recognizer.configure_optimizers()
     held = [p for group in made["optimizer"].param_groups for p in group["params"]]
@@ -69,7 +69,9 @@ def test_the_optimizer_holds_every_parameter_and_the_schedule_the_optimizer():
 
 @pytest.mark.parametrize("decay", [True, False])
 def test_affinity_maps_are_exempt_from_weight_decay_on_request(decay):
-    cfg = build.compose([*TINY, "operator=tvconv", f"operator.map_weight_decay={decay}", "optimizer.weight_decay=0.5"])
+    cfg = composition.compose(
+        [*TINY, "operator=tvconv", f"operator.map_weight_decay={decay}", "optimizer.weight_decay=0.5"]
+    )
     recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
     groups = recognizer.configure_optimizers()["optimizer"].param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
@@ -90,35 +92,35 @@ def test_affinity_maps_are_exempt_from_weight_decay_on_request(decay):
 )
 def test_a_backbone_and_an_operator_that_do_not_fit_are_refused(choice, sentence):
     with pytest.raises(InputError, match=f"^{sentence}"):
-        build.build_backbone(build.compose([*TINY, *choice]))
+        build.build_backbone(composition.compose([*TINY, *choice]))
 
 
 def test_what_an_operator_says_of_itself_reaches_the_backbone():
-    some = build.build_backbone(build.compose([*TINY, "operator=sasa"]))
-    stages = build.build_backbone(build.compose([*TINY, "operator=sasa", "backbone.operator_stages=[5,6,7]"]))
+    some = build.build_backbone(composition.compose([*TINY, "operator=sasa"]))
+    stages = build.build_backbone(composition.compose([*TINY, "operator=sasa", "backbone.operator_stages=[5,6,7]"]))
     assert str(some) == str(stages)
-    dynamic = build.build_backbone(build.compose([*TINY, "operator=dyconv_pw"]))
+    dynamic = build.build_backbone(composition.compose([*TINY, "operator=dyconv_pw"]))
     assert sum(hasattr(module, "anneal") for module in dynamic.modules()) == 2 * 17 - 1
 
 
 def test_what_a_pointwise_convolution_refuses_names_the_operators_node():
     with pytest.raises(InputError, match=r"experts.* \(config node: operator\)$"):
-        build.build_backbone(build.compose([*TINY, "operator=dyconv_pw", "operator.experts=0"]))
+        build.build_backbone(composition.compose([*TINY, "operator=dyconv_pw", "operator.experts=0"]))
 
 
 def test_cosine_anneals_over_all_epochs():
-    cfg = build.compose([*TINY, "lr_scheduler=cosine", "trainer.max_epochs=7"])
+    cfg = composition.compose([*TINY, "lr_scheduler=cosine", "trainer.max_epochs=7"])
     assert cfg.lr_scheduler.T_max == 7
 
 
 def test_every_size_of_image_is_the_one_of_the_root():
-    cfg = build.compose([*TINY, "image_size=48"])
+    cfg = composition.compose([*TINY, "image_size=48"])
     assert list(cfg.backbone.image_size) == list(cfg.data.image_size) == [48, 48]
 
 
 def test_what_only_watches_a_run_is_not_a_setting_of_it():
-    cfg = build.compose([*TINY, "seed=5"])
-    settings = build.resolved(cfg)
+    cfg = composition.compose([*TINY, "seed=5"])
+    settings = composition.resolved(cfg)
     assert not {"callbacks", "logger"} & settings.keys()
     assert settings["data"]["seed"] == 5 and settings["backbone"]["image_size"] == [32, 32]
     assert type(settings["optimizer"]) is dict
@@ -129,7 +131,7 @@ def test_a_callback_can_be_left_out_and_added(monkeypatch, tmp_path):
     monkeypatch.setattr(HydraConfig.instance(), "cfg", known)
     added = "+callbacks.second={_target_: facerec.callbacks.metrics.MetricsTable, path: second.csv}"
     for arguments, tables in ([], 1), (["~callbacks.metrics"], 0), ([added], 2):
-        trainer = build.build_trainer(build.compose([*TINY, "logger=none", *arguments]))
+        trainer = build.build_trainer(composition.compose([*TINY, "logger=none", *arguments]))
         assert sum(isinstance(callback, MetricsTable) for callback in trainer.callbacks) == tables
 
 
@@ -142,7 +144,7 @@ def test_a_callback_can_be_left_out_and_added(monkeypatch, tmp_path):
     ],
 )
 def test_what_lightning_refuses_is_one_sentence(arguments, sentence):
-    cfg = build.compose([*TINY, "logger=none", *arguments])
+    cfg = composition.compose([*TINY, "logger=none", *arguments])
     cfg.callbacks = {}
     with pytest.raises(InputError, match=sentence) as refused:
         build.build_trainer(cfg)
@@ -151,7 +153,7 @@ def test_what_lightning_refuses_is_one_sentence(arguments, sentence):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_named():
-    cfg = build.compose([*TINY, "logger=none", "trainer=gpu"])
+    cfg = composition.compose([*TINY, "logger=none", "trainer=gpu"])
     cfg.callbacks = {}
     with pytest.raises(InputError, match=r"No supported gpu backend found!.*\(config node: trainer\)"):
         build.build_trainer(cfg)
@@ -159,7 +161,7 @@ def test_a_gpu_that_is_not_there_is_named():
 
 def test_a_seed_repeats_the_random_numbers_of_all_three(monkeypatch):
     def drawn(seed: int) -> tuple[float, ...]:
-        build.seed_everything(build.compose([*TINY, f"seed={seed}"]))
+        build.seed_everything(composition.compose([*TINY, f"seed={seed}"]))
         return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
 
     state, environment = torch.get_rng_state(), dict(os.environ)
@@ -175,42 +177,42 @@ def test_a_seed_repeats_the_random_numbers_of_all_three(monkeypatch):
 
 class TestTheCommandLine:
     def test_a_sweep_has_its_root_keys_checked_and_its_values_left_to_hydra(self):
-        build.check_command_line(["-m", "operator=depthwise,tvconv", "width=0.1,0.2"])
+        composition.check_command_line(["-m", "operator=depthwise,tvconv", "width=0.1,0.2"])
         with pytest.raises(InputError, match="unknown config key 'operater'; did you mean 'operator'"):
-            build.check_command_line(["operater=depthwise,tvconv", "--multirun"])
+            composition.check_command_line(["operater=depthwise,tvconv", "--multirun"])
 
     @pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["--info", "all"], ["--hydra-help"]])
     def test_hydras_own_flags_pass(self, flags):
-        build.check_command_line([*flags, "data.root=faces"])
+        composition.check_command_line([*flags, "data.root=faces"])
 
     def test_a_folder_of_the_users_own_passes(self):
-        build.check_command_line(["--config-dir", "mine", "experiment=mine", "data.root=faces"])
+        composition.check_command_line(["--config-dir", "mine", "experiment=mine", "data.root=faces"])
         with pytest.raises(InputError, match="unknown config key 'widht'"):
-            build.check_command_line(["--config-dir", "mine", "widht=0.3"])
+            composition.check_command_line(["--config-dir", "mine", "widht=0.3"])
 
     def test_hydras_own_settings_pass(self):
-        build.check_command_line(["hydra.run.dir=elsewhere", "data.root=faces"])
+        composition.check_command_line(["hydra.run.dir=elsewhere", "data.root=faces"])
 
 
 class TestTheConfigurationOfACheckpoint:
-    TRAINED = build.resolved(build.compose([*TINY, "data.num_pairs=40", "seed=3"]))
+    TRAINED = composition.resolved(composition.compose([*TINY, "data.num_pairs=40", "seed=3"]))
 
     def test_nothing_else_than_what_was_trained_without_overrides(self):
-        assert OmegaConf.to_container(build.compose_trained(self.TRAINED, [])) == self.TRAINED
+        assert OmegaConf.to_container(composition.compose_trained(self.TRAINED, [])) == self.TRAINED
 
     def test_a_checkpoint_from_before_the_cache_is_still_read(self):
         older = {**self.TRAINED, "data": {**self.TRAINED["data"], "remember": False}}
-        assert OmegaConf.to_container(build.compose_trained(older, [])) == self.TRAINED
+        assert OmegaConf.to_container(composition.compose_trained(older, [])) == self.TRAINED
 
     def test_a_key_keeps_its_node(self):
-        cfg = build.compose_trained(self.TRAINED, ["data.num_test_identities=20", "protocol=insightface"])
+        cfg = composition.compose_trained(self.TRAINED, ["data.num_test_identities=20", "protocol=insightface"])
         assert (cfg.data.num_pairs, cfg.data.num_test_identities, cfg.protocol) == (40, 20, "insightface")
         assert cfg.width == 0.1
 
     @pytest.mark.parametrize("order", [1, -1])
     def test_a_group_is_another_node_and_its_keys_go_there(self, order):
         overrides = ["data=folder", "data.root=faces", "data.benchmarks=[lfw,cfp_ff]"][::order]
-        cfg = build.compose_trained(self.TRAINED, overrides)
+        cfg = composition.compose_trained(self.TRAINED, overrides)
         assert cfg.data._target_.endswith("FolderData") and "num_pairs" not in cfg.data
         assert (cfg.data.root, list(cfg.data.benchmarks)) == ("faces", ["lfw", "cfp_ff"])
         assert (list(cfg.data.image_size), cfg.data.seed) == ([32, 32], 3)
@@ -218,12 +220,15 @@ class TestTheConfigurationOfACheckpoint:
     @pytest.mark.parametrize("order", [1, -1])
     def test_a_node_is_applied_before_the_nodes_and_keys_inside_it(self, order):
         chosen, inside = "augmentation@data.test_augmentation=rotation", "data.test_augmentation.rotation.degrees=40"
-        cfg = build.compose_trained(self.TRAINED, [chosen, "data=synthetic", inside][::order])
+        cfg = composition.compose_trained(self.TRAINED, [chosen, "data=synthetic", inside][::order])
         assert cfg.data.num_pairs == 2000 and cfg.data.test_augmentation.rotation.degrees == 40
 
     def test_a_transform_is_as_strong_as_in_training_or_as_asked(self):
         strong = [*TINY, "augmentation@data.train_augmentation=rotation", "affine_strength=2"]
-        trained, chosen = build.resolved(build.compose(strong)), "augmentation@data.test_augmentation=[shear,scale]"
+        trained, chosen = (
+            composition.resolved(composition.compose(strong)),
+            "augmentation@data.test_augmentation=[shear,scale]",
+        )
         older = {key: value for key, value in self.TRAINED.items() if key != "affine_strength"}
         for before, given, strength in (
             (trained, [], 2),
@@ -232,16 +237,16 @@ class TestTheConfigurationOfACheckpoint:
             (older, ["affine_strength=0.5"], 0.5),
         ):
             for overrides in ([chosen, *given], [*given, chosen]):
-                augmentation = build.compose_trained(before, overrides).data.test_augmentation
+                augmentation = composition.compose_trained(before, overrides).data.test_augmentation
                 assert (augmentation.shear.strength, augmentation.scale.strength) == (strength, strength)
 
     @pytest.mark.parametrize("chosen", [[], ["augmentation@data.test_augmentation=jitter"], ["data=synthetic"]])
     def test_a_strength_is_refused_where_no_transform_is_chosen(self, chosen):
         with pytest.raises(InputError, match=r"^affine_strength has no effect here, no affine transform is chosen: "):
-            build.compose_trained(self.TRAINED, [*chosen, "affine_strength=2"])
+            composition.compose_trained(self.TRAINED, [*chosen, "affine_strength=2"])
 
     def test_a_new_key_needs_a_plus(self):
-        cfg = build.compose_trained(self.TRAINED, ["+trainer.limit_val_batches=2"])
+        cfg = composition.compose_trained(self.TRAINED, ["+trainer.limit_val_batches=2"])
         assert cfg.trainer.limit_val_batches == 2
 
     @pytest.mark.parametrize(
@@ -255,9 +260,9 @@ class TestTheConfigurationOfACheckpoint:
     )
     def test_a_mistake_is_named(self, override, sentence):
         with pytest.raises(InputError, match=re.escape(sentence)):
-            build.compose_trained(self.TRAINED, [override])
+            composition.compose_trained(self.TRAINED, [override])
 
 
 def test_a_plus_before_a_key_that_is_there_is_to_be_left_out():
     with pytest.raises(InputError, match=r"An item is already at 'trainer\.max_epochs': leave out the \+$"):
-        build.compose(["+trainer.max_epochs=3"])
+        composition.compose(["+trainer.max_epochs=3"])

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from running import ROOT
 from torchvision.transforms import v2
 
-from facerec import build
+from facerec import build, composition
 from facerec.config import ROOT_KEYS, reject_unknown_keys, suggestion
 from facerec.data.augmentation.by_torchvision import Torchvision
 from facerec.errors import InputError
@@ -23,10 +23,10 @@ TINY = ["data=synthetic", "trainer=cpu", "logger=none", "width=0.1", "image_size
 
 
 def options(group: str) -> list[str]:
-    return sorted(file.stem for file in (build.CONFIG_FOLDER / group).glob("*.yaml"))
+    return sorted(file.stem for file in (composition.CONFIG_FOLDER / group).glob("*.yaml"))
 
 
-GROUPS = sorted(folder.name for folder in build.CONFIG_FOLDER.iterdir() if folder.is_dir())
+GROUPS = sorted(folder.name for folder in composition.CONFIG_FOLDER.iterdir() if folder.is_dir())
 # What a file needs beside itself.
 TOGETHER = {"backbone=timm": ["backbone.name=mobilenetv4_conv_small"], "operator=none": ["backbone=mlp_mixer"]}
 PERSPECTIVE = "torchvision.transform={_target_: torchvision.transforms.v2.RandomPerspective}"
@@ -63,7 +63,7 @@ def test_the_constructors_of_every_file_take_its_arguments(chosen, hydra, tmp_pa
     own_widths = ["width"] if chosen == "backbone=timm" else []
     small = [part for part in TINY if part.partition("=")[0] not in (chosen.partition("=")[0], *own_widths)]
     together = [*TOGETHER.get(chosen, []), *([] if chosen.startswith("experiment") else small)]
-    cfg = build.compose([chosen, "data.global_batch_size=16", *together])
+    cfg = composition.compose([chosen, "data.global_batch_size=16", *together])
     if OmegaConf.is_missing(cfg.data, "root"):
         cfg.data.root = str(tmp_path)
     build_all(cfg)
@@ -73,24 +73,24 @@ def test_the_constructors_of_every_file_take_its_arguments(chosen, hydra, tmp_pa
 @pytest.mark.parametrize("option", options("trainer"))
 def test_every_trainer_is_one_of_lightnings(option, hydra):
     """Without its devices, which this machine may not have."""
-    cfg = build.compose([*TINY, f"trainer={option}", "trainer.accelerator=cpu", "trainer.devices=1"])
+    cfg = composition.compose([*TINY, f"trainer={option}", "trainer.accelerator=cpu", "trainer.devices=1"])
     trainer = build.build_trainer(cfg)
     assert trainer.max_epochs == cfg.trainer.max_epochs and trainer.precision == cfg.trainer.precision
 
 
 @pytest.mark.parametrize("option", options("sweep"))
 def test_every_cell_of_a_sweep_composes(option):
-    chosen = yaml.safe_load((build.CONFIG_FOLDER / "sweep" / f"{option}.yaml").read_text())
+    chosen = yaml.safe_load((composition.CONFIG_FOLDER / "sweep" / f"{option}.yaml").read_text())
     outside_brackets = r",(?![^\[]*\])"
     params = chosen["hydra"]["sweeper"]["params"]
     values = {key: re.split(outside_brackets, str(value)) for key, value in params.items()}
-    assert build.compose([f"sweep={option}"]).name == chosen["name"]
+    assert composition.compose([f"sweep={option}"]).name == chosen["name"]
     for number in range(max(map(len, values.values()))):
-        build.compose([f"sweep={option}", *(f"{key}={cell[number % len(cell)]}" for key, cell in values.items())])
+        composition.compose([f"sweep={option}", *(f"{key}={cell[number % len(cell)]}" for key, cell in values.items())])
 
 
 def test_the_default_is_the_recipe_of_the_paper():
-    cfg = build.compose(["data.root=faces"])
+    cfg = composition.compose(["data.root=faces"])
     recipe = (cfg.trainer.max_epochs, cfg.optimizer.lr, cfg.optimizer.momentum, cfg.optimizer.weight_decay)
     assert recipe == (38, 0.1, 0.9, 5e-4) and cfg.data.global_batch_size == 512
     assert list(cfg.lr_scheduler.milestones) == [22, 30, 35] and cfg.lr_scheduler.gamma == 0.1
@@ -101,27 +101,27 @@ def test_the_default_is_the_recipe_of_the_paper():
 def test_a_width_is_refused_where_nobody_reads_it():
     sentence = "width has no effect here, the backbone's networks have widths of their own: leave it out"
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
-        build.compose(["backbone=timm", "backbone.name=lcnet_050", "width=0.5"])
+        composition.compose(["backbone=timm", "backbone.name=lcnet_050", "width=0.5"])
 
 
 @pytest.mark.parametrize("strength", ["affine_strength=3", "affine_strength=1.0"])
 def test_a_strength_is_refused_where_nobody_reads_it(strength):
-    build.compose([*TINY, "augmentation@data.train_augmentation=[jitter,shear]", strength])
+    composition.compose([*TINY, "augmentation@data.train_augmentation=[jitter,shear]", strength])
     sentence = (
         "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
         "augmentation@data.train_augmentation=rotation or augmentation@data.test_augmentation=rotation"
     )
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
-        build.compose([*TINY, "augmentation@data.train_augmentation=jitter", strength])
+        composition.compose([*TINY, "augmentation@data.train_augmentation=jitter", strength])
 
 
 def test_the_command_that_the_file_on_torchvision_shows_gives_that_transform():
-    file = (build.CONFIG_FOLDER / "augmentation" / "torchvision.yaml").read_text()
+    file = (composition.CONFIG_FOLDER / "augmentation" / "torchvision.yaml").read_text()
     command = [
         line.removeprefix("# ").strip("'") for line in file.splitlines() if line.startswith(("# aug", "# 'data"))
     ]
     assert len(command) == 2
-    transform = build.build_data(build.compose([*TINY, *command])).train_augmentation["torchvision"]
+    transform = build.build_data(composition.compose([*TINY, *command])).train_augmentation["torchvision"]
     assert isinstance(transform, Torchvision) and isinstance(transform.transform, v2.RandomPerspective)
 
 
@@ -177,7 +177,7 @@ MISTAKES = {
 @pytest.mark.parametrize("argument", MISTAKES)
 def test_a_mistake_on_the_command_line_is_named_in_one_sentence(argument, hydra):
     with pytest.raises(InputError) as refused:
-        build_all(build.compose([*TINY, argument]))
+        build_all(composition.compose([*TINY, argument]))
     assert MISTAKES[argument] in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -207,11 +207,11 @@ def experiment(tmp_path):
 @pytest.mark.parametrize("text", EXPERIMENTS)
 def test_a_mistake_in_an_experiment_is_named(text, hydra, experiment):
     with pytest.raises(InputError, match=re.escape(EXPERIMENTS[text])):
-        build_all(build.compose([*TINY, "experiment=mine", experiment(text)]))
+        build_all(composition.compose([*TINY, "experiment=mine", experiment(text)]))
 
 
 def test_an_experiment_of_the_users_own_is_found(experiment):
-    assert build.compose([*TINY[:-3], "experiment=mine", experiment("width: 0.3\n")]).width == 0.3
+    assert composition.compose([*TINY[:-3], "experiment=mine", experiment("width: 0.3\n")]).width == 0.3
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import yaml
 from interruption import FULL_DISK, full_disk
 from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, TVCONV, only_run, train, trained
 
-from facerec import build
+from facerec import composition
 
 NETWORKS = {"depthwise": DEPTHWISE, "tvconv": TVCONV}
 networks = pytest.mark.parametrize("network", NETWORKS)
@@ -83,7 +83,7 @@ class TestAFinishedRun:
             *("protocol", "config", "data", "cost", "training_images_per_second", "best_chosen_on", "best", "last"),
         }
         assert found["command"] == " ".join(["train.py", *DEPTHWISE, *THREE_EPOCHS])
-        assert found["config"] == build.resolved(build.compose([*DEPTHWISE, *THREE_EPOCHS]))
+        assert found["config"] == composition.resolved(composition.compose([*DEPTHWISE, *THREE_EPOCHS]))
         train_set = found["data"]["train"]
         assert (train_set["images"], train_set["identities"]) == (64, 8)
         assert found["data"]["benchmarks"]["synthetic"]["pairs"] == 40

@@ -6,7 +6,7 @@ import pytest
 import torch
 from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, TVCONV, only_run, train, trained
 
-from facerec import build
+from facerec import build, composition
 
 SETTINGS = [setting for setting in DEPTHWISE if setting != "operator=depthwise"]
 # Operators with a state beside their weights, and networks in which an operator does more than one thing.
@@ -53,7 +53,7 @@ def test_affinity_maps_start_from_the_training_images_which_are_read_once(tmp_pa
     mean = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]["backbone.features.3.layers.0.affinity_maps"][
         0, 0
     ]
-    cfg = build.compose([*settings, "data.cache=null"])
+    cfg = composition.compose([*settings, "data.cache=null"])
     data = build.build_data(cfg)
     data.setup("fit")
     images = torch.stack([torch.from_numpy(data.train_source.load(index)) for index in range(64)]).double().mean((0, 3))

@@ -1,176 +1,22 @@
-"""From configuration to objects. This file and train.py are the only ones that know Hydra; the configuration goes no
-further."""
+"""From configuration to objects; the configuration goes no further."""
 
 import inspect
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from facerec.config import ROOT_KEYS, RunConfig, reject_unknown_keys, suggestion
+from facerec.composition import resolved, sentence
+from facerec.config import suggestion
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError
 from facerec.recognizer import Recognizer
-from facerec.runs import cell_folder, run_folder_for
 from facerec.verifier import Verifier
-
-AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
-CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
-
-ConfigStore.instance().store(name="run_config", node=RunConfig)
-OmegaConf.register_new_resolver(
-    "run_dir", lambda name, resume: str(run_folder_for(name, resume, datetime.now())), use_cache=True
-)
-OmegaConf.register_new_resolver(
-    "cell_folder", lambda settings, swept: cell_folder(settings, {*_swept_keys(sys.argv[1:]), *(swept or ())})
-)
-
-
-def check_command_line(arguments: list[str]) -> None:
-    """`InputError` with one sentence for what Hydra would refuse, or accept though nobody would ever read it."""
-    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
-    # A sweep's values are lists, and a configuration of the user's own is not in this project's folder.
-    only_hydra_can = any(a in ("-m", "--multirun") or a.startswith(("--config", "hydra.searchpath")) for a in arguments)
-    if only_hydra_can:
-        _parse(overrides)
-    else:
-        compose(overrides)
-
-
-def _swept_keys(arguments: list[str]) -> list[str]:
-    overrides = [a for a in arguments if not a.startswith("-") and "=" in a]
-    return [override.get_key_element() for override in _parse(overrides) if override.is_sweep_override()]
-
-
-def compose(overrides: list[str]) -> DictConfig:
-    """The configuration of ``train.py`` with these overrides; `InputError` where one is not understood."""
-    given = [override.key_or_group for override in _parse(overrides)]
-    cfg = _composed(overrides)
-    if "affine_strength" in given:
-        _refuse_affine_strength_without(cfg)
-    if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
-        raise InputError("width has no effect here, the backbone's networks have widths of their own: leave it out")
-    for key in ROOT_KEYS:
-        if OmegaConf.is_missing(cfg, key):
-            raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
-    return cfg
-
-
-def _composed(overrides: list[str]) -> DictConfig:
-    with _in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        return hydra_compose("train", overrides)
-
-
-def _refuse_affine_strength_without(*nodes: DictConfig) -> None:
-    """`InputError` where none of ``nodes`` reads it."""
-    if not any("${affine_strength}" in OmegaConf.to_yaml(node) for node in nodes):
-        raise InputError(
-            "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
-            f"augmentation@{AUGMENTED[0]}=rotation or augmentation@{AUGMENTED[1]}=rotation"
-        )
-
-
-def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
-    """The configuration that a checkpoint was ``trained`` with, and these overrides: another node where a group is
-    chosen, another value where a key is."""
-    cfg, parsed = OmegaConf.create(trained), _parse(overrides)
-    assert isinstance(cfg, DictConfig)
-    cfg.data.pop("remember", None)  # what data.cache was in older checkpoints
-    OmegaConf.set_struct(cfg, True)
-    chosen: list[DictConfig] = []
-    for override in sorted(parsed, key=_outer_first):
-        key, value = _place(override), override.value()
-        if _is_group(override):
-            chosen.append(_chosen_node(override, cfg))
-            value = OmegaConf.to_container(chosen[-1], resolve=True)
-        # A checkpoint of an older version may not have the key yet.
-        is_new = _is_group(override) or override.is_add() or key in ROOT_KEYS
-        with _in_one_sentence():
-            OmegaConf.update(cfg, key, value, merge=False, force_add=is_new)
-    if any(_place(override) == "affine_strength" for override in parsed):
-        _refuse_affine_strength_without(*chosen)
-    if "pretrained" in cfg.backbone:
-        cfg.backbone.pretrained = False  # the weights are the checkpoint's: nothing is to be downloaded
-    return cfg
-
-
-def _outer_first(override: Override) -> tuple[int, bool]:
-    """A node comes before what is inside it, and a plain setting before the nodes that read it."""
-    return _place(override).count("."), _is_group(override)
-
-
-def _place(override: Override) -> str:
-    return override.package or override.key_or_group
-
-
-def _is_group(override: Override) -> bool:
-    return (CONFIG_FOLDER / override.key_or_group).is_dir()
-
-
-def _chosen_node(override: Override, cfg: DictConfig) -> DictConfig:
-    """The node of the group's option, for images and random numbers like those of ``cfg``."""
-    shared = [f"{key}={cfg[key]}" for key in ("image_size", "seed", "affine_strength") if key in cfg]
-    composed = _composed([f"{override.get_key_element()}={override.value()}", *shared])
-    return OmegaConf.select(composed, _place(override))
-
-
-def _parse(overrides: list[str]) -> list[Override]:
-    """The overrides by Hydra's grammar; `InputError` where a root key is unknown."""
-    with _in_one_sentence():
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0] for override in parsed)
-    for override in parsed:
-        if override.key_or_group == "augmentation" and override.package not in AUGMENTED:
-            where = " or ".join(f"augmentation@{node}={override.value()}" for node in AUGMENTED)
-            raise InputError(f"{override.input_line} does not say which images are changed: write {where}")
-    return parsed
-
-
-@contextmanager
-def _in_one_sentence() -> Iterator[None]:
-    """What Hydra and OmegaConf refuse, GROUP=null by a bare ValueError, is the user's to mend."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise InputError(_sentence(error)) from error
-
-
-def _sentence(error: BaseException) -> str:
-    """What Hydra and OmegaConf say over several lines and two exceptions, in one line and with the nearest right
-    word."""
-    if isinstance(error, OverrideParseException):
-        return f"the argument {error.override!r} is not understood: write KEY=VALUE, in quotes what holds = or ,"
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={option} is not an option of {group}; {suggestion(option, error.options)}"
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    first_line = str(cause).strip().splitlines()[0]
-    if first_line.endswith("raised while composing config:") and error.__context__:
-        return f"{first_line.partition(':')[0]}: {_sentence(error.__context__)}"
-    if isinstance(cause, MissingMandatoryValue):
-        return f"{cause.full_key} has no value; add {cause.full_key}=..."
-    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
-        return f"unknown config key {cause.full_key!r}; {suggestion(str(cause.key), map(str, cause.parent_node))}"
-    if first_line.startswith("Could not append to config"):
-        return f"{first_line.rstrip('.')}: leave out the +"
-    if first_line.startswith("Ambiguous value"):
-        return f"{first_line}: add -m to run each of them, or write a list as [a,b]"
-    key = cause.full_key if isinstance(cause, OmegaConfBaseException) else None
-    return f"{first_line} (config key {key})" if key else first_line
 
 
 def seed_everything(cfg: DictConfig) -> None:
@@ -218,18 +64,6 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     )
 
 
-def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """The plain settings that make a run what it is; what only watches or places it stays out."""
-    with _in_one_sentence():
-        plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, _kept(cfg)), resolve=True, throw_on_missing=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def _kept(cfg: DictConfig) -> list[str]:
-    return [str(key) for key in cfg if key not in ("callbacks", "logger", "name", "resume", "skip_finished")]
-
-
 def _make_all(parts: DictConfig, group: str) -> list[Any]:
     for name, part in parts.items():
         if not isinstance(part, DictConfig) or "_target_" not in part:
@@ -253,7 +87,7 @@ def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
             if isinstance(cause, InputError):
                 raise cause from None
             if isinstance(cause, OmegaConfBaseException):
-                raise InputError(_sentence(cause)) from error
+                raise InputError(sentence(cause)) from error
             raise InputError(f"{' '.join(str(cause).split())} (config node: {key})") from error
 
     return call

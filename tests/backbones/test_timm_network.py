@@ -12,7 +12,7 @@ from running import DATA, trained
 from torch import nn
 
 import facerec
-from facerec import build
+from facerec import build, composition
 from facerec.backbones.timm_network import TimmNetwork
 from facerec.cost import measure_cost
 from facerec.deploy import reparameterize
@@ -103,11 +103,11 @@ def test_the_inference_form_gives_the_same_embeddings_at_the_cost_of_the_convolu
     assert measure_cost(model, SIZE).macs_core == measure_cost(network(name), SIZE).macs_core
 
 
-@pytest.mark.parametrize("file", sorted(build.CONFIG_FOLDER.glob("operator/*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(composition.CONFIG_FOLDER.glob("operator/*.yaml")), ids=lambda file: file.stem)
 def test_every_operator_of_the_configuration_stands_in_a_network_or_is_refused(file):
     if file.stem == "none":
         pytest.skip("no operator")
-    cfg = build.compose([*SETTINGS, "backbone.name=test_efficientnet", f"operator={file.stem}"])
+    cfg = composition.compose([*SETTINGS, "backbone.name=test_efficientnet", f"operator={file.stem}"])
     try:
         model = build.build_backbone(cfg)
     except InputError as refusal:
@@ -221,16 +221,16 @@ def test_weights_that_cannot_be_fetched_are_refused(monkeypatch):
 )
 def test_settings_that_do_not_fit_are_refused_in_a_sentence(arguments, sentence):
     with pytest.raises(InputError) as refusal:
-        build.build_backbone(build.compose([*SETTINGS, *arguments]))
+        build.build_backbone(composition.compose([*SETTINGS, *arguments]))
     assert str(refusal.value).startswith(sentence)
 
 
 def test_the_configuration_keeps_the_kernel_sizes():
     settings = [*SETTINGS, "backbone.name=lcnet_050"]
-    model = build.build_backbone(build.compose([*settings, "operator.generator_layers=0"]))
+    model = build.build_backbone(composition.compose([*settings, "operator.generator_layers=0"]))
     operators = [module for module in model.modules() if isinstance(module, TVConv)]
     assert [(op.kernel_size, op.kernel_size) for op in operators] == spatial_kernels(network("lcnet_050"))
-    plain = build.build_backbone(build.compose([*settings, "operator=none"]))
+    plain = build.build_backbone(composition.compose([*settings, "operator=none"]))
     assert repr(plain.features) == repr(network("lcnet_050").features)
 
 

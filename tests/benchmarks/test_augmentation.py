@@ -2,7 +2,7 @@
 
 from facerec.benchmarks.augmentation import FLIP, ONE_BY_ONE, STEP, cases
 from facerec.benchmarks.timing import QUICK, Effort
-from facerec.build import CONFIG_FOLDER
+from facerec.composition import CONFIG_FOLDER
 
 
 def test_a_case_runs_for_every_transform_that_the_configuration_has():

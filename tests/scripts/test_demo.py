@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from running import ROOT, program
 
-from facerec.build import check_command_line, compose
+from facerec.composition import check_command_line, compose
 
 
 @pytest.fixture

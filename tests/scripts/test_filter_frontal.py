@@ -8,7 +8,8 @@ from random_weights import randomise
 from recordio_writer import classic, png, write_records
 from running import program
 
-from facerec.build import build_data, compose
+from facerec.build import build_data
+from facerec.composition import compose
 from facerec.frontal.classifier import FrontalClassifier, save_classifier
 from facerec.frontal.scoring import score_images
 

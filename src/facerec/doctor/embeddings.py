@@ -10,8 +10,9 @@ from rich.progress import track
 from torch import nn
 from torch.nn.functional import normalize
 
-from facerec.build import build_backbone, compose_trained
+from facerec.build import build_backbone
 from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.composition import compose_trained
 from facerec.data.images import ImageDataset, image_loader, normalise
 from facerec.doctor.survey import Part
 
