@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facerec.build import build_data
+from facerec.command_line import take_own
 from facerec.composition import compose
 from facerec.doctor.check import check_data
 from facerec.doctor.embeddings import load_embedder
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
         return 0
     prepare_process()
     try:
-        report = check(*split(arguments))
+        report = check(*take_own(arguments, _OWN_KEYS))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -48,18 +49,6 @@ def main(arguments: list[str]) -> int:
     show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
     print(json.dumps(report.summary()))
     return 0 if report.is_sound else 1
-
-
-def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """This program's own settings, and the overrides for the configuration."""
-    own, overrides = dict(_OWN_KEYS), []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        else:
-            overrides.append(argument)
-    return own, overrides
 
 
 def check(own: dict[str, str], overrides: list[str]) -> DataReport:

@@ -32,6 +32,7 @@ from rich.table import Table
 from scipy.special import expit
 
 from facerec.build import build_data
+from facerec.command_line import take_own
 from facerec.composition import compose
 from facerec.config import suggestion
 from facerec.contact_sheet import write_contact_sheet
@@ -83,14 +84,10 @@ def run(own: dict[str, Any], overrides: list[str]) -> None:
 
 def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     """This program's own settings, and the overrides for the configuration's data."""
-    own, overrides = dict(_OWN_KEYS), []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        elif key.lstrip("+").split(".")[0] == "data":
-            overrides.append(argument)
-        else:
+    own, overrides = take_own(arguments, _OWN_KEYS)
+    for argument in overrides:
+        key = argument.partition("=")[0]
+        if key.lstrip("+").split(".")[0] != "data":
             raise InputError(f"filter_frontal.py does not take {argument!r}; {suggestion(key, [*own, 'data'])}")
     if not own["classifier"]:
         raise InputError("no classifier given: add classifier=FILE, which scripts/train_frontal.py writes")

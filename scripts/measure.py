@@ -19,6 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from facerec.build import build_backbone
+from facerec.command_line import take_own
 from facerec.composition import compose
 from facerec.cost import measure_cost
 from facerec.errors import InputError
@@ -52,15 +53,10 @@ def main(arguments: list[str]) -> int:
 
 def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
     """This program's own settings, and the overrides for the configuration."""
-    own, overrides = dict(_OWN_KEYS), []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        elif key == "sweep":
+    own, overrides = take_own(arguments, _OWN_KEYS)
+    for argument in overrides:
+        if argument.partition("=")[0] == "sweep":
             raise InputError(f"measure.py does not run {argument}: give the values with commas between them")
-        else:
-            overrides.append(argument)
     if own["speed"] not in ("true", "false"):
         raise InputError(f"speed must be true or false, got {own['speed']!r}")
     return own, overrides

@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facerec.build import build_data
+from facerec.command_line import take_own
 from facerec.composition import compose
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.modules import InsightFaceData
@@ -68,13 +69,7 @@ def main(arguments: list[str]) -> int:
 
 def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
     """This program's own settings, and the overrides for the configuration."""
-    own, overrides = dict(_OWN_KEYS), []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in own:
-            own[key] = value
-        else:
-            overrides.append(argument)
+    own, overrides = take_own(arguments, _OWN_KEYS)
     for key in ("identities", "images", "seed"):
         if not own[key].isdecimal() or int(own[key]) < 1:
             raise InputError(f"{key} must be a whole number of at least 1, got {own[key]!r}")

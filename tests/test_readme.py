@@ -12,6 +12,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from facerec.command_line import take_own
 from facerec.composition import check_command_line, compose
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,7 +59,7 @@ def test_a_command_names_a_program_and_settings_that_exist(words):
         # The cells of a sweep are composed with the first value of each setting.
         compose([re.sub(r",.*", "", a) if "[" not in a else a for a in arguments if a != "-m"])
     elif program == "scripts/check_data.py":
-        compose(script("check_data").split(arguments)[1])
+        compose(take_own(arguments, script("check_data")._OWN_KEYS)[1])
     elif program in ("scripts/filter_frontal.py", "scripts/plant_defects.py"):
         compose(script(Path(program).stem).split(arguments)[1])
     elif program in COMMANDS_WITH_OPTIONS:
