@@ -18,11 +18,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from facerec.build import build_data
+from facerec.build import build_data, build_trained
 from facerec.command_line import take_own
 from facerec.composition import compose
 from facerec.doctor.check import check_data
-from facerec.doctor.embeddings import load_embedder
+from facerec.doctor.embeddings import Embedder
 from facerec.doctor.findings import DataReport
 from facerec.doctor.pictures import write_pictures
 from facerec.errors import InputError
@@ -51,10 +51,16 @@ def main(arguments: list[str]) -> int:
     return 0 if report.is_sound else 1
 
 
+def embedder_of(checkpoint: str) -> Embedder:
+    """The network of a checkpoint, at the image size that it was trained at."""
+    backbone, cfg, _ = build_trained(checkpoint)
+    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
+
+
 def check(own: dict[str, str], overrides: list[str]) -> DataReport:
     """The report, written to the folder ``out`` where one is given."""
     module = build_data(compose(overrides))
-    report = check_data(module, load_embedder(own["checkpoint"]) if own["checkpoint"] else None)
+    report = check_data(module, embedder_of(own["checkpoint"]) if own["checkpoint"] else None)
     if own["out"]:
         write_json(Path(own["out"]) / "report.json", report.full())
         write_pictures(report.findings, Path(own["out"]) / "report.png")

@@ -28,8 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from facerec.build import build_backbone, build_data, build_trainer, build_verifier
-from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.build import build_data, build_trained, build_trainer, build_verifier
 from facerec.command_line import split_arguments
 from facerec.composition import compose_trained
 from facerec.deploy import reparameterize
@@ -94,10 +93,7 @@ def at_size(pixels: str | None) -> list[str]:
 
 def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
     """The results by benchmark, and what is printed of them."""
-    checkpoint = load_checkpoint(path)
-    cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, overrides)
-    backbone = build_backbone(cfg)
-    load_weights(backbone, checkpoint, path)
+    backbone, cfg, checkpoint = build_trained(path, overrides)
     network = reparameterize(backbone) if form == "deployed" else backbone
     said = {"checkpoint": str(Path(path)), "epoch": checkpoint["epoch"], "form": form}
     return verify(cfg, network, said)

@@ -27,10 +27,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from facerec.build import build_backbone, build_data, build_trainer, build_verifier
-from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.build import build_data, build_trained, build_trainer, build_verifier
 from facerec.command_line import split_arguments
-from facerec.composition import compose_trained
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.images import ImageDataset
 from facerec.errors import InputError
@@ -102,10 +100,8 @@ def check(own: dict[str, Any]) -> None:
 def export(own: dict[str, Any], overrides: list[str]) -> tuple[dict[str, Any], Parity]:
     """What is printed, and how the file compares with its checkpoint."""
     path = own["checkpoint"]
-    checkpoint = load_checkpoint(path)
-    cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, [*files.ON_CPU, *overrides])
-    backbone = build_backbone(cfg).eval()
-    load_weights(backbone, checkpoint, path)
+    backbone, cfg, checkpoint = build_trained(path, [*files.ON_CPU, *overrides])
+    backbone.eval()
     data = build_data(cfg)
     data.setup("validate")
     height, width = (int(side) for side in data.image_size)

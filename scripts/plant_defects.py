@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from facerec.build import build_data
+from facerec.build import build_data, build_trained
 from facerec.command_line import take_own
 from facerec.composition import compose
 from facerec.data.datamodule import FaceDataModule
@@ -33,7 +33,7 @@ from facerec.data.recordio_writer import pack, writing_records
 from facerec.data.source import LabelledSource
 from facerec.doctor import planting
 from facerec.doctor.check import check_data
-from facerec.doctor.embeddings import Embedder, load_embedder
+from facerec.doctor.embeddings import Embedder
 from facerec.doctor.planting import Copy, Planted, again, changed
 from facerec.errors import InputError
 from facerec.process import prepare_process
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
         make = copier(
             build_data(compose(overrides)).open_train(), *(int(own[k]) for k in ("identities", "images", "seed"))
         )
-        outcomes = study(make, load_embedder(own["checkpoint"]) if own["checkpoint"] else None)
+        outcomes = study(make, embedder_of(own["checkpoint"]) if own["checkpoint"] else None)
         if own["out"]:
             write_json(Path(own["out"]), [asdict(outcome) for outcome in outcomes])
     except InputError as error:
@@ -65,6 +65,11 @@ def main(arguments: list[str]) -> int:
     show(outcomes)
     print(json.dumps([asdict(outcome) for outcome in outcomes]))
     return 0
+
+
+def embedder_of(checkpoint: str) -> Embedder:
+    backbone, cfg, _ = build_trained(checkpoint)
+    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
 
 
 def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 
-from facerec.build import build_backbone
-from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.build import build_trained
 from facerec.errors import InputError
 from facerec.operators.tvconv import TVConv
 from facerec.plots import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
@@ -66,9 +64,7 @@ def curves(runs: list[Path]) -> Curves:
 
 def trained_layers(run: Path) -> dict[str, TVConv]:
     """Some layers with affinity maps of the run's best network; none where its operator has none."""
-    checkpoint = load_checkpoint(run / BEST)
-    backbone = build_backbone(OmegaConf.create(checkpoint["config"]))
-    load_weights(backbone, checkpoint, run / BEST)
+    backbone, _, _ = build_trained(run / BEST)
     return spread(spatial_layers(backbone), 4)
 
 

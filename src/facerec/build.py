@@ -1,7 +1,8 @@
 """From configuration to objects; the configuration goes no further."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,7 +12,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from facerec.composition import resolved, sentence
+from facerec.checkpoints import load_checkpoint, load_weights
+from facerec.composition import compose_trained, resolved, sentence
 from facerec.config import suggestion
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError
@@ -36,6 +38,16 @@ def build_backbone(cfg: DictConfig) -> nn.Module:
         raise InputError(f"{constructor.__name__} needs an operator, got operator=none: take operator=depthwise")
     parts = {"operator": _Operator(_make(cfg.operator, "operator"))} if cfg.operator else {}
     return _make(cfg.backbone, "backbone", **parts)
+
+
+def build_trained(path: str | Path, overrides: Sequence[str] = ()) -> tuple[nn.Module, DictConfig, dict[str, Any]]:
+    """The backbone of the checkpoint ``path`` with its weights, the configuration that it was trained with and these
+    overrides, and the checkpoint's content; `InputError` when the file is none."""
+    checkpoint = load_checkpoint(path)
+    cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, list(overrides))
+    backbone = build_backbone(cfg)
+    load_weights(backbone, checkpoint, path)
+    return backbone, cfg, checkpoint
 
 
 def build_data(cfg: DictConfig) -> FaceDataModule:

@@ -10,9 +10,6 @@ from rich.progress import track
 from torch import nn
 from torch.nn.functional import normalize
 
-from facerec.build import build_backbone
-from facerec.checkpoints import load_checkpoint, load_weights
-from facerec.composition import compose_trained
 from facerec.data.images import ImageDataset, image_loader, normalise
 from facerec.doctor.survey import Part
 
@@ -50,12 +47,3 @@ def _table(rows: int, columns: int) -> np.ndarray:
     # A file, since five million embeddings take 5 GB; the operating system removes it with the last use.
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, np.float16, "w+", shape=(max(rows, 1), columns))[:rows]
-
-
-def load_embedder(path: str) -> Embedder:
-    """The network of a checkpoint, at the image size that it was trained at; `InputError` when the file is none."""
-    checkpoint = load_checkpoint(path)
-    cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, [])
-    backbone = build_backbone(cfg)
-    load_weights(backbone, checkpoint, path)
-    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
