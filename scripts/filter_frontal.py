@@ -15,6 +15,7 @@ OUT then holds
     threshold.png             a page of images around the threshold, and of the most and the least frontal ones
     histogram.png             how the probabilities are spread
     filter.json               the settings and the counts
+    scores-*.f32              what is scored, to go on from
 A run that is interrupted goes on when it is started again; one with another threshold uses the probabilities that are
 there. A table goes to stderr; the last line on stdout is JSON.
 """

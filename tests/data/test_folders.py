@@ -32,6 +32,13 @@ def test_images_may_stand_deeper_and_other_files_are_passed_over(tmp_path):
     assert list(read_identity_folders(tmp_path).paths) == ["ann/2019/summer/a.png", "ann/b.JPG"]
 
 
+def test_a_benchmark_is_no_person(tmp_path):
+    write_faces(tmp_path)
+    write_benchmark(tmp_path / "train", "lfw")
+    with pytest.raises(InputError, match=r"train.lfw is a benchmark among the identity folders: move it out of"):
+        read_identity_folders(tmp_path / "train")
+
+
 def test_a_missing_training_folder_is_named(tmp_path):
     with pytest.raises(
         InputError, match=r"^training folder .*nowhere does not exist: check its name, or choose a list of im"

@@ -53,3 +53,15 @@ def test_an_output_that_cannot_be_made_is_refused_before_the_training(tmp_path, 
 def test_a_wrong_number_is_one_sentence(tmp_path, capsys):
     assert train(tmp_path, *SMALL, "--epochs=0") == 1
     assert capsys.readouterr().err == "epochs must be at least 1, got 0\n"
+
+
+def test_a_classifier_that_is_there_is_replaced_on_request_alone(tmp_path, capsys):
+    write_people(tmp_path / "cfp", identities=4, images=1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/frontal.pt").write_bytes(b"mine")
+    assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL) == 1
+    assert "frontal.pt is there already: add --force to replace it, or give another --out" in capsys.readouterr().err
+    assert (tmp_path / "out/frontal.pt").read_bytes() == b"mine"
+    assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL, "--force") == 0
+    assert load_classifier(tmp_path / "out/frontal.pt").image_size == 32
+    assert "the classifier hardly tells the poses apart (AUC 0." in capsys.readouterr().err

@@ -117,7 +117,10 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     def _open_benchmarks(self) -> list[Benchmark]:
         if not self.benchmarks and not self.held_out_identities:
-            raise InputError("data.benchmarks is empty: name a set to choose the best epoch on, as in [lfw]")
+            raise InputError(
+                "data.benchmarks is empty: name a set to choose the best epoch on, as in [lfw], or set "
+                "data.held_out_identities"
+            )
         opened = [self.open_benchmark(name) for name in self.benchmarks]
         for benchmark in opened:
             if isinstance(benchmark.images, FolderImages):

@@ -103,7 +103,8 @@ def read_identity_folders(folder: str | Path) -> LabelledFolder:
     """A training set with one folder an identity: ``folder/IDENTITY/**/IMAGE``.
 
     An identity folder may be a link to a folder elsewhere; links to folders inside an identity are not followed.
-    `InputError` names a missing folder, an empty identity, and a link by which images would be read twice.
+    `InputError` names a missing folder, an empty identity, a benchmark among them, and a link by which images would be
+    read twice.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -156,6 +157,8 @@ def _parse_pair(file: Path, number: int, line: str) -> tuple[str, str, int]:
 def _paths_of(folder: Path, identities: list[str], counts: list[int]) -> Iterator[str]:
     """The paths of all images, identity by identity; their number is appended to ``counts``."""
     for identity in tqdm(identities, f"listing {folder}", unit=" identities", delay=2):
+        if os.path.isfile(folder / identity / f"{identity}_pair.txt"):
+            raise InputError(f"{folder / identity} is a benchmark among the identity folders: move it out of {folder}")
         paths = image_paths(folder, identity)
         if not paths:
             raise InputError(f"identity folder {folder / identity} holds no image: remove it or fill it")

@@ -24,7 +24,7 @@ def cross_validation_figure(
     histogram.set(xlabel="probability of frontal", ylabel="density", yscale="log", title="people it never saw")
     histogram.legend()
     false_frontal, true_frontal, _ = roc_curve(is_frontal, probabilities)
-    roc.plot(false_frontal, true_frontal, label=f"AUC {auc:.4f}")
+    roc.step(false_frontal, true_frontal, where="post", label=f"AUC {auc:.4f}")
     roc.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1.01), title="ROC")
     roc.set(xlabel="share of profile images called frontal", ylabel="share of frontal images called frontal")
     roc.grid(alpha=0.3)
