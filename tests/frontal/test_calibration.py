@@ -19,6 +19,17 @@ def test_a_logit_that_was_stretched_and_moved_is_put_back():
     assert slope == pytest.approx(1 / 3, rel=0.05) and offset == pytest.approx(-1 / 3, abs=0.05)
 
 
+def test_logits_that_hardly_differ_are_told_apart_too():
+    logits, is_frontal = answers(40_000)
+    slope, offset = fit_calibration(1e-6 * logits - 0.4, is_frontal)
+    assert slope == pytest.approx(1e6, rel=0.05) and offset == pytest.approx(0.4e6, rel=0.05)
+
+
+def test_equal_logits_say_nothing():
+    slope, offset = fit_calibration(np.full(10, 3.0), np.arange(10) < 4)
+    assert slope * 3.0 + offset == pytest.approx(0, abs=1e-3)
+
+
 def test_the_number_of_images_of_a_pose_does_not_matter():
     logits, is_frontal = answers(40_000, share=0.9)
     slope, offset = fit_calibration(logits, is_frontal)

@@ -10,8 +10,11 @@ from sklearn.linear_model import LogisticRegression
 def fit_calibration(logits: np.ndarray, is_frontal: np.ndarray) -> tuple[float, float]:
     """Slope and offset of the logit that make its probabilities right (Platt, 1999), frontal and profile images
     counting alike."""
-    model = LogisticRegression(C=np.inf, class_weight="balanced").fit(logits[:, None], is_frontal)
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
+    # The solver stops at once where all logits are nearly equal, as those of a network that has hardly begun to learn.
+    mean, spread = logits.mean(), logits.std() or 1.0
+    model = LogisticRegression(C=np.inf, class_weight="balanced").fit((logits[:, None] - mean) / spread, is_frontal)
+    slope = float(model.coef_[0, 0] / spread)
+    return slope, float(model.intercept_[0] - slope * mean)
 
 
 def calibrate_across_folds(logits: np.ndarray, is_frontal: np.ndarray, folds: np.ndarray) -> np.ndarray:
