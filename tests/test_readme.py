@@ -51,7 +51,8 @@ def test_the_first_lines_are_the_two_commands():
 
 
 @pytest.mark.parametrize("words", PYTHON_COMMANDS, ids=" ".join)
-def test_a_command_names_a_program_and_settings_that_exist(words):
+def test_a_command_names_a_program_and_settings_that_exist(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # not where somebody may have typed them before
     program, *arguments = words
     assert (ROOT / program).is_file()
     if program == "train.py":
