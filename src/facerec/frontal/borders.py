@@ -12,7 +12,7 @@ from torch import Tensor
 
 from facerec.data.decode import resize
 
-GREY = 0.0  # of normalised images; what covers a border
+GREY = np.uint8(128)  # what covers a border: next to 0 when normalised
 _DARK = 20  # of 255: JPEG leaves some light in a black border
 _GROWTH = np.ones((5, 5), np.uint8)  # the ringing of JPEG at a border's edge reaches a few pixels into the image
 
@@ -35,7 +35,7 @@ def covered(image: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     resized = np.empty((size, size, 3), np.uint8)
     resize(image, resized)
     border = border_mask(resized)
-    return np.where(border[..., None], np.uint8(round(127.5 * GREY + 127.5)), resized), border
+    return np.where(border[..., None], GREY, resized), border
 
 
 def partners(is_frontal: Tensor, generator: torch.Generator) -> Tensor:

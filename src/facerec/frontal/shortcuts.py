@@ -35,6 +35,5 @@ def flipped_by_a_border(classifier: FrontalClassifier, images: PoseImages, rows:
     if not len(frontal):
         return 0.0
     borders = images.borders[np.random.default_rng(seed).choice(profile, len(frontal))]
-    grey = np.uint8(round(127.5 * GREY + 127.5))
-    wearing = np.where(borders[..., None], grey, images.pixels[frontal])
+    wearing = np.where(borders[..., None], GREY, images.pixels[frontal])
     return float((classifier.logits(wearing) <= 0).mean())
