@@ -3,10 +3,10 @@
 Takes the overrides of train.py that choose the data, and beside them
     checkpoint=FILE           a trained network, to find wrong labels, people with two identities, people of a benchmark
     out=FOLDER                where to write report.json, with every image concerned, and report.png, with some of them
-Every list is read and every image decoded. Looked for are: what cannot be opened or read; pictures that are there
-twice, also compressed or resized, in one identity or two; swapped red and blue; other sizes, wide borders, images of
-one colour; identities with one image, class numbers without images, names that are alike; and what the training set
-shares with each benchmark.
+Every list is read and every image decoded. Looked for are: what cannot be opened or read; lines of lists at which
+training would stop, such as an image that is listed twice; pictures that are there twice, also compressed or resized,
+in one identity or two; swapped red and blue; other sizes, wide borders, images of one colour; identities with one
+image, class numbers without images, names that are alike; and what the training set shares with each benchmark.
 Prints a table on stderr and, last, one JSON object: images, identities, images_per_identity, pairs, image_sizes,
 unreadable, problems, findings. Exit status 1 when a finding is an error, 0 when all are warnings or there is none.
 """
@@ -14,6 +14,8 @@ unreadable, problems, findings. Exit status 1 when a finding is an error, 0 when
 import json
 import sys
 from pathlib import Path
+
+from facerec.program import run
 
 from rich.console import Console
 from rich.table import Table
@@ -24,12 +26,13 @@ from facerec.composition import compose
 from facerec.doctor.check import check_data
 from facerec.doctor.embeddings import Embedder
 from facerec.doctor.findings import DataReport
+from facerec.doctor.opening import WRONG_LINES
 from facerec.doctor.pictures import write_pictures
 from facerec.errors import InputError
 from facerec.process import prepare_process
 from facerec.runs import write_json
 
-SHOWN = 10  # of the unreadable images; the JSON line has them all
+SHOWN = 10  # of the unreadable images, which the JSON line has all, and of a list's wrong lines, as report.json
 _OWN_KEYS = {"checkpoint": "", "out": ""}
 
 
@@ -77,10 +80,21 @@ def show(report: DataReport, console: Console) -> None:
         console.print(findings_table(report))
     for name, sentence in {(finding.name, finding.sentence): None for finding in report.findings}:
         console.print(f"{name.replace('_', ' ')}: {sentence}")
-    for sentence in [*report.problems, *(entry["reason"] for entry in report.unreadable[:SHOWN])]:
+    for sentence in report.problems:
         console.print(sentence)
-    if len(report.unreadable) > SHOWN:
-        console.print(f"... and {len(report.unreadable) - SHOWN} more unreadable images")
+    for finding in report.findings:
+        if finding.name == WRONG_LINES:
+            some = [entry["problem"] for entry in finding.details[:SHOWN]]
+            show_some(some, finding.count, f"wrong lines in the list of the {finding.part}", console)
+    some = [entry["reason"] for entry in report.unreadable[:SHOWN]]
+    show_some(some, len(report.unreadable), "unreadable images", console)
+
+
+def show_some(sentences: list[str], count: int, what: str, console: Console) -> None:
+    for sentence in sentences:
+        console.print(sentence)
+    if count > len(sentences):
+        console.print(f"... and {count - len(sentences):,} more {what}")
 
 
 def findings_table(report: DataReport) -> Table:
@@ -106,4 +120,4 @@ def overview(report: DataReport) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

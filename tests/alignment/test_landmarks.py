@@ -42,6 +42,7 @@ FORMS = {
     "CelebA, a space after the number": f"1 \nlefteye_x lefteye_y righteye_x righteye_y\nann/a b.jpg  {TEN}\n",
     "a comment": f"#ann/b.jpg {TEN}\nann/a b.jpg {TEN}\n",
     "./": f"./ann/a b.jpg {TEN}\n",
+    "line ends of old Macs": f"# new\r\rann/a b.jpg {TEN}\r",
 }
 
 
@@ -71,6 +72,10 @@ def test_an_absolute_path_below_the_images_is_a_relative_one(tmp_path: Path) -> 
 
 def test_a_path_that_looks_like_a_comment_can_be_written(tmp_path: Path) -> None:
     assert list(read(tmp_path, f"./#1/a.jpg {TEN}")) == ["#1/a.jpg"]
+
+
+def test_white_space_of_a_path_is_its_own(tmp_path: Path) -> None:
+    assert list(read(tmp_path, f" ann/\u00a0a .jpg,{commas(TEN)}\n")) == [" ann/\u00a0a .jpg"]
 
 
 def test_accents_compare_however_they_are_written(tmp_path: Path) -> None:

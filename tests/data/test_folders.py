@@ -7,7 +7,7 @@ import pytest
 from image_files import BLUE, GREEN, RED, plain, write_benchmark, write_faces, write_image, write_text
 from shared_data import FACES, needs_faces
 
-from facerec.data.folders import FolderImages, read_identity_folders, read_pairs
+from facerec.data.folders import read_identity_folders
 from facerec.data.train_lists import read_train_list
 from facerec.errors import InputError
 
@@ -107,7 +107,7 @@ def test_the_bad_line_of_a_list_is_numbered_as_an_editor_does(tmp_path):
 
 
 def test_an_empty_list_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"training list .*list\.txt is empty: write one PATH IDENTITY a line"):
+    with pytest.raises(InputError, match=r"training list .*list\.txt holds no line PATH IDENTITY: write one an image"):
         train_list(tmp_path, "# nothing yet\n\n")
 
 
@@ -162,90 +162,12 @@ def test_images_travel_to_a_worker(tmp_path):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(train)).load(0), plain(BLUE))
 
 
-def pairs_of(benchmark) -> list[tuple[str, str, bool]]:
-    names = benchmark.images.name
-    rows = zip(benchmark.left, benchmark.right, benchmark.is_same, strict=True)
-    return [(names(left), names(right), bool(same)) for left, right, same in rows]
-
-
-def test_a_pair_list_gives_its_pairs_in_order_over_distinct_images(tmp_path):
-    write_benchmark(tmp_path, "lfw")
-    benchmark = read_pairs(tmp_path, "lfw")
-    assert benchmark.name == "lfw" and len(benchmark) == 2
-    assert pairs_of(benchmark) == [("r2.png", "r1.png", True), ("r1.png", "b.png", False)]
-    assert len(benchmark.images) == 3
-    assert benchmark.left.dtype == benchmark.right.dtype == np.int64 and benchmark.is_same.dtype == bool
-    np.testing.assert_array_equal(benchmark.images.load(benchmark.right[1]), plain(BLUE))
-
-
-@pytest.mark.parametrize("line", ["r1.png b.png", "r1.png b.png 0", "r1.png b.png same", "a b.png r1.png 1"])
-def test_the_bad_line_of_a_pair_list_is_numbered(tmp_path, line):
-    write_benchmark(tmp_path, "lfw")
-    write_text(tmp_path / "lfw/lfw_pair.txt", f"r1.png r2.png 1\n\n{line}\n")
-    with pytest.raises(
-        InputError, match=rf"^line 3 of .*lfw_pair\.txt is '{line}': write LEFT RIGHT FLAG with FLAG 1 for"
-    ):
-        read_pairs(tmp_path, "lfw")
-
-
-def test_an_empty_pair_list_is_refused(tmp_path):
-    write_text(tmp_path / "lfw/lfw_pair.txt", "\n")
-    with pytest.raises(InputError, match=r"pair list .*lfw_pair\.txt is empty: write one LEFT RIGHT FLAG a line"):
-        read_pairs(tmp_path, "lfw")
-
-
-def test_a_missing_pair_list_is_named(tmp_path):
-    with pytest.raises(
-        InputError, match=r"lfw_pair\.txt cannot be read \(No such file or directory\): check the folder and"
-    ):
-        read_pairs(tmp_path, "lfw")
-
-
-def test_a_benchmark_without_its_images_is_refused(tmp_path):
-    write_text(tmp_path / "lfw/lfw_pair.txt", "a.png b.png 1\n")
-    with pytest.raises(InputError, match=r"the images of benchmark lfw are not at .*lfw.lfw: put them there or leave"):
-        read_pairs(tmp_path, "lfw")
-
-
-def test_cfp_fp_is_a_list_over_the_images_of_cfp_ff(tmp_path):
-    write_benchmark(tmp_path, "cfp_ff")
-    write_text(tmp_path / "cfp_fp/cfp_fp_pair.txt", "b.png r1.png -1\n")
-    benchmark = read_pairs(tmp_path, "cfp_fp")
-    assert benchmark.name == "cfp_fp" and pairs_of(benchmark) == [("b.png", "r1.png", False)]
-    np.testing.assert_array_equal(benchmark.images.load(benchmark.left[0]), plain(BLUE))
-
-
-def test_cfp_fp_uses_its_own_images_where_it_has_them(tmp_path):
-    write_benchmark(tmp_path, "cfp_fp")
-    assert read_pairs(tmp_path, "cfp_fp").images.load(0).shape == (12, 12, 3)
-
-
-def test_the_fingerprint_of_a_benchmark_changes_with_every_answer_and_order(tmp_path):
-    write_benchmark(tmp_path, "lfw")
-    prints = set()
-    for text in ["r1.png b.png 1\nr2.png b.png 1", "r2.png b.png 1\nr1.png b.png 1", "r1.png b.png 1\nr2.png b.png -1"]:
-        write_text(tmp_path / "lfw/lfw_pair.txt", text)
-        prints.add(read_pairs(tmp_path, "lfw").fingerprint())
-    assert len(prints) == 3
-
-
 @needs_faces
 def test_the_real_training_list_opens():
     train = read_train_list(FACES, "train_mini.txt")
     assert (len(train), train.num_identities) == (13_591, 1_847)
     assert np.bincount(train.labels).min() == 2
     assert train.load(0).shape == (112, 112, 3)
-
-
-@needs_faces
-@pytest.mark.parametrize(
-    ("name", "pairs", "images"), [("cfp_ff", 7_000, 5_000), ("cfp_fp", 7_000, 7_000), ("lfw", 6_000, 12_000)]
-)
-def test_the_real_benchmarks_open(name, pairs, images):
-    benchmark = read_pairs(FACES, name)
-    assert len(benchmark) == pairs and len(benchmark.images) <= images
-    assert benchmark.is_same.reshape(10, -1).mean(axis=1).tolist() == [0.5] * 10
-    assert isinstance(benchmark.images, FolderImages) and benchmark.images.load(0).shape == (112, 112, 3)
 
 
 def test_the_state_changes_with_a_file_and_not_with_the_place(tmp_path):

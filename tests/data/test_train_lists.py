@@ -1,81 +1,19 @@
 import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from image_files import GREEN, RED, plain, write_faces, write_image, write_text
 from recordio_writer import classic, flat, pixels, png, write_records
+from running import program
 
+from facerec.data.extraction import extract
 from facerec.data.folders import read_identity_folders
 from facerec.data.insightface import InsightFaceRecords
-from facerec.data.train_lists import read_list, read_record_list, read_train_list
+from facerec.data.lines import refuse_line
+from facerec.data.recordio_writer import write_training_set
+from facerec.data.train_lists import read_record_list, read_train_list
 from facerec.errors import InputError
-
-
-def rows_of(folder, text: str) -> list[tuple[str, str]]:
-    (folder / "list.txt").write_bytes(text.encode())
-    rows = read_list(folder, "list.txt")
-    return [(path, rows.identities[label]) for path, label in zip(rows.references, rows.labels, strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("line", "row"),
-    [
-        ("a.png ann", ("a.png", "ann")),
-        ("my cat.png ann", ("my cat.png", "ann")),
-        ("my cat.png\tann lee", ("my cat.png", "ann lee")),
-        ("a.png\tann\r", ("a.png", "ann")),
-        ("  a.png \t ann lee ", ("a.png", "ann lee")),
-        ("a\tb.png\tann", ("a\tb.png", "ann")),
-        ("李 小龙/一 二.png\t李 小龙", ("李 小龙/一 二.png", "李 小龙")),
-    ],
-)
-def test_a_tab_or_else_the_last_space_parts_reference_and_identity(tmp_path, line, row):
-    assert rows_of(tmp_path, f"{line}\n") == [row]
-
-
-NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(
-    lambda text: text == text.strip() and text[0] != "#" and text[:2] != "./"
-)
-
-
-@given(st.dictionaries(NAMES, NAMES, min_size=1, max_size=8))
-def test_what_is_written_with_tabs_is_read(tmp_path_factory, rows):
-    folder = tmp_path_factory.mktemp("lists")
-    text = "".join(f"{reference}\t{identity}\n" for reference, identity in rows.items())
-    assert rows_of(folder, text) == list(rows.items())
-
-
-def test_a_list_longer_than_a_block_is_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("facerec.data.train_lists._BLOCK", 50)
-    expected = [(f"{number:03}.png", f"person {number % 7}") for number in range(300)]
-    assert rows_of(tmp_path, "\n".join("\t".join(row) for row in expected)) == expected
-    with pytest.raises(InputError, match=r"^line 301 of .* is 'alone': write PATH IDENTITY$"):
-        rows_of(tmp_path, "".join(f"{number}\ta\n" for number in range(300)) + "alone\n")
-    with pytest.raises(InputError, match=r"is not UTF-8 text \(byte 1690\): save it as UTF-8$"):
-        rows_of(tmp_path, "".join(f"{number}\ta\n" for number in range(300)) + "\0")
-
-
-@pytest.mark.parametrize("second", ["a.png ann", "a.png\tbob", "./a.png ann"])
-def test_an_image_that_is_listed_twice_is_refused_with_both_lines(tmp_path, second):
-    with pytest.raises(
-        InputError, match=r"^line 5 of .*list\.txt names (\./)?a\.png again, after line 2: an image stands"
-    ):
-        rows_of(tmp_path, f"# first\na.png ann\n\nb.png ann\n{second}\n")
-
-
-@pytest.mark.parametrize("method", ["open", "stat"])
-def test_a_list_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, method):
-    def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
-    write_text(tmp_path / "list.txt", "a.png ann\n")
-    monkeypatch.setattr(Path, method, refuse)
-    with pytest.raises(InputError, match=r"^training list .*list\.txt cannot be read \(Permission denied\): see to it"):
-        read_list(tmp_path, "list.txt")
 
 
 def test_a_first_line_that_is_no_path_is_one_sentence(tmp_path):
@@ -84,15 +22,9 @@ def test_a_first_line_that_is_no_path_is_one_sentence(tmp_path):
         read_train_list(tmp_path, "list.txt")
 
 
-def test_two_images_whose_hashes_are_equal_are_two(tmp_path, monkeypatch):
-    monkeypatch.setattr("facerec.data.train_lists.hash", lambda _: 7, raising=False)
-    assert rows_of(tmp_path, "a.png ann\nb.png ann\n") == [("a.png", "ann"), ("b.png", "ann")]
-    with pytest.raises(InputError, match=r"line 3 .* names a\.png again"):
-        rows_of(tmp_path, "a.png ann\nb.png ann\na.png ann\n")
-
-
 class TestFolders:
-    ODD = ("José Núñez/müde Augen.png", "#1/a.png", " lee/ a.png", "-/b c.png")
+    ODD = ("José Núñez/müde Augen.png", "#1/a.png", " lee/ a.png", "-/b c.png", "ann/a.png", "ann /a.png",
+           "\ufeffann/a.png", "ann\u00a0/ .png")  # fmt: skip
 
     @pytest.fixture
     def faces(self, tmp_path):
@@ -100,16 +32,25 @@ class TestFolders:
             write_image(tmp_path / "train" / name, plain(GREEN))
         return read_identity_folders(tmp_path / "train")
 
-    def test_references_and_names_of_identities_come_back_from_a_list(self, faces, tmp_path):
-        rows = [f"{faces.reference(index)}\t{faces.identity_name(label)}\n" for index, label in enumerate(faces.labels)]
-        write_text(tmp_path / "list.txt", "".join(rows))
+    def test_a_written_list_names_the_images_and_identities_of_the_folders(self, faces, tmp_path):
+        written = program("scripts/filter_frontal.py").write_list
+        written(faces, np.arange(len(self.ODD)), tmp_path / "list.txt")
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
         assert [path.removeprefix("./") for path in listed.paths] == list(faces.paths)
+        assert sorted(faces.paths) == sorted(self.ODD)
         listed.refuse_missing()
-        for index in range(4):
-            np.testing.assert_array_equal(listed.load(index), plain(GREEN))
         names = [listed.identity_name(label) for label in listed.labels]
-        assert names == [faces.identity_name(label).strip() for label in faces.labels]
+        assert names == [faces.identity_name(label) for label in faces.labels]
+        written(listed, np.arange(len(self.ODD)), tmp_path / "again.txt")
+        assert (tmp_path / "again.txt").read_bytes() == (tmp_path / "list.txt").read_bytes()
+
+    def test_an_archive_that_is_built_from_a_written_list_has_the_identities_of_the_folders(self, faces, tmp_path):
+        written = program("scripts/filter_frontal.py").write_list
+        written(faces, np.arange(len(self.ODD)), tmp_path / "list.txt")
+        for name, source in (("a", faces), ("b", read_train_list(tmp_path / "train", tmp_path / "list.txt"))):
+            write_training_set(source, tmp_path / name)
+        assert (tmp_path / "a/train.rec").read_bytes() == (tmp_path / "b/train.rec").read_bytes()
+        assert InsightFaceRecords(tmp_path / "b").num_identities == len(self.ODD)
 
     @pytest.mark.parametrize("name", ["a\tb.png", "a\nb.png", os.fsdecode(b"Jos\xe9.png")])
     def test_a_name_that_no_list_can_hold_is_refused(self, tmp_path, name):
@@ -148,10 +89,10 @@ class TestRecords:
     IMAGES = tuple(png(number) for number in range(7))
     CLASSES = (4.0, 4.0, 9.0, 9.0, 9.0, 100.0, 100.0)
 
-    def listed(self, folder, text: str, contents=None):
+    def listed(self, folder, text: str, contents=None, on_wrong=refuse_line):
         write_records(folder / "train.rec", contents or classic(self.CLASSES, self.IMAGES))
         write_text(folder / "list.txt", text)
-        return read_record_list(InsightFaceRecords(folder), folder, "list.txt")
+        return read_record_list(InsightFaceRecords(folder), folder, "list.txt", on_wrong)
 
     def test_the_records_of_the_listed_keys_are_taken_in_the_order_of_the_list(self, tmp_path):
         subset = self.listed(tmp_path, "7\t100\n1 4\n2 4\n")
@@ -169,6 +110,14 @@ class TestRecords:
         assert subset.labels.tolist() == records.labels.tolist()
         for index in range(7):
             np.testing.assert_array_equal(subset.load(index), pixels(index))
+
+    def test_the_list_of_what_is_extracted_names_the_identities_of_the_folders(self, tmp_path):
+        write_records(tmp_path / "train.rec", classic(self.CLASSES, self.IMAGES))
+        extract(InsightFaceRecords(tmp_path), tmp_path / "out")
+        folders, listed = read_identity_folders(tmp_path / "out"), read_train_list(tmp_path / "out", "train.txt")
+        assert list(listed.paths) == list(folders.paths) and listed.labels.tolist() == folders.labels.tolist()
+        assert [listed.identity_name(label) for label in range(3)] == ["004", "009", "100"]
+        assert [folders.identity_name(label) for label in range(3)] == ["004", "009", "100"]
 
     @pytest.mark.parametrize("key", ["8", "99", "-1", "one", "ann/0.png", "99999999999999999999999"])
     def test_a_key_without_an_image_is_refused_with_its_line(self, tmp_path, key):
@@ -189,8 +138,21 @@ class TestRecords:
         ):
             self.listed(tmp_path, f"1 4\n2 {identity}\n")
 
+    def test_wrong_lines_are_left_out_where_that_is_wanted(self, tmp_path):
+        wrong: list[tuple[int, str]] = []
+        text = "5 9\n99 4\n1\t4\nalone\n2 9\n01 4\n5 9\n1 7\n007 100\n"
+        subset = self.listed(tmp_path, text, on_wrong=lambda number, sentence: wrong.append((number, sentence)))
+        assert [subset.reference(index) for index in range(3)] == ["5", "1", "7"] and len(subset) == 3
+        assert [subset.identity_name(label) for label in subset.labels] == ["9", "4", "100"]
+        assert sorted(number for number, _ in wrong) == [2, 4, 5, 6, 7, 8]
+        assert all(sentence.startswith(f"line {number} of ") for number, sentence in wrong)
+        assert [sentence for number, sentence in wrong if number == 6] == [
+            f"line 6 of {tmp_path / 'list.txt'} names 01 again, after line 3: an image stands in a list once, so "
+            "remove one of them"
+        ]
 
-def test_another_kind_of_space_belongs_to_the_name(tmp_path):
-    write_text(tmp_path / "list.txt", "a/0.png Jean\u00a0Dupont\n")
-    rows = read_list(tmp_path, "list.txt")
-    assert (rows.references[0], rows.identities) == ("a/0.png", ["Jean\u00a0Dupont"])
+    def test_a_list_of_nothing_but_wrong_lines_is_refused(self, tmp_path):
+        with pytest.raises(
+            InputError, match=r"^training list .*list\.txt holds no line KEY IDENTITY of .*train\.rec: write the list"
+        ):
+            self.listed(tmp_path, "1 9\n99 4\n", on_wrong=lambda *_: None)

@@ -74,7 +74,7 @@ def test_all_problems_are_reported_and_the_rest_is_still_looked_at(faces):
     (faces / "evil.bin").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     (faces / "pairs/pairs/b.png").write_bytes(b"")
     report = check_data(folder_data(faces, train_list="list.txt", benchmarks=["bad", "pairs", "evil", "lfw"]))
-    starts = ["line 1 of", "line 1 of", str(faces / "evil.bin"), "benchmark lfw is missing"]
+    starts = ["training list", "pair list", str(faces / "evil.bin"), "benchmark lfw is missing"]
     assert len(report.problems) == 4
     assert all(problem.startswith(start) for problem, start in zip(report.problems, starts, strict=True))
     assert (report.images, report.identities, report.images_per_identity) == (0, 0, None)

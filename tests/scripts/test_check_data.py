@@ -70,6 +70,26 @@ def test_the_script_shows_ten_unreadable_images_and_counts_the_others(faces, cap
     assert len(json.loads(printed.out)["unreadable"]) == 12
 
 
+def test_the_script_shows_ten_wrong_lines_of_each_list_and_counts_the_others(faces, capsys, tmp_path):
+    write_text(faces / "list.txt", "train/ann/0.png\ta\n" + "".join(f"alone{number}\n" for number in range(12)))
+    write_text(faces / "pairs/pairs_pair.txt", "r1.png r2.png 1\nr1.png\n")
+    arguments = folder_arguments(faces, f"data.train_list={faces / 'list.txt'}", f"out={tmp_path / 'found'}")
+    status, printed = run_script(capsys, *arguments)
+    assert status == 1 and printed.err.count("': write PATH IDENTITY\n") == 10
+    assert f"line 11 of {faces / 'list.txt'} is 'alone9': write PATH IDENTITY\n" in printed.err
+    assert "... and 2 more wrong lines in the list of the training set\n" in printed.err
+    assert (
+        "lfw_pair" not in printed.err and f"line 2 of {faces / 'pairs/pairs_pair.txt'} is 'r1.png': wr" in printed.err
+    )
+    found = json.loads(printed.out)["findings"][:2]
+    assert [(f["name"], f["severity"], f["part"], f["count"]) for f in found] == [
+        ("wrong_lines", "error", "training set", 12),
+        ("wrong_lines", "error", "benchmark pairs", 1),
+    ]
+    details = json.loads((tmp_path / "found/report.json").read_text())["findings"][0]["details"]
+    assert [entry["line"] for entry in details] == list(range(2, 14))
+
+
 def test_the_script_lists_all_problems_and_ends_with_status_1(faces, capsys):
     status, printed = run_script(capsys, *folder_arguments(faces, "data.benchmarks=[lfw,pairs,agedb_30]"))
     problems = json.loads(printed.out)["problems"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from facerec.alignment.placing import Placement, place_points
 from facerec.alignment.similarity import POINTS, mirrored
+from facerec.data.lines import numbered_lines, quote
 from facerec.errors import InputError
 
 _PATH_COLUMNS = {"path", "image", "imageid", "imagepath", "file", "filename", "name"}
@@ -82,7 +83,7 @@ def normal_path(path: str, root: Path | None = None) -> str:
 
 
 def _rows(file: Path) -> Iterator[_Row]:
-    lines = _lines(file)
+    lines = list(numbered_lines(file, "landmarks file", "check --landmarks", comments=True))
     first = lines[0][1] if lines else ""
     delimiter = next((mark for mark in "\t;," if mark in first), None)
     if first.strip().isdecimal():  # CelebA
@@ -119,7 +120,7 @@ def _by_position(file: Path, lines: list[tuple[int, str]], delimiter: str) -> It
 def _spaced(file: Path, number: int, line: str) -> _Row:
     fields = line.rsplit(maxsplit=10)
     if len(fields) != 11:
-        raise InputError(f"line {number} of {file} is {line[:60]!r}: it must be {_FORMS}")
+        raise InputError(f"line {number} of {file} is {quote(line)}: it must be {_FORMS}")
     return _Row(number, fields[0], fields[1:])
 
 
@@ -141,14 +142,3 @@ def _plain(name: str) -> str:
     for side in ("left", "right"):
         plain = plain.replace(f"mouth{side}", f"{side}mouth")
     return plain
-
-
-def _lines(file: Path) -> list[tuple[int, str]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"landmarks file {file} cannot be read ({error.strerror}): check --landmarks") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"landmarks file {file} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    numbered = enumerate(text.split("\n"), start=1)
-    return [(number, line.strip("\r")) for number, line in numbered if line.strip() and not line.startswith("#")]

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
+from facerec.data.lines import BLANKS, OnWrongLine, numbered_lines, quote, refuse_line, words
 from facerec.data.listing import identity_folders, image_paths, missing_files
 from facerec.data.source import Benchmark, digest
 from facerec.data.texts import SharedArrays, Texts
@@ -92,7 +93,8 @@ class LabelledFolder(FolderImages):
                 f"image {self._path(index)!r} cannot stand in a list, which is UTF-8 text with a line an image: rename "
                 "it"
             )
-        return f"./{path}" if path[0] == "#" or path[0].isspace() else path
+        # As it is, a list would take it for a comment, for blanks or for the mark at the start of a file.
+        return f"./{path}" if path[0] in "#\ufeff" or path[0].isspace() else path
 
     def fingerprint(self) -> str:
         labels = chain.from_iterable(part.tolist() for part in np.array_split(self.labels, len(self) // 65536 + 1))
@@ -117,17 +119,19 @@ def read_identity_folders(folder: str | Path) -> LabelledFolder:
     return LabelledFolder(folder, paths, np.repeat(np.arange(len(identities)), counts), identities)
 
 
-def read_pairs(root: str | Path, name: str) -> Benchmark:
+def read_pairs(root: str | Path, name: str, on_wrong: OnWrongLine = refuse_line) -> Benchmark:
     """The benchmark ``root/name/name_pair.txt`` over images below ``root/name/name``, ``LEFT RIGHT FLAG`` a line, FLAG
-    1 (same) or -1. Between them stand spaces or tabs; one tab each where a path holds spaces.
+    1 (same) or -1. Between them stand spaces or tabs; one tab each where a path holds spaces. Outer spaces of a path
+    are none of it. Empty lines and lines that begin with # are passed over.
 
-    `InputError` names a missing file or folder, or the line that is not of this form.
+    ``on_wrong`` decides about lines of another form. `InputError` names a missing file or folder, and a list without a
+    pair.
     """
     root = Path(root)
     file = root / name / f"{name}_pair.txt"
-    pairs = [_parse_pair(file, number, line) for number, line in _lines(file)]
+    pairs = list(_parsed_pairs(file, on_wrong))
     if not pairs:
-        raise InputError(f"pair list {file} is empty: write one LEFT RIGHT FLAG a line")
+        raise InputError(f"pair list {file} holds no line LEFT RIGHT FLAG: write one a pair")
     paths, indices = np.unique(np.array([(left, right) for left, right, _ in pairs]), return_inverse=True)
     left, right = indices.reshape(-1, 2).T
     images = root / name / name
@@ -137,21 +141,22 @@ def read_pairs(root: str | Path, name: str) -> Benchmark:
         raise InputError(
             f"the images of benchmark {name} are not at {images}: put them there or leave the benchmark out"
         )
-    return Benchmark(
-        name, FolderImages(images, paths.tolist()), left, right, np.array([flag == 1 for *_, flag in pairs])
-    )
+    return Benchmark(name, FolderImages(images, paths.tolist()), left, right, np.array([same for *_, same in pairs]))
 
 
-def _parse_pair(file: Path, number: int, line: str) -> tuple[str, str, int]:
-    fields = line.split("\t")
-    if len(fields) != 3 or not all(fields):
-        fields = line.split()
-    if len(fields) != 3 or fields[2] not in ("1", "-1"):
-        raise InputError(
-            f"line {number} of {file} is {line!r}: write LEFT RIGHT FLAG with FLAG 1 for the same person, -1 for two, "
-            "and tabs between them where a path holds spaces"
-        )
-    return fields[0], fields[1], int(fields[2])
+def _parsed_pairs(file: Path, on_wrong: OnWrongLine) -> Iterator[tuple[str, str, bool]]:
+    for number, line in numbered_lines(file, "pair list", "check the folder and the name", comments=True):
+        fields = [field.strip(BLANKS) for field in line.split("\t")]
+        if len(fields) != 3 or not all(fields):
+            fields = words(line)
+        if len(fields) == 3 and fields[2] in ("1", "-1"):
+            yield fields[0], fields[1], fields[2] == "1"
+        else:
+            on_wrong(
+                number,
+                f"line {number} of {file} is {quote(line)}: write LEFT RIGHT FLAG with FLAG 1 for the same person, -1 "
+                "for two, and tabs between them where a path holds spaces",
+            )
 
 
 def _paths_of(folder: Path, identities: list[str], counts: list[int]) -> Iterator[str]:
@@ -176,15 +181,3 @@ def _size_and_time(path: str) -> str:
 
 def _cannot_be_read(path: str, error: OSError) -> InputError:
     return InputError(f"image {path} cannot be read ({error.strerror}): restore it or take it off the list")
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}): check the folder and the name") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip() and not line.startswith("#"):
-            yield number, line.strip()

@@ -73,12 +73,16 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
     return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
 
 
+def looked_for(number: int) -> range:
+    """Which of a ``number`` of paths are looked for: of more than a million, ten thousand at even distances."""
+    return range(0, number, 1 if number <= _MANY else number // _SAMPLE)
+
+
 def missing_files(root: Path, paths: Sequence[str]) -> np.ndarray:
-    """The numbers, ascending, of the ``paths`` below ``root`` at which there is no file; of more than a million paths,
-    ten thousand at even distances are looked for. A progress bar on standard error."""
-    step = 1 if len(paths) <= _MANY else len(paths) // _SAMPLE
+    """The numbers, ascending, of the ``paths`` below ``root`` that are `looked_for` and have no file. A progress bar on
+    standard error."""
     folders: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for number in range(0, len(paths), step):
+    for number in looked_for(len(paths)):
         path = paths[number]
         name = path.rpartition("/")[2]
         folders[path[: len(path) - len(name)]].append((number, name))

@@ -50,16 +50,6 @@ class Texts(SharedArrays, Sequence[str]):
         joined, remaining = bytearray(), iter(texts)
         while chunk := list(islice(remaining, _CHUNK)):
             joined += "\0".join([*chunk, ""]).encode(errors="surrogateescape")
-        self._take(joined)
-
-    @classmethod
-    def from_joined(cls, joined: bytearray) -> "Texts":
-        """Of texts in UTF-8 that each end with a NUL; ``joined`` is not copied."""
-        texts = cls.__new__(cls)
-        texts._take(joined)
-        return texts
-
-    def _take(self, joined: bytearray) -> None:
         self._joined = np.frombuffer(joined, np.uint8) if joined else np.empty(0, np.uint8)
         self._ends = np.flatnonzero(self._joined == 0)
 

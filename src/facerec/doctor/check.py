@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.modules import FolderData
 from facerec.data.source import Benchmark, LabelledSource
-from facerec.data.train_lists import ListedImages, read_list
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
 from facerec.doctor.embeddings import Embedder
-from facerec.doctor.findings import DataReport, Finding
+from facerec.doctor.findings import TRAIN, DataReport, Finding, benchmark_part
 from facerec.doctor.geometry import count_sizes, judge_geometry
 from facerec.doctor.lookalikes import judge_faces
 from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
+from facerec.doctor.opening import WrongLines, judge_lines, open_benchmark, open_train
 from facerec.doctor.overlap import judge_image_overlap, judge_pairs
 from facerec.doctor.survey import Part, survey
 from facerec.errors import InputError
@@ -29,20 +27,24 @@ def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> Data
     """Open every part of ``module``, decode each of its images in worker processes, with a progress bar on standard
     error, and judge what was measured.
 
-    What is wrong with one part or image keeps nothing else from being looked at. An image that several parts hold, such
-    as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
+    What is wrong with one part, line of a list or image keeps nothing else from being looked at. An image that several
+    parts hold, such as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
 
     Args:
         module: the data, not set up.
         embedder: of a trained network, to compare faces; None: pictures, names and colours alone are compared.
     """
     problems: list[str] = []
-    train = _open(partial(_open_train, module), problems)
-    opened = [_open(partial(module.open_benchmark, name), problems) for name in module.benchmarks]
+    lists = [WrongLines(TRAIN), *(WrongLines(benchmark_part(name)) for name in module.benchmarks)]
+    train = _open(partial(open_train, module, lists[0]), problems)
+    opened = [
+        _open(partial(open_benchmark, module, name, wrong), problems)
+        for name, wrong in zip(module.benchmarks, lists[1:], strict=True)
+    ]
     benchmarks = [benchmark for benchmark in opened if benchmark is not None]
     parts = survey(train, [(b.name, b.images) for b in benchmarks], module.num_workers or 0)
     unreadable = _unreadable(parts)
-    found = [*_broken(problems, unreadable), *_judge(module, parts, train, benchmarks)]
+    found = [*_broken(problems, unreadable), *judge_lines(lists), *_judge(module, parts, train, benchmarks)]
     if embedder is not None:
         found += judge_faces(parts, benchmarks, embedder, module.num_workers or 0)
     return DataReport(
@@ -63,20 +65,6 @@ def _open(opener: Callable[[], _Opened], problems: list[str]) -> _Opened | None:
     except InputError as error:
         problems.append(str(error))
         return None
-
-
-def _open_train(module: FaceDataModule) -> LabelledSource:
-    """As the module opens it; but where the first image of a list is missing, the list as it is, so that each is
-    reported."""
-    try:
-        return module.open_train()
-    except InputError:
-        if not isinstance(module, FolderData) or module.train_list is None:
-            raise
-        images = ListedImages(Path(module.root), read_list(module.root, module.train_list))
-        if len(images.missing()) == len(images):
-            raise
-        return images
 
 
 def _smallest_and_largest(labels: np.ndarray) -> tuple[int, int]:

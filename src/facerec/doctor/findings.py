@@ -7,6 +7,14 @@ from typing import Any, Literal
 from facerec.data.source import ImageSource
 
 Severity = Literal["error", "warning"]
+TRAIN = "training set"
+SHOWN = 20  # pictures of a finding
+LISTED = 100_000  # details of a finding, where a whole set may be one
+
+
+def benchmark_part(name: str) -> str:
+    """What a person calls the benchmark."""
+    return f"benchmark {name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +36,7 @@ class Finding:
         part: where it was found, such as ``benchmark lfw``.
         count: how many of them.
         sentence: what it means and what to do.
-        details: the images or identities concerned, plain values; where a whole set may be, the first 100,000.
+        details: the images or identities concerned, plain values; where a whole set may be, the first `LISTED`.
         pictures: some of them.
     """
 
@@ -43,9 +51,6 @@ class Finding:
     def summary(self) -> dict[str, Any]:
         """Without the details, which may be many."""
         return {key: getattr(self, key) for key in ("name", "severity", "part", "count", "sentence")}
-
-
-SHOWN = 20  # pictures of a finding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facerec.doctor.findings import SHOWN, Finding, Picture
+from facerec.doctor.findings import LISTED, SHOWN, Finding, Picture
 from facerec.doctor.survey import Part
 
 _BLACK = 8  # grey levels
 _WIDE = 0.1  # of the side
 _SAME_LEVEL = 8  # grey levels between opposite edges
-_LISTED = 100_000  # images of a finding: a whole set may be too small
 _SENTENCES = {
     "flat_images": "nothing but one colour is in them: remove them",
     "other_sizes": "the others are {usual}: images of another size were often aligned in another way, so align them "
@@ -81,7 +80,7 @@ def _finding(part: Part, name: str, images: np.ndarray, sentence: str) -> Findin
         part=part.title,
         count=len(images),
         sentence=sentence,
-        details=[{"image": part.source.name(i), **_measured(part, name, i)} for i in images[:_LISTED].tolist()],
+        details=[{"image": part.source.name(i), **_measured(part, name, i)} for i in images[:LISTED].tolist()],
         pictures=[Picture(part.source, i, f"{part.source.name(i)}\n{_caption(part, name, i)}") for i in some],
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from facerec.data.insightface import InsightFaceRecords
 from facerec.data.source import Benchmark, LabelledSource
-from facerec.doctor.findings import Finding
+from facerec.doctor.findings import TRAIN, Finding, benchmark_part
 
 _NUMBERED = re.compile(r"(.+?)[_\- .]+\d+$")  # Aaron_Peirsol_0001
 
@@ -109,12 +109,10 @@ def judge_name_overlap(train: LabelledSource, benchmark: Benchmark) -> list[Find
             "these identities of the training set have names that the benchmark has too, so its numbers are too good: "
             "leave them out of the training list, or do not report this benchmark",
             common,
-            f"benchmark {benchmark.name}",
+            benchmark_part(benchmark.name),
         )
     ]
 
 
-def _warning(
-    name: str, count: int, sentence: str, details: Sequence[dict[str, Any]], part: str = "training set"
-) -> Finding:
+def _warning(name: str, count: int, sentence: str, details: Sequence[dict[str, Any]], part: str = TRAIN) -> Finding:
     return Finding(name=name, severity="warning", part=part, count=count, sentence=sentence, details=details)

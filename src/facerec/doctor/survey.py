@@ -11,6 +11,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from facerec.data.source import ImageSource, LabelledSource
 from facerec.doctor.features import FEATURES, measure
+from facerec.doctor.findings import TRAIN, benchmark_part
 from facerec.errors import InputError
 
 _Measured = tuple[np.ndarray, list[str]]
@@ -63,10 +64,10 @@ def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSo
     """Measure all images of the training set and of the ``benchmarks``, in this order, with a progress bar on standard
     error."""
     opened: list[tuple[str, ImageSource, LabelledSource | None]] = [
-        (f"benchmark {name}", source, None) for name, source in benchmarks
+        (benchmark_part(name), source, None) for name, source in benchmarks
     ]
     if train is not None:
-        opened.insert(0, ("training set", train, train))
+        opened.insert(0, (TRAIN, train, train))
     if not opened:
         return []
     features = np.zeros(sum(len(source) for _, source, _ in opened), FEATURES)

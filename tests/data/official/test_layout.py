@@ -1,45 +1,16 @@
 import os
-import pickle
 import shutil
-from pathlib import Path
 
 import pytest
-from image_files import BLUE, GREEN, RED, encode, plain, write_image, write_text
-from recordio_writer import png
-from shared_data import FACES, INSIGHTFACE, needs_faces, needs_insightface
+from image_files import GREEN, RED, encode, plain, write_image, write_text
+from pair_files import PAIRS, files, pairs_of
+from shared_data import FACES, needs_faces
 
-from facerec.data.bin import open_bin, write_bin
-from facerec.data.folders import read_pairs
 from facerec.data.official import images as official_images
-from facerec.data.official.layout import unpack_bin, write_benchmark
+from facerec.data.official.layout import write_benchmark
 from facerec.data.official.lfw import read_lfw_pairs
 from facerec.data.official.pairs import Pair
 from facerec.errors import InputError
-
-PAIRS = [Pair("ann/1.jpg", "ann/2.jpg", True), Pair("ann/2.jpg", "bob/1.jpg", False)]
-
-
-@pytest.fixture
-def images(tmp_path):
-    """A folder with the three images of the pairs, and one more."""
-    for path, colour in {"ann/1.jpg": RED, "ann/2.jpg": GREEN, "bob/1.jpg": BLUE, "eve/1.jpg": RED}.items():
-        write_image(tmp_path / "images" / path, plain(colour))
-    return tmp_path / "images"
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "data"
-
-
-def pairs_of(root, name):
-    found = read_pairs(root, name)
-    sides = zip(found.left, found.right, found.is_same.tolist(), strict=True)
-    return [Pair(found.images.name(left), found.images.name(right), same) for left, right, same in sides]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("link", official_images.LINKS)
@@ -75,91 +46,6 @@ def test_a_link_to_an_image_stands_for_the_image(root, images):
     assert not (root / "own/own/ann/1.jpg").is_symlink()
     shutil.rmtree(images)
     assert (root / "own/own/ann/1.jpg").read_bytes() == encode(plain(RED), ".jpg")
-
-
-@pytest.mark.parametrize("suffix", [".png", ".JPG", ".jpeg", ".webp"])
-def test_images_may_have_another_suffix_than_the_list_says(root, images, suffix):
-    (images / "ann/2.jpg").rename(images / f"ann/2{suffix}")
-    write_benchmark(root, "own", PAIRS, images)
-    assert pairs_of(root, "own") == [("ann/1.jpg", f"ann/2{suffix}", True), (f"ann/2{suffix}", "bob/1.jpg", False)]
-
-
-def test_the_listed_file_is_taken_before_one_with_another_suffix(root, images):
-    write_image(images / "ann/2.bmp", plain(BLUE))
-    write_benchmark(root, "own", PAIRS, images)
-    assert pairs_of(root, "own") == PAIRS
-
-
-@pytest.mark.parametrize("listed", ["ann/f 0.v2", "ann/f 0.txt", "ann/f 0.v2.jpg"])
-def test_what_follows_the_last_dot_is_left_out_only_where_it_is_a_suffix_of_images(root, images, listed):
-    write_image(images / "ann/f 0.jpg", plain(RED))
-    with pytest.raises(
-        InputError, match=r"^1 of the 2 images that are listed are not below .*images, such as ann/f 0\.\w"
-    ):
-        write_benchmark(root, "own", [Pair(listed, "ann/1.jpg", True)], images)
-
-
-@pytest.mark.parametrize("listed", ["ann/f 0.v2", "ann/f 0.v2.png"])
-def test_a_name_with_dots_is_found_with_any_suffix(root, images, listed):
-    write_image(images / "ann/f 0.v2.jpg", plain(RED))
-    write_benchmark(root, "own", [Pair(listed, "ann/1.jpg", True)], images)
-    assert pairs_of(root, "own") == [("ann/f 0.v2.jpg", "ann/1.jpg", True)]
-
-
-def test_two_listed_images_are_not_one_file(root, images):
-    pairs = [Pair("ann/1.jpg", "ann/1.png", True)]
-    with pytest.raises(
-        InputError, match=r"^the listed images ann/1\.jpg and ann/1\.png would both be .*images/ann/1\.jpg: restore the"
-    ):
-        write_benchmark(root, "own", pairs, images)
-    assert not root.exists()
-    write_image(images / "ann/1.png", plain(BLUE))
-    write_benchmark(root, "own", pairs, images)
-    assert pairs_of(root, "own") == pairs
-
-
-def test_an_image_may_be_listed_in_two_spellings_of_its_path(root, images):
-    write_benchmark(
-        root, "own", [Pair("./ann/1.jpg", "ann/2.jpg", True), Pair("ann/1.jpg", "bob/1.jpg", False)], images
-    )
-    assert pairs_of(root, "own")[0] == PAIRS[0]
-
-
-def test_hidden_files_are_no_images_of_a_list(root, images):
-    write_image(images / "ann/._3.jpg", plain(RED))
-    with pytest.raises(InputError, match=r"^1 of the 2 images"):
-        write_benchmark(root, "own", [Pair("ann/._3.png", "ann/1.jpg", True)], images)
-
-
-def test_missing_images_are_counted_and_the_first_named_before_anything_is_written(root, images):
-    (images / "ann/2.jpg").unlink()
-    shutil.rmtree(images / "bob")
-    (images / "ann/2.jpg").symlink_to("nowhere.jpg")
-    with pytest.raises(
-        InputError,
-        match=r"^2 of the 3 images that are listed are not below .*images, such as ann/2\.jpg, bob/1\.jpg: restore",
-    ):
-        write_benchmark(root, "own", PAIRS, images)
-    assert not root.exists()
-
-
-@pytest.mark.parametrize("path", ["../images/ann/1.jpg", "/etc/passwd.jpg", "ann/../../1.jpg"])
-def test_paths_that_lead_out_of_the_folder_are_refused(root, images, path):
-    with pytest.raises(InputError, match=rf"^the listed path {path} leads out of .*images: list paths that start from"):
-        write_benchmark(root, "own", [Pair(path, "ann/1.jpg", True)], images)
-    assert not root.exists()
-
-
-def test_images_beyond_the_pairs_may_be_missing(root, images):
-    assert write_benchmark(root, "own", PAIRS, images, others=["eve/1.jpg", "eve/2.jpg"]).images == 4
-    assert (root / "own/own/eve/1.jpg").is_file()
-
-
-def test_a_missing_folder_of_images_is_named(root, images):
-    with pytest.raises(
-        InputError, match=r"^image folder .*nowhere does not exist: name the folder that the lists' paths"
-    ):
-        write_benchmark(root, "own", PAIRS, images / "nowhere")
 
 
 def test_paths_may_hold_spaces_and_letters_however_they_are_written(root, tmp_path):
@@ -252,56 +138,6 @@ def test_a_benchmark_of_other_images_has_its_own(root, images, differs):
     pairs = [Pair("eve/1.jpg", "ann/1.jpg", False)]
     write_benchmark(root, "cfp_fp", pairs, images, shared="cfp_ff")
     assert files(root / "cfp_fp/cfp_fp").keys() == {"eve/1.jpg", "ann/1.jpg"} and pairs_of(root, "cfp_fp") == pairs
-
-
-IMAGES, ANSWERS = [png(0), png(1), encode(plain(RED, (6, 5)), ".jpg"), png(0)], [True, False]
-
-
-@pytest.fixture
-def bin_file(tmp_path):
-    (tmp_path / "lfw.bin").write_bytes(pickle.dumps((IMAGES, ANSWERS)))
-    return tmp_path / "lfw.bin"
-
-
-def test_a_bin_becomes_the_layout_and_back_with_the_same_bytes(root, bin_file, tmp_path):
-    prepared = unpack_bin(bin_file, root)
-    assert prepared[:3] == ("lfw", 2, 3)
-    assert sorted(files(root / "lfw/lfw").items()) == [
-        ("000000.png", png(0)), ("000001.png", png(1)), ("000002.jpg", IMAGES[2])
-    ]  # fmt: skip
-    assert (root / "lfw/lfw_pair.txt").read_text() == "000000.png 000001.png 1\n000002.jpg 000000.png -1\n"
-    write_bin(read_pairs(root, "lfw"), tmp_path / "back.bin")
-    assert pickle.loads((tmp_path / "back.bin").read_bytes()) == (IMAGES, ANSWERS)
-
-
-def test_the_layout_becomes_a_bin_and_back_with_equal_images_and_pairs(root, images, tmp_path):
-    write_benchmark(root, "own", PAIRS, images)
-    write_bin(read_pairs(root, "own"), tmp_path / "own.bin")
-    unpack_bin(tmp_path / "own.bin", root, "again")
-    before, after = read_pairs(root, "own"), read_pairs(root, "again")
-    assert before.is_same.tolist() == after.is_same.tolist() and len(before.images) == len(after.images)
-    for left, right in ((before.left, after.left), (before.right, after.right)):
-        assert [before.images.encoded(index) for index in left] == [after.images.encoded(index) for index in right]
-
-
-def test_what_is_no_image_is_named_and_nothing_is_written(root, tmp_path):
-    (tmp_path / "lfw.bin").write_bytes(pickle.dumps(([png(0), b"text"], [True])))
-    with pytest.raises(
-        InputError, match=r"^image lfw\.bin image 1 is not a JPEG, PNG, BMP or WebP file: fetch it again"
-    ):
-        unpack_bin(tmp_path / "lfw.bin", root)
-    assert not root.exists() or not list(root.iterdir())
-
-
-@needs_insightface
-def test_the_sample_of_insightface_makes_the_round_trip(root, tmp_path):
-    unpack_bin(INSIGHTFACE / "lfw_sample.bin", root)
-    write_bin(read_pairs(root, "lfw_sample"), tmp_path / "back.bin")
-    sample, back = open_bin(INSIGHTFACE / "lfw_sample.bin"), open_bin(tmp_path / "back.bin")
-    assert pickle.loads((tmp_path / "back.bin").read_bytes()) == pickle.loads(
-        (INSIGHTFACE / "lfw_sample.bin").read_bytes()
-    )
-    assert sample.left.tolist() == back.left.tolist() and len(sample.images) == len(back.images)
 
 
 @needs_faces

@@ -7,7 +7,7 @@ pairs, ``NUMBER,NUMBER`` a line: two frontal images in FF, a frontal and a profi
 
 from pathlib import Path, PurePosixPath
 
-from facerec.data.official.pairs import FOLDS, Pair, numbered_lines, wrong_line
+from facerec.data.official.pairs import FOLDS, Pair, pair_lines, wrong_line
 from facerec.errors import InputError
 
 _FETCH = "fetch the Protocol folder again"
@@ -26,7 +26,7 @@ def read_cfp_pairs(protocol: str | Path, split: str) -> list[Pair]:
     for fold in range(1, FOLDS + 1):
         for kind in ("same", "diff"):
             file = protocol / "Split" / split / f"{fold:02d}" / f"{kind}.txt"
-            found = [_parse(file, number, line, lists, kind == "same") for number, line in numbered_lines(file, _GIVE)]
+            found = [_parse(file, number, line, lists, kind == "same") for number, line in pair_lines(file, _GIVE)]
             sizes[file] = len(found)
             pairs += found
     _refuse_unequal(sizes)
@@ -41,7 +41,7 @@ def cfp_images(protocol: str | Path) -> list[str]:
 
 def _read_images(file: Path) -> dict[str, str]:
     images = {}
-    for number, line in numbered_lines(file, _GIVE):
+    for number, line in pair_lines(file, _GIVE):
         key, _, path = line.partition(" ")
         parts = PurePosixPath(path.strip()).parts[-3:]
         if not key.isdecimal() or len(parts) != 3:

@@ -8,7 +8,8 @@ order of the list. Images stand in one folder, ``NAME_0001.jpg`` in CALFW, ``NAM
 
 from pathlib import Path
 
-from facerec.data.official.pairs import FOLDS, Pair, numbered_lines, wrong_line
+from facerec.data.lines import words
+from facerec.data.official.pairs import FOLDS, Pair, pair_lines, wrong_line
 from facerec.errors import InputError
 
 _FETCH = "so fetch the official list again"
@@ -17,7 +18,7 @@ _FETCH = "so fetch the official list again"
 def read_cross_pairs(file: str | Path) -> list[Pair]:
     """The pairs, fold by fold, those of one person first. `InputError` names a bad line and folds of unequal size."""
     file = Path(file)
-    lines = list(numbered_lines(file))
+    lines = list(pair_lines(file))
     if len(lines) % 2 or not lines:
         raise InputError(f"{file} has {len(lines)} lines, and two make a pair: it is cut off, {_FETCH}")
     pairs = [_parse(file, first, second) for first, second in zip(lines[::2], lines[1::2], strict=True)]
@@ -38,7 +39,7 @@ def _parse(file: Path, first: tuple[int, str], second: tuple[int, str]) -> tuple
 
 
 def _fields(file: Path, number: int, line: str) -> tuple[str, int]:
-    fields = line.split()
+    fields = words(line)
     if len(fields) != 2 or not fields[1].isdecimal() or int(fields[1]) > FOLDS:
         raise wrong_line(
             file, number, line, f"not IMAGE and a number from 0 to {FOLDS}, {_FETCH}, or give another list to `list`"

@@ -7,7 +7,8 @@ Image 7 of NAME is ``NAME/NAME_0007.jpg``.
 
 from pathlib import Path
 
-from facerec.data.official.pairs import FOLDS, Pair, numbered_lines, wrong_line
+from facerec.data.lines import words
+from facerec.data.official.pairs import FOLDS, Pair, pair_lines, wrong_line
 from facerec.errors import InputError
 
 _FETCH = "so fetch the official pairs.txt of View 2 again"
@@ -16,7 +17,7 @@ _FETCH = "so fetch the official pairs.txt of View 2 again"
 def read_lfw_pairs(file: str | Path) -> list[Pair]:
     """The pairs in the order of ``file``. `InputError` names a line that is not what should stand there."""
     file = Path(file)
-    lines = list(numbered_lines(file))
+    lines = list(pair_lines(file))
     per_kind = _read_first_line(file, lines)
     pairs = [_parse(file, place, per_kind, number, line) for place, (number, line) in enumerate(lines[1:])]
     if len(pairs) != FOLDS * 2 * per_kind:
@@ -31,7 +32,7 @@ def _read_first_line(file: Path, lines: list[tuple[int, str]]) -> int:
     if not lines:
         raise InputError(f"pair list {file} is empty: fetch the official pairs.txt of View 2 again")
     number, line = lines[0]
-    fields = line.split()
+    fields = words(line)
     if len(fields) != 2 or fields[0] != str(FOLDS) or not fields[1].isdecimal() or int(fields[1]) == 0:
         raise wrong_line(
             file, number, line, f"not the number of folds, {FOLDS}, and of pairs of each kind in a fold: {_FETCH}"
@@ -41,7 +42,7 @@ def _read_first_line(file: Path, lines: list[tuple[int, str]]) -> int:
 
 def _parse(file: Path, place: int, per_kind: int, number: int, line: str) -> Pair:
     fold, is_same = place // (2 * per_kind) + 1, place // per_kind % 2 == 0
-    fields = line.split("\t") if "\t" in line else line.split()
+    fields = line.split("\t") if "\t" in line else words(line)
     names, images = (fields[:1] * 2, fields[1:]) if is_same else (fields[::2], fields[1::2])
     if len(fields) != (3 if is_same else 4) or not all(image.isdecimal() for image in images):
         expected = "NAME NUMBER NUMBER" if is_same else "NAME NUMBER NAME NUMBER"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from facerec.data.lines import BLANKS, numbered_lines, quote
 from facerec.errors import InputError
 
 FOLDS = 10
@@ -17,24 +18,14 @@ class Pair(NamedTuple):
     is_same: bool
 
 
-def numbered_lines(file: Path, remedy: str = "check its name") -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, stripped, with their numbers as an editor counts; line ends of every system.
-
-    `InputError` names a file that cannot be read, and ends with the ``remedy``.
-    """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"pair list {file} cannot be read ({error.strerror}): {remedy}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"pair list {file} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, line.strip()
+def pair_lines(file: Path, remedy: str = "check its name") -> Iterator[tuple[int, str]]:
+    """As `numbered_lines`, without outer spaces and tabs; official lists have no comments."""
+    for number, line in numbered_lines(file, "pair list", remedy):
+        yield number, line.strip(BLANKS)
 
 
 def wrong_line(file: Path, number: int, line: str, problem: str) -> InputError:
-    return InputError(f"line {number} of {file} is {line!r}, {problem}")
+    return InputError(f"line {number} of {file} is {quote(line)}, {problem}")
 
 
 def refuse_one_sided_folds(file: Path, pairs: Sequence[Pair]) -> None:

@@ -6,7 +6,8 @@ people -1 or 0, one of them throughout a list.
 
 from pathlib import Path
 
-from facerec.data.official.pairs import Pair, numbered_lines, refuse_one_sided_folds, wrong_line
+from facerec.data.lines import BLANKS, words
+from facerec.data.official.pairs import Pair, pair_lines, refuse_one_sided_folds, wrong_line
 from facerec.errors import InputError
 
 _FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two, and tabs where a path holds spaces"
@@ -17,16 +18,16 @@ def read_plain_pairs(file: str | Path) -> list[Pair]:
     ten folds, such as one sorted by flag."""
     file = Path(file)
     pairs, two_people = [], ""
-    for number, line in numbered_lines(file):
-        fields = next((found for found in (line.split("\t"), line.split(",")) if len(found) == 3), line.split())
-        if len(fields) != 3 or not all(fields) or fields[2].strip() not in ("1", "-1", "0"):
+    for number, line in pair_lines(file):
+        fields = next((found for found in (line.split("\t"), line.split(",")) if len(found) == 3), words(line))
+        if len(fields) != 3 or not all(fields) or fields[2].strip(BLANKS) not in ("1", "-1", "0"):
             raise wrong_line(file, number, line, f"not a pair: {_FORM}")
-        flag = fields[2].strip()
+        flag = fields[2].strip(BLANKS)
         if flag != "1":
             two_people = two_people or flag
             if flag != two_people:
                 raise wrong_line(file, number, line, f"and a line above marks two people with {two_people}: use one")
-        pairs.append(Pair(fields[0].strip(), fields[1].strip(), flag == "1"))
+        pairs.append(Pair(fields[0].strip(BLANKS), fields[1].strip(BLANKS), flag == "1"))
     if not pairs:
         raise InputError(f"pair list {file} is empty: {_FORM}")
     refuse_one_sided_folds(file, pairs)

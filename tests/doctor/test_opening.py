@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+from image_files import write_benchmark, write_faces, write_text
+from recordio_writer import flat, png, write_records
+
+from facerec.data.modules import FolderData, InsightFaceData, SyntheticData
+from facerec.doctor import opening
+from facerec.doctor.check import check_data
+from facerec.doctor.findings import DataReport, Finding
+from facerec.doctor.opening import WrongLines, open_train
+
+
+def folder_data(root: Path, **changes) -> FolderData:
+    return FolderData(root=str(root), **{"benchmarks": ["pairs"], "num_workers": 0, **changes})
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Three identities of four images; a benchmark of 2 pairs over 3 images."""
+    write_faces(tmp_path)
+    return tmp_path
+
+
+def wrong_lines(report: DataReport) -> dict[str, Finding]:
+    return {finding.part: finding for finding in report.findings if finding.name == "wrong_lines"}
+
+
+@pytest.mark.parametrize("below", ["train/", ""])
+def test_every_wrong_line_of_a_list_is_reported_and_the_others_are_looked_at(faces, below):
+    lines = ["ann/0.png\ta", "ann/1.png", "ann/0.png\tb", "", "bob/1.png\tb", "gone/1.png\tb", "alone"]
+    write_text(faces / "list.txt", "".join(f"{below}{line}\n" if line else "\n" for line in lines))
+    report = check_data(folder_data(faces, train_list="list.txt"))
+    assert (report.images, report.identities, report.problems) == (3, 2, [])
+    assert [entry["image"] for entry in report.unreadable] == [f"{below}gone/1.png"]
+    found = wrong_lines(report)["training set"]
+    assert (found.severity, found.count, report.is_sound) == ("error", 3, False)
+    assert {entry["line"]: entry["problem"].partition("list.txt ")[2] for entry in found.details} == {
+        2: f"is '{below}ann/1.png': write PATH IDENTITY",
+        3: f"names {below}ann/0.png again, after line 1: an image stands in a list once, so remove one of them",
+        7: f"is '{below}alone': write PATH IDENTITY",
+    }
+
+
+def test_a_first_image_that_is_missing_hides_neither_the_others_nor_the_folder(faces):
+    write_text(faces / "list.txt", "gone.png a\nann/0.png a\nbob/0.png b\n")
+    report = check_data(folder_data(faces, train_list="list.txt"))
+    assert [entry["image"] for entry in report.unreadable] == ["gone.png"] and report.problems == []
+
+
+def test_every_wrong_line_of_a_pair_list_is_reported_and_the_other_pairs_are_looked_at(faces):
+    write_benchmark(faces, "lfw")
+    write_text(faces / "lfw/lfw_pair.txt", "r1.png r2.png 1\nr1.png r2.png 2\nr2.png b.png -1\nb.png\n")
+    report = check_data(folder_data(faces, benchmarks=["lfw", "pairs"]))
+    assert report.pairs == {"lfw": 2, "pairs": 2} and report.problems == []
+    (part, found), *others = wrong_lines(report).items()
+    assert (part, found.count, others) == ("benchmark lfw", 2, [])
+    assert [entry["line"] for entry in found.details] == [2, 4]
+
+
+def test_wrong_lines_of_a_list_of_records_and_of_a_pair_list_beside_an_archive(faces):
+    write_records(faces / "train.rec", flat([0.0, 0.0, 1.0], [png(number) for number in range(3)]))
+    write_text(faces / "list.txt", "0 0\n1 1\n2 1\n9 0\n02 1\nalone\n")
+    write_text(faces / "pairs/pairs_pair.txt", "r1.png r2.png 1\nalone\n")
+    module = InsightFaceData(root=str(faces), train_list="list.txt", benchmarks=["pairs"], num_workers=0)
+    report = check_data(module)
+    assert (report.images, report.pairs, report.problems) == (2, {"pairs": 1}, [])
+    found = {part: sorted(entry["line"] for entry in finding.details) for part, finding in wrong_lines(report).items()}
+    assert found == {"training set": [2, 4, 5, 6], "benchmark pairs": [2]}
+
+
+def test_of_lists_that_hold_nothing_else_the_lines_are_reported_too(faces):
+    write_text(faces / "list.txt", "alone\n")
+    write_text(faces / "pairs/pairs_pair.txt", "a b\nc d\n")
+    report = check_data(folder_data(faces, train_list="list.txt"))
+    assert [problem.partition(" holds no line ")[2] for problem in report.problems] == [
+        "PATH IDENTITY: write one an image",
+        "LEFT RIGHT FLAG: write one a pair",
+    ]
+    assert {part: found.count for part, found in wrong_lines(report).items()} == {
+        "training set": 1,
+        "benchmark pairs": 2,
+    }
+
+
+def test_of_many_wrong_lines_the_first_are_kept_and_all_are_counted(monkeypatch):
+    monkeypatch.setattr(opening, "LISTED", 2)
+    wrong = WrongLines("training set")
+    for number in range(1, 6):
+        wrong(number, f"line {number} is bad")
+    assert wrong.count == 5 and wrong.details == [
+        {"line": 1, "problem": "line 1 is bad"},
+        {"line": 2, "problem": "line 2 is bad"},
+    ]
+
+
+def test_what_is_no_list_is_opened_as_it_is():
+    wrong = WrongLines("training set")
+    assert len(open_train(SyntheticData(num_identities=2, images_per_identity=3), wrong)) == 6 and wrong.count == 0
