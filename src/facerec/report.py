@@ -78,6 +78,12 @@ def _differences(configs: list[dict[str, Any]]) -> list[str]:
     return found
 
 
+def network_name(config: dict[str, Any]) -> str:
+    """Operator, backbone and width of a run's configuration, in a few words."""
+    backbone, operator, _ = _names(config)
+    return backbone if operator == "none" else f"{operator}, {backbone}"
+
+
 def _names(config: dict[str, Any]) -> tuple[str, str, str]:
     return _backbone_name(config["backbone"]), _class_name(config["operator"]), _class_name(config["head"])
 

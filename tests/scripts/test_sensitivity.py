@@ -1,0 +1,109 @@
+"""The affine study on test images, as a person asks for it."""
+
+import json
+from pathlib import Path
+from unittest import mock
+
+import cv2
+import pytest
+from running import as_program, program
+
+RANGES = {
+    "rotation": ("degrees", 15),
+    "shear": ("degrees", 15),
+    "scale": ("spread", 0.2),
+    "translation": ("share", 0.1),
+}
+
+
+@pytest.fixture
+def study(capsys, tmp_path):
+    """Exit status, the last line's content, and what people read."""
+
+    def studied(*arguments: str) -> tuple[int, dict, str]:
+        with as_program(tmp_path):
+            status = program("scripts/sensitivity.py").main(list(arguments))
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out.splitlines()[-1]) if status == 0 else printed.out, printed.err
+
+    return studied
+
+
+def checkpoints(*runs: Path) -> str:
+    return "checkpoint=" + ",".join(str(run / "best.ckpt") for run in runs)
+
+
+def by_shift(found: dict, network: str) -> dict:
+    """Summaries by (transform, strength); (None, 0) is what the images are without."""
+    chosen = [m for m in found["measurements"] if m["network"] == network]
+    shifts = [m["shift"] or {"transform": None, "strength": 0} for m in chosen]
+    return {(s["transform"], s["strength"]): m["benchmarks"] for s, m in zip(shifts, chosen, strict=True)}
+
+
+def test_every_condition_is_what_evaluate_measures_one_at_a_time(study, depthwise_run, tvconv_run, capsys, tmp_path):
+    status, found, said = study(checkpoints(depthwise_run, tvconv_run), "transforms=shear", "strengths=0.5,2")
+    assert status == 0
+    networks = dict(zip(found["checkpoints"], (depthwise_run, tvconv_run), strict=True))
+    assert list(networks) == ["Depthwise, MobileNetV2 x0.1", "TVConv, MobileNetV2 x0.1"]
+    for name, run in networks.items():
+        measured = by_shift(found, name)
+        assert list(measured) == [(None, 0), ("shear", 0.5), ("shear", 2)]
+        assert measured[None, 0] == json.loads((run / "results.json").read_text())["best"]["benchmarks"]
+        for _, strength in list(measured)[1:]:
+            shear = ("augmentation@data.test_augmentation=shear", f"affine_strength={strength}")
+            with as_program(tmp_path):
+                assert program("scripts/evaluate.py").main([checkpoints(run), *shear]) == 0
+            assert json.loads(capsys.readouterr().out.splitlines()[-1])["benchmarks"] == measured["shear", strength]
+    assert "shear ± 7.5 degrees" in said and "shear ± 30 degrees" in said and "as they are" in said
+
+
+def test_all_four_transforms_are_studied_at_three_strengths_unless_told_otherwise(study, depthwise_run, tmp_path):
+    status, found, _ = study(checkpoints(depthwise_run))
+    assert status == 0
+    shifts = [m["shift"] for m in found["measurements"]]
+    assert shifts[0] is None and len(shifts) == 13
+    for shift, expected in zip(shifts[1:], [(t, s) for t in RANGES for s in (0.5, 1, 2)], strict=True):
+        transform, strength = expected
+        unit, reach = RANGES[transform]
+        assert shift == {"transform": transform, "strength": strength, "unit": unit, "reach": reach * strength}
+    assert json.loads((tmp_path / "outputs/sensitivity/sensitivity.json").read_text()) == found
+    assert cv2.imread(str(tmp_path / "outputs/sensitivity/sensitivity.png")) is not None
+    assert found["data"]["synthetic"]["pairs"] == 40 and found["git_commit"]
+
+
+def test_networks_that_are_alike_are_told_apart_by_their_files(study, tvconv_run):
+    files = [str(tvconv_run / name) for name in ("best.ckpt", "last.ckpt")]
+    status, found, _ = study(f"checkpoint={','.join(files)}", "transforms=scale", "strengths=1")
+    assert status == 0
+    assert found["checkpoints"] == {f"TVConv, MobileNetV2 x0.1\n{file}": file for file in files}
+
+
+REFUSED = {
+    "transforms=rotation,jitter": "transforms must be of rotation, shear, scale, translation, got 'jitter'",
+    "strengths=1,strong": "strengths must be numbers above 0 with commas between them, got 'strong'",
+    "strengths=0": "strengths must be numbers above 0 with commas between them, got '0'",
+    "strengths=nan": "strengths must be numbers above 0 with commas between them, got 'nan'",
+    "data.test_augmentation={}": "sensitivity.py changes the test images itself: leave data.test_augmentation={} out",
+    "width=0.2": "sensitivity.py does not take 'width=0.2': the network is the checkpoint's",
+    "transforms=scale strengths=6": "spread * strength must be below 1, got 1.2",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_a_setting_that_it_cannot_use_is_refused_and_nothing_written(arguments, study, depthwise_run, tmp_path):
+    status, _, said = study(checkpoints(depthwise_run), *arguments.split())
+    assert status == 1 and REFUSED[arguments] in said and said.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_the_checkpoints_must_be_there_and_different(study, depthwise_run):
+    assert "no checkpoint given: add checkpoint=FILE" in study("strengths=1")[2]
+    assert "given twice" in study(checkpoints(depthwise_run, depthwise_run))[2]
+
+
+def test_networks_that_are_verified_on_different_pairs_are_not_compared(study, depthwise_run, tvconv_run):
+    module_study = study(checkpoints(depthwise_run, tvconv_run), "transforms=scale", "strengths=1", "data.num_pairs=60")
+    assert module_study[0] == 0
+    with mock.patch("facerec.data.source.Benchmark.fingerprint", side_effect=["one", "another"]):
+        status, _, said = study(checkpoints(depthwise_run, tvconv_run), "transforms=scale", "strengths=1")
+    assert status == 1 and "is verified on other pairs than the first: give both data=... and its keys" in said
