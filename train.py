@@ -8,19 +8,30 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from facerec.program import run
+
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from facerec import build, composition
-from facerec.checkpoints import refuse_other_model
+from facerec.checkpoints import refuse_other_data, refuse_other_model
 from facerec.errors import InputError
 from facerec.initialisation import initialise_from_data
 from facerec.process import prepare_process
 from facerec.report import show, table_rows
 from facerec.results import run_results
-from facerec.runs import OUTPUTS, checkpoint_to_resume, is_finished, log, provenance, replacing, write_json
+from facerec.runs import (
+    OUTPUTS,
+    checkpoint_to_resume,
+    is_finished,
+    log,
+    provenance,
+    remove_empty_run,
+    replacing,
+    write_json,
+)
 
 # Cells of a sweep that did not finish, and why.
 failures: dict[str, str] = {}
@@ -28,6 +39,7 @@ failures: dict[str, str] = {}
 
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
     """One run in ``folder``, from configuration to results."""
+    composition.refuse_without_effect(cfg, overrides)
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
         refuse_other_model(checkpoint, composition.resolved(cfg))
@@ -36,7 +48,9 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)
     data.setup("fit")
-    if checkpoint is None:
+    if checkpoint is not None:
+        refuse_other_data(checkpoint, data)
+    else:
         initialise_from_data(backbone, data, OUTPUTS / "cache")
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
@@ -55,23 +69,25 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(cfg: DictConfig) -> None:
-    run = HydraConfig.get()
-    folder = Path(run.runtime.output_dir)
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
     if cfg.skip_finished and is_finished(folder):
         return log(f"skipped, finished before: {folder}")
     try:
-        train(cfg, folder, list(run.overrides.task))
+        train(cfg, folder, list(job.overrides.task))
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
         log(f"stopped: what was saved until then is in {folder}; go on with resume=auto and the same settings")
         sys.exit(130)
     except Exception as error:
         why = str(error)
+        remove_empty_run(folder)
+        where = str(folder) if folder.exists() or job.mode == RunMode.MULTIRUN else "train.py"
         if not isinstance(error, InputError):  # a defect of the program: its traceback is shown
-            if run.mode != RunMode.MULTIRUN:
+            if job.mode != RunMode.MULTIRUN:
                 raise
             traceback.print_exc()  # and the other cells of a sweep do not suffer for this one
             why = f"{type(error).__name__}: {error}"
-        failures[str(folder)] = why
+        failures[where] = why
 
 
 def program(arguments: list[str]) -> int:
@@ -88,4 +104,4 @@ def program(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(program(sys.argv[1:]))
+    run(program)

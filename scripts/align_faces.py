@@ -24,8 +24,9 @@ result. Exit status 1 when the input is wrong or there is no face at all.
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
+
+from facerec.program import run
 
 from facerec.alignment.align import Alignment, Outcome, Settings, align_all, folder_digest
 from facerec.alignment.crop import LFW, parse_crop
@@ -198,4 +199,4 @@ def _cores() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -16,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from facerec.program import run
+
 import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -59,7 +61,7 @@ def benchmark(arguments: list[str], console: Console) -> dict[str, Any]:
     machine, command = describe_machine(), " ".join(["python scripts/benchmark.py", *arguments])
     comparisons: list[Comparison] = []
     for name in settings["sections"].split(","):
-        section = run(SECTIONS[name].cases(effort), effort, console)
+        section = run_cases(SECTIONS[name].cases(effort), effort, console)
         show(section, console)
         comparisons += section
     report = {"command": command, "machine": asdict(machine), "comparisons": [asdict(c) for c in comparisons]}
@@ -93,7 +95,7 @@ def read_settings(arguments: list[str]) -> dict[str, str]:
     return settings
 
 
-def run(cases: list[Case], effort: Effort, console: Console) -> list[Comparison]:
+def run_cases(cases: list[Case], effort: Effort, console: Console) -> list[Comparison]:
     """All of them, with a line that says which one is at work."""
     columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
     comparisons = []
@@ -107,4 +109,4 @@ def run(cases: list[Case], effort: Effort, console: Console) -> list[Comparison]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -14,13 +14,16 @@ Beside checkpoint=, it takes
                               default: the checkpoint's
     trainer=... trainer.KEY=...
     roc=FILE.png              where to draw the ROC curves
-Prints a table on stderr and, last, one JSON object.
+Prints a table on stderr and, last, one JSON object. Epochs count from 1 in the table, as in report.py's, and from 0 in
+the JSON object, as in results.json and in checkpoints.
 """
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from facerec.program import run
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -137,15 +140,18 @@ def verify(
 @rank_zero_only
 def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc: str | None) -> None:
     """For people on stderr and as a picture, for programs on stdout; once, however many devices there are."""
-    show(results)
+    show(results, summary)
     if roc is not None:
         save_figure(roc_figure(results), Path(roc))
     print(json.dumps(summary))
 
 
-def show(results: dict[str, VerificationResult]) -> None:
-    """A row for each benchmark, in percent."""
-    table = Table(title=f"verification in percent, protocol {next(iter(results.values())).protocol}")
+def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> None:
+    """A row for each benchmark, in percent; the title says what the numbers depend on."""
+    table = Table(
+        title=f"verification in percent, protocol {next(iter(results.values())).protocol}, "
+        f"epoch {summary['epoch'] + 1} (counted from 1), test images {transforms(summary['test_augmentation'])}"
+    )
     fars = sorted({far for result in results.values() for far in result.tar_at_far}, reverse=True)
     columns = ("benchmark", "pairs", "accuracy", "AUC", "EER", *(f"TAR at FAR {far:g}" for far in fars))
     for column in columns:
@@ -158,5 +164,14 @@ def show(results: dict[str, VerificationResult]) -> None:
     Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
 
 
+def transforms(nodes: dict[str, dict[str, Any]]) -> str:
+    """The test transforms with their settings: ``under rotation(degrees=15, strength=2.0)``."""
+    shown = []
+    for name, node in nodes.items():
+        settings = ", ".join(f"{key}={value}" for key, value in node.items() if key != "_target_")
+        shown.append(f"{name}({settings})")
+    return f"under {', '.join(shown)}" if shown else "unchanged"
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from facerec.program import run
+
 import numpy as np
 import torch
 from omegaconf import DictConfig
@@ -173,4 +175,4 @@ def verifying(cfg: DictConfig, data: FaceDataModule) -> Callable[[nn.Module], Re
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

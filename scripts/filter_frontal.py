@@ -27,6 +27,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from facerec.program import run
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -58,7 +60,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 1
     prepare_process()
     try:
-        run(*split(arguments))
+        filter_images(*split(arguments))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -68,7 +70,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(own: dict[str, Any], overrides: list[str]) -> None:
+def filter_images(own: dict[str, Any], overrides: list[str]) -> None:
     classifier, data = load_classifier(own["classifier"]), build_data(compose(overrides))
     source = data.open_train()
     for index in range(len(source)):
@@ -213,4 +215,4 @@ def show(results: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

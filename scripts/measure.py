@@ -14,6 +14,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from facerec.program import run
+
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -114,4 +116,4 @@ def _numbers(measured: dict[str, Any]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

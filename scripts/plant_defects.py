@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from facerec.program import run
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -247,4 +249,4 @@ def show(outcomes: list[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

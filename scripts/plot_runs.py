@@ -7,6 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from facerec.program import run
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -52,8 +54,8 @@ def picture(runs: list[Path]) -> Figure:
 def curves(runs: list[Path]) -> Curves:
     """A curve for each run and benchmark, labelled with what tells it apart."""
     found: Curves = {}
-    for run in runs:
-        result, scores = read_results(run), load_scores(run / SCORES)
+    for folder in runs:
+        result, scores = read_results(folder), load_scores(folder / SCORES)
         config = result["config"]
         network = f"{config['operator']['_target_'].rpartition('.')[2]} x{config['width']:g} seed {config['seed']}"
         for name, summary in result["best"]["benchmarks"].items():
@@ -69,4 +71,4 @@ def trained_layers(run: Path) -> dict[str, TVConv]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -2,6 +2,8 @@
 
 import sys
 
+from facerec.program import run
+
 import cv2
 import numpy as np
 
@@ -10,16 +12,18 @@ from facerec.data.synthetic import SyntheticFaces
 NUM_PEOPLE, NUM_PICTURES = 8, 8
 
 
-def main(path: str) -> None:
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        sys.exit(__doc__)
+    (path,) = arguments
     faces = SyntheticFaces(NUM_PEOPLE, NUM_PICTURES)
     images = np.stack([faces.load(index) for index in range(len(faces))])
     rows = images.reshape(NUM_PEOPLE, NUM_PICTURES, *images.shape[1:]).swapaxes(1, 2)
     sheet = rows.reshape(NUM_PEOPLE * faces.image_size, NUM_PICTURES * faces.image_size, 3)
     if not cv2.imwrite(path, cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
         sys.exit(f"{path} could not be written: give a file in an existing folder")
+    return 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
+    run(main)

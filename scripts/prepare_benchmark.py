@@ -25,6 +25,8 @@ import json
 import sys
 from pathlib import Path
 
+from facerec.program import run
+
 from facerec.data.bin import write_bin
 from facerec.data.folders import read_pairs
 from facerec.data.official.agedb import read_agedb_pairs
@@ -118,4 +120,4 @@ def _to_bin(options: argparse.Namespace) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -23,6 +23,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from facerec.program import run
+
 from rich.console import Console
 from rich.table import Table
 
@@ -44,16 +46,13 @@ _NO_INDEX = Path(os.devnull)  # not a regular file, so that the records are walk
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
-        print(json.dumps(options.run(options)), flush=True)
+        print(json.dumps(options.run(options)))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(options.interrupted, file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return 0
 
 
@@ -170,4 +169,4 @@ def _index(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

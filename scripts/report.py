@@ -7,6 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from facerec.program import run
+
 from facerec.errors import InputError
 from facerec.report import comma_separated, find_runs, markdown, show, table_rows
 from facerec.runs import replacing
@@ -32,4 +34,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from facerec.program import run
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
     options = read_options(arguments)
     prepare_process()
     try:
-        run(options)
+        train(options)
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
@@ -53,7 +55,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(options: argparse.Namespace) -> None:
+def train(options: argparse.Namespace) -> None:
     try:
         recipe = Recipe(options.width, options.image_size, options.epochs, options.batch_size, options.seed)
     except ValueError as error:
@@ -170,4 +172,4 @@ def show(results: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -70,6 +70,10 @@ def test_a_command_names_a_program_and_settings_that_exist(words, tmp_path, monk
         own, overrides = script("evaluate").split(arguments)
         assert own["checkpoint"] or own["model"]
         compose(overrides)
+    elif program == "scripts/sensitivity.py":
+        own, overrides = script("sensitivity").split(arguments)
+        assert own["checkpoint"]
+        compose(overrides)
     elif program == "scripts/export.py":
         own, overrides = script("export").split(arguments)
         assert own["output"].suffix == ".onnx" and not overrides

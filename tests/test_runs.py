@@ -10,7 +10,15 @@ import torch
 
 from facerec import runs
 from facerec.errors import InputError
-from facerec.runs import cell_folder, checkpoint_to_resume, provenance, replacing, run_folder_for, write_json
+from facerec.runs import (
+    cell_folder,
+    checkpoint_to_resume,
+    provenance,
+    remove_empty_run,
+    replacing,
+    run_folder_for,
+    write_json,
+)
 
 NOON = datetime(2026, 5, 17, 12, 0, 9, 120_000)
 
@@ -170,3 +178,36 @@ class TestReplacing:
     def test_json_comes_back(self, tmp_path):
         write_json(tmp_path / "a.json", {"ä": [1, None, 0.1]})
         assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"ä": [1, None, 0.1]}
+
+
+class TestAFolderWithNothingButHydrasNotes:
+    @pytest.fixture
+    def folder(self, here):
+        return here / "outputs" / "a" / "b" / "c"
+
+    def noted(self, folder: Path) -> Path:
+        make_run(folder / ".hydra", "config.yaml", "hydra.yaml", "overrides.yaml")
+        return folder
+
+    def test_goes_with_the_empty_ones_above_it_outputs_the_last(self, folder, here):
+        remove_empty_run(self.noted(folder))
+        assert here.is_dir() and not list(here.iterdir())
+
+    def test_goes_without_those_that_hold_another_run(self, folder):
+        other = self.noted(folder.with_name("other"))
+        remove_empty_run(self.noted(folder))
+        assert not folder.exists() and len(list((other / ".hydra").iterdir())) == 3
+
+    @pytest.mark.parametrize("file", ["last.ckpt", ".partial.1.config.yaml"])
+    def test_stays_with_anything_else_in_it(self, folder, file):
+        (self.noted(folder) / file).touch()
+        remove_empty_run(folder)
+        assert (folder / ".hydra" / "config.yaml").is_file() and (folder / file).is_file()
+
+    @pytest.mark.parametrize("place", ["elsewhere", "outputs"])
+    def test_stays_where_it_is_not_in_outputs(self, place, here):
+        remove_empty_run(self.noted(here / place))
+        assert (here / place / ".hydra" / "config.yaml").is_file()
+
+    def test_need_not_be_there(self, folder):
+        remove_empty_run(folder)

@@ -44,9 +44,9 @@ def test_the_other_cells_are_done(sweep):
     assert len({result["config"]["operator"]["_target_"] for result in found}) == 2
 
 
-def test_each_cell_has_a_folder_of_its_own(sweep):
+def test_each_cell_that_was_not_refused_has_a_folder_of_its_own(sweep):
     folder, _, _ = sweep
-    assert len([path for path in folder.iterdir() if path.is_dir()]) == 4
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 2
 
 
 def test_what_failed_is_said_at_the_end_and_in_the_status(sweep):
@@ -101,5 +101,14 @@ def test_a_defect_of_the_program_in_one_cell_is_named_with_its_kind(tmp_path, ca
 def test_a_value_that_does_not_exist_is_refused_before_the_first_cell(tmp_path, capsys):
     assert train(tmp_path, "-m", *SETTINGS, "operator=depthwise,tvcov") == 1
     said = capsys.readouterr().err
-    assert "Could not find 'operator/tvcov'" in said and "Traceback" not in said
-    assert not list(tmp_path.rglob("metrics.csv"))
+    assert said == "failed: train.py: operator=tvcov is not an option of operator; did you mean 'tvconv'?\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("own", [[], ["--config-dir", "."]], ids=["", "with a folder of the user's own"])
+def test_a_setting_that_nobody_reads_is_refused_in_every_cell(own, tmp_path, capsys):
+    """Before the first cell where that can be seen, and else in each of them."""
+    assert train(tmp_path, *own, "-m", *SETTINGS, "operator=depthwise", "affine_strength=0.5,1") == 1
+    said = re.findall("^failed: (.*?): affine_strength has no effect here, ", capsys.readouterr().err, re.MULTILINE)
+    assert said == ["train.py"] if not own else len(said) == 2
+    assert not list(tmp_path.rglob(".hydra"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from running import DEPTHWISE, ONE_EPOCH, ROOT, THREE_EPOCHS, as_program, only_run, program, train, trained
+from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, as_program, only_run, program, train, trained
 
 CHANGED = [
     *("data.num_identities=32", "data.images_per_identity=4", "data.held_out_identities=20"),
@@ -92,30 +92,13 @@ def test_a_checkpoint_from_before_there_were_transforms_is_evaluated_under_one(d
 
 
 def test_the_sensitivity_study_names_each_cell_after_its_transform_and_strength(tmp_path):
-    """Of the sweep's own values the operators and strengths are narrowed to one, as for the unchanged images."""
-    chosen = ["affine_strength=1.0", "augmentation@data.train_augmentation=none,scale"]
+    """Of the sweep's own values the operators and strengths are narrowed to one."""
+    chosen = ["affine_strength=1.0", "augmentation@data.train_augmentation=shear,scale"]
     assert train(tmp_path, "-m", *DEPTHWISE, *ONE_EPOCH, "sweep=affine", *chosen) == 0
     found = {file.parent.name: results(file.parent) for file in (tmp_path / "outputs/affine").glob("*/*.json")}
-    for name, transform in zip(sorted(found), ("none", "scale"), strict=True):
+    for name, transform in zip(sorted(found), ("scale", "shear"), strict=True):
         assert f"augmentation@data.train_augmentation={transform}" in name and "affine_strength=1.0" in name
-        assert list(found[name]["config"]["data"]["train_augmentation"]) == [transform] * (transform != "none")
-
-
-def test_the_study_on_test_images_verifies_one_checkpoint_under_each_transform_and_strength(
-    depthwise_run, tmp_path, capsys
-):
-    def thresholds(*arguments: str) -> tuple:
-        found = evaluated(tmp_path, capsys, f"checkpoint={depthwise_run / 'best.ckpt'}", *arguments)
-        assert found["test_augmentation"].keys() == {a.partition("=")[2] for a in arguments if a.startswith("aug")}
-        return tuple(found["benchmarks"]["synthetic"]["thresholds"])
-
-    shown = (ROOT / "configs/sweep/affine.yaml").read_text()
-    assert "augmentation@data.test_augmentation=$transform affine_strength=$strength" in shown
-    changed = {
-        thresholds(f"augmentation@data.test_augmentation={transform}", f"affine_strength={strength}")
-        for strength, transform in ((0.5, "rotation"), (2, "rotation"), (2, "scale"))
-    }
-    assert len({*changed, thresholds()}) == 4
+        assert list(found[name]["config"]["data"]["train_augmentation"]) == [transform]
 
 
 def test_a_checkpoint_without_benchmarks_is_evaluated_on_its_held_out_identities(tmp_path, capsys):

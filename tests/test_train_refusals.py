@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from image_files import write_faces
+from image_files import GREY, plain, write_benchmark, write_faces, write_image
 from running import DEPTHWISE, ONE_EPOCH, TVCONV, only_run, train
 
 
@@ -56,9 +56,20 @@ class TestACheckpointToResume:
 
     def test_of_other_data(self, refused, depthwise_run):
         settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "data.num_identities=9"]
-        assert refused(*settings, f"resume={depthwise_run / 'last.ckpt'}") == (
-            "the checkpoint's head.weight is (8, 16) and this run's (9, 16): resume on the data that it was trained on "
-            "(a head has a row an identity) or start without resume"
+        sentence = refused(*settings, f"resume={depthwise_run / 'last.ckpt'}")
+        assert sentence.startswith("the checkpoint was trained on other images (fingerprint ")
+
+    def test_of_data_of_another_kind_with_as_many_people(self, refused, depthwise_run, tmp_path):
+        for number in range(8 * 2):
+            write_image(tmp_path / "faces" / "train" / f"{number // 2}" / f"{number}.png", plain(GREY))
+        write_benchmark(tmp_path / "faces", "pairs")
+        settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", f"resume={depthwise_run / 'last.ckpt'}"]
+        faces = ["data=folder", "data.root=faces", "data.benchmarks=[pairs]", "data.global_batch_size=16"]
+        network = [part for part in DEPTHWISE if not part.startswith("data")]
+        assert re.fullmatch(
+            r"the checkpoint was trained on other images \(fingerprint \w{16}, this run's \w{16}\): give the run the "
+            "checkpoint's data, with its data.held_out_identities and data.held_out_seed, or start without resume",
+            refused(*settings, *faces, network=network),
         )
 
     def test_that_has_had_all_its_epochs(self, refused, depthwise_run, tmp_path):
@@ -170,7 +181,7 @@ class TestDataThatIsMissingOrDamaged:
             "benchmark lfw is missing, neither faces/lfw/lfw_pair.txt nor faces/lfw.bin exists: add one of them or "
             "leave lfw out of data.benchmarks"
         )
-        assert not (only_run(tmp_path) / "metrics.csv").exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
     @pytest.mark.parametrize("num_workers", [0, 1])
     def test_an_image_that_cannot_be_read_is_named_from_whatever_process(self, num_workers, refused, tmp_path):
@@ -185,6 +196,20 @@ class TestDataThatIsMissingOrDamaged:
     def test_a_root_that_was_not_given(self, refused):
         network = [part for part in DEPTHWISE if not part.startswith("data")]
         assert refused("data=folder", network=network) == "data.root has no value; add data.root=..."
+
+
+class TestTheFolderOfARefusedRun:
+    def test_is_gone_with_those_above_it(self, refused, tmp_path):
+        assert refused("operator.kernel_size=4", "name=a/b", "data.cache=null").startswith("kernel_size must be odd")
+        assert not list(tmp_path.iterdir())
+
+    def test_stays_with_what_is_in_it_and_where_it_is_not_in_outputs(self, refused, tmp_path):
+        (tmp_path / "outputs" / "mine").mkdir(parents=True)
+        (tmp_path / "outputs" / "mine" / "notes.txt").touch()
+        for place in ("hydra.run.dir=outputs/mine", "hydra.run.dir=elsewhere", "hydra.run.dir=outputs/mine/new"):
+            refused("operator.kernel_size=4", place, "data.cache=null")
+        found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir())
+        assert found == ["elsewhere", "elsewhere/.hydra", "outputs", "outputs/mine", "outputs/mine/.hydra"]
 
 
 def test_part_of_a_benchmark_is_never_verified(refused):

@@ -10,6 +10,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
+from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.resample import resample_maps
@@ -100,6 +101,16 @@ def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
                 f"checkpoint {path} was trained with {key}={theirs}, this run has {key}={ours}: give the run the "
                 "checkpoint's settings or start without resume"
             )
+
+
+def refuse_other_data(path: str | Path, data: FaceDataModule) -> None:
+    """`InputError` where the checkpoint was trained on other images than ``data`` has, whichever module they came from.
+
+    Lightning looks for the state under the name of the module's class, and another class does not see it.
+    """
+    for state in load_checkpoint(path).values():
+        if isinstance(state, dict) and "train_fingerprint" in state:
+            data.load_state_dict(state)
 
 
 def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:

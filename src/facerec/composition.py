@@ -4,15 +4,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
@@ -35,12 +39,36 @@ OmegaConf.register_new_resolver(
 def check_command_line(arguments: list[str]) -> None:
     """`InputError` with one sentence for what Hydra would refuse, or accept though nobody would ever read it."""
     overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
-    # A sweep's values are lists, and a configuration of the user's own is not in this project's folder.
-    only_hydra_can = any(a in ("-m", "--multirun") or a.startswith(("--config", "hydra.searchpath")) for a in arguments)
-    if only_hydra_can:
-        _parse(overrides)
+    if any(argument.startswith(("--config", "hydra.searchpath")) for argument in arguments):
+        _parse(overrides)  # a configuration of the user's own is not in this project's folder
+    elif {"-m", "--multirun"} & set(arguments):
+        for cell in _cells(overrides):
+            compose(cell)
     else:
         compose(overrides)
+
+
+def _cells(overrides: list[str]) -> list[list[str]]:
+    """The overrides of the cells of a sweep, as far as groups are swept: of all other values the first stands for the
+    rest, since which of them are read does not depend on them. None where another sweeper than Hydra's own decides."""
+    with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        sweeper = loader.load_configuration("train", overrides, run_mode=RunMode.MULTIRUN).hydra.sweeper
+        if not sweeper._target_.endswith(".BasicSweeper"):
+            return []
+        preset = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+        choices: dict[str, list[str]] = {}  # what is given replaces what is preset
+        for override in _parse([*preset, *overrides], loader):
+            values = _written(override)
+            choices[override.get_key_element()] = values if _is_group(override) else values[:1]
+    return [list(cell) for cell in product(*choices.values())]
+
+
+def _written(override: Override) -> list[str]:
+    """An override for each value that is swept over, else itself."""
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 def _swept_keys(arguments: list[str]) -> list[str]:
@@ -50,16 +78,26 @@ def _swept_keys(arguments: list[str]) -> list[str]:
 
 def compose(overrides: list[str]) -> DictConfig:
     """The configuration of ``train.py`` with these overrides; `InputError` where one is not understood."""
-    given = [override.key_or_group for override in _parse(overrides)]
+    given = _parse(overrides)
     cfg = _composed(overrides)
-    if "affine_strength" in given:
-        _refuse_affine_strength_without(cfg)
-    if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
-        raise InputError("width has no effect here, the backbone's networks have widths of their own: leave it out")
+    _refuse_without_effect(cfg, given)
     for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
             raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
     return cfg
+
+
+def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
+    """`InputError` where one of the ``overrides`` that made ``cfg`` is of a setting that nobody reads."""
+    _refuse_without_effect(cfg, _parse(overrides))
+
+
+def _refuse_without_effect(cfg: DictConfig, overrides: list[Override]) -> None:
+    given = [override.key_or_group for override in overrides]
+    if "affine_strength" in given:
+        _refuse_affine_strength_without(cfg)
+    if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
+        raise InputError("width has no effect here, the backbone's networks have widths of their own: leave it out")
 
 
 def _composed(overrides: list[str]) -> DictConfig:
@@ -120,10 +158,10 @@ def _chosen_node(override: Override, cfg: DictConfig) -> DictConfig:
     return OmegaConf.select(composed, _place(override))
 
 
-def _parse(overrides: list[str]) -> list[Override]:
+def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
     """The overrides by Hydra's grammar; `InputError` where a root key is unknown."""
     with in_one_sentence():
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        parsed = OverridesParser.create(loader).parse_overrides(overrides)
     reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0] for override in parsed)
     for override in parsed:
         if override.key_or_group == "augmentation" and override.package not in AUGMENTED:

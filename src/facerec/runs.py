@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -17,6 +18,7 @@ import torch
 from facerec.errors import InputError
 
 OUTPUTS = Path("outputs")
+_NOTES = ".hydra"
 _NOT_OF_A_CELL = ("name", "resume", "skip_finished")
 LAST, BEST, RESULTS, SCORES = "last.ckpt", "best.ckpt", "results.json", "scores.npz"
 
@@ -47,6 +49,21 @@ def cell_folder(settings: Sequence[str], swept: Collection[str]) -> str:
 def is_finished(folder: Path) -> bool:
     """Whether the run in ``folder`` has its results."""
     return (folder / RESULTS).is_file()
+
+
+def remove_empty_run(folder: Path) -> None:
+    """Remove the ``folder`` of a run in ``outputs`` in which there is nothing but Hydra's notes, and the folders above
+    it, ``outputs`` the last, that have nothing in them then."""
+    outputs = OUTPUTS.absolute()
+    if outputs not in folder.parents:
+        return
+    with suppress(OSError):  # what is not empty, or in use, stays
+        if [path.name for path in folder.iterdir()] == [_NOTES]:
+            shutil.rmtree(folder / _NOTES)
+            for path in (folder, *folder.parents):
+                path.rmdir()
+                if path == outputs:
+                    return
 
 
 def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:

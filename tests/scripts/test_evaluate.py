@@ -104,11 +104,19 @@ def test_people_read_a_table_and_see_the_curves(evaluate, depthwise_run, tmp_pat
     status, found, shown = evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", "roc=new/roc.png")
     assert status == 0 and (tmp_path / "new" / "roc.png").read_bytes().startswith(b"\x89PNG")
     summary = synthetic(found)
-    assert "verification in percent, protocol tvconv" in shown
+    title = f"verification in percent, protocol tvconv, epoch {found['epoch'] + 1} (counted from 1), test images "
+    assert f"{title}unchanged" in " ".join(shown.split())
     assert f"{100 * summary['accuracy']:.2f} ± {100 * summary['std']:.2f}" in shown
     # 20 pairs of different people resolve a FAR of one in ten alone.
     assert list(summary["tar_at_far"]) == ["1e-1"] and set(summary["refused"]) == {"1e-2", "1e-3", "1e-4"}
     assert "TAR at FAR 0.1" in shown and "TAR at FAR 0.01" not in shown
+
+
+def test_the_table_names_the_transforms_of_the_test_images(evaluate, depthwise_run):
+    transforms = ["augmentation@data.test_augmentation=[rotation,low_resolution]", "affine_strength=2"]
+    _, found, shown = evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", *transforms)
+    assert "test images under rotation(degrees=15, strength=2.0), low_resolution(" in " ".join(shown.split())
+    assert list(found["test_augmentation"]) == ["rotation", "low_resolution"]
 
 
 def test_nothing_is_left_behind(evaluate, depthwise_run, tmp_path):

@@ -10,7 +10,7 @@ from facerec.runs import replacing
 
 
 class MetricsTable(pl.Callback):
-    """Writes ``metrics.csv``: epoch, step, and every logged number of the epoch.
+    """Writes ``metrics.csv``: epoch (from 0), step, and every logged number of the epoch.
 
     A resumed run keeps the rows of the epochs before it. The file is replaced whole, so it is never half written.
     """

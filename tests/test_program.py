@@ -1,0 +1,103 @@
+"""How programs end, each in a process of its own: by a signal, and when nobody reads what they write."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import ROOT
+
+PROGRAMS = ["train.py", *sorted(f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.py"))]
+SIGNAL = "import os, signal; os.kill(os.getpid(), signal.{})"
+
+
+def ended(tmp_path: Path, *lines: str, imports: str = "", **options) -> tuple[int, str, str]:
+    """Exit status, output and errors of a program with this ``main``."""
+    body = "".join(f"    {line}\n" for line in lines or ["return 0"])
+    text = f"from facerec.program import run\nimport sys\n{imports}\ndef main(arguments):\n{body}\nrun(main)\n"
+    (tmp_path / "program.py").write_text(text)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "check": False, "text": True} | options
+    found = subprocess.run([sys.executable, tmp_path / "program.py", "a", "b"], **options)
+    return found.returncode, found.stdout, found.stderr
+
+
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def unread(request):
+    """A pipe that nobody reads from, as an option of `ended`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield {"stdout": writing, "env": os.environ | {"PYTHONUNBUFFERED": request.param}}
+    os.close(writing)
+
+
+def test_the_status_is_that_of_main_which_has_the_arguments(tmp_path):
+    assert ended(tmp_path, "print(arguments)", "return 3") == (3, "['a', 'b']\n", "")
+    assert ended(tmp_path, "sys.exit('no')") == (1, "", "no\n")
+
+
+def test_ctrl_c_is_one_sentence(tmp_path):
+    assert ended(tmp_path, SIGNAL.format("SIGINT")) == (130, "", "interrupted\n")
+
+
+def test_so_it_is_where_lightning_makes_an_exit_of_it(tmp_path):
+    lightning = ["try:", f"    {SIGNAL.format('SIGINT')}", "except KeyboardInterrupt:"]
+    assert ended(tmp_path, *lightning, "    exit(1)") == (130, "", "interrupted\n")
+    assert ended(tmp_path, *lightning, "    sys.exit(130)") == (130, "", "")  # by a program that has said more
+
+
+def test_ctrl_c_while_the_program_is_imported_is_silent(tmp_path):
+    assert ended(tmp_path, imports=SIGNAL.format("SIGINT")) == (130, "", "")
+
+
+def test_a_request_to_end_leaves_no_temporary_files(tmp_path):
+    inside = f"with tempfile.TemporaryDirectory(dir='.'): {SIGNAL.format('SIGTERM')}"
+    assert ended(tmp_path, inside, imports="import tempfile", cwd=tmp_path) == (143, "", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_reader_that_has_seen_enough_is_no_error_to_talk_about(tmp_path, unread, size):
+    for last in ("return 0", "sys.exit(0)"):  # the second as argparse's --help
+        assert ended(tmp_path, f"print('a' * {size})", last, **unread) == (1, None, "")
+
+
+def test_nor_is_one_of_the_errors(tmp_path, unread):
+    options = {"stderr": unread["stdout"], "env": unread["env"]}
+    assert ended(tmp_path, "print('progress', file=sys.stderr)", "return 0", **options) == (1, "", None)
+
+
+def test_a_broken_pipe_to_something_else_is_a_defect(tmp_path):
+    status, _, said = ended(tmp_path, "raise BrokenPipeError('a worker died')")
+    assert status == 1 and said.startswith("Traceback") and said.endswith("BrokenPipeError: a worker died\n")
+
+
+def test_other_defects_keep_their_traceback(tmp_path):
+    for where in ({"imports": "1 / 0"}, {"imports": "def main(arguments): 1 / 0\nrun(main)"}):
+        status, _, said = ended(tmp_path, **where)
+        assert status == 1 and said.startswith("Traceback") and "ZeroDivisionError" in said
+
+
+@pytest.mark.parametrize("unread", ["1"], indirect=True, ids=["unbuffered"])
+def test_the_help_of_hydra_can_be_read_in_part(unread, tmp_path):
+    command = [sys.executable, ROOT / "train.py", "--help"]
+    found = subprocess.run(command, stderr=subprocess.PIPE, cwd=tmp_path, check=False, **unread)
+    assert (found.returncode, found.stderr) == (1, b"")
+    assert not list(tmp_path.iterdir())
+
+
+def test_so_can_that_of_argparse(tmp_path, unread):
+    shown = "argparse.ArgumentParser().parse_args(['--help'])"
+    status, _, said = ended(tmp_path, shown, imports="import argparse", **unread)
+    assert status in (0, 1) and said == ""  # where nothing is buffered, argparse does not mind
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_ends_so(name):
+    """What comes before is Python's own, and takes no time."""
+    body = ast.parse((ROOT / name).read_text()).body
+    imports = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    before = imports[: imports.index("from facerec.program import run")]
+    assert {line.split()[1].split(".")[0] for line in before} <= sys.stdlib_module_names
+    assert ast.unparse(body[-1]).splitlines()[-1].strip() in ("run(main)", "run(program)")
