@@ -52,9 +52,8 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     try:
         own, overrides = split(arguments)
-        make = copier(
-            build_data(compose(overrides)).open_train(), *(int(own[k]) for k in ("identities", "images", "seed"))
-        )
+        source = build_data(compose(overrides)).open_train()
+        make = copier(source, int(own["identities"]), int(own["images"]), int(own["seed"]))
         outcomes = study(make, embedder_of(own["checkpoint"]) if own["checkpoint"] else None)
         if own["out"]:
             write_json(Path(own["out"]), [asdict(outcome) for outcome in outcomes])
@@ -120,20 +119,25 @@ class Defect(NamedTuple):
 
 _TWICE = ("duplicates", "near_duplicates")
 _ACROSS = ("duplicates_across_identities", "near_duplicates_across_identities")
+
+
+def twice(how: str, change: planting.Change, across: bool = False, quality: int = 95) -> Defect:
+    """Images that are there a second time, changed, in the same identity or ``across`` two."""
+    return Defect(f"again, {how}", again(change, across, quality), _ACROSS if across else _TWICE, "images")
+
+
 DEFECTS = [
     Defect("whole set with red and blue swapped", planting.swap_all, ("swapped_channels",), "part"),
     Defect("red and blue swapped", changed(lambda image: image[..., ::-1]), ("swapped_images",), "image"),
     Defect("same file twice", again(None), ("duplicates",), "images"),
     Defect("same file in two identities", again(None, across=True), ("duplicates_across_identities",), "images"),
-    Defect("again, JPEG quality 50", again(np.array, quality=50), _TWICE, "images"),
-    Defect("again in another identity, quality 50", again(np.array, across=True, quality=50), _ACROSS, "images"),
-    Defect("again, 0.6 of the size", again(planting.scale(0.6)), _TWICE, "images"),
-    Defect("again, 1.5 of the size", again(planting.scale(1.5)), _TWICE, "images"),
-    Defect("again, 15 % brighter", again(planting.brighten(1.15)), _TWICE, "images"),
-    Defect("again, 15 % darker", again(planting.brighten(0.85)), _TWICE, "images"),
-    Defect("again, 1 pixel cropped all around", again(planting.crop(1)), _TWICE, "images"),
-    Defect("again, 2 pixels cropped all around", again(planting.crop(2)), _TWICE, "images"),
-    Defect("again, 3 pixels cropped all around", again(planting.crop(3)), _TWICE, "images"),
+    twice("JPEG quality 50", np.array, quality=50),
+    twice("in another identity, quality 50", np.array, across=True, quality=50),
+    *(twice(f"{share:g} of the size", planting.scale(share)) for share in (0.6, 1.5)),
+    *(twice(f"{light:g} as bright", planting.brighten(light)) for light in (0.85, 1.15)),
+    *(twice(f"{pixels} px cropped all around", planting.crop(pixels)) for pixels in (1, 2, 3, 5)),
+    twice("mirrored", planting.mirror),
+    twice("in another identity, mirrored", planting.mirror, across=True),
     Defect("files cut off", planting.truncate, ("unreadable_images",), "image"),
     Defect("files missing", planting.remove, ("unreadable_images",), "image"),
     Defect("one colour", changed(lambda image: np.full_like(image, 90)), ("flat_images",), "image"),
@@ -157,12 +161,8 @@ DEFECTS = [
 ]
 BY_FACE = [
     Defect("wrong labels, 5 %", planting.relabel, ("mislabelled_images",), "image"),
-    Defect(
-        "people with two names", planting.rename_half(lambda who: f"also_{who}"), ("similar_identities",), "identities"
-    ),
-    Defect(
-        "benchmark's people in training", planting.people_of_benchmark, ("training_faces_in_benchmark",), "identity"
-    ),
+    Defect("two names", planting.rename_half(lambda who: f"also_{who}"), ("similar_identities",), "identities"),
+    Defect("benchmark's people", planting.people_of_benchmark, ("training_faces_in_benchmark",), "identity"),
 ]
 
 

@@ -34,6 +34,37 @@ def test_of_many_equal_images_each_is_paired_with_the_next():
     assert found(training_part([A, A, B, A, A], "vvvvv")) == [("0", "1", True), ("1", "3", True), ("3", "4", True)]
 
 
+def mirror(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def middle(image: np.ndarray) -> np.ndarray:
+    """Without four pixels at each edge: 0.045 of the height."""
+    return np.ascontiguousarray(image[4:-4, 4:-4])
+
+
+def likenesses(*parts) -> dict[tuple[str, str], str]:
+    pairs = find_duplicates(parts)
+    return {(p.left[0].source.name(p.left[1]), p.right[0].source.name(p.right[1])): p.likeness for p in pairs}
+
+
+def test_mirror_images_and_the_middle_of_an_image_are_the_same_picture():
+    faces = [cv2.resize(image, (88, 88), interpolation=cv2.INTER_CUBIC) for image in (A, B, C, D)]
+    changed = [mirror(faces[0]), middle(faces[1]), faces[2], smaller(faces[3])]
+    expected = {("0", "4"): "mirrored", ("1", "5"): "zoomed", ("2", "6"): "equal", ("3", "7"): "alike"}
+    assert likenesses(training_part([*faces, *changed], "abcdefgh")) == expected
+    # Whichever of the two comes first.
+    turned = {(str(int(b) - 4), str(int(a) + 4)): likeness for (a, b), likeness in expected.items()}
+    assert likenesses(training_part([*changed, *faces], "abcdefgh")) == turned
+    in_benchmark = {(a, f"known/{int(b) - 4}"): likeness for (a, b), likeness in expected.items()}
+    assert likenesses(training_part(faces, "abcd"), benchmark_part(changed)) == in_benchmark
+
+
+def test_a_picture_that_is_its_own_mirror_image_is_no_duplicate_of_itself():
+    symmetric = (A.astype(int) + mirror(A)) // 2
+    assert found(training_part([symmetric.astype(np.uint8), B], "vw")) == []
+
+
 def test_images_of_one_colour_are_no_duplicates():
     assert found(training_part([plain(GREY), plain(GREY), A], "vvv")) == []
 
@@ -58,7 +89,7 @@ def test_duplicates_in_two_identities_are_errors_and_those_in_one_are_warnings()
         "identities_sharing_pictures": ("warning", 1),
     }
     across = findings["duplicates_across_identities"]
-    assert across.details == [{"images": ["4", "5"], "identities": ["v", "w"], "distance": 0}]
+    assert across.details == [{"images": ["4", "5"], "identities": ["v", "w"], "likeness": "equal", "distance": 0}]
     assert [picture.index for picture in across.pictures] == [4, 5]
     assert findings["identities_sharing_pictures"].details == [{"identities": ["v", "w"], "pictures": 2}]
 
@@ -70,9 +101,10 @@ def test_an_image_of_a_benchmark_in_the_training_set_is_counted_once():
     assert {tuple(detail["images"]) for detail in finding.details} == {("0", "known/0"), ("1", "known/0")}
 
 
+@pytest.mark.parametrize("change", [smaller, mirror, lambda image: image[3:-3, 3:-3].copy()])
 @pytest.mark.parametrize(("is_same", "name"), [(False, "one_picture_for_two_people"), (True, "one_picture_for_a_pair")])
-def test_a_pair_of_a_benchmark_that_is_one_picture_is_named(is_same, name):
-    part = benchmark_part([A, smaller(A), B, plain(GREY), plain(GREY)])
+def test_a_pair_of_a_benchmark_that_is_one_picture_is_named(is_same, name, change):
+    part = benchmark_part([A, change(A), B, plain(GREY), plain(GREY)])
     left, right = np.array([0, 0, 3]), np.array([1, 2, 4])
     benchmark = Benchmark("known", part.source, left, right, np.full(3, is_same))
     (finding,) = judge_pairs(part, benchmark)

@@ -3,7 +3,16 @@ import numpy as np
 import pytest
 from image_files import GREY, plain
 
-from facerec.doctor.features import FEATURES, content_digest, measure, measure_border, measure_redness, perceptual_hash
+from facerec.doctor.features import (
+    FEATURES,
+    ZOOMS,
+    content_digest,
+    measure,
+    measure_border,
+    measure_redness,
+    mirrored,
+    perceptual_hash,
+)
 
 SKIN = (200, 150, 120)
 
@@ -51,6 +60,20 @@ def test_hashes_of_other_pictures_are_far():
     assert min(distance(scene(seed), scene(100)) for seed in range(20)) > 60
 
 
+@pytest.mark.parametrize("size", [(112, 112), (96, 80), (33, 47)])
+def test_the_hash_of_a_mirror_image_follows_from_the_hash(size):
+    grey = cv2.cvtColor(cv2.resize(scene(1), size), cv2.COLOR_RGB2GRAY)
+    differing = np.bitwise_count(mirrored(perceptual_hash(grey)) ^ perceptual_hash(grey[:, ::-1])).sum()
+    assert differing <= 2  # where a coefficient is next to nothing
+
+
+def test_the_middle_is_hashed_without_two_four_and_six_pixels_of_112():
+    image = scene(1)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    middles = [perceptual_hash(grey[pixels:-pixels, pixels:-pixels]) for pixels in (2, 4, 6)]
+    assert len(ZOOMS) == 3 and (measure(image)["zoomed"] == middles).all()
+
+
 def test_the_digest_tells_pixels_and_shape():
     image = scene(1)
     assert (content_digest(image) == content_digest(image.copy())).all()
@@ -91,5 +114,5 @@ def test_images_of_any_size_are_measured(size):
     assert features["readable"] and features["flat"] and features["size"].tolist() == list(size)
 
 
-def test_an_image_leaves_a_hundred_bytes_at_most():
-    assert FEATURES.itemsize <= 100
+def test_an_image_leaves_two_hundred_bytes_at_most():
+    assert FEATURES.itemsize <= 200

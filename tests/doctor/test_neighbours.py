@@ -41,6 +41,19 @@ def test_every_pair_within_the_promised_distance_is_found_and_none_beyond_the_fa
     assert {pair for pair, distance in truth.items() if distance <= complete} <= near.keys()
 
 
+@settings(deadline=None)
+@given(families(), st.integers(0, 12), st.integers(3, 31), st.integers(0, 40))
+def test_rows_of_two_tables_are_paired_each_with_each(hashes, count, complete, more):
+    one, other = hashes[:count], hashes[count // 2 :]  # some are in both
+    first, second, distance = close_pairs(one, complete, complete + more, others=other)
+    near = dict(zip(zip(first.tolist(), second.tolist(), strict=True), distance.tolist(), strict=True))
+    assert len(near) == len(first)
+    bits = [np.unpackbits(rows.view(np.uint8), axis=1) for rows in (one, other)]
+    truth = {(i, j): int((a != b).sum()) for i, a in enumerate(bits[0]) for j, b in enumerate(bits[1])}
+    assert near.items() <= truth.items() and all(d <= complete + more for d in near.values())
+    assert {pair for pair, d in truth.items() if d <= complete} <= near.keys()
+
+
 def test_all_bits_flipped_evenly_over_the_hash_are_found_up_to_twelve():
     hashes = np.zeros((COMPLETE + 2, 32), np.uint8)
     for row in range(COMPLETE + 2):

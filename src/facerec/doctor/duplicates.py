@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from facerec.doctor.features import ZOOMS, mirrored
 from facerec.doctor.findings import SHOWN, Finding, Picture, Severity
 from facerec.doctor.neighbours import close_pairs
 from facerec.doctor.survey import Part
@@ -20,18 +22,24 @@ _ACROSS = (
 )
 
 
+Likeness = Literal["equal", "alike", "mirrored", "zoomed"]
+_LIKENESSES: tuple[Likeness, ...] = ("equal", "alike", "mirrored", "zoomed")
+_ALIKE, _MIRRORED, _ZOOMED = 1, 2, 3
+
+
 @dataclass(frozen=True)
 class Pair:
-    """Two images, by part and number, that show one picture. ``distance`` counts the bits in which their hashes differ,
-    -1 where even the pixels are equal."""
+    """Two images, by part and number, that show one picture: equal in every pixel, alike, one the other's mirror image,
+    or one the middle of the other. ``distance`` counts the bits in which their hashes then differ."""
 
     left: tuple[Part, int]
     right: tuple[Part, int]
+    likeness: Likeness
     distance: int
 
     @property
     def is_exact(self) -> bool:
-        return self.distance < 0
+        return self.likeness == "equal"
 
 
 def find_duplicates(parts: Sequence[Part]) -> list[Pair]:
@@ -41,22 +49,53 @@ def find_duplicates(parts: Sequence[Part]) -> list[Pair]:
         return []
     features = np.concatenate([part.features for part in parts])
     part_of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    rows = _compared(features)
-    first, second, kept = _link_equal(features, part_of, rows)
-    left, right, distance = close_pairs(features["hash"][kept])
-    pairs = np.concatenate([np.stack([first, second, 0 * first], 1), np.stack([kept[left], kept[right], distance], 1)])
+    first, second, kept = _link_equal(features, part_of, _compared(features))
+    close = _close(features[kept])
+    close[:, :2] = kept[close[:, :2]]
+    linked = np.stack([first, second, _ALIKE + 0 * first, 0 * first], 1)
+    pairs = np.concatenate([linked, close])
     pairs[:, :2].sort(axis=1)
     pairs = pairs[part_of[pairs[:, 0]] == 0]
     equal = (features["digest"][pairs[:, 0]] == features["digest"][pairs[:, 1]]).all(1)
-    pairs[equal, 2] = -1
+    pairs[equal, 2] = 0
     starts = np.cumsum([0, *(len(part) for part in parts)])
     place = [(parts[part], starts[part]) for part in range(len(parts))]
-    return [_pair(place, part_of, *pair) for pair in pairs[np.lexsort(pairs.T[[1, 0, 2]])].tolist()]
+    return [_pair(place, part_of, *pair) for pair in pairs[np.lexsort(pairs.T[[1, 0, 2, 3]])].tolist()]
 
 
-def _pair(place: list[tuple[Part, int]], part_of: np.ndarray, left: int, right: int, distance: int) -> Pair:
+def _close(features: np.ndarray) -> np.ndarray:
+    """Pairs of rows, ascending, with the number of their likeness and their distance, ``(P, 4)``: each pair once, in
+    the likeness in which it is closest."""
+    hashes = features["hash"]
+    found = [_with_likeness(_ALIKE, *close_pairs(hashes))]
+    found.append(_with_likeness(_MIRRORED, *close_pairs(hashes, others=mirrored(hashes))))
+    for zoom in range(len(ZOOMS)):
+        found.append(_with_likeness(_ZOOMED, *close_pairs(hashes, others=features["zoomed"][:, zoom])))
+    pairs = np.concatenate(found)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]  # a picture that is like its own middle
+    pairs = pairs[np.lexsort(pairs.T[[2, 3, 1, 0]])]
+    is_first = (np.diff(pairs[:, :2], axis=0, prepend=-1) != 0).any(1)
+    return pairs[is_first]
+
+
+def _with_likeness(likeness: int, first: np.ndarray, second: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    return np.stack([np.minimum(first, second), np.maximum(first, second), likeness + 0 * first, distance], 1)
+
+
+def least_distance(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """In how many bits the hashes of two images differ, row by row of their features, in the likeness in which they are
+    closest."""
+    compared = [(left["hash"], right["hash"]), (left["hash"], mirrored(right["hash"]))]
+    for zoom in range(len(ZOOMS)):
+        compared += [(left["hash"], right["zoomed"][:, zoom]), (left["zoomed"][:, zoom], right["hash"])]
+    return np.min([np.bitwise_count(one ^ other).sum(1, dtype=np.int64) for one, other in compared], axis=0)
+
+
+def _pair(
+    place: list[tuple[Part, int]], part_of: np.ndarray, left: int, right: int, likeness: int, distance: int
+) -> Pair:
     (one, start), (other, other_start) = place[part_of[left]], place[part_of[right]]
-    return Pair((one, int(left - start)), (other, int(right - other_start)), distance)
+    return Pair((one, int(left - start)), (other, int(right - other_start)), _LIKENESSES[likeness], distance)
 
 
 def _compared(features: np.ndarray) -> np.ndarray:
@@ -136,7 +175,8 @@ def _details(pair: Pair) -> dict[str, object]:
     return {
         "images": [one.source.name(left), other.source.name(right)],
         "identities": [one.identity(left), other.identity(right)],
-        "distance": max(pair.distance, 0),
+        "likeness": pair.likeness,
+        "distance": pair.distance,
     }
 
 
@@ -149,5 +189,5 @@ def pair_pictures(pairs: Sequence[Pair]) -> list[Picture]:
 
 def _picture(pair: Pair, part: Part, index: int) -> Picture:
     who = part.title if part.train is None else part.identity(index)
-    how = "equal" if pair.is_exact else f"{pair.distance} bits"
+    how = "equal" if pair.is_exact else f"{pair.likeness}, {pair.distance} bits"
     return Picture(part.source, index, f"{who}\n{part.source.name(index)}\n{how}")

@@ -1,10 +1,11 @@
-"""What is kept of an image when its pixels are gone: 76 bytes."""
+"""What is kept of an image when its pixels are gone: 178 bytes."""
 
 import hashlib
 
 import cv2
 import numpy as np
 
+ZOOMS = (0.018, 0.036, 0.054)  # of each side, what a copy may lack: up to 6 pixels of 112
 FEATURES = np.dtype(
     [
         ("readable", "?"),
@@ -12,6 +13,7 @@ FEATURES = np.dtype(
         ("size", "u4", 2),  # height, width
         ("digest", "u8", 2),  # of size and pixels
         ("hash", "u8", 4),
+        ("zoomed", "u8", (len(ZOOMS), 4)),  # hashes of the middle, without so much at each side
         ("border", "u4", 4),  # lines of one colour at the top, bottom, left and right edge
         ("border_level", "u1", 4),  # how bright they are
         ("redness", "f4"),  # NaN: a grey image
@@ -32,6 +34,7 @@ def _lowest_frequencies() -> tuple[np.ndarray, np.ndarray]:
 
 
 _FREQUENCIES = _lowest_frequencies()
+_ODD = np.packbits(_FREQUENCIES[1] % 2 == 1, bitorder="little").view(np.uint64)
 
 
 def measure(image: np.ndarray) -> np.ndarray:
@@ -42,6 +45,7 @@ def measure(image: np.ndarray) -> np.ndarray:
     features["digest"] = content_digest(image)
     features["flat"] = cv2.meanStdDev(grey)[1] < _FLAT
     features["hash"] = perceptual_hash(grey)
+    features["zoomed"] = [perceptual_hash(_middle(grey, share)) for share in ZOOMS]
     features["border"], features["border_level"] = measure_border(grey)
     features["redness"] = measure_redness(image)
     return features
@@ -62,6 +66,17 @@ def perceptual_hash(grey: np.ndarray) -> np.ndarray:
     """
     small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     return np.packbits(cv2.dct(small)[_FREQUENCIES] > 0, bitorder="little").view(np.uint64)
+
+
+def mirrored(hashes: np.ndarray) -> np.ndarray:
+    """The hashes ``(..., 4)`` that the images would have from left to right: cosines of odd frequency change sign."""
+    return hashes ^ _ODD
+
+
+def _middle(grey: np.ndarray, share: float) -> np.ndarray:
+    height, width = grey.shape
+    top, left = round(height * share), round(width * share)
+    return grey[top : height - top, left : width - left]
 
 
 def measure_border(grey: np.ndarray) -> tuple[list[int], list[int]]:

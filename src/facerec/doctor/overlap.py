@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from facerec.data.source import Benchmark
-from facerec.doctor.duplicates import Pair, pair_pictures
+from facerec.doctor.duplicates import Pair, least_distance, pair_pictures
 from facerec.doctor.findings import SHOWN, Finding, Picture
 from facerec.doctor.neighbours import FARTHEST
 from facerec.doctor.survey import Part
@@ -38,14 +38,15 @@ def _details(pair: Pair) -> dict[str, object]:
     return {
         "images": [train.source.name(left), benchmark.source.name(right)],
         "identity": train.identity(left),
-        "distance": max(pair.distance, 0),
+        "likeness": pair.likeness,
+        "distance": pair.distance,
     }
 
 
 def judge_pairs(part: Part, benchmark: Benchmark) -> list[Finding]:
     """Pairs of the ``benchmark`` whose two images are one picture."""
-    hashes, usable = part.features["hash"], part.features["readable"] & ~part.features["flat"]
-    distance = np.bitwise_count(hashes[benchmark.left] ^ hashes[benchmark.right]).sum(1, dtype=np.int64)
+    usable = part.features["readable"] & ~part.features["flat"]
+    distance = least_distance(part.features[benchmark.left], part.features[benchmark.right])
     is_one = (distance <= FARTHEST) & usable[benchmark.left] & usable[benchmark.right]
     chosen = {
         "one_picture_for_two_people": (

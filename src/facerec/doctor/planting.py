@@ -186,6 +186,10 @@ def crop(pixels: int) -> Change:
     return lambda image: np.ascontiguousarray(image[pixels:-pixels, pixels:-pixels])
 
 
+def mirror(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[:, ::-1])
+
+
 def scale(share: float) -> Change:
     return lambda image: cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
 
