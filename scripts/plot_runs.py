@@ -19,6 +19,7 @@ from facerec.plots import draw_affinity, draw_roc, roc_label, save_figure, spati
 from facerec.report import find_runs, read_results
 from facerec.results import load_scores
 from facerec.roc import roc_curve
+from facerec.run_names import run_names
 from facerec.runs import BEST, SCORES
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -54,13 +55,13 @@ def picture(runs: list[Path]) -> Figure:
 def curves(runs: list[Path]) -> Curves:
     """A curve for each run and benchmark, labelled with what tells it apart."""
     found: Curves = {}
-    for folder in runs:
-        result, scores = read_results(folder), load_scores(folder / SCORES)
-        config = result["config"]
-        network = f"{config['operator']['_target_'].rpartition('.')[2]} x{config['width']:g} seed {config['seed']}"
+    results = [read_results(folder) for folder in runs]
+    names = run_names([result["config"] for result in results])
+    for folder, result, run_name in zip(runs, results, names, strict=True):
+        scores = load_scores(folder / SCORES)
         for name, summary in result["best"]["benchmarks"].items():
             fpr_tpr = roc_curve(scores[f"{name}/scores"], scores[f"{name}/is_same"])
-            found[roc_label(f"{network}, {name}", summary)] = fpr_tpr
+            found[roc_label(f"{run_name}, {name}", summary)] = fpr_tpr
     return found
 
 

@@ -1,49 +1,55 @@
 """How far accuracy falls when faces are not where training saw them:
 
-    python scripts/sensitivity.py checkpoint=outputs/affine/RUN/best.ckpt,outputs/affine/OTHER/best.ckpt
+    python scripts/sensitivity.py checkpoint=outputs/affine/RUN/best.ckpt checkpoint=outputs/affine/OTHER/best.ckpt
 
 Verifies each checkpoint on the images as they are, then under each affine transform alone, at growing strength. Takes
-    checkpoint=FILE,FILE      the networks to compare, on the same benchmarks
+    checkpoint=FILE           once for each network to compare, on the same benchmarks and by the same protocol
     transforms=...            default: rotation,shear,scale,translation
     strengths=...             multiples of the ranges in configs/augmentation; default: 0.5,1,2
     out=FOLDER                of sensitivity.json and sensitivity.png; default: outputs/sensitivity
-    protocol=...              tvconv, tvconv_reference or insightface; default: the checkpoint's
-    data=... data.KEY=...     other data than the checkpoint's, as for train.py; data.cache=FOLDER decodes once
+    protocol=...              tvconv, tvconv_reference or insightface; default: the checkpoints'
+    data=... data.KEY=...     other data than the checkpoints', as for train.py; data.cache=FOLDER decodes once
     trainer=... trainer.KEY=...
-An image is changed in the same way for every network and in every run. Prints a table on stderr and, last, one JSON
-object.
+An image is changed in the same way for every network and in every run. All is written at the end, with a table on
+stderr and, last, one JSON object.
 """
 
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from facerec.program import run
 
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 from torch import nn
 from tqdm import tqdm
 
 from facerec.build import build_data, build_trained, build_trainer, build_verifier
-from facerec.checkpoints import load_checkpoint
 from facerec.command_line import split_arguments
+from facerec.composition import compose_trained
 from facerec.errors import InputError
 from facerec.plots import save_figure
 from facerec.process import prepare_process
-from facerec.report import network_name
+from facerec.run_names import run_names
 from facerec.runs import code_and_environment, log, write_json
 from facerec.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
 
 _GROUP = "augmentation@data.test_augmentation"
-_OWN_KEYS = {
-    "checkpoint": None,
-    "transforms": ",".join(TRANSFORMS),
-    "strengths": "0.5,1,2",
-    "out": "outputs/sensitivity",
-}
+_OWN_KEYS = {"transforms": ",".join(TRANSFORMS), "strengths": "0.5,1,2", "out": "outputs/sensitivity"}
+
+
+class Network(NamedTuple):
+    """A checkpoint, by what stands beside its results."""
+
+    name: str
+    path: str
+    backbone: nn.Module
+    config: dict[str, Any]
 
 
 def main(arguments: list[str]) -> int:
@@ -52,62 +58,43 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 1
     prepare_process()
     try:
-        own, overrides = split(arguments)
-        summary = study(own, overrides)
+        paths, own, overrides = split(arguments)
+        plans = planned(*(own[key].strip("[]").split(",") for key in ("transforms", "strengths")))
+        conditions = composed(opened(paths), plans, overrides)
+        publish(*study(conditions), Path(own["out"]))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(summary))
     return 0
 
 
-def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """This program's own settings, and the overrides for the configuration."""
-    own, overrides = split_arguments(arguments, "sensitivity.py", _OWN_KEYS)
-    if not own["checkpoint"]:
-        raise InputError("no checkpoint given: add checkpoint=FILE, or checkpoint=FILE,FILE to compare")
+def split(arguments: list[str]) -> tuple[list[str], dict[str, Any], list[str]]:
+    """The checkpoints, this program's other settings, and the overrides for the configuration."""
+    paths = [a.removeprefix("checkpoint=") for a in arguments if a.startswith("checkpoint=")]
+    others = [a for a in arguments if not a.startswith("checkpoint=")]
+    own, overrides = split_arguments(others, "sensitivity.py", _OWN_KEYS)
+    if not paths:
+        raise InputError("no checkpoint given: add checkpoint=FILE, once for each network")
+    if Path(own["out"]).exists() and not Path(own["out"]).is_dir():
+        raise InputError(f"out={own['out']} is not a folder: name one, or a new one")
     for override in overrides:
         if override.lstrip("+").startswith("data.test_augmentation"):
             raise InputError(f"sensitivity.py changes the test images itself: leave {override} out")
-    return own, overrides
+    return paths, own, overrides
 
 
-def study(own: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Measure, write and show; what is printed for programs."""
-    networks = named(own["checkpoint"].split(","))
-    plans = planned(own["transforms"].split(","), own["strengths"].split(","))
-    cells = [(name, plan) for plan in plans for name in networks]
-    for name, plan in cells:
-        build_data(configured(networks[name], [*overrides, *plan])[1])  # what is refused is refused at once
-    measurements: list[Measurement] = []
-    data: dict[str, Any] = {}
-    for name, plan in tqdm(cells, "verifying", unit=" conditions"):
-        measurement, verified = measure(name, networks[name], [*overrides, *plan])
-        if verified != (data or verified):
-            raise InputError(
-                f"{networks[name]} is verified on other pairs than the first: give both data=... and its keys"
-            )
-        measurements, data = [*measurements, measurement], verified
-    summary = {
-        "checkpoints": networks,
-        **code_and_environment(),
-        "data": data,
-        "measurements": [measurement.summary() for measurement in measurements],
-    }
-    write(measurements, summary, Path(own["out"]))
-    return summary
+def opened(paths: Sequence[str]) -> list[Network]:
+    """The checkpoints' networks."""
+    for number, path in enumerate(paths):
+        if Path(path).resolve() in [Path(earlier).resolve() for earlier in paths[:number]]:
+            raise InputError(f"checkpoint {path} is given twice: give each once")
+    trained = [build_trained(path) for path in paths]
+    configs = [checkpoint["config"] for _, _, checkpoint in trained]
+    backbones = [backbone for backbone, _, _ in trained]
+    return [Network(*parts) for parts in zip(run_names(configs), paths, backbones, configs, strict=True)]
 
 
-def named(paths: list[str]) -> dict[str, str]:
-    """The checkpoints by what stands beside their results: the network, and the file where networks are alike."""
-    if len(set(paths)) < len(paths):
-        raise InputError(f"a checkpoint is given twice in {','.join(paths)}: give each once")
-    names = [network_name(load_checkpoint(path)["config"]) for path in paths]
-    are_plain = len(set(names)) == len(names)
-    return {name if are_plain else f"{name}\n{path}": path for name, path in zip(names, paths, strict=True)}
-
-
-def planned(transforms: list[str], strengths: list[str]) -> list[list[str]]:
+def planned(transforms: Sequence[str], strengths: Sequence[str]) -> list[list[str]]:
     """The overrides of each condition, the images as they are first."""
     for name in transforms:
         if name not in TRANSFORMS:
@@ -115,7 +102,8 @@ def planned(transforms: list[str], strengths: list[str]) -> list[list[str]]:
     for strength in strengths:
         if not is_positive(strength):
             raise InputError(f"strengths must be numbers above 0 with commas between them, got {strength!r}")
-    shifts = [[f"{_GROUP}={name}", f"affine_strength={float(s):g}"] for name in transforms for s in strengths]
+    factors = dict.fromkeys(f"affine_strength={float(strength):g}" for strength in strengths)
+    shifts = [[f"{_GROUP}={name}", factor] for name in dict.fromkeys(transforms) for factor in factors]
     return [[f"{_GROUP}=none"], *shifts]
 
 
@@ -126,21 +114,55 @@ def is_positive(text: str) -> bool:
         return False
 
 
-def configured(path: str, overrides: list[str]) -> tuple[nn.Module, DictConfig]:
-    """A checkpoint's network, and its configuration with the overrides."""
-    backbone, cfg, _ = build_trained(path, [*overrides, "+trainer.enable_progress_bar=false"])
-    return backbone, cfg
+def composed(
+    networks: Sequence[Network], plans: Sequence[list[str]], overrides: list[str]
+) -> list[tuple[Network, DictConfig]]:
+    """Every network under every plan; what would be refused later is refused at once."""
+    conditions = []
+    for plan in plans:
+        for network in networks:
+            config = {**network.config, "logger": {}, "callbacks": {}}
+            cfg = compose_trained(config, [*overrides, *plan, "+trainer.enable_progress_bar=false"])
+            try:
+                build_data(cfg)
+            except InputError as error:
+                raise InputError(f"{' '.join(plan)}: {error}") from error
+            conditions.append((network, cfg))
+    protocols = {cfg.protocol: network.path for network, cfg in conditions}
+    if len(protocols) > 1:
+        found = " and ".join(f"{path} by {protocol}" for protocol, path in protocols.items())
+        raise InputError(f"the checkpoints are verified by different protocols, {found}: add protocol=...")
+    return conditions
 
 
-def measure(name: str, path: str, overrides: list[str]) -> tuple[Measurement, dict[str, Any]]:
+def study(conditions: Sequence[tuple[Network, DictConfig]]) -> tuple[list[Measurement], dict[str, Any]]:
+    """What is measured, and what is printed for programs."""
+    measurements: list[Measurement] = []
+    data: dict[str, Any] = {}
+    for network, cfg in tqdm(conditions, "verifying", unit=" conditions", disable=bool(rank_zero_only.rank)):
+        measurement, pairs = measure(network, cfg)
+        if pairs != (data or pairs):
+            raise InputError(
+                f"{network.path} is verified on other pairs than the first: give both data=... and its keys"
+            )
+        measurements, data = [*measurements, measurement], pairs
+    return measurements, {
+        "checkpoints": {network.name: network.path for network, _ in conditions},
+        "protocol": conditions[0][1].protocol,
+        **code_and_environment(),
+        "data": data,
+        "measurements": [measurement.summary() for measurement in measurements],
+    }
+
+
+def measure(network: Network, cfg: DictConfig) -> tuple[Measurement, dict[str, Any]]:
     """The network's results, and which pairs they are of."""
-    backbone, cfg = configured(path, overrides)
     data = build_data(cfg)
     data.setup("validate")
-    verifier = build_verifier(cfg, backbone)
+    verifier = build_verifier(cfg, network.backbone)
     build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
     pairs = {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks}
-    return Measurement(name, shift_of(cfg), verifier.results), pairs
+    return Measurement(network.name, shift_of(cfg), verifier.results), pairs
 
 
 def shift_of(cfg: DictConfig) -> Shift | None:
@@ -151,10 +173,16 @@ def shift_of(cfg: DictConfig) -> Shift | None:
     return None
 
 
-def write(measurements: list[Measurement], summary: dict[str, Any], out: Path) -> None:
+@rank_zero_only
+def publish(measurements: list[Measurement], summary: dict[str, Any], out: Path) -> None:
+    """For people on stderr and as a picture, for programs on stdout and in a file; once, however many devices there
+    are."""
     Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(sensitivity_table(measurements))
-    save_figure(sensitivity_figure(measurements), out / "sensitivity.png")
+    for name, path in summary["checkpoints"].items():
+        log(f"{name}: {path}")
+    print(json.dumps(summary), flush=True)
     write_json(out / "sensitivity.json", summary)
+    save_figure(sensitivity_figure(measurements), out / "sensitivity.png")
     log(f"written: {out / 'sensitivity.json'} and sensitivity.png")
 
 

@@ -71,8 +71,8 @@ def test_a_command_names_a_program_and_settings_that_exist(words, tmp_path, monk
         assert own["checkpoint"] or own["model"]
         compose(overrides)
     elif program == "scripts/sensitivity.py":
-        own, overrides = script("sensitivity").split(arguments)
-        assert own["checkpoint"]
+        checkpoints, _, overrides = script("sensitivity").split(arguments)
+        assert checkpoints
         compose(overrides)
     elif program == "scripts/export.py":
         own, overrides = script("export").split(arguments)

@@ -11,10 +11,9 @@ from facerec.verification import verify
 
 
 def result(right: int):
-    """Of 100 pairs in ten folds, the first ``right`` decided well, as many in each fold as can be."""
+    """Of 100 pairs, ``right`` decided well."""
     is_same = np.arange(100) % 2 == 0
-    folds = np.arange(100) % 10
-    is_right = folds < right // 10
+    is_right = np.random.default_rng(0).permutation(100) < right
     angle = np.where(is_same == is_right, 0.0, np.pi)
     return verify(np.eye(2)[[0] * 100], np.stack((np.cos(angle), np.sin(angle)), axis=1), is_same)
 
@@ -50,6 +49,10 @@ def test_the_picture_draws_each_network_over_the_range_from_the_unchanged_images
     assert [line.get_label() for line in rotation] == ["one", "other"]
     assert rotation[0].lines[0].get_xdata().tolist() == [0, 15, 30]
     assert rotation[0].lines[0].get_ydata().tolist() == pytest.approx([100, 80, 60])
+    bars = rotation[0].lines[2][0].get_segments()  # a standard error of ten folds above and below
+    deviation = np.std(result(80).fold_accuracies) / np.sqrt(10)
+    assert bars[1][1][1] - bars[1][0][1] == pytest.approx(200 * deviation)
+    assert figure.legends[0].get_title().get_text().startswith("protocol tvconv; ")
     assert axes[3].containers[1].lines[0].get_ydata().tolist() == pytest.approx([90, 60])
 
 
@@ -58,3 +61,13 @@ def test_a_summary_says_which_shift_and_holds_all_results():
     assert unchanged.summary()["shift"] is None
     assert changed.summary()["shift"] == {"transform": "rotation", "strength": 1, "unit": "degrees", "reach": 15}
     assert changed.summary()["benchmarks"]["lfw"]["accuracy"] == changed.results["lfw"].accuracy
+
+
+def test_the_legend_has_room_for_long_names_beside_one_small_plot():
+    names = [f"TVConv, MobileNetV2 x0.1, optimizer.lr={number} affine_strength=0.5" for number in range(4)]
+    shift = Shift("rotation", 1, "degrees", 15)
+    found = [Measurement(name, here, {"lfw": result(80)}) for name in names for here in (None, shift)]
+    figure = sensitivity_figure(found)
+    figure.canvas.draw()
+    legend, whole = figure.legends[0].get_window_extent(), figure.bbox
+    assert legend.x0 >= 0 and legend.x1 <= whole.width and legend.y1 <= whole.height

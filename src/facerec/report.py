@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facerec.errors import InputError
+from facerec.run_names import differing_settings, network_parts
 from facerec.runs import RESULTS
 
 Row = dict[str, str]
@@ -50,7 +51,7 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     for result in map(read_results, runs):
         seeds, seed = cells[_all_but_seed(result)], result["config"]["seed"]
         seeds[seed] = max(seeds.get(seed, result), result, key=lambda run: run["started"])
-    differences = _differences([next(iter(results.values()))["config"] for results in cells.values()])
+    differences = differing_settings([next(iter(results.values()))["config"] for results in cells.values()])
     return [
         _row(list(results.values()), checkpoint, settings)
         for results, settings in zip(cells.values(), differences, strict=True)
@@ -64,45 +65,10 @@ def _all_but_seed(result: dict[str, Any]) -> str:
     return json.dumps([settings, result["data"], result["protocol"]], sort_keys=True)
 
 
-def _differences(configs: list[dict[str, Any]]) -> list[str]:
-    """For each configuration the settings, as one types them, in which it differs from others of the same backbone,
-    operator and head."""
-    alike: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
-    for config in configs:
-        alike[_names(config)].append(_settings(config))
-    found = []
-    for config in configs:
-        own, others = _settings(config), alike[_names(config)]
-        varied = [key for key in own if any(other.get(key, own[key]) != own[key] for other in others)]
-        found.append(" ".join(f"{key}={own[key]}" for key in varied))
-    return found
-
-
-def network_name(config: dict[str, Any]) -> str:
-    """Operator, backbone and width of a run's configuration, in a few words."""
-    backbone, operator, _ = _names(config)
-    return backbone if operator == "none" else f"{operator}, {backbone}"
-
-
-def _names(config: dict[str, Any]) -> tuple[str, str, str]:
-    return _backbone_name(config["backbone"]), _class_name(config["operator"]), _class_name(config["head"])
-
-
-def _settings(node: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Every setting by its dotted key; what a node only repeats of the root is left out, and so is the seed."""
-    found: dict[str, str] = {}
-    for key, value in node.items():
-        if isinstance(value, dict):
-            found |= _settings(value, f"{prefix}{key}.")
-        elif key != "seed" and key[0] != "_" and not (prefix and key in ("width", "image_size", "embedding_dim")):
-            found[prefix + key] = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    return found
-
-
 def _row(results: list[dict[str, Any]], checkpoint: str, settings: str) -> Row:
     first = results[0]
     config, cost = first["config"], first["cost"]
-    backbone, operator, head = _names(config)
+    backbone, operator, head = network_parts(config)
     speeds = [r["training_images_per_second"] for r in results if r["training_images_per_second"] is not None]
     return {
         "backbone": backbone,
@@ -124,16 +90,6 @@ def _row(results: list[dict[str, Any]], checkpoint: str, settings: str) -> Row:
         "data": first["data"]["train"]["fingerprint"],
         "commit": ",".join(sorted({(r["git_commit"] or "none")[:7] for r in results})),
     }
-
-
-def _backbone_name(node: dict[str, Any]) -> str:
-    """The class and its width, or the network that it names."""
-    return node["name"] if "name" in node else f"{_class_name(node)} x{node['width']:g}"
-
-
-def _class_name(node: dict[str, Any]) -> str:
-    """Of what the node makes; none for a node that makes nothing."""
-    return node.get("_target_", "none").rpartition(".")[2]
 
 
 def _accuracy(summaries: list[dict[str, Any]]) -> str:

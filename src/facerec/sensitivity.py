@@ -14,6 +14,7 @@ from facerec.verification import VerificationResult
 
 TRANSFORMS = ("rotation", "shear", "scale", "translation")
 _MARKERS = "os^Dv"
+_LETTER = 0.075  # inches, of the legend
 _WORDS = {"degrees": "degrees", "spread": "of the size", "share": "of the sides"}  # for a transform's setting
 
 
@@ -47,8 +48,7 @@ class Measurement:
 
 def sensitivity_table(measurements: Sequence[Measurement]) -> Table:
     """A row for each shift, a column for each benchmark and network: accuracy in percent ± its deviation over folds."""
-    protocol = next(iter(measurements[0].results.values())).protocol
-    table = Table("test images", title=f"accuracy in percent ± std, protocol {protocol}")
+    table = Table("test images", title=f"accuracy in percent ± std, protocol {_protocol(measurements)}")
     columns = [(name, network) for name in measurements[0].results for network in _networks(measurements)]
     for name, network in columns:
         table.add_column(f"{name}\n{network}", justify="right")
@@ -66,8 +66,9 @@ def sensitivity_figure(measurements: Sequence[Measurement]) -> Figure:
     for each network; the bars are standard errors over the folds."""
     benchmarks = list(measurements[0].results)
     units = {m.shift.transform: m.shift.unit for m in measurements if m.shift}
-    size = (3.1 * len(units) + 0.6, 2.9 * len(benchmarks) + 0.8)
-    figure = Figure(figsize=size, layout="constrained")
+    longest = _LETTER * max(map(len, _networks(measurements)))  # of the legend's lines, in inches
+    width = max(3.1 * len(units) + 0.6, longest + 1)
+    figure = Figure(figsize=(width, 2.9 * len(benchmarks) + 1.2), layout="constrained")
     axes = figure.subplots(len(benchmarks), len(units), squeeze=False, sharey="row", sharex="col")
     for row, benchmark in zip(axes, benchmarks, strict=True):
         row[0].set_ylabel(f"{benchmark}\naccuracy (%)")
@@ -77,7 +78,10 @@ def sensitivity_figure(measurements: Sequence[Measurement]) -> Figure:
         top.set_title(transform)
         bottom.set_xlabel(f"range (± {_WORDS[unit]})")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), fontsize="small")
+    title = f"protocol {_protocol(measurements)}; bars: standard error over the folds"
+    columns = max(1, min(len(labels), int(width // (longest + 0.8))))
+    place = "outside upper center"
+    figure.legend(handles, labels, title=title, loc=place, ncols=columns, fontsize="small", title_fontsize="small")
     return figure
 
 
@@ -102,6 +106,10 @@ def _points(
 ) -> list[tuple[float, VerificationResult]]:
     chosen = [m for m in measurements if m.network == network]
     return [(m.shift.reach if m.shift else 0.0, m.results[benchmark]) for m in chosen]
+
+
+def _protocol(measurements: Sequence[Measurement]) -> str:
+    return next(iter(measurements[0].results.values())).protocol
 
 
 def _networks(measurements: Sequence[Measurement]) -> list[str]:

@@ -20,7 +20,8 @@ def test_the_picture_has_a_curve_for_each_run_and_the_maps_of_tvconv(runs):
     assert len(found) == 2
     roc, *maps = module.picture(found).axes
     labels = [line.get_label() for line in roc.get_lines()]
-    assert [label.partition(" seed")[0] for label in labels] == ["Depthwise x0.1", "TVConv x0.1", "chance"]
+    networks = ["Depthwise, MobileNetV2 x0.1, synthetic", "TVConv, MobileNetV2 x0.1, synthetic", "chance"]
+    assert [label.partition(":")[0] for label in labels] == networks
     # Four layers of four maps, and of the weights.
     assert len(maps) == 4 * 5 and all(len(axes.get_images()) == 1 for axes in maps)
 
@@ -29,7 +30,7 @@ def test_the_curves_are_those_of_the_best_checkpoints_scores(tvconv_run):
     module = program("scripts/plot_runs.py")
     ((label, (false_accepts, true_accepts)),) = module.curves([tvconv_run]).items()
     summary = module.read_results(tvconv_run)["best"]["benchmarks"]["synthetic"]
-    assert label.endswith(f"AUC {summary['auc']:.3f}") and "TVConv x0.1 seed 1, synthetic: " in label
+    assert label.endswith(f"AUC {summary['auc']:.3f}") and label.startswith("TVConv, MobileNetV2 x0.1, synthetic: ")
     assert np.trapezoid(true_accepts, false_accepts) == pytest.approx(summary["auc"], abs=1e-6)
 
 

@@ -1,11 +1,13 @@
 """The affine study on test images, as a person asks for it."""
 
 import json
+import shutil
 from pathlib import Path
 from unittest import mock
 
 import cv2
 import pytest
+import torch
 from running import as_program, program
 
 RANGES = {
@@ -29,8 +31,8 @@ def study(capsys, tmp_path):
     return studied
 
 
-def checkpoints(*runs: Path) -> str:
-    return "checkpoint=" + ",".join(str(run / "best.ckpt") for run in runs)
+def checkpoints(*runs: Path) -> list[str]:
+    return [f"checkpoint={run / 'best.ckpt'}" for run in runs]
 
 
 def by_shift(found: dict, network: str) -> dict:
@@ -41,7 +43,7 @@ def by_shift(found: dict, network: str) -> dict:
 
 
 def test_every_condition_is_what_evaluate_measures_one_at_a_time(study, depthwise_run, tvconv_run, capsys, tmp_path):
-    status, found, said = study(checkpoints(depthwise_run, tvconv_run), "transforms=shear", "strengths=0.5,2")
+    status, found, said = study(*checkpoints(depthwise_run, tvconv_run), "transforms=[shear]", "strengths=0.5,2")
     assert status == 0
     networks = dict(zip(found["checkpoints"], (depthwise_run, tvconv_run), strict=True))
     assert list(networks) == ["Depthwise, MobileNetV2 x0.1", "TVConv, MobileNetV2 x0.1"]
@@ -52,13 +54,13 @@ def test_every_condition_is_what_evaluate_measures_one_at_a_time(study, depthwis
         for _, strength in list(measured)[1:]:
             shear = ("augmentation@data.test_augmentation=shear", f"affine_strength={strength}")
             with as_program(tmp_path):
-                assert program("scripts/evaluate.py").main([checkpoints(run), *shear]) == 0
+                assert program("scripts/evaluate.py").main([*checkpoints(run), *shear]) == 0
             assert json.loads(capsys.readouterr().out.splitlines()[-1])["benchmarks"] == measured["shear", strength]
     assert "shear ± 7.5 degrees" in said and "shear ± 30 degrees" in said and "as they are" in said
 
 
 def test_all_four_transforms_are_studied_at_three_strengths_unless_told_otherwise(study, depthwise_run, tmp_path):
-    status, found, _ = study(checkpoints(depthwise_run))
+    status, found, _ = study(*checkpoints(depthwise_run))
     assert status == 0
     shifts = [m["shift"] for m in found["measurements"]]
     assert shifts[0] is None and len(shifts) == 13
@@ -71,11 +73,24 @@ def test_all_four_transforms_are_studied_at_three_strengths_unless_told_otherwis
     assert found["data"]["synthetic"]["pairs"] == 40 and found["git_commit"]
 
 
-def test_networks_that_are_alike_are_told_apart_by_their_files(study, tvconv_run):
-    files = [str(tvconv_run / name) for name in ("best.ckpt", "last.ckpt")]
-    status, found, _ = study(f"checkpoint={','.join(files)}", "transforms=scale", "strengths=1")
-    assert status == 0
-    assert found["checkpoints"] == {f"TVConv, MobileNetV2 x0.1\n{file}": file for file in files}
+def test_networks_that_are_alike_are_numbered_and_their_files_named(study, depthwise_run, tvconv_run, tmp_path):
+    (tmp_path / "operator=tvconv,seed=2").mkdir()  # as a cell of a sweep is called
+    copy = shutil.copy(tvconv_run / "last.ckpt", tmp_path / "operator=tvconv,seed=2")
+    files = [str(tvconv_run / "best.ckpt"), str(depthwise_run / "best.ckpt"), str(copy)]
+    arguments = [f"checkpoint={file}" for file in files]
+    status, found, said = study(*arguments, "transforms=scale,scale", "strengths=1,1.0")
+    assert status == 0 and len(found["measurements"]) == 3 * 2  # what is repeated is measured once
+    alike = "TVConv, MobileNetV2 x0.1, seed 1, number"
+    names = [f"{alike} 1", "Depthwise, MobileNetV2 x0.1", f"{alike} 2"]
+    assert found["checkpoints"] == dict(zip(names, files, strict=True)) and found["protocol"] == "tvconv"
+    assert all(f"{name}: {file}\n" in said for name, file in zip(names, files, strict=True))
+
+
+def test_only_one_of_several_processes_writes(study, depthwise_run, tmp_path, capsys):
+    with mock.patch("lightning_utilities.core.rank_zero.rank_zero_only.rank", 1), as_program(tmp_path):
+        arguments = [*checkpoints(depthwise_run), "transforms=scale", "strengths=1"]
+        assert program("scripts/sensitivity.py").main(arguments) == 0
+    assert capsys.readouterr().out == "" and not (tmp_path / "outputs/sensitivity").exists()
 
 
 REFUSED = {
@@ -85,25 +100,51 @@ REFUSED = {
     "strengths=nan": "strengths must be numbers above 0 with commas between them, got 'nan'",
     "data.test_augmentation={}": "sensitivity.py changes the test images itself: leave data.test_augmentation={} out",
     "width=0.2": "sensitivity.py does not take 'width=0.2': the network is the checkpoint's",
-    "transforms=scale strengths=6": "spread * strength must be below 1, got 1.2",
+    "transforms=scale strengths=6": "augmentation@data.test_augmentation=scale affine_strength=6: spread * strength must "
+    "be below 1, got 1.2",
 }
 
 
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_a_setting_that_it_cannot_use_is_refused_and_nothing_written(arguments, study, depthwise_run, tmp_path):
-    status, _, said = study(checkpoints(depthwise_run), *arguments.split())
+    status, _, said = study(*checkpoints(depthwise_run), *arguments.split())
     assert status == 1 and REFUSED[arguments] in said and said.count("\n") == 1
     assert not (tmp_path / "outputs").exists()
 
 
 def test_the_checkpoints_must_be_there_and_different(study, depthwise_run):
     assert "no checkpoint given: add checkpoint=FILE" in study("strengths=1")[2]
-    assert "given twice" in study(checkpoints(depthwise_run, depthwise_run))[2]
+    again = f"checkpoint={depthwise_run}/../{depthwise_run.name}/best.ckpt"
+    assert f"{again.partition('=')[2]} is given twice: give each once\n" in study(*checkpoints(depthwise_run), again)[2]
+
+
+def test_a_file_in_place_of_the_folder_is_refused_before_anything_is_measured(study, depthwise_run, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    status, _, said = study(*checkpoints(depthwise_run), "out=mine")
+    assert status == 1 and said == "out=mine is not a folder: name one, or a new one\n"
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_networks_of_different_protocols_are_compared_by_one(study, depthwise_run, tvconv_run, tmp_path):
+    checkpoint = torch.load(tvconv_run / "best.ckpt", weights_only=True)
+    checkpoint["config"]["protocol"] = "insightface"
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    arguments = [*checkpoints(depthwise_run), f"checkpoint={tmp_path / 'other.ckpt'}", "strengths=1"]
+    status, _, said = study(*arguments)
+    assert status == 1 and said == (
+        f"the checkpoints are verified by different protocols, {depthwise_run / 'best.ckpt'} by tvconv and "
+        f"{tmp_path / 'other.ckpt'} by insightface: add protocol=...\n"
+    )
+    status, found, said = study(*arguments, "transforms=scale", "protocol=insightface")
+    protocols = {m["benchmarks"]["synthetic"]["protocol"] for m in found["measurements"]}
+    assert status == 0 and protocols == {"insightface"} and "protocol insightface" in said
 
 
 def test_networks_that_are_verified_on_different_pairs_are_not_compared(study, depthwise_run, tvconv_run):
-    module_study = study(checkpoints(depthwise_run, tvconv_run), "transforms=scale", "strengths=1", "data.num_pairs=60")
+    module_study = study(
+        *checkpoints(depthwise_run, tvconv_run), "transforms=scale", "strengths=1", "data.num_pairs=60"
+    )
     assert module_study[0] == 0
     with mock.patch("facerec.data.source.Benchmark.fingerprint", side_effect=["one", "another"]):
-        status, _, said = study(checkpoints(depthwise_run, tvconv_run), "transforms=scale", "strengths=1")
+        status, _, said = study(*checkpoints(depthwise_run, tvconv_run), "transforms=scale", "strengths=1")
     assert status == 1 and "is verified on other pairs than the first: give both data=... and its keys" in said
