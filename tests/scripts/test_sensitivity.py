@@ -100,8 +100,7 @@ REFUSED = {
     "strengths=nan": "strengths must be numbers above 0 with commas between them, got 'nan'",
     "data.test_augmentation={}": "sensitivity.py changes the test images itself: leave data.test_augmentation={} out",
     "width=0.2": "sensitivity.py does not take 'width=0.2': the network is the checkpoint's",
-    "transforms=scale strengths=6": "augmentation@data.test_augmentation=scale affine_strength=6: spread * strength must "
-    "be below 1, got 1.2",
+    "transforms=scale strengths=6": "affine_strength=6: spread * strength must be below 1, got 1.2",
 }
 
 
