@@ -8,12 +8,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from facerec.program import run
+from facerec.program import INTERRUPTED, TERMINATED, reader_is_gone, run
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from facerec import build, composition
 from facerec.checkpoints import refuse_other_data, refuse_other_model
@@ -24,70 +24,79 @@ from facerec.report import show, table_rows
 from facerec.results import run_results
 from facerec.runs import (
     OUTPUTS,
+    RESULTS,
     checkpoint_to_resume,
     is_finished,
     log,
     provenance,
     remove_empty_run,
-    replacing,
     write_json,
+    write_settings,
 )
 
 # Cells of a sweep that did not finish, and why.
 failures: dict[str, str] = {}
 
 
-def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
+def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> None:
     """One run in ``folder``, from configuration to results."""
     composition.refuse_without_effect(cfg, overrides)
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
         refuse_other_model(checkpoint, composition.resolved(cfg))
-        log(f"resuming from {checkpoint}")
     build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)
     data.setup("fit")
     if checkpoint is not None:
         refuse_other_data(checkpoint, data)
+        log(f"resuming from {checkpoint}")
     else:
         initialise_from_data(backbone, data, OUTPUTS / "cache")
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
+    made_by = provenance(overrides, recognizer.config)
     if trainer.is_global_zero:
-        with replacing(folder / "config.yaml") as partial:
-            OmegaConf.save(cfg, partial, resolve=True)
-        write_json(folder / "run.json", made_by := provenance(overrides, recognizer.config))
+        write_settings(folder, cfg, made_by)
     trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     results = run_results(trainer, recognizer, data, folder)
     if trainer.is_global_zero:
-        write_json(folder / "results.json", {**made_by, **results})
-        show(table_rows([folder]))
-        log(f"done: {folder}")
-    return results
+        report(folder, made_by | results)
+
+
+def report(folder: Path, results: dict[str, Any]) -> None:
+    """Write the results and show them."""
+    write_json(folder / RESULTS, results)
+    show(table_rows([folder]))
+    log(f"done: {folder}")
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(cfg: DictConfig) -> None:
     job = HydraConfig.get()
-    folder = Path(job.runtime.output_dir)
+    folder, in_sweep = Path(job.runtime.output_dir), job.mode == RunMode.MULTIRUN
     if cfg.skip_finished and is_finished(folder):
         return log(f"skipped, finished before: {folder}")
     try:
         train(cfg, folder, list(job.overrides.task))
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
+    except (KeyboardInterrupt, SystemExit) as ended:  # Lightning makes the one into the other
         log(f"stopped: what was saved until then is in {folder}; go on with resume=auto and the same settings")
-        sys.exit(130)
+        sys.exit(TERMINATED if getattr(ended, "code", None) == TERMINATED else INTERRUPTED)
     except Exception as error:
-        why = str(error)
+        if isinstance(error, BrokenPipeError) and reader_is_gone():
+            sys.exit(1)
         remove_empty_run(folder)
-        where = str(folder) if folder.exists() or job.mode == RunMode.MULTIRUN else "train.py"
-        if not isinstance(error, InputError):  # a defect of the program: its traceback is shown
-            if job.mode != RunMode.MULTIRUN:
-                raise
-            traceback.print_exc()  # and the other cells of a sweep do not suffer for this one
-            why = f"{type(error).__name__}: {error}"
-        failures[where] = why
+        if not in_sweep and not isinstance(error, InputError):
+            raise
+        failures[str(folder) if folder.exists() or in_sweep else "train.py"] = reason(error)
+
+
+def reason(error: Exception) -> str:
+    """Why a run failed. A defect shows its traceback, but the other cells of a sweep do not suffer for it."""
+    if isinstance(error, InputError):
+        return str(error)
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def program(arguments: list[str]) -> int:

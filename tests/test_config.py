@@ -98,54 +98,6 @@ def test_the_default_is_the_recipe_of_the_paper():
     assert list(cfg.data.benchmarks) == ["lfw", "cfp_ff", "agedb_30", "calfw"]
 
 
-def test_a_width_is_refused_where_nobody_reads_it():
-    sentence = "width has no effect here, the backbone's networks have widths of their own: leave it out"
-    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
-        composition.compose(["backbone=timm", "backbone.name=lcnet_050", "width=0.5"])
-
-
-@pytest.mark.parametrize("strength", ["affine_strength=3", "affine_strength=1.0"])
-def test_a_strength_is_refused_where_nobody_reads_it(strength):
-    composition.compose([*TINY, "augmentation@data.train_augmentation=[jitter,shear]", strength])
-    sentence = (
-        "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
-        "augmentation@data.train_augmentation=rotation or augmentation@data.test_augmentation=rotation"
-    )
-    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
-        composition.compose([*TINY, "augmentation@data.train_augmentation=jitter", strength])
-
-
-AFFINE, WIDTH = "affine_strength has no effect here, no affine transform", "width has no effect here, the backbone's"
-
-
-@pytest.mark.parametrize(
-    ("cells", "sentence"),
-    [
-        (["affine_strength=0.5,1"], AFFINE),
-        (["affine_strength=0.5,1", "augmentation@data.test_augmentation=rotation,jitter"], AFFINE),
-        (["sweep=affine", "augmentation@data.train_augmentation=none"], AFFINE),
-        (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "width=0.1,0.2"], WIDTH),
-        (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "sweep=paper"], WIDTH),
-        (["seed=1,2", "~head"], "config key 'head' has no value: give it one with head=..."),
-        (["optimizer.lr=interval(0,1)"], "Can only enumerate CHOICE and RANGE sweeps"),
-    ],
-    ids=str,
-)
-def test_a_sweep_is_refused_for_the_cell_that_would_be(cells, sentence):
-    with pytest.raises(InputError, match=f"^{re.escape(sentence)}"):
-        composition.check_command_line(["-m", *TINY, *cells])
-
-
-@pytest.mark.parametrize("name", sorted(file.stem for file in (composition.CONFIG_FOLDER / "sweep").glob("*.yaml")))
-def test_the_sweeps_of_the_project_have_no_such_cell(name):
-    composition.check_command_line(["--multirun", "data=synthetic", f"sweep={name}"])
-
-
-@pytest.mark.parametrize("values", ["operator=glob(*)", "seed=range(1,4)", "backbone.operator_stages=[1,2],[3]"])
-def test_every_way_to_write_a_sweep_is_understood(values):
-    composition.check_command_line(["-m", *TINY, values, "head=am_softmax,arcface"])
-
-
 def test_the_command_that_the_file_on_torchvision_shows_gives_that_transform():
     file = (composition.CONFIG_FOLDER / "augmentation" / "torchvision.yaml").read_text()
     command = [

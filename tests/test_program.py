@@ -5,21 +5,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from running import ROOT
+from running import DEPTHWISE, ONE_EPOCH, ROOT, train
 
 PROGRAMS = ["train.py", *sorted(f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.py"))]
 SIGNAL = "import os, signal; os.kill(os.getpid(), signal.{})"
 
 
-def ended(tmp_path: Path, *lines: str, imports: str = "", **options) -> tuple[int, str, str]:
+def ended(tmp_path: Path, *lines: str, imports: str = "", redirected: str = "", **options) -> tuple[int, str, str]:
     """Exit status, output and errors of a program with this ``main``."""
     body = "".join(f"    {line}\n" for line in lines or ["return 0"])
     text = f"from facerec.program import run\nimport sys\n{imports}\ndef main(arguments):\n{body}\nrun(main)\n"
     (tmp_path / "program.py").write_text(text)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "check": False, "text": True} | options
-    found = subprocess.run([sys.executable, tmp_path / "program.py", "a", "b"], **options)
+    command = ["sh", "-c", f'exec "$0" "$@" {redirected}', sys.executable, tmp_path / "program.py", "a", "b"]
+    found = subprocess.run(command, **options)
     return found.returncode, found.stdout, found.stderr
 
 
@@ -57,6 +59,39 @@ def test_a_request_to_end_leaves_no_temporary_files(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
 
 
+def test_children_that_were_told_to_end_as_well_are_no_defect(tmp_path):
+    """PyTorch's handler raises for a loading process that a signal killed."""
+    imports = """import os, signal
+def raising(*_): raise RuntimeError("DataLoader worker is killed by signal: Terminated.")"""
+    lines = [
+        "signal.signal(signal.SIGCHLD, raising)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})",
+        "os.kill(os.getpid(), signal.SIGCHLD)",
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGCHLD})",
+    ]
+    assert ended(tmp_path, *lines, imports=imports) == (143, "", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(SystemExit(143), 143), (SystemExit(1), 130), (KeyboardInterrupt(), 130)]
+)
+def test_training_says_that_it_was_stopped_and_by_what(error, status, tmp_path, capsys):
+    with mock.patch("facerec.build.build_backbone", side_effect=error):
+        assert train(tmp_path, *DEPTHWISE, "name=short") == status
+    said = capsys.readouterr().err
+    assert said.startswith("stopped: what was saved until then is in ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", [[1], [2], [1, 2]], ids=str)
+def test_a_closed_stream_is_one_that_nobody_reads(closed, tmp_path):
+    said = ["print('table', flush=True)", "print('progress', file=sys.stderr)"]
+    redirected = " ".join(f"{stream}>&-" for stream in closed)
+    for last, status, errors in [("return 3", 3, ""), (SIGNAL.format("SIGINT"), 130, "interrupted\n")]:
+        seen = ("" if 1 in closed else "table\n", "" if 2 in closed else f"progress\n{errors}")
+        assert ended(tmp_path, *said, last, redirected=redirected) == (status, *seen)
+
+
 @pytest.mark.parametrize("size", [1, 100_000])
 def test_a_reader_that_has_seen_enough_is_no_error_to_talk_about(tmp_path, unread, size):
     for last in ("return 0", "sys.exit(0)"):  # the second as argparse's --help
@@ -87,6 +122,14 @@ def test_the_help_of_hydra_can_be_read_in_part(unread, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("unread", ["1"], indirect=True, ids=["unbuffered"])
+def test_a_sweep_ends_with_those_who_look_at_its_progress(unread, tmp_path):
+    command = [sys.executable, ROOT / "train.py", "-m", "seed=1,2", *DEPTHWISE, *ONE_EPOCH, "logger=none"]
+    found = subprocess.run(command, stderr=subprocess.PIPE, cwd=tmp_path, check=False, text=True, **unread)
+    assert (found.returncode, found.stderr) == (1, "")
+    assert len(list(tmp_path.rglob("run.json"))) == 1 and not list(tmp_path.rglob("results.json"))
+
+
 def test_so_can_that_of_argparse(tmp_path, unread):
     shown = "argparse.ArgumentParser().parse_args(['--help'])"
     status, _, said = ended(tmp_path, shown, imports="import argparse", **unread)
@@ -98,6 +141,8 @@ def test_every_program_ends_so(name):
     """What comes before is Python's own, and takes no time."""
     body = ast.parse((ROOT / name).read_text()).body
     imports = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
-    before = imports[: imports.index("from facerec.program import run")]
+    (first,) = (line for line in imports if line.startswith("from facerec.program import "))
+    assert first.endswith(" run")
+    before = imports[: imports.index(first)]
     assert {line.split()[1].split(".")[0] for line in before} <= sys.stdlib_module_names
     assert ast.unparse(body[-1]).splitlines()[-1].strip() in ("run(main)", "run(program)")

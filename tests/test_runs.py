@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from facerec import runs
 from facerec.errors import InputError
@@ -18,6 +19,7 @@ from facerec.runs import (
     replacing,
     run_folder_for,
     write_json,
+    write_settings,
 )
 
 NOON = datetime(2026, 5, 17, 12, 0, 9, 120_000)
@@ -144,6 +146,12 @@ class TestProvenance:
     def test_does_without_git(self, monkeypatch):
         monkeypatch.setenv("PATH", "")
         assert provenance([], {})["git_commit"] is None
+
+
+def test_the_settings_of_a_run_are_written_as_they_are_and_what_made_it_beside_them(tmp_path):
+    write_settings(tmp_path / "run", OmegaConf.create({"width": 0.1, "backbone": {"width": "${width}"}}), {"a": 1})
+    assert (tmp_path / "run" / "config.yaml").read_text() == "width: 0.1\nbackbone:\n  width: 0.1\n"
+    assert json.loads((tmp_path / "run" / "run.json").read_text()) == {"a": 1}
 
 
 class TestReplacing:

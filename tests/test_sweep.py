@@ -9,6 +9,7 @@ from interruption import full_disk
 from running import DEPTHWISE, ONE_EPOCH, train
 
 from facerec import build
+from facerec.composition import CONFIG_FOLDER
 
 # Few enough for the name of a folder.
 SETTINGS = [*DEPTHWISE[:-1], *ONE_EPOCH]
@@ -105,7 +106,23 @@ def test_a_value_that_does_not_exist_is_refused_before_the_first_cell(tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("own", [[], ["--config-dir", "."]], ids=["", "with a folder of the user's own"])
+def test_a_wrong_value_is_refused_before_the_first_cell_and_leaves_nothing(tmp_path, capsys):
+    assert train(tmp_path, "-m", *SETTINGS, "operator=depthwise", "seed=1,x") == 1
+    said = capsys.readouterr().err
+    assert said == "failed: train.py: Value 'x' of type 'str' could not be converted to Integer (config key seed)\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_operator_of_the_users_own_is_swept_over(tmp_path):
+    (tmp_path / "own" / "operator").mkdir(parents=True)
+    depthwise = (CONFIG_FOLDER / "operator" / "depthwise.yaml").read_text()
+    (tmp_path / "own" / "operator" / "mine.yaml").write_text(depthwise.replace("3", "5"))
+    assert train(tmp_path, "-m", "-cd", "own", *SETTINGS, "operator=mine,depthwise", "name=sweep") == 0
+    found = [json.loads(file.read_text()) for file in (tmp_path / "outputs" / "sweep").glob("*/results.json")]
+    assert sorted(result["config"]["operator"]["kernel_size"] for result in found) == [3, 5]
+
+
+@pytest.mark.parametrize("own", [[], ["-cd", "."]], ids=["", "with a folder of the user's own"])
 def test_a_setting_that_nobody_reads_is_refused_in_every_cell(own, tmp_path, capsys):
     """Before the first cell where that can be seen, and else in each of them."""
     assert train(tmp_path, *own, "-m", *SETTINGS, "operator=depthwise", "affine_strength=0.5,1") == 1

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -19,6 +19,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from tqdm import tqdm
 
 from facerec.config import ROOT_KEYS, RunConfig, reject_unknown_keys, suggestion
 from facerec.errors import InputError
@@ -38,37 +39,61 @@ OmegaConf.register_new_resolver(
 
 def check_command_line(arguments: list[str]) -> None:
     """`InputError` with one sentence for what Hydra would refuse, or accept though nobody would ever read it."""
-    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
-    if any(argument.startswith(("--config", "hydra.searchpath")) for argument in arguments):
-        _parse(overrides)  # a configuration of the user's own is not in this project's folder
-    elif {"-m", "--multirun"} & set(arguments):
-        for cell in _cells(overrides):
+    given = get_args_parser().parse_args(arguments)
+    if given.shell_completion:
+        return
+    parsed = _parse(given.overrides)
+    in_folder = not (given.config_dir or given.config_name or given.config_path)
+    if not in_folder or any(override.key_or_group == "hydra.searchpath" for override in parsed):
+        return  # a configuration of the user's own is not in this project's folder
+    if given.multirun:
+        for cell in tqdm(_cells(given.overrides, parsed), "checking the sweep", unit=" values", delay=2, leave=False):
             compose(cell)
     else:
-        compose(overrides)
+        compose(given.overrides)
 
 
-def _cells(overrides: list[str]) -> list[list[str]]:
-    """The overrides of the cells of a sweep, as far as groups are swept: of all other values the first stands for the
-    rest, since which of them are read does not depend on them. None where another sweeper than Hydra's own decides."""
+def _cells(overrides: list[str], parsed: list[Override]) -> list[list[str]]:
+    """The first cell of a sweep, and the first one with each of the other values, so that there are as many as values
+    and not their product. None where another sweeper than Hydra's own decides."""
+    for override in parsed:
+        _refuse_as_no_cells(override)
     with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         sweeper = loader.load_configuration("train", overrides, run_mode=RunMode.MULTIRUN).hydra.sweeper
         if not sweeper._target_.endswith(".BasicSweeper"):
             return []
         preset = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-        choices: dict[str, list[str]] = {}  # what is given replaces what is preset
-        for override in _parse([*preset, *overrides], loader):
-            values = _written(override)
-            choices[override.get_key_element()] = values if _is_group(override) else values[:1]
-    return [list(cell) for cell in product(*choices.values())]
+        # What is given replaces what is preset.
+        choices = {override.get_key_element(): _values(override) for override in _parse([*preset, *overrides], loader)}
+    first = {key: values[0] for key, values in choices.items()}
+    others = [first | {key: value} for key, values in choices.items() for value in values[1:]]
+    return [list(cell.values()) for cell in (first, *others)]
 
 
-def _written(override: Override) -> list[str]:
-    """An override for each value that is swept over, else itself."""
+def _refuse_as_no_cells(override: Override) -> None:
+    if override.key_or_group == "sweep" and override.is_sweep_override():
+        raise InputError(f"{override.input_line} names several sweeps, each with cells of its own: run them one by one")
+    if override.key_or_group.startswith("hydra.sweeper.params"):
+        raise InputError(
+            f"{override.input_line} is for a file in configs/sweep: write KEY=VALUE,VALUE on the command line"
+        )
+
+
+def _values(override: Override) -> list[str]:
+    """An override for each value that is swept over, at least one, else itself."""
+    written = override.input_line or ""
     if not override.is_sweep_override():
-        return [override.input_line or ""]
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        return [written]
+    if override.is_interval_sweep():
+        raise InputError(f"{written} has no next value: write each, with commas between them, or range(FROM,TO,STEP)")
+    values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    if not values and _is_group(override):
+        options = sorted(file.stem for file in (CONFIG_FOLDER / override.key_or_group).glob("*.yaml"))
+        raise InputError(f"{written} is no option of {override.key_or_group}; known are {', '.join(options)}")
+    if not values:
+        raise InputError(f"{written} has no value at all: write one or more, with commas between them")
+    return values
 
 
 def _swept_keys(arguments: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """How a program of the project ends when it is told to: a program imports this first, and it imports nothing slow."""
 
+import logging
 import os
 import select
 import signal
@@ -15,9 +16,11 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
 
     Ctrl-C that ``main`` has no words for is said in one sentence, with status 130. SIGTERM unwinds ``main`` as
     `SystemExit` does, so that temporary files go, with status 143. When the reader of the output has seen enough, as
-    ``head`` has, the program ends silently with status 1.
+    ``head`` has, the program ends silently with status 1; what is written to a closed stream goes nowhere.
     """
-    if signal.getsignal(signal.SIGINT) is _end_imports:  # Ctrl-C may be ignored, as by nohup
+    _open_closed_streams()
+    logging.raiseExceptions = False  # a message that nobody can read any more is no traceback either
+    if signal.getsignal(signal.SIGINT) is _end_imports:  # Ctrl-C may be ignored, as in the background of a shell script
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -32,17 +35,26 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         print("interrupted", file=sys.stderr)
         status = INTERRUPTED
     except BrokenPipeError:
-        if not _reader_is_gone():
+        if not reader_is_gone():
             raise
         status = 1
     sys.exit(status)
 
 
+def _open_closed_streams() -> None:
+    """Python has None for a stream that the shell's ``>&-`` closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
 def _terminate(*_: Any) -> None:
+    # PyTorch's handler would raise for a loading process that was told to end as well, in place of what is raised here.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.exit(TERMINATED)
 
 
-def _reader_is_gone() -> bool:
+def reader_is_gone() -> bool:
     """Whether nobody reads standard output or error any more; what is still to be written there is then dropped."""
     gone = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_closed_pipe(stream.fileno())]
     for descriptor in gone:

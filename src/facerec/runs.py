@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 
 from facerec.errors import InputError
 
@@ -83,6 +84,13 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
     if resume is not None and not Path(resume).is_file():
         raise InputError(f"checkpoint {resume} does not exist: give resume= a file, or auto")
     return None if resume is None else Path(resume)
+
+
+def write_settings(folder: Path, cfg: DictConfig, made_by: dict[str, Any]) -> None:
+    """What a person reads to know what the run in ``folder`` is, from before its first step."""
+    with replacing(folder / "config.yaml") as partial:
+        OmegaConf.save(cfg, partial, resolve=True)
+    write_json(folder / "run.json", made_by)
 
 
 def provenance(overrides: list[str], config: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""Which command lines are refused before anything is done, and what checking a sweep costs."""
+
+import itertools
+import re
+
+import pytest
+
+from facerec import composition
+from facerec.errors import InputError
+
+TINY = ["data=synthetic", "trainer=cpu", "logger=none", "image_size=32", "embedding_dim=16"]
+
+
+def test_a_width_is_refused_where_nobody_reads_it():
+    sentence = "width has no effect here, the backbone's networks have widths of their own: leave it out"
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        composition.compose(["backbone=timm", "backbone.name=lcnet_050", "width=0.5"])
+
+
+@pytest.mark.parametrize("strength", ["affine_strength=3", "affine_strength=1.0"])
+def test_a_strength_is_refused_where_nobody_reads_it(strength):
+    composition.compose([*TINY, "augmentation@data.train_augmentation=[jitter,shear]", strength])
+    sentence = (
+        "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
+        "augmentation@data.train_augmentation=rotation or augmentation@data.test_augmentation=rotation"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        composition.compose([*TINY, "augmentation@data.train_augmentation=jitter", strength])
+
+
+AFFINE, WIDTH = "affine_strength has no effect here, no affine transform", "width has no effect here, the backbone's"
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        (["affine_strength=0.5,1"], AFFINE),
+        (["affine_strength=0.5,1", "augmentation@data.test_augmentation=rotation,jitter"], AFFINE),
+        (["sweep=affine", "augmentation@data.train_augmentation=none"], AFFINE),
+        (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "width=0.1,0.2"], WIDTH),
+        (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "sweep=paper"], WIDTH),
+        (["seed=1,2", "~head"], "config key 'head' has no value: give it one with head=..."),
+        (["head=arcface,am_softmax", "seed=1,x"], "Value 'x' of type 'str' could not be converted to Integer (config"),
+        (["sweep=paper", "width=0.1,abc"], "Value 'abc' of type 'str' could not be converted to Float (config key wid"),
+        (["operator=tvconv,tvcov"], "operator=tvcov is not an option of operator; did you mean 'tvconv'?"),
+        (["operator=glob(zzz*)"], "operator=glob(zzz*) is no option of operator; known are axial, condconv, ddf, "),
+        (["head=glob(z)"], "head=glob(z) is no option of head; known are am_softmax, arcface"),
+        (["seed=range(1,1)"], "seed=range(1,1) has no value at all: write one or more, with commas between them"),
+        (["seed=glob(1*)"], "seed=glob(1*) has no value at all: write one or more, with commas between them"),
+        (
+            ["optimizer.lr=interval(0,1)"],
+            "optimizer.lr=interval(0,1) has no next value: write each, with commas between them, or range(",
+        ),
+        (
+            ["sweep=affine,paper"],
+            "sweep=affine,paper names several sweeps, each with cells of its own: run them one by one",
+        ),
+        (["sweep=glob(*)"], "sweep=glob(*) names several sweeps, each with cells of its own: run them one by one"),
+        *(
+            ([setting], f"{setting} is for a file in configs/sweep: write KEY=VALUE,VALUE on the command line")
+            for setting in ("+hydra.sweeper.params.seed=1", "++hydra.sweeper.params={seed:'1,2'}")
+        ),
+    ],
+    ids=str,
+)
+def test_a_sweep_is_refused_for_what_is_wrong_in_any_cell(cells, sentence):
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}") as refused:
+        composition.check_command_line(["-m", *TINY, *cells])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (composition.CONFIG_FOLDER / "sweep").glob("*.yaml")))
+def test_the_sweeps_of_the_project_have_no_such_cell(name):
+    composition.check_command_line(["--multirun", "data=synthetic", f"sweep={name}"])
+
+
+@pytest.mark.parametrize("values", ["operator=glob(*)", "seed=range(1,4)", "backbone.operator_stages=[1,2],[3]"])
+def test_every_way_to_write_a_sweep_is_understood(values):
+    composition.check_command_line(["-m", *TINY, values, "head=am_softmax,arcface"])
+
+
+@pytest.fixture
+def composed(monkeypatch):
+    """The overrides of each configuration that is composed."""
+    cells: list[list[str]] = []
+    monkeypatch.setattr(composition, "compose", cells.append)
+    return cells
+
+
+def test_the_check_of_a_sweep_costs_the_sum_of_its_values_and_not_their_product(composed):
+    swept = {"operator": ["tvconv", "sasa", "ddf"], "head": ["arcface", "am_softmax"], "seed": ["1", "2", "3", "4"]}
+    composition.check_command_line(["-m", *(f"{key}={','.join(values)}" for key, values in swept.items())])
+    sweep = [
+        [f"{key}={value}" for key, value in zip(swept, cell, strict=True)]
+        for cell in itertools.product(*swept.values())
+    ]
+    assert composed[0] == sweep[0] and all(cell in sweep for cell in composed)
+    assert {setting for cell in composed for setting in cell} == {setting for cell in sweep for setting in cell}
+    assert len(composed) == 1 + (3 - 1) + (2 - 1) + (4 - 1)
+
+
+def test_what_is_given_replaces_what_a_sweep_presets(composed):
+    composition.check_command_line(["-m", "sweep=paper", "width=0.7", "operator=sasa"])
+    assert composed == [["operator=sasa", "width=0.7", f"seed={seed}", "sweep=paper"] for seed in range(1, 6)]
+
+
+@pytest.mark.parametrize("multirun", [[], ["-m"], ["--multirun"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "own",
+    [
+        "-cd mine",
+        "-cd=mine",
+        "--config-dir mine",
+        "--config-dir=mine",
+        "-cp mine",
+        "-cn mine",
+        "hydra.searchpath=[mine]",
+    ],
+)
+def test_of_a_configuration_of_the_users_own_only_the_keys_are_checked(own, multirun, composed):
+    composition.check_command_line([*multirun, *own.split(), "operator=mine,depthwise"])
+    with pytest.raises(InputError, match="unknown config key 'operater'"):
+        composition.check_command_line([*multirun, *own.split(), "operater=mine"])
+    assert not composed
+
+
+def test_what_the_shell_asks_for_to_complete_a_command_is_no_setting(composed):
+    composition.check_command_line(["--shell-completion", "install=bash"])
+    assert not composed
