@@ -80,3 +80,10 @@ def test_heads_are_named_where_they_differ():
     arcface = {"_target_": "facerec.heads.ArcFace"}
     names = run_names([config(), config(head=arcface)])
     assert names == ["TVConv, MobileNetV2 x0.1, AMSoftmax", "TVConv, MobileNetV2 x0.1, ArcFace"]
+
+
+def test_how_images_are_loaded_is_no_difference():
+    one, other = config(), config()
+    one["data"] |= {"cache": None, "num_workers": 1}
+    other["data"] |= {"cache": "outputs/cache", "num_workers": 8}
+    assert differing_settings([one, other]) == ["", ""]

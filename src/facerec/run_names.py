@@ -7,6 +7,7 @@ from typing import Any
 
 Config = dict[str, Any]
 # What a node only repeats of the root, by the root's name for it.
+_HOW = ("cache", "num_workers")  # how images get to the network, not what they are
 _REPEATED = {key: key for key in ("width", "embedding_dim", "image_size")} | {"strength": "affine_strength"}
 
 
@@ -64,13 +65,13 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
 
 
 def _settings(node: Config, prefix: str) -> Iterator[tuple[str, str, bool]]:
-    """Dotted key, value as it is typed, and whether it is a node, whose value is its class; without seeds."""
+    """Dotted key, value as it is typed, and whether it is a node, whose value is its class; without seeds and `_HOW`."""
     for key, value in node.items():
         if isinstance(value, dict):
             if "_target_" in value:
                 yield prefix + key, class_name(value), True
             yield from _settings(value, f"{prefix}{key}.")
-        elif key != "seed" and key[0] != "_":
+        elif key != "seed" and key not in _HOW and key[0] != "_":
             yield prefix + key, _typed(value), False
 
 
