@@ -17,12 +17,14 @@ from omegaconf import DictConfig
 
 from facerec import build, composition
 from facerec.checkpoints import refuse_other_data, refuse_other_model
+from facerec.command_line import quoted
 from facerec.errors import InputError
 from facerec.initialisation import initialise_from_data
 from facerec.process import prepare_process
 from facerec.report import show, table_rows
 from facerec.results import run_results
 from facerec.runs import (
+    LAST,
     OUTPUTS,
     RESULTS,
     checkpoint_to_resume,
@@ -80,7 +82,7 @@ def main(cfg: DictConfig) -> None:
     try:
         train(cfg, folder, list(job.overrides.task))
     except (KeyboardInterrupt, SystemExit) as ended:  # Lightning makes the one into the other
-        log(f"stopped: what was saved until then is in {folder}; go on with resume=auto and the same settings")
+        log(stopped(folder))
         sys.exit(TERMINATED if getattr(ended, "code", None) == TERMINATED else INTERRUPTED)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and reader_is_gone():
@@ -89,6 +91,13 @@ def main(cfg: DictConfig) -> None:
         if not in_sweep and not isinstance(error, InputError):
             raise
         failures[str(folder) if folder.exists() or in_sweep else "train.py"] = reason(error)
+
+
+def stopped(folder: Path) -> str:
+    """What a run that was stopped leaves."""
+    if not (folder / LAST).is_file():
+        return f"stopped before the first checkpoint: there is nothing to go on from in {folder}"
+    return f"stopped: what was saved until then is in {folder}; go on with resume=auto and the same settings"
 
 
 def reason(error: Exception) -> str:
@@ -102,6 +111,7 @@ def reason(error: Exception) -> str:
 def program(arguments: list[str]) -> int:
     """The exit status; what failed is said at the end."""
     prepare_process()
+    sys.argv[1:] = arguments = quoted(arguments)  # Hydra reads them there
     try:
         composition.check_command_line(arguments)
         main()

@@ -1,8 +1,9 @@
 """A command line is the program's own settings and those of the run, and nothing of the network."""
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from facerec.command_line import split_arguments
+from facerec.command_line import quoted, split_arguments
 from facerec.errors import InputError
 
 DEFAULTS = {"checkpoint": None, "form": "training"}
@@ -35,3 +36,18 @@ def test_what_a_program_takes_beside_is_taken_whole():
             split_arguments([argument], "look.py", DEFAULTS)
     with pytest.raises(InputError, match="it takes checkpoint, form, data, trainer, protocol, augmentation@data"):
         split_arguments(["affine_strength.x=2"], "look.py", DEFAULTS, others)
+
+
+@pytest.mark.parametrize("text", ["/x/Zoë faces", "Zoë", "a#b", "/x/faces (1)", "~/x", "李明", "a;b", "100 %&"])
+def test_a_plain_text_is_put_in_quotes_where_it_is_not_understood_without(text):
+    (argument,) = quoted([f"data.root={text}"])
+    (override,) = OverridesParser.create().parse_overrides([argument])
+    assert (override.key_or_group, override.value()) == ("data.root", text)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["width=0.1,0.2", "data.benchmarks=[lfw]", "seed=range(1,3)", "name='Zoë'", "a=b=c", "operator=glob(*)", "-m", "ü"],
+)
+def test_what_hydra_understands_or_has_marks_of_its_grammar_stays_as_it_is(argument):
+    assert quoted([argument]) == [argument]

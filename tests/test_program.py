@@ -80,7 +80,15 @@ def test_training_says_that_it_was_stopped_and_by_what(error, status, tmp_path, 
     with mock.patch("facerec.build.build_backbone", side_effect=error):
         assert train(tmp_path, *DEPTHWISE, "name=short") == status
     said = capsys.readouterr().err
-    assert said.startswith("stopped: what was saved until then is in ") and said.count("\n") == 1
+    assert said.startswith("stopped before the first checkpoint: there is nothing to go on from in ")
+    assert said.count("\n") == 1
+
+
+def test_an_import_that_ctrl_c_broke_off_is_no_defect(tmp_path):
+    broken = "raise ImportError('initialization failed') from KeyboardInterrupt()"
+    assert ended(tmp_path, broken) == (130, "", "interrupted\n")
+    status, _, said = ended(tmp_path, "raise ImportError('no module')")
+    assert status == 1 and "ImportError: no module" in said
 
 
 @pytest.mark.parametrize("closed", [[1], [2], [1, 2]], ids=str)

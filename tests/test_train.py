@@ -161,6 +161,10 @@ class TestAResumedRun:
         trained(tmp_path, *DEPTHWISE, *THREE_EPOCHS, "resume=auto")
         assert_same_run(stopped, depthwise_run)
 
+    def test_a_name_may_have_letters_of_any_alphabet_and_spaces(self, tmp_path):
+        run = trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, "name=Zoë faces (1)")
+        assert run.parent.name == "Zoë faces (1)" and (run / "results.json").is_file()
+
     def test_that_has_nothing_to_go_on_from_says_so(self, tmp_path, capsys):
         run = trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, "resume=auto")
         assert f"resume=auto: no unfinished run found, starting anew in {run}" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from facerec.config import ROOT_KEYS, RunConfig, reject_unknown_keys, suggestion
 from facerec.errors import InputError
-from facerec.runs import cell_folder, run_folder_for
+from facerec.runs import OUTPUTS, cell_folder, run_folder_for
 
 AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
@@ -89,11 +89,15 @@ def _values(override: Override) -> list[str]:
         raise InputError(f"{written} has no next value: write each, with commas between them, or range(FROM,TO,STEP)")
     values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     if not values and _is_group(override):
-        options = sorted(file.stem for file in (CONFIG_FOLDER / override.key_or_group).glob("*.yaml"))
-        raise InputError(f"{written} is no option of {override.key_or_group}; known are {', '.join(options)}")
+        group = override.key_or_group
+        raise InputError(f"{written} is no option of {group}; known are {', '.join(_options(group))}")
     if not values:
         raise InputError(f"{written} has no value at all: write one or more, with commas between them")
     return values
+
+
+def _options(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONFIG_FOLDER / group).glob("*.yaml"))
 
 
 def _swept_keys(arguments: list[str]) -> list[str]:
@@ -106,6 +110,8 @@ def compose(overrides: list[str]) -> DictConfig:
     given = _parse(overrides)
     cfg = _composed(overrides)
     _refuse_without_effect(cfg, given)
+    if Path(str(cfg.get("name"))).is_absolute() or ".." in Path(str(cfg.get("name"))).parts:
+        raise InputError(f"name={cfg.name} leads out of {OUTPUTS}, where runs are kept: leave out .. and the first /")
     for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
             raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
@@ -209,9 +215,10 @@ def sentence(error: BaseException) -> str:
     word."""
     if isinstance(error, OverrideParseException):
         return f"the argument {error.override!r} is not understood: write KEY=VALUE, in quotes what holds = or ,"
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={option} is not an option of {group}; {suggestion(option, error.options)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = error.options or _options(group)
+        return f"{group}={option} is not an option of {group}; {suggestion(option, options)}"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     first_line = str(cause).strip().splitlines()[0]
     if first_line.endswith("raised while composing config:") and error.__context__:

@@ -28,9 +28,8 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
             status = main(sys.argv[1:])
         finally:
             sys.stdout.flush()
-    except (KeyboardInterrupt, SystemExit) as ended:
-        # Lightning makes the one into the other, with status 1.
-        if isinstance(ended, SystemExit) and not (ended.code == 1 and isinstance(ended.__context__, KeyboardInterrupt)):
+    except (KeyboardInterrupt, SystemExit, ImportError) as ended:
+        if not _is_interrupt(ended):
             raise
         print("interrupted", file=sys.stderr)
         status = INTERRUPTED
@@ -39,6 +38,13 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
             raise
         status = 1
     sys.exit(status)
+
+
+def _is_interrupt(ended: BaseException) -> bool:
+    """Ctrl-C, also as what Lightning, status 1, or a compiled module that was being imported made of it."""
+    if isinstance(ended, SystemExit) and ended.code != 1:
+        return False
+    return isinstance(ended, KeyboardInterrupt) or isinstance(ended.__cause__ or ended.__context__, KeyboardInterrupt)
 
 
 def _open_closed_streams() -> None:

@@ -65,7 +65,7 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
 
 
 def _settings(node: Config, prefix: str) -> Iterator[tuple[str, str, bool]]:
-    """Dotted key, value as it is typed, and whether it is a node, whose value is its class; without seeds and `_HOW`."""
+    """Dotted key, value as it is typed, and whether it is a node, whose value is its class; no seeds, no `_HOW`."""
     for key, value in node.items():
         if isinstance(value, dict):
             if "_target_" in value:
