@@ -4,15 +4,18 @@ Takes the overrides of train.py that choose the data, and beside them
     checkpoint=FILE           a trained network, to find wrong labels, people with two identities, people of a benchmark
     out=FOLDER                where to write report.json, with every image concerned, and report.png, with some of them
 Every list is read and every image decoded. Looked for are: what cannot be opened or read; lines of lists at which
-training would stop, such as an image that is listed twice; pictures that are there twice, also compressed or resized,
-in one identity or two; swapped red and blue; other sizes, wide borders, images of one colour; identities with one
-image, class numbers without images, names that are alike; and what the training set shares with each benchmark.
+training would stop, such as an image that is listed twice, and such folders of identities; pictures that are there
+twice, also compressed or resized, in one identity or two; swapped red and blue; other sizes (WIDTHxHEIGHT), wide
+borders, images of one colour; identities with one image, class numbers without images, names that are alike; and what
+the training set shares with each benchmark.
 Prints a table on stderr and, last, one JSON object: images, identities, images_per_identity, pairs, image_sizes,
 unreadable, problems, findings. Exit status 1 when a finding is an error, 0 when all are warnings or there is none.
 """
 
 import json
 import sys
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from facerec.program import run
@@ -25,10 +28,11 @@ from facerec.command_line import take_own
 from facerec.composition import compose
 from facerec.doctor.check import check_data
 from facerec.doctor.embeddings import Embedder
-from facerec.doctor.findings import DataReport
-from facerec.doctor.opening import WRONG_LINES
+from facerec.doctor.findings import DataReport, Finding
+from facerec.doctor.opening import WRONG
 from facerec.doctor.pictures import write_pictures
 from facerec.errors import InputError
+from facerec.output_folder import check_output_folder
 from facerec.process import prepare_process
 from facerec.runs import write_json
 
@@ -42,15 +46,16 @@ def main(arguments: list[str]) -> int:
         return 0
     prepare_process()
     try:
-        report = check(*take_own(arguments, _OWN_KEYS))
+        own, overrides = take_own(arguments, _OWN_KEYS)
+        report = check(own, overrides)
+        if own["out"]:
+            write(report, Path(own["out"]))
     except InputError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: nothing was reported", file=sys.stderr)
+        print("interrupted: the report is not complete", file=sys.stderr)
         return 130
-    show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
-    print(json.dumps(report.summary()))
     return 0 if report.is_sound else 1
 
 
@@ -61,13 +66,21 @@ def embedder_of(checkpoint: str) -> Embedder:
 
 
 def check(own: dict[str, str], overrides: list[str]) -> DataReport:
-    """The report, written to the folder ``out`` where one is given."""
-    module = build_data(compose(overrides))
-    report = check_data(module, embedder_of(own["checkpoint"]) if own["checkpoint"] else None)
+    """The report, shown and printed."""
     if own["out"]:
-        write_json(Path(own["out"]) / "report.json", report.full())
-        write_pictures(report.findings, Path(own["out"]) / "report.png")
+        check_output_folder(Path(own["out"]), f"out={own['out']}")
+    module = build_data(compose(overrides))
+    embedder = embedder_of(own["checkpoint"]) if own["checkpoint"] else None
+    report = check_data(module, embedder)
+    show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
+    print(json.dumps(report.summary()), flush=True)
     return report
+
+
+def write(report: DataReport, out: Path) -> None:
+    """After the report was printed, which a full disk must not cost."""
+    write_json(out / "report.json", report.full())
+    write_pictures(report.findings, out / "report.png")
 
 
 def show(report: DataReport, console: Console) -> None:
@@ -78,16 +91,24 @@ def show(report: DataReport, console: Console) -> None:
     console.print(table)
     if report.findings:
         console.print(findings_table(report))
-    for name, sentence in {(finding.name, finding.sentence): None for finding in report.findings}:
-        console.print(f"{name.replace('_', ' ')}: {sentence}")
+    show_sentences(report.findings, console)
     for sentence in report.problems:
         console.print(sentence)
     for finding in report.findings:
-        if finding.name == WRONG_LINES:
+        if finding.name in WRONG.values():
             some = [entry["problem"] for entry in finding.details[:SHOWN]]
-            show_some(some, finding.count, f"wrong lines in the list of the {finding.part}", console)
-    some = [entry["reason"] for entry in report.unreadable[:SHOWN]]
+            show_some(some, finding.count, f"{finding.name.replace('_', ' ')} of the {finding.part}", console)
+    some = [str(entry["reason"]) for entry in report.unreadable[:SHOWN]]
     show_some(some, len(report.unreadable), "unreadable images", console)
+
+
+def show_sentences(findings: Sequence[Finding], console: Console) -> None:
+    """What each finding means, once for all parts of which the same is said."""
+    parts: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for finding in findings:
+        parts[finding.name, finding.sentence].append(finding.part)
+    for (name, sentence), where in parts.items():
+        console.print(f"{name.replace('_', ' ')} ({', '.join(where)}): {sentence}")
 
 
 def show_some(sentences: list[str], count: int, what: str, console: Console) -> None:

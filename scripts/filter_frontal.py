@@ -45,6 +45,7 @@ from facerec.frontal.classifier import load_classifier
 from facerec.frontal.pictures import scores_figure, section
 from facerec.frontal.scoring import score_images
 from facerec.frontal.selection import Selection, select
+from facerec.output_folder import check_output_folder
 from facerec.plots import save_figure
 from facerec.process import prepare_process
 from facerec.runs import code_and_environment, log, replacing, write_json
@@ -71,6 +72,7 @@ def main(arguments: list[str]) -> int:
 
 
 def filter_images(own: dict[str, Any], overrides: list[str]) -> None:
+    check_output_folder(Path(own["out"]), f"out={own['out']}")
     classifier, data = load_classifier(own["classifier"]), build_data(compose(overrides))
     source = data.open_train()
     for index in range(len(source)):
@@ -153,7 +155,7 @@ def publish(
     write_identities(source, selection, out / "identities.csv")
     figure = scores_figure(probabilities[is_readable], selection.is_kept[is_readable], results["threshold"])
     save_figure(figure, out / "histogram.png")
-    write_page(source, logits, selection.threshold, out / "threshold.png")
+    write_page(source, logits, selection, out / "threshold.png")
     write_json(out / "filter.json", results)
     show(results)
     print(json.dumps(results))
@@ -188,19 +190,21 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer.writerows(rows)
 
 
-def write_page(source: LabelledSource, logits: np.ndarray, threshold: float, path: Path) -> None:
+def write_page(source: LabelledSource, logits: np.ndarray, selection: Selection, path: Path) -> None:
     """Images around the threshold, those just below it and those just above, and both ends."""
     rising = np.argsort(logits, kind="stable")[: int((~np.isnan(logits)).sum())]
-    place, shown = int((logits < threshold).sum()), f"{expit(threshold):.3f}"
+    place, shown = int((logits < selection.threshold).sum()), f"{expit(selection.threshold):.3f}"
+    left_out = int((selection.is_frontal & ~selection.is_kept).sum())
+    above = f"; min_images leaves out {left_out:,} of those above it" if left_out else ""
     parts = {
         "the least frontal": rising[:SHOWN],
         f"just below the threshold of {shown}": rising[max(0, place - SHOWN) : place],
-        f"just above the threshold of {shown}": rising[place : place + SHOWN],
+        f"just above the threshold of {shown}{above}": rising[place : place + SHOWN],
         "the most frontal": rising[::-1][:SHOWN],
     }
 
     def caption(row: int) -> str:
-        return f"{expit(logits[row]):.3f}\n{source.name(row)}"
+        return f"{source.name(row)}\n{expit(logits[row]):.3f}"
 
     sections = [section(title, rows, source.load, caption) for title, rows in parts.items()]
     write_contact_sheet(sections, path)
@@ -210,7 +214,7 @@ def show(results: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False)
     for key, value in results.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
-            table.add_row(key.replace("_", " "), f"{value:,}")
+            table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
     Console(stderr=True).print(table)
 
 

@@ -33,6 +33,7 @@ from facerec.build import build_data, build_trained, build_trainer, build_verifi
 from facerec.command_line import split_arguments
 from facerec.composition import compose_trained
 from facerec.errors import InputError
+from facerec.output_folder import check_output_folder
 from facerec.plots import save_figure
 from facerec.process import prepare_process
 from facerec.run_names import run_names
@@ -75,8 +76,7 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, Any], list[str]]:
     own, overrides = split_arguments(others, "sensitivity.py", _OWN_KEYS)
     if not paths:
         raise InputError("no checkpoint given: add checkpoint=FILE, once for each network")
-    if Path(own["out"]).exists() and not Path(own["out"]).is_dir():
-        raise InputError(f"out={own['out']} is not a folder: name one, or a new one")
+    check_output_folder(Path(own["out"]), f"out={own['out']}")
     for override in overrides:
         if override.lstrip("+").startswith("data.test_augmentation"):
             raise InputError(f"sensitivity.py changes the test images itself: leave {override} out")

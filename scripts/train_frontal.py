@@ -33,6 +33,7 @@ from facerec.frontal.pictures import cross_validation_figure, section
 from facerec.frontal.pose_folders import PoseImages, read_pose_folders
 from facerec.frontal.shortcuts import auc_of_borders, flipped_by_a_border
 from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated
+from facerec.output_folder import check_output_folder
 from facerec.plots import save_figure
 from facerec.process import prepare_process
 from facerec.runs import code_and_environment, log, replacing, write_json
@@ -62,22 +63,19 @@ def train(options: argparse.Namespace) -> None:
         raise InputError(str(error)) from error
     if options.num_workers < 0:
         raise InputError(f"num_workers must be at least 0, got {options.num_workers}")
+    check_out(options.out, options.force)
     images = read_pose_folders(options.folder, recipe.image_size, options.num_workers)
     split_into_folds(images, options.folds, recipe.seed)
-    prepare_folder(options.out, options.force)
     logits, folds, first = cross_validate(images, recipe, options.folds)
     found = measure(images, logits, folds, first)
     publish(options, images, found, train_calibrated(images, logits, recipe))
 
 
-def prepare_folder(folder: Path, replace: bool) -> None:
+def check_out(folder: Path, replace: bool) -> None:
     """Better refused now than after the training."""
     if (folder / "frontal.pt").exists() and not replace:
         raise InputError(f"{folder / 'frontal.pt'} is there already: add --force to replace it, or give another --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}): give another --out") from error
+    check_output_folder(folder, f"--out {folder}")
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:

@@ -44,3 +44,13 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"page.png cannot be written \("):
         write_contact_sheet([Section("a", [plain(RED)], ["a"])], tmp_path / "file" / "page.png")
+
+
+def test_letters_that_the_font_lacks_are_escaped_and_others_are_not(tmp_path):
+    def drawn(title: str, caption: str) -> np.ndarray:
+        write_contact_sheet([Section(title, [plain(RED)], [caption])], tmp_path / "page.png", columns=4, side=200)
+        return page(tmp_path / "page.png")
+
+    as_escapes = drawn(r"\u674e\u660e", r"\u674e Ж\udce9\t\U0001f9ff")
+    np.testing.assert_array_equal(drawn("李明", "李 Ж\udce9\t🧿"), as_escapes)
+    assert not np.array_equal(drawn(r"\u674e\u660e", r"\u674e \u0416\udce9\t\U0001f9ff"), as_escapes)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from facerec.data import decode
@@ -48,7 +50,7 @@ def _draw(section: Section, columns: int, side: int, width: int) -> np.ndarray:
 
 def _title(text: str, width: int) -> np.ndarray:
     page = Image.new("RGB", (width, 30), _PAPER)
-    ImageDraw.Draw(page).text((_MARGIN, 9), text, _INK, _font(14))
+    ImageDraw.Draw(page).text((_MARGIN, 9), _drawable(text), _INK, _font(14))
     return np.asarray(page)
 
 
@@ -60,7 +62,7 @@ def _row(images: Sequence[np.ndarray], captions: Sequence[str], side: int, width
         left = _MARGIN + column * (side + _MARGIN)
         page.paste(Image.fromarray(_fitted(image, side)), (left, 0))
         for number, line in enumerate(caption.split("\n")):
-            draw.text((left, side + 2 + number * _LINE), _shortened(line, font, side), _INK, font)
+            draw.text((left, side + 2 + number * _LINE), _shortened(_drawable(line), font, side), _INK, font)
     return np.asarray(page)
 
 
@@ -82,6 +84,21 @@ def _shortened(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return "…" + line
 
 
+def _drawable(text: str) -> str:
+    """``text`` with escapes, such as \\u674e, for what the font would draw as empty boxes."""
+    known = _letters()
+    return "".join(c if ord(c) in known else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(FT2Font(_font_file()).get_charmap())
+
+
 def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(_font_file(), size)
+
+
+def _font_file() -> str:
     # Matplotlib's: it is there on every machine, and has the letters of most languages.
-    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+    return f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"

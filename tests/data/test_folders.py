@@ -7,7 +7,7 @@ import pytest
 from image_files import BLUE, GREEN, RED, plain, write_benchmark, write_faces, write_image, write_text
 from shared_data import FACES, needs_faces
 
-from facerec.data.folders import read_identity_folders
+from facerec.data.folders import read_identity_folders, read_pairs
 from facerec.data.train_lists import read_train_list
 from facerec.errors import InputError
 
@@ -113,7 +113,7 @@ def test_an_empty_list_is_refused(tmp_path):
 
 def test_a_list_that_is_not_utf_8_is_refused(tmp_path):
     (tmp_path / "list.txt").write_bytes("ann/0.png a\nJosé.png b\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"list\.txt is not UTF-8 text \(byte 15\): save it as UTF-8"):
+    with pytest.raises(InputError, match=r"list\.txt is not UTF-8 text \(byte 15\): save it as UTF-8, or mend line 2,"):
         read_train_list(tmp_path, "list.txt")
 
 
@@ -143,6 +143,18 @@ def test_an_unreadable_image_is_named_with_its_folder(tmp_path):
     (tmp_path / "train/ann/0.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"^image .*train.ann.0\.png is empty"):
         train.load(0)
+
+
+def test_outer_tabs_are_no_fields_of_a_pair(tmp_path):
+    write_benchmark(tmp_path, "lfw")
+    write_text(tmp_path / "lfw/lfw_pair.txt", "r1.png r2.png\t1\t\n\tr1.png b.png -1\t\n\tr1.png\t1\nr1.png\t\t1\n")
+    wrong: list[int] = []
+    pairs = read_pairs(tmp_path, "lfw", lambda number, _: wrong.append(number))
+    names = [
+        (pairs.images.name(left), pairs.images.name(right)) for left, right in zip(pairs.left, pairs.right, strict=True)
+    ]
+    assert names == [("r1.png", "r2.png"), ("r1.png", "b.png")] and pairs.is_same.tolist() == [True, False]
+    assert wrong == [3, 4]
 
 
 def test_the_fingerprint_changes_with_names_order_and_labels_and_not_with_the_place(tmp_path):

@@ -44,24 +44,36 @@ def test_comments_begin_with_a_hash_and_are_lines_where_a_form_has_none(tmp_path
     assert read(tmp_path, data, comments=False) == [(1, "# one"), (2, "  # two"), (3, "b # three")]
 
 
+@pytest.mark.parametrize("block", [1, 8, 100])
+def test_a_mark_of_the_byte_order_at_the_start_of_a_later_line_is_text(tmp_path, monkeypatch, block):
+    monkeypatch.setattr("facerec.data.lines._BLOCK", block)
+    data = "\ufeffa\n\ufeffb\n\ufeffc\n".encode()
+    assert read(tmp_path, data) == [(1, "a"), (2, "\ufeffb"), (3, "\ufeffc")]
+
+
 def test_a_second_mark_of_the_byte_order_is_text(tmp_path):
     assert read(tmp_path, "\ufeff\ufeffa\n\ufeffb".encode()) == [(1, "\ufeffa"), (2, "\ufeffb")]
 
 
 @pytest.mark.parametrize(
-    ("data", "place"),
+    ("data", "place", "line"),
     [
-        ("a\nJosé".encode("latin-1"), 5),
-        ("\ufeffa\n".encode() + b"\xff", 5),
-        (b"a\n\0b", 2),
-        ("ab".encode("utf-16-le"), 1),
-        ("ab".encode("utf-16"), 0),
-        (b"12345678\n" * 3 + b"\xc3", 27),
+        ("a\nJosé".encode("latin-1"), 5, 2),
+        ("\ufeffa\n".encode() + b"\xff", 5, 2),
+        (b"a\n\0b", 2, 2),
+        (b"a\r\nb\rc\n\r\n\xe9", 9, 5),
+        ("ab".encode("utf-16-le"), 1, 1),
+        ("ab".encode("utf-16"), 0, 1),
+        (b"12345678\n" * 3 + b"\xc3", 27, 4),
+        (b"1\r2\n" * 5 + b"\r\xc3", 21, 12),
     ],
 )
-def test_what_is_not_utf_8_is_named_with_its_place(tmp_path, monkeypatch, data, place):
+def test_what_is_not_utf_8_is_named_with_its_place(tmp_path, monkeypatch, data, place, line):
     monkeypatch.setattr("facerec.data.lines._BLOCK", 10)
-    sentence = f"pair list {tmp_path / 'list.txt'} is not UTF-8 text (byte {place}): save it as UTF-8"
+    sentence = (
+        f"pair list {tmp_path / 'list.txt'} is not UTF-8 text (byte {place}): save it as UTF-8, or mend line {line}, "
+        "the first that is not"
+    )
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
         read(tmp_path, data)
 

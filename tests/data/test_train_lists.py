@@ -151,6 +151,11 @@ class TestRecords:
             "remove one of them"
         ]
 
+    def test_records_that_are_listed_twice_are_reported_line_by_line(self, tmp_path):
+        wrong: list[int] = []
+        self.listed(tmp_path, "7 100\n1 4\n07 100\n01 4\n007 100\n", on_wrong=lambda number, _: wrong.append(number))
+        assert wrong == [3, 4, 5]
+
     def test_a_list_of_nothing_but_wrong_lines_is_refused(self, tmp_path):
         with pytest.raises(
             InputError, match=r"^training list .*list\.txt holds no line KEY IDENTITY of .*train\.rec: write the list"

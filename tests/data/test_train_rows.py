@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,12 @@ def rows_of(folder: Path, text: str, on_wrong: OnWrongLine = refuse_line) -> lis
         ("./ a.png\tann", ("./ a.png", "ann")),
         ("\tmy cat.png\tann lee\t", ("my cat.png", "ann lee")),
         ("a.png\t\tann", ("a.png", "ann")),
-        ("a\tb.png\tann", ("a\tb.png", "ann")),
+        ("my cat.png\t\tann lee", ("my cat.png", "ann lee")),
+        ("a.png\t \tann", ("a.png", "ann")),
+        ("a.png ann\t", ("a.png", "ann")),
+        ("a.png  ann \t ", ("a.png", "ann")),
+        ("\ta.png ann", ("a.png", "ann")),
+        (" \tmy cat.png ann\t\t", ("my cat.png", "ann")),
         ("a/0.png Jean\u00a0Dupont\u00a0", ("a/0.png", "Jean\u00a0Dupont\u00a0")),
         ("李 小龙/一 二.png\t李 小龙", ("李 小龙/一 二.png", "李 小龙")),
     ],
@@ -39,9 +45,16 @@ def test_a_tab_or_else_the_last_space_parts_reference_and_identity(tmp_path, lin
     assert rows_of(tmp_path, f"{line}\n") == [row]
 
 
-@pytest.mark.parametrize("line", ["a.png", "a.png\t", "my a.png\t", "my a.png\t  ", "\tann lee", " \tann lee"])
+@pytest.mark.parametrize("line", ["a.png", "a.png\t", " a.png\t  ", "\tann", " \tann", "\t\tann\t"])
 def test_a_line_without_the_one_or_the_other_is_refused(tmp_path, line):
     with pytest.raises(InputError, match=rf"^line 2 of .*list\.txt is '{line.strip()}': write PATH IDENTITY$"):
+        rows_of(tmp_path, f"a.png\tann\n{line}\n")
+
+
+@pytest.mark.parametrize("line", ["a\tb.png\tann", "a.png\tann\t5", "my a.png\t0.5\tann lee\t"])
+def test_a_line_of_three_fields_is_refused_and_told_its_form(tmp_path, line):
+    sentence = f"is {line.strip()!r}: write PATH IDENTITY, with one tab between them and none in them"
+    with pytest.raises(InputError, match=rf"^line 2 of .*list\.txt {re.escape(sentence)}$"):
         rows_of(tmp_path, f"a.png\tann\n{line}\n")
 
 
@@ -68,7 +81,9 @@ def test_a_list_longer_than_a_block_is_whole(tmp_path, monkeypatch):
     assert rows_of(tmp_path, "\n".join("\t".join(row) for row in expected)) == expected
     with pytest.raises(InputError, match=r"^line 301 of .* is 'alone': write PATH IDENTITY$"):
         rows_of(tmp_path, "".join(f"{number}\ta\n" for number in range(300)) + "alone\n")
-    with pytest.raises(InputError, match=r"is not UTF-8 text \(byte 1690\): save it as UTF-8$"):
+    with pytest.raises(
+        InputError, match=r"is not UTF-8 text \(byte 1690\): save it as UTF-8, or mend line 301, the first that is not$"
+    ):
         rows_of(tmp_path, "".join(f"{number}\ta\n" for number in range(300)) + "\0")
 
 

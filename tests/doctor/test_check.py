@@ -25,7 +25,7 @@ def test_sound_data_is_counted(faces, capsys):
     assert report.is_sound and report.unreadable == [] and report.problems == []
     assert (report.images, report.identities, report.images_per_identity) == (13, 3, (4, 5))
     assert report.pairs == {"pairs": 2}
-    assert report.image_sizes == {"12x12": 15, "10x20": 1}
+    assert report.image_sizes == {"12x12": 15, "20x10": 1}
     printed = capsys.readouterr()
     assert printed.out == "" and "decoding images" in printed.err
 
@@ -41,15 +41,28 @@ def test_every_unreadable_image_is_reported_with_its_reason(faces):
     for entry, reason in zip(
         report.unreadable, ("is cut off after 50 bytes", "is empty", "cannot be decoded"), strict=True
     ):
-        assert reason in entry["reason"] and str(faces) in entry["reason"]
-    assert (report.images, report.image_sizes) == (13, {"12x12": 12, "10x20": 1})
+        assert reason in str(entry["reason"]) and str(faces) in str(entry["reason"])
+    assert (report.images, report.image_sizes) == (13, {"12x12": 12, "20x10": 1})
 
 
 def test_a_listed_image_that_is_missing_is_unreadable(faces):
     write_text(faces / "list.txt", "train/ann/0.png a\ntrain/ann/gone.png a\n")
     report = check_data(folder_data(faces, train_list="list.txt"))
     assert [entry["image"] for entry in report.unreadable] == ["train/ann/gone.png"]
-    assert "cannot be read (No such file or directory)" in report.unreadable[0]["reason"]
+    (entry,) = report.unreadable
+    assert entry["line"] == 2 and "cannot be read (No such file or directory)" in str(entry["reason"])
+    assert str(entry["reason"]).endswith(f" (line 2 of {faces / 'list.txt'})")
+
+
+def test_an_unreadable_image_of_a_list_has_its_line_and_others_have_none(faces):
+    (faces / "train/ann/1.png").write_bytes(b"")
+    (faces / "pairs/pairs/b.png").write_bytes(b"")
+    write_text(faces / "list.txt", "# two\n\ntrain/ann/0.png a\nalone\ntrain/ann/1.png a\n")
+    report = check_data(folder_data(faces, train_list="list.txt"))
+    assert [(entry["image"], entry.get("line")) for entry in report.unreadable] == [
+        ("train/ann/1.png", 5),
+        ("b.png", None),
+    ]
 
 
 def test_every_missing_image_of_a_list_is_reported_even_the_first(faces):
@@ -80,6 +93,15 @@ def test_all_problems_are_reported_and_the_rest_is_still_looked_at(faces):
     assert (report.images, report.identities, report.images_per_identity) == (0, 0, None)
     assert report.pairs == {"pairs": 2} and report.image_sizes == {"12x12": 2}
     assert [entry["image"] for entry in report.unreadable] == ["b.png"]
+
+
+def test_a_root_that_is_not_there_is_said_once_for_all_benchmarks(tmp_path):
+    report = check_data(folder_data(tmp_path / "gone", benchmarks=["lfw", "calfw", "agedb_30"]))
+    assert [problem.partition(" does not exist")[0] for problem in report.problems] == [
+        f"training folder {tmp_path / 'gone/train'}",
+        f"folder {tmp_path / 'gone'}",
+    ]
+    assert [(f.name, f.count) for f in report.findings] == [("unopened_parts", 2)]
 
 
 def test_nothing_to_open_is_a_report_too(tmp_path):

@@ -32,7 +32,16 @@ def test_other_sizes_other_shapes_and_small_images_are_named():
 
 def test_sizes_are_counted_with_the_commonest_first():
     part = training_part([noise(9, 8), noise(10, 10), noise(10, 10)], "vvv")
-    assert list(count_sizes([part]).items()) == [("10x10", 2), ("9x8", 1)]
+    assert list(count_sizes([part]).items()) == [("10x10", 2), ("8x9", 1)]
+
+
+def test_sizes_are_said_with_the_width_first():
+    images = noise(100, 120), noise(100, 120), noise(80, 60)
+    found = {f.name: f for f in judge_geometry([training_part(images, "vvv")], (112, 96))}
+    assert found["other_sizes"].sentence.startswith("the others are 120x100: ")
+    assert found["other_sizes"].details == [{"image": "2", "size": "60x80"}]
+    assert found["other_sizes"].pictures[0].caption.endswith("\n60x80")
+    assert "smaller than 96x112 and" in found["small_images"].sentence
 
 
 def test_black_borders_are_wide_above_a_tenth_at_any_edge():

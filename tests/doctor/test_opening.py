@@ -1,14 +1,15 @@
 from pathlib import Path
 
 import pytest
-from image_files import write_benchmark, write_faces, write_text
+from image_files import RED, plain, write_benchmark, write_faces, write_image, write_text
 from recordio_writer import flat, png, write_records
 
+from facerec.data import listing
 from facerec.data.modules import FolderData, InsightFaceData, SyntheticData
 from facerec.doctor import opening
 from facerec.doctor.check import check_data
 from facerec.doctor.findings import DataReport, Finding
-from facerec.doctor.opening import WrongLines, open_train
+from facerec.doctor.opening import Wrong, open_train
 
 
 def folder_data(root: Path, **changes) -> FolderData:
@@ -83,9 +84,55 @@ def test_of_lists_that_hold_nothing_else_the_lines_are_reported_too(faces):
     }
 
 
+def test_every_wrong_identity_folder_is_reported_and_the_others_are_looked_at(faces):
+    (faces / "train/dan").mkdir()
+    write_benchmark(faces / "train", "lfw")
+    for name, place in (("above", ".."), ("gone", "nowhere"), ("one", "../more"), ("two", "../more")):
+        (faces / "train" / name).symlink_to(place)
+    write_image(faces / "more/0.png", plain(RED))
+    report = check_data(folder_data(faces))
+    assert (report.images, report.identities, report.problems) == (13, 4, [])  # ann, bob, eve and one
+    (found,) = [finding for finding in report.findings if finding.name == "wrong_folders"]
+    assert (found.severity, found.part, found.count) == ("error", "training set", 5)
+    assert [(entry["folder"], entry["problem"].partition(str(faces))[2]) for entry in found.details] == [
+        ("gone", "/train/gone is a link that leads nowhere: restore what it leads to or remove it"),
+        ("above", f"/train/above is a link to {faces}, whose images would be read twice: remove it"),
+        (
+            "two",
+            f"/train/one and {faces}/train/two are links to one folder, or one within the other: remove one of them",
+        ),
+        ("dan", "/train/dan holds no image: remove it or fill it"),
+        ("lfw", f"/train/lfw is a benchmark among the identity folders: move it out of {faces}/train"),
+    ]
+
+
+def test_labels_have_no_gap_where_a_folder_was_wrong(faces):
+    (faces / "train/amy").mkdir()
+    (faces / "train/bea").mkdir()
+    train = open_train(folder_data(faces), Wrong("training set", "folder"))
+    assert train.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert [train.identity_name(label) for label in range(train.num_identities)] == ["ann", "bob", "eve"]
+
+
+def test_of_folders_that_are_all_wrong_each_is_reported_too(tmp_path):
+    for name in ("ann", "bob"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+    report = check_data(folder_data(tmp_path, benchmarks=[]))
+    assert "holds no identity folder" in report.problems[0] and report.images == 0
+    assert [(f.name, f.count) for f in report.findings] == [("unopened_parts", 1), ("wrong_folders", 2)]
+
+
+def test_a_long_list_whose_images_are_all_missing_is_one_problem(faces, monkeypatch):
+    monkeypatch.setattr(listing, "_MANY", 4)
+    monkeypatch.setattr(listing, "_SAMPLE", 2)
+    write_text(faces / "list.txt", "".join(f"elsewhere/{number}.png a\n" for number in range(10)))
+    report = check_data(folder_data(faces, train_list="list.txt"))
+    assert report.images == 0 and [problem[:20] for problem in report.problems] == ["the first image of /"]
+
+
 def test_of_many_wrong_lines_the_first_are_kept_and_all_are_counted(monkeypatch):
     monkeypatch.setattr(opening, "LISTED", 2)
-    wrong = WrongLines("training set")
+    wrong = Wrong("training set")
     for number in range(1, 6):
         wrong(number, f"line {number} is bad")
     assert wrong.count == 5 and wrong.details == [
@@ -95,5 +142,5 @@ def test_of_many_wrong_lines_the_first_are_kept_and_all_are_counted(monkeypatch)
 
 
 def test_what_is_no_list_is_opened_as_it_is():
-    wrong = WrongLines("training set")
+    wrong = Wrong("training set")
     assert len(open_train(SyntheticData(num_identities=2, images_per_identity=3), wrong)) == 6 and wrong.count == 0

@@ -29,7 +29,8 @@ def folder_arguments(root: Path, *more: str) -> list[str]:
 def test_the_script_ends_with_one_line_of_json_and_status_0(faces, capsys):
     status, printed = run_script(capsys, *folder_arguments(faces))
     assert status == 0 and "training images" in printed.err
-    assert "flat images: nothing but one colour is in them: remove them\n" in printed.err
+    assert "flat images (training set, benchmark pairs): nothing but one colour is in them: remove" in printed.err
+    assert "other sizes (training set): the others are 12x12: " in printed.err
     report = json.loads(printed.out)
     findings = report.pop("findings")
     assert report == {
@@ -37,7 +38,7 @@ def test_the_script_ends_with_one_line_of_json_and_status_0(faces, capsys):
         "identities": 3,
         "images_per_identity": [4, 5],
         "pairs": {"pairs": 2},
-        "image_sizes": {"12x12": 15, "10x20": 1},
+        "image_sizes": {"12x12": 15, "20x10": 1},
         "unreadable": [],
         "problems": [],
     }
@@ -77,7 +78,7 @@ def test_the_script_shows_ten_wrong_lines_of_each_list_and_counts_the_others(fac
     status, printed = run_script(capsys, *arguments)
     assert status == 1 and printed.err.count("': write PATH IDENTITY\n") == 10
     assert f"line 11 of {faces / 'list.txt'} is 'alone9': write PATH IDENTITY\n" in printed.err
-    assert "... and 2 more wrong lines in the list of the training set\n" in printed.err
+    assert "... and 2 more wrong lines of the training set\n" in printed.err
     assert (
         "lfw_pair" not in printed.err and f"line 2 of {faces / 'pairs/pairs_pair.txt'} is 'r1.png': wr" in printed.err
     )
@@ -118,18 +119,43 @@ def test_the_script_finds_the_real_benchmark_sound(capsys, tmp_path):
 def test_out_holds_all_details_and_a_page_of_pictures(faces, capsys, tmp_path):
     status, printed = run_script(capsys, *folder_arguments(faces, f"out={tmp_path / 'found'}"))
     report = json.loads((tmp_path / "found/report.json").read_text())
-    assert status == 0 and report["findings"][1]["details"] == [{"image": "eve/wide.png", "size": "10x20"}]
+    assert status == 0 and report["findings"][1]["details"] == [{"image": "eve/wide.png", "size": "20x10"}]
     without = [{key: value for key, value in f.items() if key != "details"} for f in report["findings"]]
     assert {**report, "findings": without} == json.loads(printed.out)
     with Image.open(tmp_path / "found/report.png") as page:
         assert page.width > 1000 and page.height > 500
 
 
-def test_out_that_cannot_be_written_is_one_sentence(faces, capsys, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    status, printed = run_script(capsys, *folder_arguments(faces, f"out={tmp_path / 'file'}"))
-    assert status == 1 and printed.out == ""
-    assert "report.json cannot be written (" in printed.err
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("file", "is a file: name a folder, or a new one"),
+        ("file/in", "cannot be made, since {} is no folder: name ano"),
+    ],
+)
+def test_out_that_cannot_be_made_is_refused_before_anything_is_opened(faces, capsys, monkeypatch, place, sentence):
+    (faces / "file").write_text("in the way")
+    script = program("scripts/check_data.py")
+    monkeypatch.setattr(script, "check_data", None)
+    assert script.main(folder_arguments(faces, f"out={faces / place}")) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith(f"out={faces / place} {sentence.format(faces / 'file')}")
+
+
+def test_a_report_that_cannot_be_written_is_printed_all_the_same(faces, capsys):
+    (faces / "found/report.json").mkdir(parents=True)
+    status, printed = run_script(capsys, *folder_arguments(faces, f"out={faces / 'found'}"))
+    assert status == 1 and json.loads(printed.out)["images"] == 13 and "training images" in printed.err
+    assert "report.json cannot be written (" in printed.err.splitlines()[-1]
+
+
+def test_the_script_names_each_wrong_identity_folder(faces, capsys):
+    (faces / "train/dan").mkdir()
+    (faces / "train/gone").symlink_to("nowhere")
+    status, printed = run_script(capsys, *folder_arguments(faces))
+    assert status == 1 and json.loads(printed.out)["images"] == 13
+    assert f"identity folder {faces / 'train/dan'} holds no image: remove it or fill it\n" in printed.err
+    assert f"{faces / 'train/gone'} is a link that leads nowhere: restore what it leads to or remove" in printed.err
 
 
 def test_a_checkpoint_that_is_not_there_is_one_sentence(faces, capsys):
@@ -151,4 +177,4 @@ def test_ctrl_c_is_one_sentence_and_status_130(faces, capsys, monkeypatch):
 
     monkeypatch.setattr(script, "check_data", interrupt)
     assert script.main(folder_arguments(faces)) == 130
-    assert capsys.readouterr().err == "interrupted: nothing was reported\n"
+    assert capsys.readouterr().err == "interrupted: the report is not complete\n"

@@ -116,3 +116,33 @@ def test_an_unreadable_image_is_left_out_and_counted(faces, capsys):
 def test_a_wrong_setting_is_one_sentence(faces, capsys, given, sentence):
     status, printed = run(capsys, *arguments(faces, *given))
     assert status == 1 and sentence in printed.err and printed.out == ""
+
+
+def test_an_out_that_is_a_file_is_refused_before_anything_is_scored(faces, capsys):
+    (faces / "out").write_text("mine")
+    status, printed = run(capsys, *arguments(faces))
+    assert status == 1 and printed.err == f"out={faces / 'out'} is a file: name a folder, or a new one\n"
+    assert (faces / "out").read_text() == "mine"
+
+
+def test_the_table_has_four_digits_and_the_json_all(faces, capsys):
+    _, printed = run(capsys, *arguments(faces, "threshold=0.1"))
+    rows = dict(line.rsplit(maxsplit=1) for line in printed.err.splitlines() if line.strip()[:5] in ("thres", "kept "))
+    assert {key.strip(): value for key, value in rows.items()}["threshold"] == "0.1"
+    assert json.loads(printed.out.splitlines()[-1])["threshold"] == pytest.approx(0.1, abs=1e-12)
+
+
+def test_the_page_says_that_images_above_the_threshold_are_left_out(faces, capsys, monkeypatch):
+    module = program("scripts/filter_frontal.py")
+    pages = []
+    monkeypatch.setattr(module, "write_contact_sheet", lambda sections, path: pages.append(sections))
+    (faces / "faces/train/solo").mkdir()
+    write_image(faces / "faces/train/solo/0.png", stripes(True, 99))
+    for more in ((), ("min_images=2",)):
+        assert module.main(arguments(faces, "keep=1", *more)) == 0
+    titles = [section.title for section in (pages[0][2], pages[1][2])]
+    assert titles[0].endswith(titles[1].partition(";")[0])
+    assert titles[1].endswith("; min_images leaves out 1 of those above it")
+    name, probability = pages[0][0].captions[0].split("\n")
+    assert name.endswith(" .png") or name == "solo/0.png"
+    assert 0 <= float(probability) <= 1

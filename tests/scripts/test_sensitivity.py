@@ -120,7 +120,7 @@ def test_the_checkpoints_must_be_there_and_different(study, depthwise_run):
 def test_a_file_in_place_of_the_folder_is_refused_before_anything_is_measured(study, depthwise_run, tmp_path):
     (tmp_path / "mine").write_text("mine")
     status, _, said = study(*checkpoints(depthwise_run), "out=mine")
-    assert status == 1 and said == "out=mine is not a folder: name one, or a new one\n"
+    assert status == 1 and said == "out=mine is a file: name a folder, or a new one\n"
     assert (tmp_path / "mine").read_text() == "mine"
 
 

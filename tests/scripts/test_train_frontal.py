@@ -46,7 +46,7 @@ def test_an_output_that_cannot_be_made_is_refused_before_the_training(tmp_path, 
     write_people(tmp_path / "cfp", identities=2, images=1)
     (tmp_path / "file").write_text("mine")
     assert train(tmp_path / "cfp", "--out", tmp_path / "file", *SMALL) == 1
-    assert "cannot be made (File exists): give another --out" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"--out {tmp_path / 'file'} is a file: name a folder, or a new one\n"
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
 from facerec.data.lines import BLANKS, OnWrongLine, numbered_lines, quote, refuse_line, words
-from facerec.data.listing import identity_folders, image_paths, missing_files
+from facerec.data.listing import OnWrongFolder, identity_folders, image_paths, missing_files, refuse_folder
 from facerec.data.source import Benchmark, digest
 from facerec.data.texts import SharedArrays, Texts
 from facerec.errors import InputError
@@ -101,22 +101,21 @@ class LabelledFolder(FolderImages):
         return digest(f"{path} {label}" for path, label in zip(self.paths, labels, strict=True))
 
 
-def read_identity_folders(folder: str | Path) -> LabelledFolder:
+def read_identity_folders(folder: str | Path, on_wrong: OnWrongFolder = refuse_folder) -> LabelledFolder:
     """A training set with one folder an identity: ``folder/IDENTITY/**/IMAGE``.
 
     An identity folder may be a link to a folder elsewhere; links to folders inside an identity are not followed.
-    `InputError` names a missing folder, an empty identity, a benchmark among them, and a link by which images would be
-    read twice.
+    ``on_wrong`` decides about an empty identity, a benchmark among them, and a link that leads nowhere or by which
+    images would be read twice. `InputError` names a missing folder, and one without an identity.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"training folder {folder} does not exist: check its name, or choose a list of images instead")
-    identities = identity_folders(folder)
-    if not identities:
+    counts: dict[str, int] = {}
+    paths = Texts(_paths_of(folder, identity_folders(folder, on_wrong), counts, on_wrong))
+    if not counts:
         raise InputError(f"training folder {folder} holds no identity folder: it must hold IDENTITY/IMAGE files")
-    counts: list[int] = []
-    paths = Texts(_paths_of(folder, identities, counts))
-    return LabelledFolder(folder, paths, np.repeat(np.arange(len(identities)), counts), identities)
+    return LabelledFolder(folder, paths, np.repeat(np.arange(len(counts)), list(counts.values())), counts)
 
 
 def read_pairs(root: str | Path, name: str, on_wrong: OnWrongLine = refuse_line) -> Benchmark:
@@ -159,16 +158,17 @@ def _parsed_pairs(file: Path, on_wrong: OnWrongLine) -> Iterator[tuple[str, str,
             )
 
 
-def _paths_of(folder: Path, identities: list[str], counts: list[int]) -> Iterator[str]:
-    """The paths of all images, identity by identity; their number is appended to ``counts``."""
+def _paths_of(folder: Path, identities: list[str], counts: dict[str, int], on_wrong: OnWrongFolder) -> Iterator[str]:
+    """The paths of all images, identity by identity; their number goes to ``counts``."""
     for identity in tqdm(identities, f"listing {folder}", unit=" identities", delay=2):
-        if os.path.isfile(folder / identity / f"{identity}_pair.txt"):
-            raise InputError(f"{folder / identity} is a benchmark among the identity folders: move it out of {folder}")
-        paths = image_paths(folder, identity)
-        if not paths:
-            raise InputError(f"identity folder {folder / identity} holds no image: remove it or fill it")
-        counts.append(len(paths))
-        yield from paths
+        here = folder / identity
+        if os.path.isfile(here / f"{identity}_pair.txt"):
+            on_wrong(identity, f"{here} is a benchmark among the identity folders: move it out of {folder}")
+        elif paths := image_paths(folder, identity):
+            counts[identity] = len(paths)
+            yield from paths
+        else:
+            on_wrong(identity, f"identity folder {here} holds no image: remove it or fill it")
 
 
 def _size_and_time(path: str) -> str:

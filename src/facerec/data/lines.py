@@ -55,20 +55,20 @@ def quote(line: str) -> str:
 
 def _texts(file: Path, kind: str, remedy: str) -> Iterator[str]:
     """The text of ``file`` in blocks of whole lines, which end with ``\\n``; without that between two blocks."""
-    start = 0
+    start = line = 0
     for block in _blocks(file, kind, remedy):
         try:
             text = block.decode()
         except UnicodeDecodeError as error:
-            raise _not_text(file, kind, start + error.start) from error
+            raise _not_text(file, kind, start + error.start, line + _line_at(block, error.start)) from error
         if "\0" in text:
-            raise _not_text(file, kind, start + block.index(0))
+            raise _not_text(file, kind, start + block.index(0), line + _line_at(block, block.index(0)))
         if start == 0:
             text = text.removeprefix("\ufeff")
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         yield text.removesuffix("\n")
-        start += len(block)
+        start, line = start + len(block), line + text.count("\n")
 
 
 def _blocks(file: Path, kind: str, remedy: str) -> Iterator[bytes]:
@@ -84,5 +84,12 @@ def _blocks(file: Path, kind: str, remedy: str) -> Iterator[bytes]:
         raise InputError(f"{kind} {file} cannot be read ({error.strerror}): {remedy}") from error
 
 
-def _not_text(file: Path, kind: str, place: int) -> InputError:
-    return InputError(f"{kind} {file} is not UTF-8 text (byte {place}): save it as UTF-8")
+def _line_at(block: bytes, place: int) -> int:
+    """The number, from 1, of the line of the byte at ``place``, which ends none."""
+    return block[:place].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
+
+
+def _not_text(file: Path, kind: str, place: int, line: int) -> InputError:
+    return InputError(
+        f"{kind} {file} is not UTF-8 text (byte {place}): save it as UTF-8, or mend line {line}, the first that is not"
+    )

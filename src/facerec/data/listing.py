@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,15 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # in small letters;
 _MANY = 1_000_000  # files: more are not all looked for
 _SAMPLE = 10_000
 _WORTH_LISTING = 8  # files in one folder: to list it takes less time than to ask for each
+
+# What is done about an identity folder that cannot be read: it gets the name and a sentence. Where it returns, the
+# reader goes on without the folder.
+OnWrongFolder = Callable[[str, str], None]
+
+
+def refuse_folder(name: str, sentence: str) -> None:
+    """The sentence as an `InputError`: nothing is trained on folders of which one is wrong."""
+    raise InputError(sentence)
 
 
 def image_paths(root: Path, folder: str) -> list[str]:
@@ -37,35 +46,45 @@ def _is_link_to_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_symlink() and os.path.isdir(entry.path)
 
 
-def identity_folders(folder: Path) -> list[str]:
-    """The sorted names of the folders in ``folder``, which may be links to folders elsewhere. `InputError` for a link
-    that leads nowhere, or to where images would be read twice, under two names."""
+def identity_folders(folder: Path, on_wrong: OnWrongFolder = refuse_folder) -> list[str]:
+    """The sorted names of the folders in ``folder``, which may be links to folders elsewhere. ``on_wrong`` decides
+    about a link that leads nowhere, or to where images would be read twice, under two names."""
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_symlink() or entry.is_dir()]
-    links = [folder / name for name, is_link in found if is_link]
-    for link in sorted(links):
+    links = sorted(folder / name for name, is_link in found if is_link)
+    for link in links:
         if not link.exists():
-            raise InputError(f"{link} is a link that leads nowhere: restore what it leads to or remove it")
-    _refuse_repeated_folders({link: os.path.realpath(link) for link in sorted(links) if link.is_dir()})
-    return sorted(name for name, is_link in found if not is_link or (folder / name).is_dir())
+            on_wrong(link.name, f"{link} is a link that leads nowhere: restore what it leads to or remove it")
+    good = _leading_elsewhere([link for link in links if link.is_dir()], on_wrong)
+    return sorted(name for name, is_link in found if not is_link or name in good)
 
 
-def _refuse_repeated_folders(places: dict[Path, str]) -> None:
+def _leading_elsewhere(links: Sequence[Path], on_wrong: OnWrongFolder) -> set[str]:
+    """The names of those ``links`` whose images are read under one name."""
     taken: dict[str, Path] = {}
     # What is above another comes before it.
-    for link, place in sorted(places.items(), key=lambda found: found[1]):
-        whole = os.path.realpath(link.parent)
-        if os.path.commonpath([whole, place]) in (whole, place):
-            raise InputError(
-                f"identity folder {link} is a link to {place}, whose images would be read twice: remove it"
+    for place, link in sorted((os.path.realpath(link), link) for link in links):
+        sentence = _read_twice(link, place, taken)
+        if sentence:
+            on_wrong(link.name, sentence)
+        else:
+            taken[place] = link
+    return {link.name for link in taken.values()}
+
+
+def _read_twice(link: Path, place: str, taken: dict[str, Path]) -> str:
+    """What is wrong with a ``link`` to a ``place`` whose images are read without it, from the folder that it stands in
+    or by a link that has ``taken`` them; else nothing."""
+    whole = os.path.realpath(link.parent)
+    if os.path.commonpath([whole, place]) in (whole, place):
+        return f"identity folder {link} is a link to {place}, whose images would be read twice: remove it"
+    for other in (place, *map(str, Path(place).parents)):
+        if other in taken:
+            return (
+                f"identity folders {taken[other]} and {link} are links to one folder, or one within the other: "
+                "remove one of them"
             )
-        for other in (place, *map(str, Path(place).parents)):
-            if other in taken:
-                raise InputError(
-                    f"identity folders {taken[other]} and {link} are links to one folder, or one within the other: "
-                    "remove one of them"
-                )
-        taken[place] = link
+    return ""
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

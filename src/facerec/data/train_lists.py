@@ -21,7 +21,11 @@ class ListedImages(LabelledFolder):
 
     def __init__(self, root: Path, rows: TrainList) -> None:
         super().__init__(root, rows.references, rows.labels, rows.identities)
-        self._list, self._lines = rows.file, rows.lines
+        self.list_file, self._lines = rows.file, rows.lines
+
+    def line(self, index: int) -> int:
+        """The line of the list in which image ``index`` stands."""
+        return self._lines[index]
 
     def refuse_missing(self) -> None:
         """`InputError` for the first image that is not there, as far as `missing` looks for them."""
@@ -29,7 +33,7 @@ class ListedImages(LabelledFolder):
         if missing:
             others = f", nor are {len(missing) - 1} others" if len(missing) > 1 else ""
             raise InputError(
-                f"image {self._path(missing[0])} in line {self._lines[missing[0]]} of {self._list} is not there"
+                f"image {self._path(missing[0])} in line {self.line(missing[0])} of {self.list_file} is not there"
                 f"{others}: restore what is missing or take it off the list"
             )
 

@@ -41,8 +41,9 @@ def read_list(root: str | Path, train_list: str | Path, on_wrong: OnWrongLine = 
     """A list ``REFERENCE IDENTITY``, looked for as given, then below ``root``.
 
     One tab stands between the two, and both may hold spaces: the identity is all that follows the tab, as a folder may
-    be called, and outer spaces of a reference are none of it unless ``./`` stands before them. Or spaces or several
-    tabs stand between them, and the last word is the identity. Empty lines and lines that begin with # are passed over.
+    be called, and outer spaces of a reference are none of it unless ``./`` stands before them. Several tabs are as good
+    as one, and tabs at the ends are none. Or spaces stand between the two, and the last word is the identity. Empty
+    lines and lines that begin with # are passed over.
 
     ``on_wrong`` decides about lines of another form and lines whose reference an earlier one has; ``./a.png`` repeats
     ``a.png``. `InputError` names a missing or unreadable file and one without a row.
@@ -109,18 +110,17 @@ def _parsed(file: Path, on_wrong: OnWrongLine) -> Iterator[tuple[int, str, str]]
         if reference and identity.strip():
             yield number, reference, identity
         else:
-            on_wrong(number, f"line {number} of {file} is {quote(line)}: write PATH IDENTITY")
+            tabs = ", with one tab between them and none in them" if "\t" in line.strip() else ""
+            on_wrong(number, f"line {number} of {file} is {quote(line)}: write PATH IDENTITY{tabs}")
 
 
 def _parse(line: str) -> tuple[str, str]:
     """Reference and identity; one of them is empty where the line is of another form."""
-    reference, tab, identity = line.partition("\t")
-    if "\t" in identity:
-        reference, tab, identity = line.strip("\t").partition("\t")
-    if not tab or "\t" in identity:
-        line = line.strip(BLANKS)
-        place = max(map(line.rfind, BLANKS))
-        reference, identity = line[: max(place, 0)], line[place + 1 :]
+    fields = [field for field in line.split("\t") if field.strip(BLANKS)]
+    if len(fields) == 1:
+        reference, _, identity = fields[0].strip(BLANKS).rpartition(" ")
+    else:
+        reference, identity = fields if len(fields) == 2 else ("", "")
     return reference.strip(BLANKS), identity
 
 

@@ -8,14 +8,15 @@ import numpy as np
 
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.source import Benchmark, LabelledSource
+from facerec.data.train_lists import ListedImages
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
 from facerec.doctor.embeddings import Embedder
-from facerec.doctor.findings import TRAIN, DataReport, Finding, benchmark_part
+from facerec.doctor.findings import DataReport, Finding, benchmark_part
 from facerec.doctor.geometry import count_sizes, judge_geometry
 from facerec.doctor.lookalikes import judge_faces
 from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
-from facerec.doctor.opening import WrongLines, judge_lines, open_benchmark, open_train
+from facerec.doctor.opening import Wrong, judge_opening, open_benchmark, open_train, wrong_of_train
 from facerec.doctor.overlap import judge_image_overlap, judge_pairs
 from facerec.doctor.survey import Part, survey
 from facerec.errors import InputError
@@ -27,24 +28,24 @@ def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> Data
     """Open every part of ``module``, decode each of its images in worker processes, with a progress bar on standard
     error, and judge what was measured.
 
-    What is wrong with one part, line of a list or image keeps nothing else from being looked at. An image that several
-    parts hold, such as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
+    What is wrong with one part, line of a list, identity folder or image keeps nothing else from being looked at. An
+    image that several parts hold, such as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
 
     Args:
         module: the data, not set up.
         embedder: of a trained network, to compare faces; None: pictures, names and colours alone are compared.
     """
     problems: list[str] = []
-    lists = [WrongLines(TRAIN), *(WrongLines(benchmark_part(name)) for name in module.benchmarks)]
-    train = _open(partial(open_train, module, lists[0]), problems)
+    wrong = [wrong_of_train(module), *(Wrong(benchmark_part(name)) for name in module.benchmarks)]
+    train = _open(partial(open_train, module, wrong[0]), problems)
     opened = [
-        _open(partial(open_benchmark, module, name, wrong), problems)
-        for name, wrong in zip(module.benchmarks, lists[1:], strict=True)
+        _open(partial(open_benchmark, module, name, its_wrong), problems)
+        for name, its_wrong in zip(module.benchmarks, wrong[1:], strict=True)
     ]
     benchmarks = [benchmark for benchmark in opened if benchmark is not None]
     parts = survey(train, [(b.name, b.images) for b in benchmarks], module.num_workers or 0)
     unreadable = _unreadable(parts)
-    found = [*_broken(problems, unreadable), *judge_lines(lists), *_judge(module, parts, train, benchmarks)]
+    found = [*_broken(problems, unreadable), *judge_opening(wrong), *_judge(module, parts, train, benchmarks)]
     if embedder is not None:
         found += judge_faces(parts, benchmarks, embedder, module.num_workers or 0)
     return DataReport(
@@ -63,7 +64,8 @@ def _open(opener: Callable[[], _Opened], problems: list[str]) -> _Opened | None:
     try:
         return opener()
     except InputError as error:
-        problems.append(str(error))
+        if str(error) not in problems:  # a missing data.root is, of each benchmark
+            problems.append(str(error))
         return None
 
 
@@ -72,12 +74,20 @@ def _smallest_and_largest(labels: np.ndarray) -> tuple[int, int]:
     return int(counts.min()), int(counts.max())
 
 
-def _unreadable(parts: Sequence[Part]) -> list[dict[str, str]]:
-    found = {(part.source.name(index), reason): None for part in parts for index, reason in part.reasons.items()}
-    return [{"image": image, "reason": reason} for image, reason in found]
+def _unreadable(parts: Sequence[Part]) -> list[dict[str, str | int]]:
+    found: dict[tuple[str, str], dict[str, str | int]] = {}
+    for part in parts:
+        for index, reason in part.reasons.items():
+            image, source = part.source.name(index), part.source
+            entry: dict[str, str | int] = {"image": image, "reason": reason}
+            if isinstance(source, ListedImages):
+                line = source.line(index)
+                entry |= {"reason": f"{reason} (line {line} of {source.list_file})", "line": line}
+            found.setdefault((image, reason), entry)
+    return list(found.values())
 
 
-def _broken(problems: list[str], unreadable: list[dict[str, str]]) -> list[Finding]:
+def _broken(problems: list[str], unreadable: list[dict[str, str | int]]) -> list[Finding]:
     found = {
         "unopened_parts": (
             [{"problem": problem} for problem in problems],

@@ -62,8 +62,9 @@ class DataReport:
         identities: in the training set.
         images_per_identity: the smallest and the largest number; None without a training set.
         pairs: number of pairs of each benchmark that could be opened.
-        image_sizes: number of readable images of each size ``HEIGHTxWIDTH``, the commonest first.
-        unreadable: ``image``, its name, and ``reason``, a sentence, for each image that cannot be decoded.
+        image_sizes: number of readable images of each size ``WIDTHxHEIGHT``, the commonest first.
+        unreadable: ``image``, its name, and ``reason``, a sentence, for each image that cannot be decoded, and the
+            ``line`` of an image of a training list.
         problems: a sentence for each part that could not be opened.
         findings: all that is wrong, errors first.
     """
@@ -73,7 +74,7 @@ class DataReport:
     images_per_identity: tuple[int, int] | None
     pairs: dict[str, int]
     image_sizes: dict[str, int]
-    unreadable: list[dict[str, str]]
+    unreadable: list[dict[str, str | int]]
     problems: list[str]
     findings: list[Finding]
 

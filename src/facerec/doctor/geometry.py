@@ -23,12 +23,12 @@ _SENTENCES = {
 
 
 def count_sizes(parts: Sequence[Part]) -> dict[str, int]:
-    """Number of readable images of each size ``HEIGHTxWIDTH``, the commonest first."""
+    """Number of readable images of each size ``WIDTHxHEIGHT``, the commonest first."""
     sizes: Counter[str] = Counter()
     for part in parts:
         found, counts = np.unique(part.features["size"][part.features["readable"]], axis=0, return_counts=True)
         for (height, width), count in zip(found.tolist(), counts.tolist(), strict=True):
-            sizes[f"{height}x{width}"] += count
+            sizes[_size(height, width)] += count
     return dict(sizes.most_common())
 
 
@@ -51,7 +51,7 @@ def _judge(part: Part, wanted: tuple[int, int]) -> list[Finding]:
         "small_images": (sizes < wanted).any(1),
         "wide_borders": wide_borders(part.features).max(1) > _WIDE,
     }
-    words = {"usual": "{}x{}".format(*usual), "wanted": "{}x{}".format(*wanted), "wide": f"{_WIDE:.0%}"}
+    words = {"usual": _size(*usual), "wanted": _size(*wanted), "wide": f"{_WIDE:.0%}"}
     found = {name: np.flatnonzero(mask & readable) for name, mask in masks.items()}
     return [
         _finding(part, name, images, _SENTENCES[name].format(**words)) for name, images in found.items() if len(images)
@@ -87,7 +87,7 @@ def _finding(part: Part, name: str, images: np.ndarray, sentence: str) -> Findin
 
 def _measured(part: Part, name: str, image: int) -> dict[str, object]:
     if name != "wide_borders":
-        return {"size": _size(part, image)}
+        return {"size": _size(*part.features["size"][image])}
     shares = wide_borders(part.features[image : image + 1])[0].round(2).tolist()
     return dict(zip(("top", "bottom", "left", "right"), shares, strict=True))
 
@@ -95,11 +95,10 @@ def _measured(part: Part, name: str, image: int) -> dict[str, object]:
 def _caption(part: Part, name: str, image: int) -> str:
     """The size, or the widest border."""
     if name != "wide_borders":
-        return _size(part, image)
+        return _size(*part.features["size"][image])
     shares = wide_borders(part.features[image : image + 1])[0]
     return f"{('top', 'bottom', 'left', 'right')[int(shares.argmax())]} {shares.max():.0%}"
 
 
-def _size(part: Part, image: int) -> str:
-    height, width = part.features["size"][image].tolist()
-    return f"{height}x{width}"
+def _size(height: int, width: int) -> str:
+    return f"{width}x{height}"

@@ -1,45 +1,56 @@
-"""The training set and the benchmarks, opened without the lines of their lists at which training would stop."""
+"""The training set and the benchmarks, opened without the lines of their lists, or the identity folders, at which
+training would stop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.folders import read_pairs
+from facerec.data.folders import read_identity_folders, read_pairs
 from facerec.data.insightface import InsightFaceRecords
 from facerec.data.listing import looked_for
 from facerec.data.modules import FolderData, InsightFaceData
 from facerec.data.source import Benchmark, LabelledSource
 from facerec.data.train_lists import ListedImages, locate_images, read_record_list
 from facerec.data.train_rows import read_list
-from facerec.doctor.findings import LISTED, Finding
+from facerec.doctor.findings import LISTED, TRAIN, Finding
 from facerec.errors import InputError
 from facerec.runs import OUTPUTS
 
-WRONG_LINES = "wrong_lines"
+WRONG = {"line": "wrong_lines", "folder": "wrong_folders"}  # names of findings
 
 
 @dataclass
-class WrongLines:
-    """The wrong lines of a ``part``'s list: how many, and of the first of them the number and what is wrong."""
+class Wrong:
+    """What is wrong with a ``part``'s list or folders: how many lines or folders, and of the first of them the number
+    or the name, and a sentence."""
 
     part: str
+    kind: Literal["line", "folder"] = "line"
     count: int = 0
     details: list[dict[str, int | str]] = field(default_factory=list)
 
-    def __call__(self, number: int, sentence: str) -> None:
+    def __call__(self, place: int | str, sentence: str) -> None:
         self.count += 1
         if self.count <= LISTED:
-            self.details.append({"line": number, "problem": sentence})
+            self.details.append({self.kind: place, "problem": sentence})
 
 
-def open_train(module: FaceDataModule, wrong: WrongLines) -> LabelledSource:
-    """As the module opens it; a list that it refuses without its ``wrong`` lines, and with the images that are
-    missing, so that each is reported. `InputError` where nothing is left."""
+def wrong_of_train(module: FaceDataModule) -> Wrong:
+    """Nothing yet."""
+    return Wrong(TRAIN, "folder" if isinstance(module, FolderData) and module.train_list is None else "line")
+
+
+def open_train(module: FaceDataModule, wrong: Wrong) -> LabelledSource:
+    """As the module opens it; what it refuses without the ``wrong`` folders, or lines of the list, and with the images
+    that are missing, so that each is reported. `InputError` where nothing is left."""
     try:
         return module.open_train()
     except InputError:
-        if isinstance(module, FolderData) and module.train_list is not None:
+        if isinstance(module, FolderData):
+            if module.train_list is None:
+                return read_identity_folders(Path(module.root) / module.train_folder, wrong)
             return _listed_images(module, module.train_list, wrong)
         if isinstance(module, InsightFaceData) and module.train_list is not None:
             records = InsightFaceRecords(module.root, cache=OUTPUTS / "cache")
@@ -47,7 +58,7 @@ def open_train(module: FaceDataModule, wrong: WrongLines) -> LabelledSource:
         raise
 
 
-def _listed_images(module: FolderData, train_list: str, wrong: WrongLines) -> ListedImages:
+def _listed_images(module: FolderData, train_list: str, wrong: Wrong) -> ListedImages:
     rows = read_list(module.root, train_list, wrong)
     try:
         return locate_images(rows, module.root, module.train_folder)
@@ -59,7 +70,7 @@ def _listed_images(module: FolderData, train_list: str, wrong: WrongLines) -> Li
         raise
 
 
-def open_benchmark(module: FaceDataModule, name: str, wrong: WrongLines) -> Benchmark:
+def open_benchmark(module: FaceDataModule, name: str, wrong: Wrong) -> Benchmark:
     """As the module opens it; a pair list that it refuses without its ``wrong`` lines. `InputError` where nothing is
     left."""
     try:
@@ -71,18 +82,18 @@ def open_benchmark(module: FaceDataModule, name: str, wrong: WrongLines) -> Benc
         raise
 
 
-def judge_lines(lists: Sequence[WrongLines]) -> list[Finding]:
-    """The wrong lines of the lists of all parts."""
+def judge_opening(found: Sequence[Wrong]) -> list[Finding]:
+    """The wrong lines and folders of all parts."""
     return [
         Finding(
-            name=WRONG_LINES,
+            name=WRONG[wrong.kind],
             severity="error",
             part=wrong.part,
             count=wrong.count,
-            sentence="training refuses the list at the first of these lines; all others were looked at: do what is "
-            "said of each",
+            sentence=f"training stops at the first of these {wrong.kind}s; all others were looked at: do what is said "
+            "of each",
             details=wrong.details,
         )
-        for wrong in lists
+        for wrong in found
         if wrong.count
     ]

@@ -3,52 +3,82 @@
 from collections.abc import Callable
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from sklearn.metrics import roc_curve
 
 from facerec.contact_sheet import Section
 from facerec.frontal.calibration import Reliability
 
 _FRONTAL, _PROFILE = "tab:blue", "tab:orange"
+_EMPTY = 0.5  # height of a bin without images
+_LEAST_SHARE = 1e-3  # of profile images, where the ROC curve begins
 
 
 def cross_validation_figure(
     probabilities: np.ndarray, is_frontal: np.ndarray, auc: float, reliability: Reliability
 ) -> Figure:
     """Histogram of the probabilities, ROC curve and calibration, of images that the classifier never saw."""
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
     histogram, roc, calibration = figure.subplots(1, 3)
-    bins = np.linspace(0, 1, 41).tolist()
-    histogram.hist(probabilities[is_frontal], bins, alpha=0.6, color=_FRONTAL, label="frontal", density=True)
-    histogram.hist(probabilities[~is_frontal], bins, alpha=0.6, color=_PROFILE, label="profile", density=True)
-    histogram.set(xlabel="probability of frontal", ylabel="density", yscale="log", title="people it never saw")
-    histogram.legend()
-    false_frontal, true_frontal, _ = roc_curve(is_frontal, probabilities)
-    roc.step(false_frontal, true_frontal, where="post", label=f"AUC {auc:.4f}")
-    roc.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1.01), title="ROC")
-    roc.set(xlabel="share of profile images called frontal", ylabel="share of frontal images called frontal")
-    roc.grid(alpha=0.3)
-    roc.legend(loc="lower right")
-    calibration.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect")
-    calibration.plot(reliability.stated, reliability.found, marker="o", label=f"error {reliability.error:.3f}")
-    for stated, found, images in zip(reliability.stated, reliability.found, reliability.images, strict=True):
-        calibration.annotate(f"{images:.0f}", (stated, found), (6, -10), textcoords="offset points", fontsize="x-small")
-    calibration.set(xlabel="probability stated", ylabel="share frontal, poses counting alike", title="calibration")
-    calibration.legend()
+    parts = {"frontal": probabilities[is_frontal], "profile": probabilities[~is_frontal]}
+    _draw_histogram(histogram, {f"{len(part):,} {pose}": part for pose, part in parts.items()}, 40)
+    histogram.set_title("people it never saw")
+    _draw_roc(roc, probabilities, is_frontal, auc)
+    _draw_calibration(calibration, reliability)
     return figure
+
+
+def _draw_histogram(axes: Axes, parts: dict[str, np.ndarray], bins: int) -> None:
+    """The outlines of the two ``parts``, each from the ground: heights cannot be added on a logarithmic axis."""
+    edges = np.linspace(0, 1, bins + 1)
+    counts = {label: np.histogram(part, edges)[0] for label, part in parts.items()}
+    # The second one in dashes, which let the first be seen where both are equal.
+    for (label, heights), colour, line in zip(counts.items(), (_FRONTAL, _PROFILE), ("-", "--"), strict=True):
+        # Down to an empty bin's height, which the logarithm has none for; one image stands above it.
+        axes.stairs(np.maximum(heights, _EMPTY), edges, baseline=_EMPTY, color=colour, label=label, linestyle=line)
+    most = max(1, *(int(heights.max()) for heights in counts.values()))
+    axes.set(xlabel="probability of frontal", ylabel="images", yscale="log", ylim=(_EMPTY, 6 * most))  # for the legend
+    axes.yaxis.set_major_locator(LogLocator(numticks=8))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.legend(loc="upper center", ncols=3, framealpha=1)
+
+
+def _draw_roc(axes: Axes, probabilities: np.ndarray, is_frontal: np.ndarray, auc: float) -> None:
+    false_frontal, true_frontal, _ = roc_curve(is_frontal, probabilities)
+    shares = np.geomspace(_LEAST_SHARE, 1, 1000)
+    axes.plot(shares, np.interp(shares, false_frontal, true_frontal), label=f"AUC {auc:.4f}")
+    axes.set(xscale="log", xlim=(_LEAST_SHARE, 1), ylim=(0, 1.01), title="ROC")
+    axes.set(xlabel="share of profile images called frontal", ylabel="share of frontal images called frontal")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+
+
+def _draw_calibration(axes: Axes, reliability: Reliability) -> None:
+    """How often what is stated is so; the images of each point are counted above, where no line is."""
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect")
+    axes.plot(reliability.stated, reliability.found, marker="o", label=f"error {reliability.error:.3f}")
+    axes.set(
+        xlabel="probability stated", ylabel="share frontal, poses counting alike", title="calibration, images above"
+    )
+    axes.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
+    above = axes.secondary_xaxis("top")
+    labels = [f"{images:.0f}" for images in reliability.images]
+    above.set_xticks(reliability.stated, labels, rotation=90, fontsize="x-small")
+    axes.legend(loc="best")
 
 
 def scores_figure(probabilities: np.ndarray, is_kept: np.ndarray, threshold: float) -> Figure:
     """Histogram of a set's probabilities, what is kept, and the threshold."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    parts = [probabilities[is_kept], probabilities[~is_kept]]
-    labels = [f"{len(parts[0]):,} kept", f"{len(parts[1]):,} left out"]
-    bins = np.linspace(0, 1, 51).tolist()
-    axes.hist(parts, bins, stacked=True, color=[_FRONTAL, _PROFILE], label=labels)
+    parts = {"kept": probabilities[is_kept], "left out": probabilities[~is_kept]}
     axes.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.3f}")
-    axes.set(xlabel="probability of frontal", ylabel="images", yscale="log")
-    axes.legend()
+    _draw_histogram(axes, {f"{len(part):,} {fate}": part for fate, part in parts.items()}, 50)
     return figure
 
 

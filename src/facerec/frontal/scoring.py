@@ -58,9 +58,9 @@ def score_images(classifier: FrontalClassifier, source: ImageSource, folder: Pat
             folder.mkdir(parents=True, exist_ok=True)
             _go_on(classifier, source, path, done, num_workers)
         except OSError as error:
+            kept = "; what is scored is kept" if path.is_file() and path.stat().st_size else ""
             raise InputError(
-                f"{path} cannot be written ({error.strerror}): free space or choose another folder; what is scored is "
-                "kept"
+                f"{path} cannot be written ({error.strerror}): free space or choose another folder{kept}"
             ) from error
     return np.fromfile(path, np.float32)
 
