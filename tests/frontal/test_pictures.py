@@ -17,7 +17,9 @@ def test_the_histogram_of_a_set_has_two_outlines_from_the_ground_with_single_ima
     assert {place: kept[place] for place in np.flatnonzero(kept >= 1)} == {25: 2, 48: 1}
     assert {place: left_out[place] for place in np.flatnonzero(left_out >= 1)} == {0: 2, 25: 1}
     assert axes.get_yscale() == "log" and axes.get_ylim()[0] < 1
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["threshold 0.400", "3 kept", "3 left out"]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["threshold 0.400", "3 kept", "3 left out"]
 
 
 IS_FRONTAL = np.arange(24) < 12
@@ -43,4 +45,4 @@ def test_the_figure_of_any_training_can_be_drawn_and_read(probabilities):
 def test_a_classifier_that_guesses_has_the_diagonal_as_its_curve():
     figure = cross_validation_figure(np.ones(24), IS_FRONTAL, 0.5, reliability(np.ones(24), IS_FRONTAL))
     (curve,) = figure.axes[1].lines
-    np.testing.assert_allclose(curve.get_xdata(), curve.get_ydata())
+    np.testing.assert_allclose(*np.asarray(curve.get_data()))

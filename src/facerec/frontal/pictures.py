@@ -55,7 +55,7 @@ def _draw_roc(axes: Axes, probabilities: np.ndarray, is_frontal: np.ndarray, auc
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
 
 
 def _draw_calibration(axes: Axes, reliability: Reliability) -> None:
