@@ -40,6 +40,7 @@ from facerec.exporting import files
 from facerec.exporting.model import ModelBackbone
 from facerec.plots import roc_figure, save_figure
 from facerec.process import prepare_process
+from facerec.results import benchmark_fingerprints
 from facerec.runs import code_and_environment
 from facerec.verification import VerificationResult
 
@@ -131,7 +132,7 @@ def verify(
         "protocol": cfg.protocol,
         "test_augmentation": OmegaConf.to_container(cfg.data.get("test_augmentation", OmegaConf.create())),
         **code_and_environment(),
-        "data": {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks},
+        "data": benchmark_fingerprints(data),
         "benchmarks": {name: result.summary() for name, result in verifier.results.items()},
     }
     return verifier.results, summary

@@ -36,6 +36,7 @@ from facerec.errors import InputError
 from facerec.output_folder import check_output_folder
 from facerec.plots import save_figure
 from facerec.process import prepare_process
+from facerec.results import benchmark_fingerprints
 from facerec.run_names import run_names
 from facerec.runs import code_and_environment, log, write_json
 from facerec.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
@@ -161,8 +162,7 @@ def measure(network: Network, cfg: DictConfig) -> tuple[Measurement, dict[str, A
     data.setup("validate")
     verifier = build_verifier(cfg, network.backbone)
     build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
-    pairs = {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks}
-    return Measurement(network.name, shift_of(cfg), verifier.results), pairs
+    return Measurement(network.name, shift_of(cfg), verifier.results), benchmark_fingerprints(data)
 
 
 def shift_of(cfg: DictConfig) -> Shift | None:

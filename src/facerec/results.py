@@ -76,5 +76,10 @@ def _fingerprints(data: FaceDataModule) -> dict[str, Any]:
     assert train is not None
     return {
         "train": {"images": len(train), "identities": train.num_identities, "fingerprint": train.fingerprint()},
-        "benchmarks": {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks},
+        "benchmarks": benchmark_fingerprints(data),
     }
+
+
+def benchmark_fingerprints(data: FaceDataModule) -> dict[str, dict[str, Any]]:
+    """Which pairs the benchmarks of ``data``, which is set up, are made of."""
+    return {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks}

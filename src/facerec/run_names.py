@@ -14,11 +14,11 @@ _REPEATED = {key: key for key in ("width", "embedding_dim", "image_size")} | {"s
 def network_parts(config: Config) -> tuple[str, str, str]:
     """Backbone with its width, operator and head."""
     backbone = config["backbone"]
-    name = backbone["name"] if "name" in backbone else f"{class_name(backbone)} x{backbone['width']:g}"
-    return name, class_name(config["operator"]), class_name(config["head"])
+    name = backbone["name"] if "name" in backbone else f"{_class_name(backbone)} x{backbone['width']:g}"
+    return name, _class_name(config["operator"]), _class_name(config["head"])
 
 
-def class_name(node: Config) -> str:
+def _class_name(node: Config) -> str:
     """Of what the node makes; none for a node that makes nothing."""
     return node.get("_target_", "none").rpartition(".")[2]
 
@@ -69,7 +69,7 @@ def _settings(node: Config, prefix: str) -> Iterator[tuple[str, str, bool]]:
     for key, value in node.items():
         if isinstance(value, dict):
             if "_target_" in value:
-                yield prefix + key, class_name(value), True
+                yield prefix + key, _class_name(value), True
             yield from _settings(value, f"{prefix}{key}.")
         elif key != "seed" and key not in _HOW and key[0] != "_":
             yield prefix + key, _typed(value), False
