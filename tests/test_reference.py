@@ -1,0 +1,85 @@
+"""What version 0.1 computed is computed still: runs, their files and settings, and checkpoints of that version."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import reference_run
+import torch
+from omegaconf import OmegaConf
+from running import DEPTHWISE, ONE_EPOCH, ROOT, train, trained
+
+from facerec.composition import compose
+
+FOLDER = reference_run.FILE.parent
+OLD = FOLDER / "version_0_1.ckpt"
+OLD_RUN = [*DEPTHWISE, "optimizer.momentum=0", "optimizer.lr=0.02", "embedding_dim=8"]
+SETTINGS = json.loads((FOLDER / "settings.json").read_text())
+RUNS = json.loads(reference_run.FILE.read_text())
+
+
+def assert_equal(ours: Any, theirs: Any, where: str) -> None:
+    """Every value of ``theirs``; numbers up to what another processor rounds otherwise."""
+    if isinstance(theirs, dict):
+        assert isinstance(ours, dict) and theirs.keys() <= ours.keys(), where
+        for key, value in theirs.items():
+            assert_equal(ours[key], value, f"{where} {key}")
+    elif isinstance(theirs, list):
+        assert len(ours) == len(theirs), where
+        for place, (our, their) in enumerate(zip(ours, theirs, strict=True)):
+            assert_equal(our, their, f"{where} {place}")
+    elif isinstance(theirs, float):
+        assert math.isclose(ours, theirs, rel_tol=2e-3, abs_tol=2e-3), (where, ours, theirs)
+    else:
+        assert ours == theirs, where
+
+
+@pytest.mark.parametrize("operator", sorted(RUNS))
+def test_a_run_leaves_what_it_left(operator: str, request: pytest.FixtureRequest) -> None:
+    run = request.getfixturevalue(f"{operator}_run")
+    ours, theirs = reference_run.facts(run), RUNS[operator]
+    assert_equal(ours, theirs, operator)
+    assert len(ours["weights"]) == len(theirs["weights"]) > 100
+
+
+def leaves(node: dict[str, Any], prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for key, value in node.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}"}
+    return found
+
+
+@pytest.mark.parametrize("choice", sorted(SETTINGS["keys"]))
+def test_every_setting_is_still_there(choice: str) -> None:
+    config = OmegaConf.to_container(compose([choice] if choice else []), resolve=False)
+    assert isinstance(config, dict)
+    assert set(SETTINGS["keys"][choice]) <= leaves(config)  # pyright: ignore[reportArgumentType]
+
+
+def test_every_option_is_still_there() -> None:
+    for group, options in SETTINGS["groups"].items():
+        assert set(options) <= {file.stem for file in (ROOT / "configs" / group).glob("*.yaml")}, group
+
+
+def test_an_old_checkpoint_is_resumed_as_if_never_interrupted(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", *OLD_RUN, "trainer.max_epochs=2")
+    folder = tmp_path / "resumed"
+    folder.mkdir()
+    shutil.copy(OLD, folder / "last.ckpt")
+    assert train(folder, *OLD_RUN, "trainer.max_epochs=2", f"resume={folder / 'last.ckpt'}") == 0
+    (resumed,) = folder.rglob("results.json")
+    weights = [torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (whole, resumed.parent)]
+    assert weights[0].keys() == weights[1].keys()
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], rtol=1e-3, atol=1e-3)
+
+
+def test_the_first_epoch_of_an_old_run_is_that_of_today(tmp_path: Path) -> None:
+    run = trained(tmp_path, *OLD_RUN, *ONE_EPOCH)
+    ours, theirs = (torch.load(file, weights_only=True) for file in (run / "last.ckpt", OLD))
+    assert ours["state_dict"].keys() == theirs["state_dict"].keys()
+    for name, value in theirs["state_dict"].items():
+        torch.testing.assert_close(ours["state_dict"][name], value, rtol=1e-3, atol=1e-3)
