@@ -3,7 +3,6 @@
 import errno
 import os
 from pathlib import Path
-from types import ModuleType
 from unittest import mock
 
 import cv2
@@ -12,12 +11,11 @@ import pytest
 from image_files import encode
 from PIL import Image
 
-from facerec.alignment import align, aligned_file, crop, landmarks, placing, similarity, warp
+from facerec.alignment import align
 from facerec.alignment.align import Alignment, Outcome, Settings, align_all
 from facerec.alignment.crop import FixedCrop
 from facerec.alignment.files import find_images, outputs
 from facerec.alignment.landmarks import ListedLandmarks
-from facerec.alignment.placing import FacePlacer
 from facerec.alignment.similarity import template
 from facerec.data import decode
 from facerec.data.decode import decode_rgb
@@ -196,19 +194,23 @@ def test_a_name_that_is_too_long_for_the_disk_is_a_failure_of_its_image(tmp_path
     assert reasons["plain.jpg"] == "the name of its face is too long for the disk: rename the image"
 
 
-@pytest.mark.parametrize(
-    ("placer", "module"),
-    [
-        (FixedCrop(0, 0, 112), crop),
-        (ListedLandmarks({"plain.jpg": POINTS}), landmarks),
-    ],
-    ids=["crop", "landmarks"],
-)
-def test_the_key_knows_the_program_that_places_and_writes(
-    tmp_path: Path, placer: FacePlacer, module: ModuleType
+@pytest.mark.parametrize("changed", ["alignment", "placer", "decoder", None])
+def test_another_version_makes_the_face_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str | None
 ) -> None:
     write_photos(tmp_path / "in")
-    files: list[str] = []
-    with mock.patch.object(align, "program_digest", lambda of: files.extend(of) or "digest"):
-        list(align_all(Alignment(tmp_path / "in", tmp_path, {"plain.jpg": "plain.png"}, placer, Settings()), 1))
-    assert {str(one.__file__) for one in (module, placing, similarity, warp, decode, aligned_file)} <= {*files}
+    placer = FixedCrop(0, 0, 112)
+
+    def is_new() -> bool:
+        work = Alignment(tmp_path / "in", tmp_path, {"plain.jpg": "plain.png"}, placer, Settings())
+        (outcome,) = align_all(work, 1)
+        return outcome.is_new
+
+    assert is_new()
+    if changed == "alignment":
+        monkeypatch.setattr(align, "VERSION", align.VERSION + 1)
+    elif changed == "placer":
+        monkeypatch.setattr(FixedCrop, "version", FixedCrop.version + 1)
+    elif changed == "decoder":
+        monkeypatch.setattr(decode, "DECODER", "another")
+    assert is_new() == (changed is not None)

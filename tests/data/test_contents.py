@@ -36,7 +36,7 @@ def test_the_second_opening_reads_what_the_first_left_and_nothing_of_the_archive
     assert opened(archive, cache) == first
 
 
-@pytest.mark.parametrize("changed", ["archive", "index", "program", "damaged", "cut off", "empty"])
+@pytest.mark.parametrize("changed", ["archive", "index", "version", "damaged", "cut off", "empty"])
 def test_what_changed_is_read_anew(archive, tmp_path, monkeypatch, changed):
     opened(archive, tmp_path / "cache")
     (kept,) = (tmp_path / "cache").glob("*.npz")
@@ -44,8 +44,8 @@ def test_what_changed_is_read_anew(archive, tmp_path, monkeypatch, changed):
         written(archive, [3.0, 3.0, 5.0, 5.0])
     elif changed == "index":
         (archive / "train.idx").unlink()
-    elif changed == "program":
-        monkeypatch.setattr(insightface, "program_digest", lambda _: "another")
+    elif changed == "version":
+        monkeypatch.setattr(insightface, "VERSION", insightface.VERSION + 1)
     else:
         kept.write_bytes({"damaged": b"PK", "cut off": kept.read_bytes()[:300], "empty": b""}[changed])
     calls, read = [], insightface._read_contents

@@ -1,12 +1,11 @@
 import pickle
-import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from facerec.data import facepaint
+from facerec.data import synthetic
 from facerec.data.synthetic import NUM_FOLDS, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
 
@@ -44,7 +43,7 @@ def test_the_same_index_is_the_same_image():
 def test_another_process_draws_the_same_image():
     code = """
 import sys
-from facerec.data import facepaint
+from facerec.data import synthetic
 from facerec.data.synthetic import SyntheticFaces
 sys.stdout.buffer.write(SyntheticFaces(3, 4).load(7).tobytes())
 """
@@ -115,15 +114,16 @@ def test_the_fingerprint_changes_with_everything_that_changes_an_image():
     assert SyntheticFaces(3, 4).fingerprint() == variants[0].fingerprint()
 
 
-def test_the_state_changes_with_the_code_that_draws(tmp_path, monkeypatch):
+def test_the_state_changes_with_the_painters_version(monkeypatch):
     before = SyntheticFaces(3, 4).state()
     assert SyntheticFaces(2, 2, seed=7).state() == before
-    shutil.copytree(facepaint.__path__[0], tmp_path / "facepaint")
-    monkeypatch.setattr(facepaint, "__path__", [str(tmp_path / "facepaint")])
-    assert SyntheticFaces(3, 4).state() == before
-    with (tmp_path / "facepaint" / "hair.py").open("a") as file:
-        file.write("# longer")
+    monkeypatch.setattr(synthetic, "VERSION", synthetic.VERSION + 1)
     assert SyntheticFaces(3, 4).state() != before
+
+
+def test_whoever_changes_the_painting_raises_its_version():
+    means = [SyntheticFaces(4, 2, image_size=48).load(index).mean() for index in (0, 3, 7)]
+    assert (synthetic.VERSION, [round(float(mean)) for mean in means]) == (1, [192, 105, 201])
 
 
 @pytest.mark.parametrize("name", ["synthetic", "synthetic_pose", "synthetic_occlusion"])

@@ -1,12 +1,10 @@
 """A folder of images becomes a folder of aligned faces, in several processes."""
 
-import inspect
 import math
 import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +12,15 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facerec.alignment import aligned_file, placing, similarity, warp
+from facerec.alignment import warp
 from facerec.alignment.aligned_file import NameTooLong, Origin, read_origin, write_aligned
 from facerec.alignment.placing import FacePlacer, Placement
 from facerec.data import decode
-from facerec.data.source import digest, program_digest
+from facerec.data.source import digest
 from facerec.errors import InputError
 
+# Raise it when a face is warped or written otherwise than before: faces of earlier runs are then made again.
+VERSION = 1
 _AT_ONCE = 8  # images a message between processes
 
 
@@ -104,12 +104,8 @@ class Alignment(Dataset[Outcome]):
         except OSError as error:
             raise _unreadable(error) from error
         settings = f"{self.settings.size} {self.settings.border} {self.settings.upright}"
-        return digest([f"{found.st_size} {found.st_mtime_ns}", settings, self.placer.key(path), self._program])
-
-    @cached_property
-    def _program(self) -> str:
-        modules = (decode, placing, similarity, warp, aligned_file)
-        return program_digest([inspect.getfile(type(self.placer)), *(str(module.__file__) for module in modules)])
+        program = f"alignment {VERSION}", decode.DECODER, f"{type(self.placer).__name__} {self.placer.version}"
+        return digest([f"{found.st_size} {found.st_mtime_ns}", settings, self.placer.key(path), *program])
 
 
 def align_all(alignment: Alignment, num_workers: int) -> Iterator[Outcome]:

@@ -2,6 +2,7 @@
 LFW."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ LFW = "58,51,134,134"
 @dataclass(frozen=True)
 class FixedCrop:
     """The square with its corner at pixel (``left``, ``top``), ``side`` pixels wide, of every image."""
+
+    version: ClassVar[int] = 1
 
     left: int
     top: int

@@ -3,6 +3,7 @@
 import hashlib
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ class FaceDetector:
         face: which of several to take, the ``largest`` or the most ``central``.
         min_score: faces that the detector is less sure of (0 to 1) are passed over.
     """
+
+    version: ClassVar[int] = 1
 
     def __init__(self, model: Path, face: str = "largest", min_score: float = 0.9) -> None:
         self.model, self.face, self.min_score = model, face, min_score

@@ -9,6 +9,7 @@ statement on the frontal files was found, so their lines have to be given.
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class Fiducials:
             of the mouth) or five (the order of `POINTS`); a group's mean is the point.
         frontal: likewise of the other files; None where unknown.
     """
+
+    version: ClassVar[int] = 1
 
     folder: Path
     profile: Lines

@@ -4,7 +4,7 @@ import csv
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,8 @@ _FORMS = "a CSV with a header, or PATH X1 Y1 ... X5 Y5 a line"
 
 class ListedLandmarks:
     """The landmarks ``(5, 2)`` of each image by its path, as `normal_path` writes it."""
+
+    version: ClassVar[int] = 1
 
     def __init__(self, points: dict[str, np.ndarray]) -> None:
         self.points = points

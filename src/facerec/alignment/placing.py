@@ -1,7 +1,7 @@
 """Where a face is in its image: what every source of landmarks answers."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -30,7 +30,13 @@ class Placement:
 
 
 class FacePlacer(Protocol):
-    """Safe to pickle, and to use from worker processes."""
+    """Safe to pickle, and to use from worker processes.
+
+    Attributes:
+        version: raised when the class places a face otherwise than before, so that its faces are made again.
+    """
+
+    version: ClassVar[int]
 
     def key(self, path: str) -> str:
         """All but the image itself that decides the placement of image ``path``."""

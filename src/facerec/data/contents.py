@@ -27,19 +27,19 @@ class Contents(NamedTuple):
     classes: np.ndarray
 
 
-def kept_contents(folder: Path | None, files: Sequence[Path], program: str, read: Callable[[], Contents]) -> Contents:
+def kept_contents(folder: Path | None, files: Sequence[Path], reader: str, read: Callable[[], Contents]) -> Contents:
     """What ``read`` returns; where that took more than two seconds, it is left in ``folder`` and read from there the
-    next time, unless one of the ``files`` has another size or time, or the ``program`` that reads changed.
+    next time, unless one of the ``files`` has another size or time, or the ``reader`` another version.
 
     Args:
         folder: made when it is missing; what cannot be written there is read anew each time. None: nothing is kept.
         files: that are read, those of them that exist.
-        program: digest of the code.
+        reader: name and version of the reader.
         read: the files.
     """
     if folder is None:
         return read()
-    path = folder / f"contents-{digest([program, *map(_state, files)])}.npz"
+    path = folder / f"contents-{digest([reader, *map(_state, files)])}.npz"
     with suppress(*_DAMAGED), path.open("rb") as file, np.load(file) as arrays:
         return Contents(*(arrays[name] for name in Contents._fields))
     start = time.perf_counter()

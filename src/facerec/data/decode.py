@@ -5,6 +5,10 @@ import numpy as np
 
 from facerec.errors import InputError
 
+# Raise it when a file is decoded or resized to other pixels than before: whatever was cached is then made again.
+VERSION = 1
+DECODER = f"decoder {VERSION}, OpenCV {cv2.__version__}"  # part of every cache's key
+
 # Images are decoded by several processes at once; threads inside each would only fight for the cores.
 cv2.setNumThreads(1)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from facerec.data import decode
-from facerec.data.source import ImageSource, digest, program_digest
+from facerec.data.source import ImageSource, digest
 from facerec.data.texts import SharedArrays
 from facerec.errors import InputError
 
@@ -44,8 +44,8 @@ class ImageDataset(SharedArrays, Dataset):
     def fingerprint(self) -> str:
         """Short hexadecimal digest of all that decides the pixels: the images, their state, the decoder, the size."""
         height, width = self.image_size
-        decoder, state = program_digest([decode.__file__]), self._state or self.source.state()
-        return digest([self.source.fingerprint(), state, decoder, f"{height}x{width}"])
+        state = self._state or self.source.state()
+        return digest([self.source.fingerprint(), state, decode.DECODER, f"{height}x{width}"])
 
 
 class PackedDataset(Dataset):

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.data import recordio
 from facerec.data.contents import Contents, kept_contents
 from facerec.data.decode import decode_rgb
 from facerec.data.recordio import RecordFile
-from facerec.data.source import digest, program_digest
+from facerec.data.source import digest
 from facerec.data.texts import SharedArrays
 from facerec.errors import InputError
 
+# Raise it when an archive is read into another index than before: cached ones are then read again.
+VERSION = 1
 _EXACT_IN_FLOAT32 = 2**24
 
 
@@ -37,8 +38,8 @@ class InsightFaceRecords(SharedArrays):
     def __init__(self, root: str | Path, name: str = "train", cache: Path | None = None):
         root = Path(root)
         path = root / f"{name}.rec"
-        files, program = (path, path.with_suffix(".idx")), program_digest([__file__, recordio.__file__])
-        contents = kept_contents(cache, files, program, partial(_read_contents, path))
+        files = path, path.with_suffix(".idx")
+        contents = kept_contents(cache, files, f"insightface {VERSION}", partial(_read_contents, path))
         self.records = RecordFile.from_table(path, contents.keys, contents.offsets)
         self._positions = contents.positions
         self._classes, self.labels = _number_from_0(contents.classes.astype(np.int64))

@@ -4,10 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 
@@ -80,8 +78,3 @@ def digest(lines: Iterable[str]) -> str:
     while some := list(islice(remaining, 4096)):
         sha.update("\n".join([*some, ""]).encode(errors="surrogateescape"))
     return sha.hexdigest()[:16]
-
-
-def program_digest(files: Iterable[str | Path]) -> str:
-    """Digest of the code in ``files`` and of the OpenCV that it calls."""
-    return digest([cv2.__version__, *(Path(file).read_text(encoding="utf-8") for file in files)])

@@ -12,13 +12,14 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from facerec.data import decode
-from facerec.data.source import ImageSource, digest, program_digest
+from facerec.data.source import ImageSource, digest
 from facerec.errors import InputError
 from facerec.frontal import borders
-from facerec.frontal import classifier as classifier_module
 from facerec.frontal.classifier import FrontalClassifier
 from facerec.runs import log
 
+# Raise it when an image is scored otherwise than before: kept scores are then computed again.
+VERSION = 1
 _BATCH = 256
 
 
@@ -88,6 +89,5 @@ def _fingerprint(classifier: FrontalClassifier, source: ImageSource) -> str:
     weights = hashlib.sha256()
     for name, value in classifier.state_dict().items():
         weights.update(name.encode() + value.cpu().numpy().tobytes())
-    program = program_digest(str(module.__file__) for module in (borders, classifier_module, decode))
     images = str(classifier.image_size), source.fingerprint(), source.state()
-    return digest([weights.hexdigest(), program, *images])
+    return digest([weights.hexdigest(), f"scores {VERSION}", decode.DECODER, *images])
