@@ -15,26 +15,19 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from facerec import build, composition
-from facerec.checkpoints import refuse_other_data, refuse_other_model
-from facerec.command_line import quoted
+from facerec.config import build
+from facerec.config import compose as composition
+from facerec.config.settings import quoted
+from facerec.console import log
 from facerec.errors import InputError
+from facerec.files import LAST, OUTPUTS, RESULTS, write_json
 from facerec.initialisation import initialise_from_data
 from facerec.process import prepare_process
-from facerec.report import show, table_rows
-from facerec.results import run_results
-from facerec.runs import (
-    LAST,
-    OUTPUTS,
-    RESULTS,
-    checkpoint_to_resume,
-    is_finished,
-    log,
-    provenance,
-    remove_empty_run,
-    write_json,
-    write_settings,
-)
+from facerec.runs.folder import checkpoint_to_resume, is_finished, remove_empty_run
+from facerec.runs.provenance import provenance, write_settings
+from facerec.runs.report import show, table_rows
+from facerec.runs.results import run_results
+from facerec.training.checkpoints import refuse_other_data, refuse_other_model
 
 # Cells of a sweep that did not finish, and why.
 failures: dict[str, str] = {}

@@ -22,14 +22,17 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from facerec.benchmarks import augmentation, export, index, layer, memory, network, pipeline, throughput, verification
-from facerec.benchmarks.comparison import Case, Comparison
-from facerec.benchmarks.machine import describe_machine
-from facerec.benchmarks.tables import around_tables, markdown, show, write_markdown
-from facerec.benchmarks.timing import QUICK, Effort
 from facerec.errors import InputError
+from facerec.files import write_json
+from facerec.perf import augmentation_speed as augmentation
+from facerec.perf import export, index, layer, memory, pipeline, throughput
+from facerec.perf import network_speed as network
+from facerec.perf import verification_speed as verification
+from facerec.perf.comparison import Case, Comparison
+from facerec.perf.machine import describe_machine
+from facerec.perf.tables import around_tables, markdown, show, write_markdown
+from facerec.perf.timing import QUICK, Effort
 from facerec.process import prepare_process
-from facerec.runs import write_json
 
 _MODULES = (layer, network, memory, throughput, pipeline, index, augmentation, verification, export)
 SECTIONS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}

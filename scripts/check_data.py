@@ -23,18 +23,18 @@ from facerec.program import run
 from rich.console import Console
 from rich.table import Table
 
-from facerec.build import build_data, build_trained
-from facerec.command_line import take_own
-from facerec.composition import compose
+from facerec.config.build import build_data, build_trained
+from facerec.config.compose import compose
+from facerec.config.settings import take_own
 from facerec.doctor.check import check_data
 from facerec.doctor.embeddings import Embedder
 from facerec.doctor.findings import DataReport, Finding
 from facerec.doctor.opening import WRONG
 from facerec.doctor.pictures import write_pictures
 from facerec.errors import InputError
+from facerec.files import write_json
 from facerec.output_folder import check_output_folder
 from facerec.process import prepare_process
-from facerec.runs import write_json
 
 SHOWN = 10  # of the unreadable images, which the JSON line has all, and of a list's wrong lines, as report.json
 _OWN_KEYS = {"checkpoint": "", "out": ""}

@@ -31,18 +31,18 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from facerec.build import build_data, build_trained, build_trainer, build_verifier
-from facerec.command_line import split_arguments
-from facerec.composition import compose_trained
+from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.compose import compose_trained
+from facerec.config.settings import split_arguments
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
-from facerec.exporting import files
+from facerec.exporting import formats as files
 from facerec.exporting.model import ModelBackbone
-from facerec.plots import roc_figure, save_figure
+from facerec.plots.network import roc_figure, save_figure
 from facerec.process import prepare_process
-from facerec.results import benchmark_fingerprints
-from facerec.runs import code_and_environment
-from facerec.verification import VerificationResult
+from facerec.runs.provenance import code_and_environment
+from facerec.runs.results import benchmark_fingerprints
+from facerec.verification.verify import VerificationResult
 
 _OWN_KEYS = {"checkpoint": None, "model": None, "form": "training", "image_size": None, "roc": None}
 _OTHER_KEYS = ("augmentation@data.test_augmentation", "affine_strength")

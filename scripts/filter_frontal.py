@@ -34,21 +34,23 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import expit
 
-from facerec.build import build_data
-from facerec.command_line import take_own
-from facerec.composition import compose
-from facerec.config import suggestion
-from facerec.contact_sheet import write_contact_sheet
+from facerec.config.build import build_data
+from facerec.config.compose import compose
+from facerec.config.schema import suggestion
+from facerec.config.settings import take_own
+from facerec.console import log
 from facerec.data.source import LabelledSource
 from facerec.errors import InputError
+from facerec.files import replacing, write_json
 from facerec.frontal.classifier import load_classifier
 from facerec.frontal.pictures import scores_figure, section
 from facerec.frontal.scoring import score_images
 from facerec.frontal.selection import Selection, select
 from facerec.output_folder import check_output_folder
-from facerec.plots import save_figure
+from facerec.plots.contact_sheet import write_contact_sheet
+from facerec.plots.network import save_figure
 from facerec.process import prepare_process
-from facerec.runs import code_and_environment, log, replacing, write_json
+from facerec.runs.provenance import code_and_environment
 
 _OWN_KEYS = {"classifier": "", "keep": "", "threshold": "", "min_images": "1", "out": "outputs/frontal/kept"}
 PAPERS_SHARE = 0.67  # arXiv 2203.10489, section 4.1: 329k of 490k images

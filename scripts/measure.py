@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from facerec.build import build_backbone
-from facerec.command_line import take_own
-from facerec.composition import compose
+from facerec.config.build import build_backbone
+from facerec.config.compose import compose
+from facerec.config.settings import take_own
 from facerec.cost import measure_cost
 from facerec.errors import InputError
+from facerec.files import replacing
+from facerec.perf.runtime import measure_runtime
 from facerec.process import prepare_process
-from facerec.runs import replacing
-from facerec.runtime import measure_runtime
 
 _OWN_KEYS = {"speed": "false", "markdown": ""}
 

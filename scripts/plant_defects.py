@@ -26,20 +26,21 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from facerec.build import build_data, build_trained
-from facerec.command_line import take_own
-from facerec.composition import compose
+from facerec.config.build import build_data, build_trained
+from facerec.config.compose import compose
+from facerec.config.settings import take_own
+from facerec.console import log
+from facerec.data.archives.recordio_writer import pack, writing_records
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.modules import InsightFaceData
-from facerec.data.recordio_writer import pack, writing_records
 from facerec.data.source import LabelledSource
-from facerec.doctor import planting
 from facerec.doctor.check import check_data
 from facerec.doctor.embeddings import Embedder
-from facerec.doctor.planting import Copy, Planted, again, changed
 from facerec.errors import InputError
+from facerec.files import write_json
+from facerec.perf import planted_defects as planting
+from facerec.perf.planted_defects import Copy, Planted, again, changed
 from facerec.process import prepare_process
-from facerec.runs import log, write_json
 
 _OWN_KEYS = {"identities": "60", "images": "10", "checkpoint": "", "seed": "1", "out": ""}
 Make = Callable[[Path], Copy]

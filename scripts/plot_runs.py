@@ -12,15 +12,15 @@ from facerec.program import run
 import numpy as np
 from matplotlib.figure import Figure
 
-from facerec.build import build_trained
+from facerec.config.build import build_trained
 from facerec.errors import InputError
+from facerec.files import BEST, SCORES
 from facerec.operators.tvconv import TVConv
-from facerec.plots import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
-from facerec.report import find_runs, read_results
-from facerec.results import load_scores
-from facerec.roc import roc_curve
-from facerec.run_names import run_names
-from facerec.runs import BEST, SCORES
+from facerec.plots.network import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
+from facerec.runs.report import find_runs, read_results
+from facerec.runs.results import load_scores
+from facerec.runs.run_names import run_names
+from facerec.verification.roc import roc_curve
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 

@@ -7,7 +7,7 @@ from facerec.program import run
 import cv2
 import numpy as np
 
-from facerec.data.synthetic import SyntheticFaces
+from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 
 NUM_PEOPLE, NUM_PICTURES = 8, 8
 

@@ -27,18 +27,18 @@ from pathlib import Path
 
 from facerec.program import run
 
-from facerec.data.bin import write_bin
-from facerec.data.folders import read_pairs
+from facerec.console import log
 from facerec.data.official.agedb import read_agedb_pairs
 from facerec.data.official.cfp import cfp_images, read_cfp_pairs
 from facerec.data.official.cross import read_cross_pairs
-from facerec.data.official.images import LINKS
+from facerec.data.official.image_files import LINKS
 from facerec.data.official.layout import Prepared, unpack_bin, write_benchmark
 from facerec.data.official.lfw import read_lfw_pairs
-from facerec.data.official.pairs import Pair
+from facerec.data.official.pair_lists import Pair
 from facerec.data.official.plain import read_plain_pairs
+from facerec.data.readers.bin import write_bin
+from facerec.data.readers.folders import read_pairs
 from facerec.errors import InputError
-from facerec.runs import log
 
 
 def main(arguments: list[str]) -> int:

@@ -28,16 +28,16 @@ from facerec.program import run
 from rich.console import Console
 from rich.table import Table
 
+from facerec.console import log
+from facerec.data.archives.extraction import LIST, extract
+from facerec.data.archives.record_summary import RecordSummary, record_lines, summarise
+from facerec.data.archives.recordio_writer import property_of, write_index, write_training_set
 from facerec.data.encoded import EncodedLabelledSource
-from facerec.data.extraction import LIST, extract
-from facerec.data.folders import read_identity_folders
-from facerec.data.insightface import InsightFaceRecords
-from facerec.data.record_summary import RecordSummary, record_lines, summarise
-from facerec.data.recordio import RecordFile
-from facerec.data.recordio_writer import property_of, write_index, write_training_set
-from facerec.data.train_lists import read_record_list, read_train_list
+from facerec.data.readers.folders import read_identity_folders
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.recordio import RecordFile
+from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.errors import InputError
-from facerec.runs import log
 
 SHOWN = 10  # of the damaged images; the JSON line has them all
 _NO_INDEX = Path(os.devnull)  # not a regular file, so that the records are walked through

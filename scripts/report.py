@@ -10,8 +10,8 @@ from pathlib import Path
 from facerec.program import run
 
 from facerec.errors import InputError
-from facerec.report import comma_separated, find_runs, markdown, show, table_rows
-from facerec.runs import replacing
+from facerec.files import replacing
+from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
 
 
 def main(arguments: list[str]) -> int:

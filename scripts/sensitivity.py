@@ -29,17 +29,19 @@ from rich.console import Console
 from torch import nn
 from tqdm import tqdm
 
-from facerec.build import build_data, build_trained, build_trainer, build_verifier
-from facerec.command_line import split_arguments
-from facerec.composition import compose_trained
+from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.compose import compose_trained
+from facerec.config.settings import split_arguments
+from facerec.console import log
 from facerec.errors import InputError
+from facerec.files import write_json
 from facerec.output_folder import check_output_folder
-from facerec.plots import save_figure
+from facerec.plots.network import save_figure
+from facerec.plots.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
 from facerec.process import prepare_process
-from facerec.results import benchmark_fingerprints
-from facerec.run_names import run_names
-from facerec.runs import code_and_environment, log, write_json
-from facerec.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
+from facerec.runs.provenance import code_and_environment
+from facerec.runs.results import benchmark_fingerprints
+from facerec.runs.run_names import run_names
 
 _GROUP = "augmentation@data.test_augmentation"
 _OWN_KEYS = {"transforms": ",".join(TRANSFORMS), "strengths": "0.5,1,2", "out": "outputs/sensitivity"}

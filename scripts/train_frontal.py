@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
-from facerec.contact_sheet import write_contact_sheet
-from facerec.data.folders import FolderImages
+from facerec.console import log
+from facerec.data.readers.folders import FolderImages
 from facerec.errors import InputError
+from facerec.files import replacing, write_json
 from facerec.frontal.calibration import calibrate_across_folds, reliability
 from facerec.frontal.classifier import FrontalClassifier, save_classifier
 from facerec.frontal.pictures import cross_validation_figure, section
@@ -34,9 +35,10 @@ from facerec.frontal.pose_folders import PoseImages, read_pose_folders
 from facerec.frontal.shortcuts import auc_of_borders, flipped_by_a_border
 from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated
 from facerec.output_folder import check_output_folder
-from facerec.plots import save_figure
+from facerec.plots.contact_sheet import write_contact_sheet
+from facerec.plots.network import save_figure
 from facerec.process import prepare_process
-from facerec.runs import code_and_environment, log, replacing, write_json
+from facerec.runs.provenance import code_and_environment
 
 SHOWN = 40  # mistakes of either kind
 WEAK = 0.8  # area under the ROC curve that no classifier worth using stays below

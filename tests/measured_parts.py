@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facerec.doctor.features import FEATURES, measure
+from facerec.doctor.image_hashes import FEATURES, measure
 from facerec.doctor.survey import Part
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from facerec.data.folders import read_pairs
-from facerec.data.official.pairs import Pair
+from facerec.data.official.pair_lists import Pair
+from facerec.data.readers.folders import read_pairs
 
 PAIRS = [Pair("ann/1.jpg", "ann/2.jpg", True), Pair("ann/2.jpg", "bob/1.jpg", False)]
 

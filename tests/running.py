@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from facerec.data.synthetic import SyntheticFaces
+from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 
 ROOT = Path(__file__).resolve().parents[1]
 

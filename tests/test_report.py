@@ -10,7 +10,7 @@ from statistics import mean
 import pytest
 
 from facerec.errors import InputError
-from facerec.report import comma_separated, find_runs, markdown, read_results, show, table_rows
+from facerec.runs.report import comma_separated, find_runs, markdown, read_results, show, table_rows
 
 
 def results(accuracy=0.9, last=0.8, seed=1, started="2026-01-01T00:00:00", **config) -> dict:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from facerec.errors import InputError
-from facerec.results import save_scores, verify_checkpoint
-from facerec.verification import verify
+from facerec.runs.results import save_scores, verify_checkpoint
+from facerec.verification.verify import verify
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerec.roc import checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
+from facerec.verification.roc import checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
 
 # Few distinct distances, so that ties are the rule.
 pairs = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40).filter(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from facerec.run_names import differing_settings, run_names
+from facerec.runs.run_names import differing_settings, run_names
 
 
 def config(operator="tvconv.TVConv", seed=1, transforms=(), strength=1.0, **settings) -> dict:

@@ -9,18 +9,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from facerec import runs
 from facerec.errors import InputError
-from facerec.runs import (
-    cell_folder,
-    checkpoint_to_resume,
-    provenance,
-    remove_empty_run,
-    replacing,
-    run_folder_for,
-    write_json,
-    write_settings,
-)
+from facerec.files import replacing, write_json
+from facerec.runs import provenance as provenance_module
+from facerec.runs.folder import cell_folder, checkpoint_to_resume, remove_empty_run, run_folder_for
+from facerec.runs.provenance import provenance, write_settings
 
 NOON = datetime(2026, 5, 17, 12, 0, 9, 120_000)
 
@@ -132,7 +125,7 @@ class TestProvenance:
         assert prints[0] == prints[1] != prints[2]
 
     def test_names_the_commit_and_whether_it_was_changed(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
+        monkeypatch.setattr(provenance_module, "__file__", str(tmp_path / "runs.py"))
         assert provenance([], {})["git_commit"] is None
         author = ["-c", "user.name=a", "-c", "user.email=a@b"]
         (tmp_path / "runs.py").write_text("1")

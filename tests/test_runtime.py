@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from facerec.operators.tvconv import TVConv
-from facerec.runtime import measure_runtime
+from facerec.perf.runtime import measure_runtime
 
 IMAGES = 8 * 3 * 20 * 10 * 4  # bytes of the eight images
 
@@ -60,8 +60,8 @@ def test_the_rate_is_that_of_the_median_pass(monkeypatch):
             Clock.now += self.passes.pop(0)
             return x
 
-    monkeypatch.setattr("facerec.runtime.time.perf_counter", lambda: Clock.now)
-    monkeypatch.setattr("facerec.runtime.peak_allocated", lambda *_: 0)
+    monkeypatch.setattr("facerec.perf.runtime.time.perf_counter", lambda: Clock.now)
+    monkeypatch.setattr("facerec.perf.runtime.peak_allocated", lambda *_: 0)
     runtime = measure_runtime(Clock(), (4, 4), seconds=3)
     assert runtime.images_per_second == 8 / 1.0
     assert runtime.threads == torch.get_num_threads()

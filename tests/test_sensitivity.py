@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from facerec.sensitivity import Measurement, Shift, sensitivity_figure, sensitivity_table
-from facerec.verification import verify
+from facerec.plots.sensitivity import Measurement, Shift, sensitivity_figure, sensitivity_table
+from facerec.verification.verify import verify
 
 
 def result(right: int):

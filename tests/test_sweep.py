@@ -8,8 +8,8 @@ import pytest
 from interruption import full_disk
 from running import DEPTHWISE, ONE_EPOCH, train
 
-from facerec import build
-from facerec.composition import CONFIG_FOLDER
+from facerec.config import build
+from facerec.config.compose import CONFIG_FOLDER
 
 # Few enough for the name of a folder.
 SETTINGS = [*DEPTHWISE[:-1], *ONE_EPOCH]
@@ -20,9 +20,9 @@ CELLS = ["operator=depthwise,tvconv", "operator.kernel_size=3,4", "name=sweep"]
 def sweep(tmp_path_factory):
     """The folder of a sweep of which the two cells with an even kernel fail, and its exit status and sentences."""
     folder = tmp_path_factory.mktemp("sweep")
-    with mock.patch("facerec.build.build_backbone", slim), pytest.MonkeyPatch.context() as patch:
+    with mock.patch("facerec.config.build.build_backbone", slim), pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
-        patch.setattr("facerec.runs.log", said.append)
+        patch.setattr("facerec.console.log", said.append)
         status = train(folder, "-m", *SETTINGS, *CELLS)
     return folder / "outputs" / "sweep", status, said
 
@@ -92,7 +92,7 @@ def test_a_sweep_that_broke_off_is_finished_the_second_time(tmp_path, capsys):
 
 
 def test_a_defect_of_the_program_in_one_cell_is_named_with_its_kind(tmp_path, capsys):
-    with mock.patch("facerec.build.build_backbone", side_effect=ZeroDivisionError("by zero")):
+    with mock.patch("facerec.config.build.build_backbone", side_effect=ZeroDivisionError("by zero")):
         assert train(tmp_path, "-m", *SETTINGS, "seed=1,2") == 1
     said = capsys.readouterr().err
     assert len(re.findall("^failed: .*: ZeroDivisionError: by zero$", said, re.MULTILINE)) == 2

@@ -12,7 +12,7 @@ import yaml
 from interruption import FULL_DISK, full_disk
 from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, TVCONV, only_run, train, trained
 
-from facerec import composition
+from facerec.config import compose as composition
 
 NETWORKS = {"depthwise": DEPTHWISE, "tvconv": TVCONV}
 networks = pytest.mark.parametrize("network", NETWORKS)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, TVCONV, only_run, train, trained
 
-from facerec import build, composition
+from facerec.config import build
+from facerec.config import compose as composition
 
 SETTINGS = [setting for setting in DEPTHWISE if setting != "operator=depthwise"]
 # Operators with a state beside their weights, and networks in which an operator does more than one thing.

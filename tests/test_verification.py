@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from facerec.verification import PROTOCOLS, tar_at_far, verify
+from facerec.verification.verify import PROTOCOLS, tar_at_far, verify
 
 every_protocol = pytest.mark.parametrize("protocol", list(PROTOCOLS))
 

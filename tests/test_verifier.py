@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.images import normalise
+from facerec.data.loading import normalise
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
-from facerec.verification import verify
-from facerec.verifier import Verifier
+from facerec.training.verifier import Verifier
+from facerec.verification.verify import verify
 
 SIZE = (8, 8)
 

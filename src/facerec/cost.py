@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec.deploy import reparameterize
-from facerec.operators.position_dependent import PositionDependentConv
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.PReLU)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from image_files import write_image
 
-from facerec.alignment.aligned_file import NameTooLong, Origin, read_origin, write_aligned
+from facerec.alignment.outputs import NameTooLong, Origin, read_origin, write_aligned
 from facerec.errors import InputError
 
 ORIGIN = Origin("abc", 1.25, [(38.29, 51.7), None, (56.03, 71.74), None, (70.73, 92.2)])

@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from facerec.alignment.files import find_images, outputs, refuse_overlap, why_not_found
+from facerec.alignment.paths import find_images, outputs, refuse_overlap, why_not_found
 from facerec.errors import InputError
 
 

@@ -12,8 +12,9 @@ from running import DATA, trained
 from torch import nn
 
 import facerec
-from facerec import build, composition
 from facerec.backbones.timm_network import TimmNetwork
+from facerec.config import build
+from facerec.config import compose as composition
 from facerec.cost import measure_cost
 from facerec.deploy import reparameterize
 from facerec.errors import InputError

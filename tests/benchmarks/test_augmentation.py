@@ -1,8 +1,8 @@
 """Every transform of the configuration is measured."""
 
-from facerec.benchmarks.augmentation import FLIP, ONE_BY_ONE, STEP, cases
-from facerec.benchmarks.timing import QUICK, Effort
-from facerec.composition import CONFIG_FOLDER
+from facerec.config.compose import CONFIG_FOLDER
+from facerec.perf.augmentation_speed import FLIP, ONE_BY_ONE, STEP, cases
+from facerec.perf.timing import QUICK, Effort
 
 
 def test_a_case_runs_for_every_transform_that_the_configuration_has():

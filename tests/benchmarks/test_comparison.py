@@ -2,7 +2,7 @@
 
 import pytest
 
-from facerec.benchmarks.comparison import Case, Goal, Spread, spread
+from facerec.perf.comparison import Case, Goal, Spread, spread
 
 
 def case(*goals: Goal) -> Case:

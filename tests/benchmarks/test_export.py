@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 
-from facerec.benchmarks import export
-from facerec.benchmarks.network import KINDS, OURS, build_network
-from facerec.benchmarks.setting import Setting
-from facerec.benchmarks.timing import QUICK, Effort
-from facerec.data.images import normalise
+from facerec.data.loading import normalise
 from facerec.exporting.model import Model
+from facerec.perf import export
+from facerec.perf.network_speed import KINDS, OURS, build_network
+from facerec.perf.setting import Setting
+from facerec.perf.timing import QUICK, Effort
 
 
 def test_a_case_writes_the_files_and_runs_them():

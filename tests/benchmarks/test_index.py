@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from facerec.benchmarks.index import cases, write_list, write_records
-from facerec.benchmarks.timing import QUICK
-from facerec.data.insightface import InsightFaceRecords
-from facerec.data.train_lists import read_train_list
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.train_lists import read_train_list
+from facerec.perf.index import cases, write_list, write_records
+from facerec.perf.timing import QUICK
 
 
 def test_the_generated_tables_open_with_their_images_and_identities(tmp_path):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from facerec.benchmarks import layer
-from facerec.benchmarks.timing import QUICK, Effort
+from facerec.perf import layer
+from facerec.perf.timing import QUICK, Effort
 
 SHAPES = pytest.mark.parametrize("shape", [layer.Shape(4, 5), layer.Shape(3, 7, 2)], ids=str)
 

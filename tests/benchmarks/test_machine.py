@@ -1,7 +1,7 @@
 import torch
 
-from facerec.benchmarks import machine
-from facerec.benchmarks.machine import Machine, describe_machine
+from facerec.perf import machine
+from facerec.perf.machine import Machine, describe_machine
 
 
 def test_the_machine_is_named():

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from facerec.benchmarks import setting as setting_module
-from facerec.benchmarks.memory import cases, peak_bytes, saved_bytes
-from facerec.benchmarks.network import DEPTHWISE, KINDS, OURS, PUBLISHED, build_network
-from facerec.benchmarks.setting import Setting
-from facerec.benchmarks.timing import Effort
 from facerec.operators.depthwise import Depthwise
+from facerec.perf import setting as setting_module
+from facerec.perf.memory import cases, peak_bytes, saved_bytes
+from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, PUBLISHED, build_network
+from facerec.perf.setting import Setting
+from facerec.perf.timing import Effort
 
 
 def an_image(count, name) -> float:

@@ -2,10 +2,10 @@
 
 import torch
 
-from facerec.benchmarks import setting
-from facerec.benchmarks.network import DEPTHWISE, KINDS, OURS, PUBLISHED, TrainingStep, build_network, cases, deployed
-from facerec.benchmarks.setting import Setting
-from facerec.benchmarks.timing import Effort
+from facerec.perf import setting
+from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, PUBLISHED, TrainingStep, build_network, cases, deployed
+from facerec.perf.setting import Setting
+from facerec.perf.timing import Effort
 
 SMALL = Setting(0.1, 3, 32)
 

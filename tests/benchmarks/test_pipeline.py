@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from facerec.benchmarks.pipeline import TORCHVISION, cases, contenders, draw
-from facerec.benchmarks.timing import QUICK, Effort
-from facerec.data.folders import read_identity_folders
-from facerec.data.insightface import InsightFaceRecords
+from facerec.data.readers.folders import read_identity_folders
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.perf.pipeline import TORCHVISION, cases, contenders, draw
+from facerec.perf.timing import QUICK, Effort
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import pytest
 import torch
 from random_weights import randomise
 
-from facerec.benchmarks.published import PublishedTVConv, unfold_multiply_sum, windows_einsum
 from facerec.deploy import reparameterize
 from facerec.operators.tvconv import TVConv
+from facerec.perf.published import PublishedTVConv, unfold_multiply_sum, windows_einsum
 
 SIZES = pytest.mark.parametrize(
     ("in_size", "stride", "out_size"), [((6, 5), 1, (6, 5)), ((7, 6), 2, (4, 3)), ((1, 1), 1, (1, 1))], ids=str

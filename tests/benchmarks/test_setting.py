@@ -2,8 +2,8 @@
 
 import pytest
 
-from facerec.benchmarks import setting
-from facerec.benchmarks.setting import Setting, fitting, note_on
+from facerec.perf import setting
+from facerec.perf.setting import Setting, fitting, note_on
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from facerec.benchmarks.comparison import Comparison, Ratio, Spread
-from facerec.benchmarks.tables import BEGIN, END, markdown, number, sentence, show, write_markdown
 from facerec.errors import InputError
+from facerec.perf.comparison import Comparison, Ratio, Spread
+from facerec.perf.tables import BEGIN, END, markdown, number, sentence, show, write_markdown
 
 TWICE = Ratio("b / a", Spread(2.1, 2.0, 2.24), 2, False, True)
 COMPARISONS = [

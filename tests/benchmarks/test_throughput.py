@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from facerec.benchmarks import throughput
-from facerec.benchmarks.timing import QUICK, Effort
+from facerec.perf import throughput
+from facerec.perf.timing import QUICK, Effort
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facerec.benchmarks.timing import Effort, alternate, milliseconds, per_second, threads
+from facerec.perf.timing import Effort, alternate, milliseconds, per_second, threads
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def clock(monkeypatch):
             return call
 
     clock = Clock()
-    monkeypatch.setattr("facerec.benchmarks.timing.time.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("facerec.perf.timing.time.perf_counter", lambda: clock.now)
     return clock
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from facerec.benchmarks.timing import Effort
-from facerec.benchmarks.verification import cases, loop_over_thresholds, random_pairs
-from facerec.verification import verify
+from facerec.perf.timing import Effort
+from facerec.perf.verification_speed import cases, loop_over_thresholds, random_pairs
+from facerec.verification.verify import verify
 
 
 @pytest.mark.parametrize(("pairs", "dim", "folds"), [(40, 8, 2), (33, 3, 3)])

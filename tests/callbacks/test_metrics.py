@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from facerec.callbacks.metrics import MetricsTable
 from facerec.errors import InputError
+from facerec.training.callbacks.metrics import MetricsTable
 
 
 def end_of_epoch(path: Path, epoch: int, **metrics: float) -> None:

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from facerec.callbacks.not_a_number import StopOnNaN
 from facerec.errors import InputError
+from facerec.training.callbacks.not_a_number import StopOnNaN
 
 FINE, LOST, INFINITE = (torch.tensor(value) for value in (1.0, float("nan"), float("inf")))
 

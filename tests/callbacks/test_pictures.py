@@ -11,9 +11,9 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from facerec.backbones import MobileNetV2
-from facerec.callbacks.pictures import Pictures
 from facerec.operators.tvconv import TVConv
-from facerec.verification import verify
+from facerec.training.callbacks.figures import Pictures
+from facerec.verification.verify import verify
 
 
 def events(run: Path) -> EventAccumulator:

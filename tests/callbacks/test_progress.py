@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from pytorch_lightning.callbacks import TQDMProgressBar
 
-from facerec.callbacks.progress import ProgressLine
+from facerec.training.callbacks.progress import ProgressLine
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from recordio_writer import pixels, png
 from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data.bin import open_bin
+from facerec.data.readers.bin import open_bin
 from facerec.errors import InputError
 
 # Four pairs of five pictures: two of one person, then 0 and 2 with others, then 4 with itself.

@@ -7,10 +7,10 @@ from image_files import BLUE, RED, encode, plain, write_benchmark
 from recordio_writer import png
 from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data.bin import EncodedImages, open_bin, write_bin
-from facerec.data.folders import read_pairs
+from facerec.data.readers.bin import EncodedImages, open_bin, write_bin
+from facerec.data.readers.folders import read_pairs
 from facerec.data.source import Benchmark
-from facerec.data.synthetic import synthetic_benchmark
+from facerec.data.synthetic.synthetic_faces import synthetic_benchmark
 from facerec.errors import InputError
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from recordio_writer import flat, png, write_records
 
-from facerec.data import contents, insightface
-from facerec.data.insightface import InsightFaceRecords
+from facerec.data import contents
+from facerec.data.readers import insightface
+from facerec.data.readers.insightface import InsightFaceRecords
 
 
 @pytest.fixture

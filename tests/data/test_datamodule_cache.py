@@ -35,7 +35,7 @@ class TestCache:
 
     def test_nothing_is_decoded_after_setup_nor_by_the_next_run(self, root, tmp_path, monkeypatch):
         first = ready(self.noise(root, cache=str(tmp_path)))
-        monkeypatch.setattr("facerec.data.folders.decode_rgb", lambda *_: pytest.fail("an image was decoded"))
+        monkeypatch.setattr("facerec.data.readers.folders.decode_rgb", lambda *_: pytest.fail("an image was decoded"))
         for module in (first, ready(self.noise(root, cache=str(tmp_path)))):
             assert len(list(module.train_dataloader())) == 3 and len(list(module.val_dataloader()[0])) == 1
 

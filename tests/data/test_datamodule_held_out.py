@@ -2,7 +2,7 @@ import pytest
 from folder_data import folder_data, ready
 from image_files import GREY, RED, plain, write_image
 
-from facerec.data.folders import FolderImages
+from facerec.data.readers.folders import FolderImages
 from facerec.errors import InputError
 
 

@@ -9,9 +9,9 @@ from image_files import write_image
 from facerec.data.augmentation.affine import Rotation
 from facerec.data.augmentation.erasing import Erasing
 from facerec.data.augmentation.random_numbers import Transform, augment_batch
-from facerec.data.folders import read_identity_folders
-from facerec.data.images import flip_at_random, normalise
+from facerec.data.loading import flip_at_random, normalise
 from facerec.data.modules import FolderData
+from facerec.data.readers.folders import read_identity_folders
 from facerec.data.source import Benchmark
 
 

@@ -36,7 +36,7 @@ class TestRefusals:
             module.train_dataloader()
 
     def test_a_missing_benchmark_before_any_image_is_read(self, faces, monkeypatch):
-        monkeypatch.setattr("facerec.data.folders.decode_rgb", lambda *_: pytest.fail("an image was decoded"))
+        monkeypatch.setattr("facerec.data.readers.folders.decode_rgb", lambda *_: pytest.fail("an image was decoded"))
         module = folder_data(faces, benchmarks=["pairs", "lfw"])
         with pytest.raises(
             InputError, match=r"benchmark lfw is missing, neither .*lfw_pair\.txt nor .*lfw\.bin exists: add"

@@ -9,7 +9,7 @@ from image_files import BLUE, GREEN, RED, encode, plain
 from PIL import Image
 
 from facerec.data.decode import decode_rgb, resize
-from facerec.data.synthetic import SyntheticFaces
+from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.errors import InputError
 
 # A ramp from black to yellow, left to right, over a blue that grows from top to bottom.

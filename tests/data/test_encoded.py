@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from image_files import RED, encode, plain
 from PIL import Image
 
-from facerec.data.bin import EncodedImages
 from facerec.data.encoded import EncodedSource, OneSize, full_name, read_header
-from facerec.data.folders import FolderImages
-from facerec.data.listing import IMAGE_SUFFIXES
-from facerec.data.synthetic import SyntheticFaces
+from facerec.data.readers.bin import EncodedImages
+from facerec.data.readers.folders import FolderImages
+from facerec.data.readers.listing import IMAGE_SUFFIXES
+from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.errors import InputError
 
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP"}

@@ -3,12 +3,12 @@ import pytest
 from recordio_writer import classic, flat, pack, pixels, png, write_records
 from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data import extraction
-from facerec.data.extraction import extract
-from facerec.data.folders import read_identity_folders
-from facerec.data.insightface import InsightFaceRecords
-from facerec.data.recordio_writer import write_training_set
-from facerec.data.train_lists import read_train_list
+from facerec.data.archives import extraction
+from facerec.data.archives.extraction import extract
+from facerec.data.archives.recordio_writer import write_training_set
+from facerec.data.readers.folders import read_identity_folders
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.train_lists import read_train_list
 from facerec.errors import InputError
 
 # Seven pictures of three people, whose numbers have gaps.

@@ -7,8 +7,8 @@ import pytest
 from image_files import BLUE, GREEN, RED, plain, write_benchmark, write_faces, write_image, write_text
 from shared_data import FACES, needs_faces
 
-from facerec.data.folders import read_identity_folders, read_pairs
-from facerec.data.train_lists import read_train_list
+from facerec.data.readers.folders import read_identity_folders, read_pairs
+from facerec.data.readers.train_lists import read_train_list
 from facerec.errors import InputError
 
 

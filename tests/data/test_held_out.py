@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerec.data.held_out import NUM_FOLDS, _pair, split_identities
-from facerec.data.synthetic import SyntheticFaces
+from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.errors import InputError
 
 

@@ -6,7 +6,7 @@ import torch
 from counting_source import CountingSource
 from image_files import RED, plain
 
-from facerec.data.images import ImageDataset, flip_at_random, image_loader, normalise
+from facerec.data.loading import ImageDataset, flip_at_random, image_loader, normalise
 
 
 class Stripes(CountingSource):

@@ -10,7 +10,7 @@ from recordio_writer import MAGIC, classic, flat, frame, pack, pixels, png, writ
 from shared_data import INSIGHTFACE, needs_insightface
 from torch.utils.data import DataLoader
 
-from facerec.data.insightface import InsightFaceRecords
+from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.errors import InputError
 
 # Seven pictures of three people, whose numbers have gaps.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec.data.lines import numbered_lines, quote, refuse_line, words
+from facerec.data.readers.text_lines import numbered_lines, quote, refuse_line, words
 from facerec.errors import InputError
 
 
@@ -28,7 +28,7 @@ def test_line_ends_of_three_systems_in_one_file_each_count_once(tmp_path):
 @given(st.lists(st.sampled_from(["a", "", "#", " b ", "c" * 9, "é"])), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_blocks_of_any_size_give_the_same(tmp_path_factory, lines, end):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facerec.data.lines._BLOCK", 3)
+        patch.setattr("facerec.data.readers.text_lines._BLOCK", 3)
         found = read(tmp_path_factory.mktemp("lines"), end.join(lines).encode())
     assert found == [(number, line) for number, line in enumerate(lines, 1) if line and line != "#"]
 
@@ -46,7 +46,7 @@ def test_comments_begin_with_a_hash_and_are_lines_where_a_form_has_none(tmp_path
 
 @pytest.mark.parametrize("block", [1, 8, 100])
 def test_a_mark_of_the_byte_order_at_the_start_of_a_later_line_is_text(tmp_path, monkeypatch, block):
-    monkeypatch.setattr("facerec.data.lines._BLOCK", block)
+    monkeypatch.setattr("facerec.data.readers.text_lines._BLOCK", block)
     data = "\ufeffa\n\ufeffb\n\ufeffc\n".encode()
     assert read(tmp_path, data) == [(1, "a"), (2, "\ufeffb"), (3, "\ufeffc")]
 
@@ -69,7 +69,7 @@ def test_a_second_mark_of_the_byte_order_is_text(tmp_path):
     ],
 )
 def test_what_is_not_utf_8_is_named_with_its_place(tmp_path, monkeypatch, data, place, line):
-    monkeypatch.setattr("facerec.data.lines._BLOCK", 10)
+    monkeypatch.setattr("facerec.data.readers.text_lines._BLOCK", 10)
     sentence = (
         f"pair list {tmp_path / 'list.txt'} is not UTF-8 text (byte {place}): save it as UTF-8, or mend line {line}, "
         "the first that is not"

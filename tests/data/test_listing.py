@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from image_files import write_faces, write_text
 
-from facerec.data import listing
-from facerec.data.folders import read_identity_folders
-from facerec.data.listing import image_paths, missing_files
+from facerec.data.readers import listing
+from facerec.data.readers.folders import read_identity_folders
+from facerec.data.readers.listing import image_paths, missing_files
 from facerec.errors import InputError
 
 

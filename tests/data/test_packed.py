@@ -13,9 +13,9 @@ import pytest
 import torch
 from counting_source import CountingSource
 
-from facerec.data import packed
-from facerec.data.images import ImageDataset, PackedDataset, image_loader
-from facerec.data.packed import pack
+from facerec.data import cache as packed
+from facerec.data.cache import pack
+from facerec.data.loading import ImageDataset, PackedDataset, image_loader
 from facerec.errors import InputError
 
 SIZE = (4, 6)

@@ -3,7 +3,7 @@ import pytest
 from image_files import BLUE, plain, write_benchmark, write_text
 from shared_data import FACES, needs_faces
 
-from facerec.data.folders import FolderImages, read_pairs
+from facerec.data.readers.folders import FolderImages, read_pairs
 from facerec.errors import InputError
 
 

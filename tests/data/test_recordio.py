@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recordio_writer import MAGIC, classic, flat, frame, pack, write_records
 from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data.recordio import IRHeader, RecordFile
+from facerec.data.readers.recordio import IRHeader, RecordFile
 from facerec.errors import InputError
 
 # Contents with the magic number nowhere, first, last, twice in a row, in the header (as an id), and at a place that is

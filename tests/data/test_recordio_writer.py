@@ -13,11 +13,11 @@ from image_files import BLUE, GREEN, RED, encode, plain, write_image
 from recordio_writer import MAGIC, pixels, png
 from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data import recordio_writer
-from facerec.data.bin import EncodedImages
-from facerec.data.insightface import InsightFaceRecords
-from facerec.data.recordio import RecordFile
-from facerec.data.recordio_writer import frame, pack, write_index, write_training_set, writing_records
+from facerec.data.archives import recordio_writer
+from facerec.data.archives.recordio_writer import frame, pack, write_index, write_training_set, writing_records
+from facerec.data.readers.bin import EncodedImages
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.recordio import RecordFile
 from facerec.errors import InputError
 
 # Bytes in which the magic number is likely to stand, at any distance from the start, whole or in part.

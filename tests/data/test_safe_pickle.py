@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data.safe_pickle import load_plain_pickle
+from facerec.data.readers.safe_pickle import load_plain_pickle
 from facerec.errors import InputError
 
 PROTOCOLS = range(6)

@@ -5,7 +5,7 @@ import pytest
 from counting_source import CountingSource
 from torch.utils.data import DistributedSampler
 
-from facerec.data.images import ImageDataset, image_loader
+from facerec.data.loading import ImageDataset, image_loader
 from facerec.data.sampling import Share, UniformIdentities, UniformImages
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from counting_source import CountingSource
 
-from facerec.data.images import ImageDataset
+from facerec.data.loading import ImageDataset
 from facerec.data.statistics import position_statistics
 
 

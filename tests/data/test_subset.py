@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from image_files import GREEN, plain, write_faces
 
-from facerec.data.folders import read_identity_folders
+from facerec.data.readers.folders import read_identity_folders
 from facerec.data.subset import Subset
-from facerec.data.synthetic import SyntheticFaces
+from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from facerec.data import synthetic
-from facerec.data.synthetic import NUM_FOLDS, SyntheticFaces, synthetic_benchmark
+from facerec.data.synthetic import synthetic_faces as synthetic
+from facerec.data.synthetic.synthetic_faces import NUM_FOLDS, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
 
 
@@ -43,8 +43,8 @@ def test_the_same_index_is_the_same_image():
 def test_another_process_draws_the_same_image():
     code = """
 import sys
-from facerec.data import synthetic
-from facerec.data.synthetic import SyntheticFaces
+from facerec.data.synthetic import synthetic_faces as synthetic
+from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 sys.stdout.buffer.write(SyntheticFaces(3, 4).load(7).tobytes())
 """
     drawn = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

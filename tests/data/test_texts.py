@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec.data.texts import SharedArrays, Texts
+from facerec.data.readers.string_table import SharedArrays, Texts
 
 LETTERS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0") | st.sampled_from("\udc80\udcff"))
 

@@ -7,12 +7,12 @@ from image_files import GREEN, RED, plain, write_faces, write_image, write_text
 from recordio_writer import classic, flat, pixels, png, write_records
 from running import program
 
-from facerec.data.extraction import extract
-from facerec.data.folders import read_identity_folders
-from facerec.data.insightface import InsightFaceRecords
-from facerec.data.lines import refuse_line
-from facerec.data.recordio_writer import write_training_set
-from facerec.data.train_lists import read_record_list, read_train_list
+from facerec.data.archives.extraction import extract
+from facerec.data.archives.recordio_writer import write_training_set
+from facerec.data.readers.folders import read_identity_folders
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.text_lines import refuse_line
+from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.errors import InputError
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_files import write_text
 
-from facerec.data.lines import OnWrongLine, refuse_line
-from facerec.data.train_rows import LineNumbers, read_list
+from facerec.data.readers.list_rows import LineNumbers, read_list
+from facerec.data.readers.text_lines import OnWrongLine, refuse_line
 from facerec.errors import InputError
 
 
@@ -76,7 +76,7 @@ def test_names_that_differ_in_a_space_at_the_end_are_two(tmp_path):
 
 
 def test_a_list_longer_than_a_block_is_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("facerec.data.lines._BLOCK", 50)
+    monkeypatch.setattr("facerec.data.readers.text_lines._BLOCK", 50)
     expected = [(f"{number:03}.png", f"person {number % 7}") for number in range(300)]
     assert rows_of(tmp_path, "\n".join("\t".join(row) for row in expected)) == expected
     with pytest.raises(InputError, match=r"^line 301 of .* is 'alone': write PATH IDENTITY$"):
@@ -96,7 +96,7 @@ def test_an_image_that_is_listed_twice_is_refused_with_both_lines(tmp_path, seco
 
 
 def test_two_images_whose_hashes_are_equal_are_two(tmp_path, monkeypatch):
-    monkeypatch.setattr("facerec.data.train_rows.hash", lambda _: 7, raising=False)
+    monkeypatch.setattr("facerec.data.readers.list_rows.hash", lambda _: 7, raising=False)
     assert rows_of(tmp_path, "a.png ann\nb.png ann\n") == [("a.png", "ann"), ("b.png", "ann")]
     with pytest.raises(InputError, match=r"line 3 .* names a\.png again"):
         rows_of(tmp_path, "a.png ann\nb.png ann\na.png ann\n")

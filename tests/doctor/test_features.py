@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from image_files import GREY, plain
 
-from facerec.doctor.features import (
+from facerec.doctor.image_hashes import (
     FEATURES,
     ZOOMS,
     content_digest,

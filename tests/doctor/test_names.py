@@ -3,8 +3,8 @@ import pytest
 from image_files import GREEN, GREY, encode, plain
 from measured_parts import Pictures
 
-from facerec.data.insightface import InsightFaceRecords
-from facerec.data.recordio_writer import pack, writing_records
+from facerec.data.archives.recordio_writer import pack, writing_records
+from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.source import Benchmark
 from facerec.doctor.names import image_keys, judge_counts, judge_name_overlap, judge_names, name_key
 

@@ -4,8 +4,8 @@ import pytest
 from image_files import RED, plain, write_benchmark, write_faces, write_image, write_text
 from recordio_writer import flat, png, write_records
 
-from facerec.data import listing
 from facerec.data.modules import FolderData, InsightFaceData, SyntheticData
+from facerec.data.readers import listing
 from facerec.doctor import opening
 from facerec.doctor.check import check_data
 from facerec.doctor.findings import DataReport, Finding

@@ -10,7 +10,7 @@ from torch import nn
 from facerec.backbones import MobileNetV2, ShuffleNetV2
 from facerec.deploy import reparameterize
 from facerec.exporting.folding import fold_batch_norms
-from facerec.operators.position_dependent import PositionDependentConv
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.tvconv import TVConv
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)

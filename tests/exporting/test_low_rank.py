@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from facerec.exporting.low_rank import LowRankConv, rank_for
-from facerec.operators.position_dependent import PositionDependentConv
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 
 def noise(*shape, seed=1):

@@ -11,7 +11,7 @@ from random_weights import randomise
 from torch import nn
 
 from facerec.deploy import reparameterize
-from facerec.exporting import files
+from facerec.exporting import formats as files
 from facerec.exporting.operators import exportable
 from facerec.operators.condconv import condconv
 

@@ -4,7 +4,7 @@ from image_files import write_image
 from pose_folders import stripes
 from random_weights import randomise
 
-from facerec.data.folders import FolderImages
+from facerec.data.readers.folders import FolderImages
 from facerec.errors import InputError
 from facerec.frontal import scoring
 from facerec.frontal.borders import covered

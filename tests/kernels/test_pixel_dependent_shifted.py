@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facerec.kernels import pixel_dependent_shifted as shifted
+from facerec.kernels import pixel_dependent_reference as shifted
 from facerec.kernels import taps
 
 STRIDES = pytest.mark.parametrize("stride", [1, 2])

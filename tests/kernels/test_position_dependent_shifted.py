@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facerec.kernels import position_dependent_shifted as shifted
+from facerec.kernels import position_dependent_reference as shifted
 
 
 def inputs(batch, stride):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from facerec.operators.generated import Generated
+from facerec.operators.common.generated import Generated
 from facerec.operators.tvconv import TVConv
 
 

@@ -12,7 +12,7 @@ from operator_files import FILES, operator
 from torch import Tensor, nn
 
 from facerec.backbones.parts import block, embedding_layers, pointwise
-from facerec.data.synthetic import SyntheticFaces
+from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.heads import AMSoftmax
 
 PEOPLE, TRAINED, HELD_OUT, STEPS = 6, 30, 20, 80

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from running import ROOT, program
 
-from facerec.composition import check_command_line, compose
+from facerec.config.compose import check_command_line, compose
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import torch
 from image_files import NUM_NOISE_PAIRS, write_noise
 from running import ROOT, as_program, program
 
-from facerec import build
-from facerec.operators.position_dependent import PositionDependentConv
+from facerec.config import build
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.tvconv import TVConv
 
 
@@ -56,7 +56,7 @@ def test_a_checkpoint_verifies_as_its_run_said(name, network, verified, request)
 
 def test_the_deployed_form_verifies_as_the_training_form(verified, tvconv_run):
     path = f"checkpoint={tvconv_run / 'best.ckpt'}"
-    with mock.patch("facerec.build.build_verifier", side_effect=build.build_verifier) as build_verifier:
+    with mock.patch("facerec.config.build.build_verifier", side_effect=build.build_verifier) as build_verifier:
         training, deployed = verified(path), verified(path, "form=deployed")
     kinds = [{type(module) for module in call.args[1].modules()} for call in build_verifier.call_args_list]
     assert [(TVConv in kind, PositionDependentConv in kind) for kind in kinds] == [(True, False), (False, True)]
@@ -70,7 +70,7 @@ def test_the_deployed_form_verifies_as_the_training_form(verified, tvconv_run):
 @pytest.mark.parametrize("network", ["depthwise", "tvconv"])
 def test_at_another_image_size_than_in_training(network, verified, request):
     path = f"checkpoint={request.getfixturevalue(f'{network}_run') / 'best.ckpt'}"
-    with mock.patch("facerec.build.build_verifier", side_effect=build.build_verifier) as build_verifier:
+    with mock.patch("facerec.config.build.build_verifier", side_effect=build.build_verifier) as build_verifier:
         trained, larger, deployed = (
             verified(path, *size) for size in ([], ["image_size=48"], ["image_size=48", "form=deployed"])
         )

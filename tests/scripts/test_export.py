@@ -10,7 +10,8 @@ import pytest
 import torch
 from running import ROOT, as_program, program
 
-from facerec.exporting import files, pt2_file
+from facerec.exporting import formats as files
+from facerec.exporting import pt2_format as pt2_file
 from facerec.exporting.model import Model
 
 

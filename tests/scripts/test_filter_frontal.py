@@ -8,8 +8,8 @@ from random_weights import randomise
 from recordio_writer import classic, png, write_records
 from running import program
 
-from facerec.build import build_data
-from facerec.composition import compose
+from facerec.config.build import build_data
+from facerec.config.compose import compose
 from facerec.frontal.classifier import FrontalClassifier, save_classifier
 from facerec.frontal.scoring import score_images
 
@@ -57,7 +57,7 @@ def test_another_threshold_reads_no_image_again(faces, capsys, monkeypatch):
     run(capsys, *arguments(faces))
     module = program("scripts/filter_frontal.py")
     monkeypatch.setattr(module, "write_page", lambda *_: None)
-    monkeypatch.setattr("facerec.data.folders.FolderImages.load", None)
+    monkeypatch.setattr("facerec.data.readers.folders.FolderImages.load", None)
     assert module.main(arguments(faces, "threshold=0.01")) == 0
     printed = capsys.readouterr()
     assert "12 of 12 images were scored before" in printed.err

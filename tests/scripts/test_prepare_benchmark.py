@@ -10,8 +10,8 @@ from running import program
 from scipy.io import savemat
 from shared_data import FACES, INSIGHTFACE, needs_faces, needs_insightface
 
-from facerec.data.folders import read_pairs
 from facerec.data.official import layout
+from facerec.data.readers.folders import read_pairs
 
 
 @pytest.fixture

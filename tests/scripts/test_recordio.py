@@ -9,7 +9,7 @@ from recordio_writer import classic, flat, pack, png, write_records
 from running import ROOT, program
 from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data.insightface import InsightFaceRecords
+from facerec.data.readers.insightface import InsightFaceRecords
 
 CLASSES = [0.0, 0.0, 0.0, 1.0, 2.0, 2.0]
 

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from facerec.alignment import warp
-from facerec.alignment.aligned_file import NameTooLong, Origin, read_origin, write_aligned
-from facerec.alignment.placing import FacePlacer, Placement
+from facerec.alignment.outputs import NameTooLong, Origin, read_origin, write_aligned
+from facerec.alignment.placement import FacePlacer, Placement
 from facerec.data import decode
 from facerec.data.source import digest
 from facerec.errors import InputError

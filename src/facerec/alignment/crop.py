@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from facerec.alignment.placing import Placement
+from facerec.alignment.placement import Placement
 from facerec.errors import InputError
 
 # In deep-funnelled LFW (250 x 250) the eyes lie about (104, 113) and (146, 113): so says a configuration of OpenVINO's

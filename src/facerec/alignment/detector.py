@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from cv2.utils import logging
 
-from facerec.alignment.placing import Placement, place_points
+from facerec.alignment.placement import Placement, place_points
 from facerec.errors import InputError
 
 # What the published YuNet files are built for: some take no other size. An image is shrunk to fit and filled up.

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from facerec.alignment.placing import Placement, place_points
+from facerec.alignment.placement import Placement, place_points
 from facerec.errors import InputError
 
 PROFILE_LINES = "13-18/22/26"

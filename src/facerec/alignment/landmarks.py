@@ -8,9 +8,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from facerec.alignment.placing import Placement, place_points
+from facerec.alignment.placement import Placement, place_points
 from facerec.alignment.similarity import POINTS, mirrored
-from facerec.data.lines import numbered_lines, quote
+from facerec.data.readers.text_lines import numbered_lines, quote
 from facerec.errors import InputError
 
 _PATH_COLUMNS = {"path", "image", "imageid", "imagepath", "file", "filename", "name"}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from facerec.alignment.aligned_file import SUFFIXES, read_origin
+from facerec.alignment.outputs import SUFFIXES, read_origin
 from facerec.errors import InputError
 
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from facerec.alignment.align import Outcome
-from facerec.alignment.aligned_file import read_origin
+from facerec.alignment.outputs import read_origin
 from facerec.alignment.similarity import template
-from facerec.contact_sheet import Section, write_contact_sheet
 from facerec.data.decode import decode_rgb
 from facerec.errors import one_line
-from facerec.runs import replacing
+from facerec.files import replacing
+from facerec.plots.contact_sheet import Section, write_contact_sheet
 
 _SPREAD, _WORST, _COLUMNS, _SIDE = 40, 16, 8, 168
 _NUMBER = re.compile(r"-?\d+")

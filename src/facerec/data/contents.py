@@ -11,7 +11,7 @@ import numpy as np
 
 from facerec.data.source import digest
 from facerec.errors import InputError
-from facerec.runs import replacing
+from facerec.files import replacing
 
 _WORTH_KEEPING = 2.0  # seconds of reading
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile)  # or missing: each is read anew

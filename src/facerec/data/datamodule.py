@@ -14,16 +14,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from facerec.data.augmentation.random_numbers import Transform, augment_batch, augment_images
-from facerec.data.folders import FolderImages
+from facerec.data.cache import pack
 from facerec.data.held_out import HELD_OUT, split_identities
-from facerec.data.images import ImageDataset, PackedDataset, flip_at_random, image_loader, normalise
-from facerec.data.packed import pack
+from facerec.data.loading import ImageDataset, PackedDataset, flip_at_random, image_loader, normalise
+from facerec.data.readers.folders import FolderImages
+from facerec.data.readers.train_lists import ListedImages
 from facerec.data.sampling import SAMPLINGS, Share, UniformIdentities, UniformImages
 from facerec.data.settings import check_number_or_share, check_seed, check_transforms
 from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
-from facerec.data.train_lists import ListedImages
 from facerec.errors import InputError
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from PIL import Image
 
 from facerec.data.decode import decode_rgb
-from facerec.data.folders import FolderImages
+from facerec.data.readers.folders import FolderImages
 from facerec.data.source import ImageSource, LabelledSource
 from facerec.errors import InputError
 

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facerec.data.bin import open_bin
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.folders import read_identity_folders, read_pairs
-from facerec.data.insightface import InsightFaceRecords
+from facerec.data.readers.bin import open_bin
+from facerec.data.readers.folders import read_identity_folders, read_pairs
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.data.source import Benchmark, LabelledSource
-from facerec.data.synthetic import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
-from facerec.data.train_lists import read_record_list, read_train_list
+from facerec.data.synthetic.synthetic_faces import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
-from facerec.runs import OUTPUTS
+from facerec.files import OUTPUTS
 
 
 def read_benchmark(root: str | Path, name: str) -> Benchmark:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from facerec.data.images import ImageDataset, PackedDataset, image_loader
-from facerec.runs import replacing
+from facerec.data.loading import ImageDataset, PackedDataset, image_loader
+from facerec.files import replacing
 
 
 def position_statistics(

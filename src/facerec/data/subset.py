@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 
 from facerec.data.encoded import EncodedSource
+from facerec.data.readers.string_table import SharedArrays
 from facerec.data.source import LabelledSource, digest
-from facerec.data.texts import SharedArrays
 
 
 class Subset(SharedArrays):

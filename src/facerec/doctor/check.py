@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 
 from facerec.data.datamodule import FaceDataModule
+from facerec.data.readers.train_lists import ListedImages
 from facerec.data.source import Benchmark, LabelledSource
-from facerec.data.train_lists import ListedImages
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
 from facerec.doctor.embeddings import Embedder

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from facerec.doctor.features import ZOOMS, mirrored
 from facerec.doctor.findings import SHOWN, Finding, Picture, Severity
+from facerec.doctor.image_hashes import ZOOMS, mirrored
 from facerec.doctor.neighbours import close_pairs
 from facerec.doctor.survey import Part
 

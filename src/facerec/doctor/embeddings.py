@@ -10,7 +10,7 @@ from rich.progress import track
 from torch import nn
 from torch.nn.functional import normalize
 
-from facerec.data.images import ImageDataset, image_loader, normalise
+from facerec.data.loading import ImageDataset, image_loader, normalise
 from facerec.doctor.survey import Part
 
 

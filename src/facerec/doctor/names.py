@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from facerec.data.insightface import InsightFaceRecords
+from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.source import Benchmark, LabelledSource
 from facerec.doctor.findings import TRAIN, Finding, benchmark_part
 

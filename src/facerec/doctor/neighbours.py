@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from facerec.doctor.features import HASH_BITS
+from facerec.doctor.image_hashes import HASH_BITS
 
 COMPLETE, FARTHEST = 12, 40  # bits
 _CHUNK = 1 << 20  # comparisons at a time, 32 bytes a hash

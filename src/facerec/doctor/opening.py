@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Literal
 
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.folders import read_identity_folders, read_pairs
-from facerec.data.insightface import InsightFaceRecords
-from facerec.data.listing import looked_for
 from facerec.data.modules import FolderData, InsightFaceData
+from facerec.data.readers.folders import read_identity_folders, read_pairs
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.list_rows import read_list
+from facerec.data.readers.listing import looked_for
+from facerec.data.readers.train_lists import ListedImages, locate_images, read_record_list
 from facerec.data.source import Benchmark, LabelledSource
-from facerec.data.train_lists import ListedImages, locate_images, read_record_list
-from facerec.data.train_rows import read_list
 from facerec.doctor.findings import LISTED, TRAIN, Finding
 from facerec.errors import InputError
-from facerec.runs import OUTPUTS
+from facerec.files import OUTPUTS
 
 WRONG = {"line": "wrong_lines", "folder": "wrong_folders"}  # names of findings
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.contact_sheet import Section, write_contact_sheet
 from facerec.doctor.findings import Finding
 from facerec.errors import InputError
+from facerec.plots.contact_sheet import Section, write_contact_sheet
 
 
 def write_pictures(findings: Sequence[Finding], path: Path) -> None:

@@ -10,8 +10,8 @@ from rich.progress import Progress
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from facerec.data.source import ImageSource, LabelledSource
-from facerec.doctor.features import FEATURES, measure
 from facerec.doctor.findings import TRAIN, benchmark_part
+from facerec.doctor.image_hashes import FEATURES, measure
 from facerec.errors import InputError
 
 _Measured = tuple[np.ndarray, list[str]]

@@ -5,7 +5,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from facerec.operators.position_dependent import PositionDependentConv
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 _Layer = TypeVar("_Layer", bound=nn.Conv2d | nn.Linear)
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d

@@ -15,7 +15,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from facerec.exporting.onnx_file import INPUT, describe
+from facerec.exporting.onnx_format import INPUT, describe
 
 _QUANTISED = ["Conv", "Gemm", "MatMul"]
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from facerec.exporting.taps import PositionTaps, multiply_add
 from facerec.kernels.per_image import depthwise_per_image, mix, pointwise_per_image
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.condconv import RoutedConv
 from facerec.operators.ddf import DDF
 from facerec.operators.deformable_conv import DeformableConv
 from facerec.operators.dyconv import DYConv, DynamicPointwise
 from facerec.operators.involution import Involution
-from facerec.operators.position_dependent import PositionDependentConv
 from facerec.operators.weightnet import WeightNet
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.errors import InputError
-from facerec.verification import VerificationResult
+from facerec.verification.verify import VerificationResult
 
 Results = dict[str, VerificationResult]
 LEAST_COSINE = 0.9999

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.operators.position_dependent import PositionDependentConv
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 
 def shifts(x: Tensor, kernel_size: int, stride: int) -> Iterator[Tensor]:

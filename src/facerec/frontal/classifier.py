@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facerec.backbones import MobileNetV2
-from facerec.data.images import normalise
+from facerec.data.loading import normalise
 from facerec.errors import InputError
+from facerec.files import replacing
 from facerec.frontal.disguise import disguise
-from facerec.runs import replacing
 
 
 class FrontalClassifier(pl.LightningModule):

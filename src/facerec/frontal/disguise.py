@@ -8,7 +8,7 @@ from facerec.data.augmentation.affine import warp
 from facerec.data.augmentation.jitter import Jitter
 from facerec.data.augmentation.low_resolution import LowResolution
 from facerec.data.augmentation.random_numbers import augment_batch
-from facerec.data.images import flip_at_random
+from facerec.data.loading import flip_at_random
 from facerec.frontal.borders import partners
 
 _DEGREES, _SCALE, _SHIFT = 15.0, (0.85, 1.3), 0.1

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from sklearn.metrics import roc_curve
 
-from facerec.contact_sheet import Section
 from facerec.frontal.calibration import Reliability
+from facerec.plots.contact_sheet import Section
 
 _FRONTAL, _PROFILE = "tab:blue", "tab:orange"
 _EMPTY = 0.5  # height of a bin without images

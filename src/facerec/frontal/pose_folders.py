@@ -8,8 +8,8 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facerec.data.folders import FolderImages
-from facerec.data.listing import IMAGE_SUFFIXES
+from facerec.data.readers.folders import FolderImages
+from facerec.data.readers.listing import IMAGE_SUFFIXES
 from facerec.data.source import digest
 from facerec.errors import InputError
 from facerec.frontal.borders import covered

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
+from facerec.console import log
 from facerec.data import decode
 from facerec.data.source import ImageSource, digest
 from facerec.errors import InputError
 from facerec.frontal import borders
 from facerec.frontal.classifier import FrontalClassifier
-from facerec.runs import log
 
 # Raise it when an image is scored otherwise than before: kept scores are then computed again.
 VERSION = 1

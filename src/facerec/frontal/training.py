@@ -13,11 +13,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
+from facerec.console import log
 from facerec.errors import InputError
 from facerec.frontal.calibration import fit_calibration
 from facerec.frontal.classifier import FrontalClassifier
 from facerec.frontal.pose_folders import PoseImages
-from facerec.runs import log
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ or their sum in place of the weight. One PyTorch operator, ``facerec::pixel_depe
 it is and keeps the input and the weights alone for the backward, with two forms:
 
     `facerec.kernels.cpu`                      float32 and bfloat16 on the CPU, channel weights only with one group
-    `facerec.kernels.pixel_dependent_shifted`  everything else, and the form to compare with
+    `facerec.kernels.pixel_dependent_reference`  everything else, and the form to compare with
 
 B images, C channels in G groups of C / G neighbours, g(c) the group of a channel, (H, W) output map, (H_in, W_in) input
 map, k kernel side, T = k * k taps, row by row.
@@ -18,8 +18,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from facerec.kernels import pixel_dependent_shifted
-from facerec.kernels.cpu import pixel_dependent as pixel_dependent_cpu
+from facerec.kernels import pixel_dependent_reference as pixel_dependent_shifted
+from facerec.kernels.cpu import pixel_dependent_cpu as pixel_dependent_cpu
 from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, needs_dispatch
 
 

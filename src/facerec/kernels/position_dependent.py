@@ -8,7 +8,7 @@ where it is, and the forward keeps the input and the weights alone for the backw
 
     `facerec.kernels.cpu`                         float32 and bfloat16 on the CPU
     `facerec.kernels.gpu`                         on a GPU of NVIDIA's
-    `facerec.kernels.position_dependent_shifted`  everything else, and the form to compare with
+    `facerec.kernels.position_dependent_reference`  everything else, and the form to compare with
 
 B images, C channels, (H, W) output map, (H_in, W_in) input map, k kernel side, T = k * k taps, row by row.
 """
@@ -20,8 +20,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from facerec.kernels import position_dependent_shifted
-from facerec.kernels.cpu import position_dependent as position_dependent_cpu
+from facerec.kernels import position_dependent_reference as position_dependent_shifted
+from facerec.kernels.cpu import position_dependent_cpu as position_dependent_cpu
 from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, needs_dispatch
 
 
@@ -109,7 +109,7 @@ def _form(x: Tensor) -> ModuleType:
     if x.device.type == "cpu" and x.dtype in position_dependent_cpu.DTYPES:
         return position_dependent_cpu
     if x.is_cuda and torch.version.hip is None and x.dtype != torch.float64 and _has_triton():
-        from facerec.kernels.gpu import position_dependent as position_dependent_gpu  # Triton is not everywhere
+        from facerec.kernels.gpu import position_dependent_gpu as position_dependent_gpu  # Triton is not everywhere
 
         return position_dependent_gpu
     return position_dependent_shifted

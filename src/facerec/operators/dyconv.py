@@ -86,7 +86,7 @@ class DynamicConv(nn.Module):
     @torch.no_grad()
     def anneal(self, progress: float) -> None:
         """Set the temperature for the time when ``progress``, between 0 and 1, of the training is done: it falls
-        linearly to 1 and stays there. `facerec.recognizer.Recognizer` calls this before each step; another training
+        linearly to 1 and stays there. The recogniser calls this before each step; another training
         loop has to, or the attention stays near uniform."""
         left = max(0.0, 1 - progress / self.annealing_share)
         self.temperature.fill_(1 + left * (self.initial_temperature - 1))

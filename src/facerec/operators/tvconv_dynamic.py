@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from facerec.operators.arguments import check_counts
-from facerec.operators.generated import Generated
-from facerec.operators.position_dependent import PositionDependentConv
+from facerec.operators.common.generated import Generated
+from facerec.operators.common.position_dependent_base import PositionDependentConv
+from facerec.operators.common.weight_generator import count_generator_macs, reset_generator, weight_generator
 from facerec.operators.tvconv import TVConv
-from facerec.operators.weight_generator import count_generator_macs, reset_generator, weight_generator
 
 
 class TVConvDynamic(nn.Module):

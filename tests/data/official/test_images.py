@@ -7,7 +7,7 @@ from image_files import BLUE, RED, plain, write_image
 from pair_files import PAIRS, pairs_of
 
 from facerec.data.official.layout import write_benchmark
-from facerec.data.official.pairs import Pair
+from facerec.data.official.pair_lists import Pair
 from facerec.errors import InputError
 
 

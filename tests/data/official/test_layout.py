@@ -6,10 +6,10 @@ from image_files import GREEN, RED, encode, plain, write_image, write_text
 from pair_files import PAIRS, files, pairs_of
 from shared_data import FACES, needs_faces
 
-from facerec.data.official import images as official_images
+from facerec.data.official import image_files as official_images
 from facerec.data.official.layout import write_benchmark
 from facerec.data.official.lfw import read_lfw_pairs
-from facerec.data.official.pairs import Pair
+from facerec.data.official.pair_lists import Pair
 from facerec.errors import InputError
 
 

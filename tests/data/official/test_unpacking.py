@@ -6,9 +6,9 @@ from pair_files import PAIRS, files
 from recordio_writer import png
 from shared_data import INSIGHTFACE, needs_insightface
 
-from facerec.data.bin import open_bin, write_bin
-from facerec.data.folders import read_pairs
 from facerec.data.official.layout import unpack_bin, write_benchmark
+from facerec.data.readers.bin import open_bin, write_bin
+from facerec.data.readers.folders import read_pairs
 from facerec.errors import InputError
 
 IMAGES, ANSWERS = [png(0), png(1), encode(plain(RED, (6, 5)), ".jpg"), png(0)], [True, False]

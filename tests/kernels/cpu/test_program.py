@@ -5,8 +5,10 @@ from functools import partial
 import pytest
 import torch
 
-from facerec.kernels.cpu import pixel_dependent, program, threads
-from facerec.kernels.cpu.position_dependent import forward, input_gradient, weight_gradient
+from facerec.kernels.cpu import jit as program
+from facerec.kernels.cpu import pixel_dependent_cpu as pixel_dependent
+from facerec.kernels.cpu import threads
+from facerec.kernels.cpu.position_dependent_cpu import forward, input_gradient, weight_gradient
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec.kernels.cpu.segments import Segments, Window, of_input, of_output
+from facerec.kernels.cpu.tap_tables import Segments, Window, of_input, of_output
 
 windows = st.builds(
     Window,

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 triton = pytest.importorskip("triton", reason="Triton comes with PyTorch for CUDA on Linux alone")
 
-from facerec.kernels.gpu import loops, position_dependent  # noqa: E402
+from facerec.kernels.gpu import position_dependent_gpu as position_dependent  # noqa: E402
+from facerec.kernels.gpu import triton_loops as loops  # noqa: E402
 
 # Batch, channels, height and width of the input, kernel side, stride.
 CASES = {

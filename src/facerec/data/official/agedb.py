@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from facerec.data.official.pairs import FOLDS, Pair
+from facerec.data.official.pair_lists import FOLDS, Pair
 from facerec.errors import InputError
 
 

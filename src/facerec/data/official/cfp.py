@@ -7,7 +7,7 @@ pairs, ``NUMBER,NUMBER`` a line: two frontal images in FF, a frontal and a profi
 
 from pathlib import Path, PurePosixPath
 
-from facerec.data.official.pairs import FOLDS, Pair, pair_lines, wrong_line
+from facerec.data.official.pair_lists import FOLDS, Pair, pair_lines, wrong_line
 from facerec.errors import InputError
 
 _FETCH = "fetch the Protocol folder again"

@@ -8,8 +8,8 @@ order of the list. Images stand in one folder, ``NAME_0001.jpg`` in CALFW, ``NAM
 
 from pathlib import Path
 
-from facerec.data.lines import words
-from facerec.data.official.pairs import FOLDS, Pair, pair_lines, wrong_line
+from facerec.data.official.pair_lists import FOLDS, Pair, pair_lines, wrong_line
+from facerec.data.readers.text_lines import words
 from facerec.errors import InputError
 
 _FETCH = "so fetch the official list again"

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from facerec.data.bin import open_bin
 from facerec.data.encoded import EncodedSource, read_header
-from facerec.data.official.images import find_images, find_those_there, place_images
-from facerec.data.official.pairs import Pair
+from facerec.data.official.image_files import find_images, find_those_there, place_images
+from facerec.data.official.pair_lists import Pair
+from facerec.data.readers.bin import open_bin
 from facerec.errors import InputError
-from facerec.runs import replacing
+from facerec.files import replacing
 
 
 class Prepared(NamedTuple):

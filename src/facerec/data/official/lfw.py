@@ -7,8 +7,8 @@ Image 7 of NAME is ``NAME/NAME_0007.jpg``.
 
 from pathlib import Path
 
-from facerec.data.lines import words
-from facerec.data.official.pairs import FOLDS, Pair, pair_lines, wrong_line
+from facerec.data.official.pair_lists import FOLDS, Pair, pair_lines, wrong_line
+from facerec.data.readers.text_lines import words
 from facerec.errors import InputError
 
 _FETCH = "so fetch the official pairs.txt of View 2 again"

@@ -6,8 +6,8 @@ people -1 or 0, one of them throughout a list.
 
 from pathlib import Path
 
-from facerec.data.lines import BLANKS, words
-from facerec.data.official.pairs import Pair, pair_lines, refuse_one_sided_folds, wrong_line
+from facerec.data.official.pair_lists import Pair, pair_lines, refuse_one_sided_folds, wrong_line
+from facerec.data.readers.text_lines import BLANKS, words
 from facerec.errors import InputError
 
 _FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two, and tabs where a path holds spaces"

@@ -1,0 +1,258 @@
+"""From the command line to one configuration, and what Hydra refuses in one sentence."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from tqdm import tqdm
+
+from facerec.config.schema import ROOT_KEYS, RunConfig, reject_unknown_keys, suggestion
+from facerec.errors import InputError
+from facerec.files import OUTPUTS
+from facerec.runs.folder import cell_folder, run_folder_for
+
+AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
+CONFIG_FOLDER = Path(__file__).resolve().parents[3] / "configs"
+
+# Classes that have another name than in the checkpoints of older versions.
+MOVED = {"facerec.checkpoints.WholeCheckpoint": "facerec.training.checkpoints.WholeCheckpoint"}
+
+ConfigStore.instance().store(name="run_config", node=RunConfig)
+OmegaConf.register_new_resolver(
+    "run_dir", lambda name, resume: str(run_folder_for(name, resume, datetime.now())), use_cache=True
+)
+OmegaConf.register_new_resolver(
+    "cell_folder", lambda settings, swept: cell_folder(settings, {*_swept_keys(sys.argv[1:]), *(swept or ())})
+)
+
+
+def check_command_line(arguments: list[str]) -> None:
+    """`InputError` with one sentence for what Hydra would refuse, or accept though nobody would ever read it."""
+    given = get_args_parser().parse_args(arguments)
+    if given.shell_completion:
+        return
+    parsed = _parse(given.overrides)
+    in_folder = not (given.config_dir or given.config_name or given.config_path)
+    if not in_folder or any(override.key_or_group == "hydra.searchpath" for override in parsed):
+        return  # a configuration of the user's own is not in this project's folder
+    if given.multirun:
+        for cell in tqdm(_cells(given.overrides, parsed), "checking the sweep", unit=" values", delay=2, leave=False):
+            compose(cell)
+    else:
+        compose(given.overrides)
+
+
+def _cells(overrides: list[str], parsed: list[Override]) -> list[list[str]]:
+    """The first cell of a sweep, and the first one with each of the other values, so that there are as many as values
+    and not their product. None where another sweeper than Hydra's own decides."""
+    for override in parsed:
+        _refuse_as_no_cells(override)
+    with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        sweeper = loader.load_configuration("train", overrides, run_mode=RunMode.MULTIRUN).hydra.sweeper
+        if not sweeper._target_.endswith(".BasicSweeper"):
+            return []
+        preset = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+        # What is given replaces what is preset.
+        choices = {override.get_key_element(): _values(override) for override in _parse([*preset, *overrides], loader)}
+    first = {key: values[0] for key, values in choices.items()}
+    others = [first | {key: value} for key, values in choices.items() for value in values[1:]]
+    return [list(cell.values()) for cell in (first, *others)]
+
+
+def _refuse_as_no_cells(override: Override) -> None:
+    if override.key_or_group == "sweep" and override.is_sweep_override():
+        raise InputError(f"{override.input_line} names several sweeps, each with cells of its own: run them one by one")
+    if override.key_or_group.startswith("hydra.sweeper.params"):
+        raise InputError(
+            f"{override.input_line} is for a file in configs/sweep: write KEY=VALUE,VALUE on the command line"
+        )
+
+
+def _values(override: Override) -> list[str]:
+    """An override for each value that is swept over, at least one, else itself."""
+    written = override.input_line or ""
+    if not override.is_sweep_override():
+        return [written]
+    if override.is_interval_sweep():
+        raise InputError(f"{written} has no next value: write each, with commas between them, or range(FROM,TO,STEP)")
+    values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    if not values and _is_group(override):
+        group = override.key_or_group
+        raise InputError(f"{written} is no option of {group}; known are {', '.join(_options(group))}")
+    if not values:
+        raise InputError(f"{written} has no value at all: write one or more, with commas between them")
+    return values
+
+
+def _options(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONFIG_FOLDER / group).glob("*.yaml"))
+
+
+def _swept_keys(arguments: list[str]) -> list[str]:
+    overrides = [a for a in arguments if not a.startswith("-") and "=" in a]
+    return [override.get_key_element() for override in _parse(overrides) if override.is_sweep_override()]
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The configuration of ``train.py`` with these overrides; `InputError` where one is not understood."""
+    given = _parse(overrides)
+    cfg = _composed(overrides)
+    _refuse_without_effect(cfg, given)
+    if Path(str(cfg.get("name"))).is_absolute() or ".." in Path(str(cfg.get("name"))).parts:
+        raise InputError(f"name={cfg.name} leads out of {OUTPUTS}, where runs are kept: leave out .. and the first /")
+    for key in ROOT_KEYS:
+        if OmegaConf.is_missing(cfg, key):
+            raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
+    return cfg
+
+
+def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
+    """`InputError` where one of the ``overrides`` that made ``cfg`` is of a setting that nobody reads."""
+    _refuse_without_effect(cfg, _parse(overrides))
+
+
+def _refuse_without_effect(cfg: DictConfig, overrides: list[Override]) -> None:
+    given = [override.key_or_group for override in overrides]
+    if "affine_strength" in given:
+        _refuse_affine_strength_without(cfg)
+    if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
+        raise InputError("width has no effect here, the backbone's networks have widths of their own: leave it out")
+
+
+def _composed(overrides: list[str]) -> DictConfig:
+    with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        return hydra_compose("train", overrides)
+
+
+def _refuse_affine_strength_without(*nodes: DictConfig) -> None:
+    """`InputError` where none of ``nodes`` reads it."""
+    if not any("${affine_strength}" in OmegaConf.to_yaml(node) for node in nodes):
+        raise InputError(
+            "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
+            f"augmentation@{AUGMENTED[0]}=rotation or augmentation@{AUGMENTED[1]}=rotation"
+        )
+
+
+def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
+    """The configuration that a checkpoint was ``trained`` with, and these overrides: another node where a group is
+    chosen, another value where a key is."""
+    cfg, parsed = OmegaConf.create(_with_names_of_today(trained)), _parse(overrides)
+    assert isinstance(cfg, DictConfig)
+    cfg.data.pop("remember", None)  # what data.cache was in older checkpoints
+    OmegaConf.set_struct(cfg, True)
+    chosen: list[DictConfig] = []
+    for override in sorted(parsed, key=_outer_first):
+        key, value = _place(override), override.value()
+        if _is_group(override):
+            chosen.append(_chosen_node(override, cfg))
+            value = OmegaConf.to_container(chosen[-1], resolve=True)
+        # A checkpoint of an older version may not have the key yet.
+        is_new = _is_group(override) or override.is_add() or key in ROOT_KEYS
+        with in_one_sentence():
+            OmegaConf.update(cfg, key, value, merge=False, force_add=is_new)
+    if any(_place(override) == "affine_strength" for override in parsed):
+        _refuse_affine_strength_without(*chosen)
+    if "pretrained" in cfg.backbone:
+        cfg.backbone.pretrained = False  # the weights are the checkpoint's: nothing is to be downloaded
+    return cfg
+
+
+def _with_names_of_today(node: Any) -> Any:
+    """The ``node`` of an older checkpoint with every class in `MOVED` under its name of today."""
+    if isinstance(node, dict):
+        return {key: MOVED.get(v, v) if key == "_target_" else _with_names_of_today(v) for key, v in node.items()}
+    return [_with_names_of_today(item) for item in node] if isinstance(node, list) else node
+
+
+def _outer_first(override: Override) -> tuple[int, bool]:
+    """A node comes before what is inside it, and a plain setting before the nodes that read it."""
+    return _place(override).count("."), _is_group(override)
+
+
+def _place(override: Override) -> str:
+    return override.package or override.key_or_group
+
+
+def _is_group(override: Override) -> bool:
+    return (CONFIG_FOLDER / override.key_or_group).is_dir()
+
+
+def _chosen_node(override: Override, cfg: DictConfig) -> DictConfig:
+    """The node of the group's option, for images and random numbers like those of ``cfg``."""
+    shared = [f"{key}={cfg[key]}" for key in ("image_size", "seed", "affine_strength") if key in cfg]
+    composed = _composed([f"{override.get_key_element()}={override.value()}", *shared])
+    return OmegaConf.select(composed, _place(override))
+
+
+def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """The overrides by Hydra's grammar; `InputError` where a root key is unknown."""
+    with in_one_sentence():
+        parsed = OverridesParser.create(loader).parse_overrides(overrides)
+    reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0] for override in parsed)
+    for override in parsed:
+        if override.key_or_group == "augmentation" and override.package not in AUGMENTED:
+            where = " or ".join(f"augmentation@{node}={override.value()}" for node in AUGMENTED)
+            raise InputError(f"{override.input_line} does not say which images are changed: write {where}")
+    return parsed
+
+
+@contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """What Hydra and OmegaConf refuse, GROUP=null by a bare ValueError, is the user's to mend."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(sentence(error)) from error
+
+
+def sentence(error: BaseException) -> str:
+    """What Hydra and OmegaConf say over several lines and two exceptions, in one line and with the nearest right
+    word."""
+    if isinstance(error, OverrideParseException):
+        return f"the argument {error.override!r} is not understood: write KEY=VALUE, in quotes what holds = or ,"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = error.options or _options(group)
+        return f"{group}={option} is not an option of {group}; {suggestion(option, options)}"
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    first_line = str(cause).strip().splitlines()[0]
+    if first_line.endswith("raised while composing config:") and error.__context__:
+        return f"{first_line.partition(':')[0]}: {sentence(error.__context__)}"
+    if isinstance(cause, MissingMandatoryValue):
+        return f"{cause.full_key} has no value; add {cause.full_key}=..."
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
+        return f"unknown config key {cause.full_key!r}; {suggestion(str(cause.key), map(str, cause.parent_node))}"
+    if first_line.startswith("Could not append to config"):
+        return f"{first_line.rstrip('.')}: leave out the +"
+    if first_line.startswith("Ambiguous value"):
+        return f"{first_line}: add -m to run each of them, or write a list as [a,b]"
+    key = cause.full_key if isinstance(cause, OmegaConfBaseException) else None
+    return f"{first_line} (config key {key})" if key else first_line
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """The plain settings that make a run what it is; what only watches or places it stays out."""
+    with in_one_sentence():
+        plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, _kept(cfg)), resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _kept(cfg: DictConfig) -> list[str]:
+    return [str(key) for key in cfg if key not in ("callbacks", "logger", "name", "resume", "skip_finished")]

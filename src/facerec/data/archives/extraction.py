@@ -1,0 +1,87 @@
+"""The images of a ``.rec`` file as files in folders, byte for byte."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from facerec.data.encoded import read_header
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.errors import InputError
+from facerec.files import replacing
+
+LIST = "train.txt"
+_MARK = ".extracted_from"
+_LEFTOVER = ".partial.[0-9]*"  # as `replacing` names what it has not finished
+
+
+class Extracted(NamedTuple):
+    """``identities`` counts those with an image. ``written`` counts the images that no earlier, interrupted call wrote;
+    ``damaged`` has a sentence on each record that holds no image file."""
+
+    images: int
+    identities: int
+    written: int
+    damaged: list[str]
+
+
+def extract(source: InsightFaceRecords, folder: str | Path) -> Extracted:
+    """Write every image to ``folder/IDENTITY/KEY.SUFFIX``, with the suffix of what it is, and the list of all,
+    ``PATH IDENTITY`` in the order of the archive, to ``folder/train.txt``.
+
+    Identities and keys are the archive's numbers with as many digits each, so that an archive which is built from the
+    folders or from the list has the same images in the same order. What an interrupted call wrote is kept, and no image
+    is ever half written. Records that hold no image file are left out. `InputError` for a ``folder`` with anything else
+    in it.
+    """
+    folder = Path(folder)
+    _claim(folder, f"{source.fingerprint()} {source.records.path.stat().st_size}\n", source.records.path)
+    # The last identity has the largest number; the last image of the archive need not have the largest key.
+    digits = len(source.identity_name(source.num_identities - 1)), len(str(source.records.keys.max()))
+    written, damaged, identities = 0, [], set()
+    with replacing(folder / LIST) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
+        for index in tqdm(range(len(source)), f"extracting {source.records.path.name}", unit=" images", delay=2):
+            image = source.encoded(index)
+            try:
+                suffix = read_header(image, source.name(index)).suffix
+            except InputError as error:
+                damaged.append(str(error))
+                continue
+            identity = source.identity_name(int(source.labels[index])).zfill(digits[0])
+            path = f"{identity}/{source.reference(index).zfill(digits[1])}{suffix}"
+            written += _write_once(folder / path, image)
+            lines.write(f"{path} {identity}\n")
+            identities.add(identity)
+    return Extracted(len(source) - len(damaged), len(identities), written, damaged)
+
+
+def _claim(folder: Path, mark: str, archive: Path) -> None:
+    """See to it that ``folder`` is empty or holds images of this archive, and remove what a kill left half written."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: choose another one to extract into")
+    try:
+        _refuse_other_things(folder, mark, archive)
+        with replacing(folder / _MARK) as partial:
+            partial.write_text(mark, encoding="ascii")
+        for leftover in [*folder.glob(_LEFTOVER), *folder.glob(f"*/{_LEFTOVER}")]:
+            if leftover.is_file():
+                leftover.unlink()
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used ({error.strerror}): choose another folder") from error
+
+
+def _refuse_other_things(folder: Path, mark: str, archive: Path) -> None:
+    file = folder / _MARK
+    if file.is_file():
+        if file.read_text(encoding="ascii", errors="replace") != mark:
+            raise InputError(f"{folder} holds the images of another archive than {archive}: choose an empty folder")
+    elif folder.is_dir() and not all(path.match(f"{_LEFTOVER}.{_MARK}") for path in folder.iterdir()):
+        raise InputError(f"{folder} is not empty and does not come from {archive}: choose an empty folder")
+
+
+def _write_once(path: Path, image: bytes) -> bool:
+    if path.is_file() and path.stat().st_size == len(image):
+        return False
+    with replacing(path) as partial:
+        partial.write_bytes(image)
+    return True

@@ -1,0 +1,79 @@
+"""What a ``.rec`` file holds, for people to look at."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from facerec.data.encoded import read_header
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.recordio import RecordFile
+from facerec.errors import InputError
+
+_LOOKED_AT = 10_000
+
+
+@dataclass(frozen=True)
+class RecordSummary:
+    """Counts of a training set; ``dialect`` is "classic" with identity records, "flat" without.
+
+    ``images_per_identity`` are the least, the median and the most. ``headers`` counts images by ``JPEG 112x112``,
+    format and height x width, or ``no image``, among ``looked_at`` of them at equal distances in the file.
+    """
+
+    records: int
+    images: int
+    identities: int
+    images_per_identity: tuple[int, float, int]
+    dialect: str
+    labels_per_image: int
+    has_index: bool
+    looked_at: int
+    headers: dict[str, int]
+
+
+def summarise(source: InsightFaceRecords) -> RecordSummary:
+    """Reads the headers of up to ten thousand images."""
+    counts = np.bincount(source.labels)
+    looked_at = np.unique(np.linspace(0, len(source) - 1, min(len(source), _LOOKED_AT)).astype(np.int64))
+    headers = Counter(
+        _shown(source.encoded(int(index)))
+        for index in tqdm(looked_at, "reading headers of images", unit=" images", delay=2)
+    )
+    has_identity_records = len(source.records) > len(source)
+    return RecordSummary(
+        records=len(source.records),
+        images=len(source),
+        identities=source.num_identities,
+        images_per_identity=(int(counts.min()), float(np.median(counts)), int(counts.max())),
+        dialect="classic" if has_identity_records else "flat",
+        labels_per_image=_labels_per_image(source),
+        has_index=source.records.path.with_suffix(".idx").is_file(),
+        looked_at=len(looked_at),
+        headers=dict(headers.most_common()),
+    )
+
+
+def record_lines(records: RecordFile) -> Iterator[str]:
+    """``KEY LABELS BYTES FORMAT HEIGHTxWIDTH`` of each record with tabs between, in the order of the file; labels have
+    commas between, and a record without an image has ``-`` in place of its format."""
+    for position, key in enumerate(records.keys):
+        header, image = records.record(position)
+        labels = ",".join(f"{label:g}" if label % 1 else f"{label:.0f}" for label in np.atleast_1d(header.label))
+        shown = _shown(image) if image else "-"
+        yield f"{key}\t{labels}\t{len(image)}\t{shown}"
+
+
+def _labels_per_image(source: InsightFaceRecords) -> int:
+    position = int(np.flatnonzero(source.records.keys == int(source.reference(0)))[0])
+    return max(1, source.records.record(position)[0].flag)
+
+
+def _shown(image: bytes) -> str:
+    try:
+        header = read_header(image, "")
+    except InputError:
+        return "no image"
+    return f"{header.format} {header.height}x{header.width}"

@@ -1,0 +1,51 @@
+"""Verification pairs as the authors of a benchmark list them, before it is known where the images are."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote
+from facerec.errors import InputError
+
+FOLDS = 10
+
+
+class Pair(NamedTuple):
+    """Two images by their paths in the benchmark's own folder, and whether they show one person."""
+
+    left: str
+    right: str
+    is_same: bool
+
+
+def pair_lines(file: Path, remedy: str = "check its name") -> Iterator[tuple[int, str]]:
+    """As `numbered_lines`, without outer spaces and tabs; official lists have no comments."""
+    for number, line in numbered_lines(file, "pair list", remedy):
+        yield number, line.strip(BLANKS)
+
+
+def wrong_line(file: Path, number: int, line: str, problem: str) -> InputError:
+    return InputError(f"line {number} of {file} is {quote(line)}, {problem}")
+
+
+def refuse_one_sided_folds(file: Path, pairs: Sequence[Pair]) -> None:
+    """`InputError` when one of the contiguous tenths, which are the protocol's folds, holds one kind of pair alone,
+    and when there are no tenths: the protocols divide other numbers of pairs in different ways."""
+    if len(pairs) < 2 * FOLDS:
+        raise InputError(
+            f"{file} lists {len(pairs)} pairs, and {FOLDS} folds with pairs of one person and of two need {2 * FOLDS}: "
+            "add pairs"
+        )
+    size, more = divmod(len(pairs), FOLDS)
+    if more:
+        raise InputError(
+            f"{file} lists {len(pairs)} pairs, and {FOLDS} folds of one size need a multiple of {FOLDS}: remove {more} "
+            f"or add {FOLDS - more}"
+        )
+    for fold in range(FOLDS):
+        start, end = fold * size, (fold + 1) * size
+        if len({pair.is_same for pair in pairs[start:end]}) < 2:
+            raise InputError(
+                f"pairs {start + 1} to {end} of {file}, fold {fold + 1} of {FOLDS}, are all of one kind: list the "
+                "pairs fold by fold, each with pairs of one person and of two"
+            )

@@ -1,0 +1,123 @@
+"""Training sets that a list names, ``REFERENCE IDENTITY`` a line: the reference is a path, or the key of a record."""
+
+import os
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from facerec.data.readers.folders import LabelledFolder
+from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.list_rows import TrainList, read_list, repeated
+from facerec.data.readers.text_lines import OnWrongLine, refuse_line
+from facerec.data.subset import Subset
+from facerec.errors import InputError
+
+
+class ListedImages(LabelledFolder):
+    """The image files below ``root`` that a list names."""
+
+    def __init__(self, root: Path, rows: TrainList) -> None:
+        super().__init__(root, rows.references, rows.labels, rows.identities)
+        self.list_file, self._lines = rows.file, rows.lines
+
+    def line(self, index: int) -> int:
+        """The line of the list in which image ``index`` stands."""
+        return self._lines[index]
+
+    def refuse_missing(self) -> None:
+        """`InputError` for the first image that is not there, as far as `missing` looks for them."""
+        missing = self.missing().tolist()
+        if missing:
+            others = f", nor are {len(missing) - 1} others" if len(missing) > 1 else ""
+            raise InputError(
+                f"image {self._path(missing[0])} in line {self.line(missing[0])} of {self.list_file} is not there"
+                f"{others}: restore what is missing or take it off the list"
+            )
+
+
+def read_train_list(root: str | Path, train_list: str | Path, train_folder: str = "") -> ListedImages:
+    """A training set of the image files that a list names. `InputError` for a list that `read_list` cannot read, for
+    the first wrong line, and as from `locate_images`; see `ListedImages.refuse_missing` for all images."""
+    return locate_images(read_list(root, train_list), root, train_folder)
+
+
+def locate_images(rows: TrainList, root: str | Path, train_folder: str = "") -> ListedImages:
+    """The images of a list whose paths are relative to ``root``, or to ``train_folder`` below it where the first image
+    is not at the one and is at the other; `InputError` where it is at neither."""
+    for folder in (Path(root), Path(root) / train_folder):
+        if os.path.isfile(folder / rows.references[0]):
+            return ListedImages(folder, rows)
+    raise InputError(
+        f"the first image of {rows.file} is not at {Path(root) / rows.references[0]}: name the folder that its paths "
+        "start from"
+    )
+
+
+def read_record_list(
+    records: InsightFaceRecords, root: str | Path, train_list: str | Path, on_wrong: OnWrongLine = refuse_line
+) -> Subset:
+    """The images of an archive that a list names by their keys, beside the class numbers that they have there.
+
+    ``on_wrong`` decides about the lines that `read_list` finds wrong, those whose record or class the archive does not
+    hold, and those of a record that is listed twice, such as 1 and 01. `InputError` as from `read_list`, and for a list
+    without a line that is right.
+    """
+    rows = read_list(root, train_list, on_wrong)
+    positions = _positions_of(records, rows)
+    found = (find(records, rows, positions) for find in (_without_record, _repeated, _of_another_class))
+    is_wrong = np.zeros(len(positions), bool)
+    for row, sentence in tqdm(chain.from_iterable(found), f"wrong lines of {rows.file.name}", unit=" lines", delay=2):
+        if not is_wrong[row]:
+            is_wrong[row] = True
+            on_wrong(rows.lines[row], sentence)
+    if is_wrong.all():
+        raise InputError(
+            f"training list {rows.file} holds no line KEY IDENTITY of {records.records.path}: write the list for this "
+            "archive again"
+        )
+    return Subset(records, positions[~is_wrong])
+
+
+def _positions_of(records: InsightFaceRecords, rows: TrainList) -> np.ndarray:
+    """Number of each row's image in the archive, -1 where there is none."""
+    keys = records.keys
+    numbers = (int(key) if key.isdecimal() and len(key) < 19 else -1 for key in rows.references)
+    listed = np.fromiter(numbers, np.int64, len(rows.labels))
+    by_key = np.argsort(keys, kind="stable")
+    positions = by_key[np.minimum(np.searchsorted(keys, listed, sorter=by_key), len(keys) - 1)]
+    return np.where(keys[positions] == listed, positions, -1)
+
+
+_Wrong = Iterator[tuple[int, str]]  # number of a row and a sentence
+
+
+def _without_record(records: InsightFaceRecords, rows: TrainList, positions: np.ndarray) -> _Wrong:
+    for row in np.flatnonzero(positions < 0).tolist():
+        yield (
+            row,
+            f"line {rows.lines[row]} of {rows.file} names {rows.references[row]!r}, and {records.records.path} holds "
+            "no image under that key: write KEY IDENTITY, of this archive",
+        )
+
+
+def _repeated(records: InsightFaceRecords, rows: TrainList, positions: np.ndarray) -> _Wrong:
+    order = np.argsort(positions, kind="stable")
+    again = 1 + np.flatnonzero((np.diff(positions[order]) == 0) & (positions[order[1:]] >= 0))
+    for place in again[np.argsort(order[again])].tolist():
+        row, earlier = int(order[place]), int(order[place - 1])
+        yield row, repeated(rows.file, rows.references[row], rows.lines[row], rows.lines[earlier])
+
+
+def _of_another_class(records: InsightFaceRecords, rows: TrainList, positions: np.ndarray) -> _Wrong:
+    labels = {records.identity_name(label): label for label in range(records.num_identities)}
+    listed = np.array([labels.get(name, -1) for name in rows.identities])[rows.labels]
+    for row in np.flatnonzero((listed != records.labels[positions]) & (positions >= 0)).tolist():
+        theirs, ours = rows.identities[rows.labels[row]], records.identity_name(int(records.labels[positions[row]]))
+        yield (
+            row,
+            f"line {rows.lines[row]} of {rows.file} says that record {rows.references[row]} is of {theirs!r}, and "
+            f"{records.records.path} says {ours}: write the list for this archive again",
+        )

@@ -1,0 +1,48 @@
+"""From the drawn head to a picture: pose, lens, sensor, file."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from facerec.data.decode import decode_rgb
+from facerec.data.synthetic.painter.canvas import MARGIN
+from facerec.data.synthetic.painter.shot import Shot
+
+_CENTRE = 56.0, 62.0  # the head turns about this point
+
+
+def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the drawing each point of the picture comes from, x and y in the template, float32 ``(n, n)``.
+
+    A head of this ``depth`` on the grid ``at`` x ``at`` is turned by yaw, pitch and roll, then shifted and zoomed.
+    """
+    x, y = at[None, :] - _CENTRE[0] - shot.shift[0], at[:, None] - _CENTRE[1] - shot.shift[1]
+    cos, sin = math.cos(shot.roll) / shot.zoom, math.sin(shot.roll) / shot.zoom
+    across, down = cos * x + sin * y, cos * y - sin * x
+    across = (across - depth * math.sin(shot.yaw)) / math.cos(shot.yaw) + _CENTRE[0]
+    down = (down - depth * math.sin(shot.pitch)) / math.cos(shot.pitch) + _CENTRE[1]
+    return across, down
+
+
+def warp(pixels: np.ndarray, source: Sequence[np.ndarray], scale: float) -> np.ndarray:
+    """Take each pixel from the place that ``source`` names in a drawing with a margin, ``scale`` pixels to the unit."""
+    columns, rows = (np.float32(scale) * place + np.float32(MARGIN * scale - 0.5) for place in source)
+    return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def photograph(scene: np.ndarray, shot: Shot, blur: float) -> np.ndarray:
+    """Expose a float32 RGB scene of 0 to 255, blurred by ``blur`` pixels: uint8."""
+    if blur > 0:
+        scene = cv2.GaussianBlur(scene, (0, 0), blur)
+    noise = np.random.Generator(np.random.PCG64(shot.noise_seed)).standard_normal(scene.shape, np.float32)
+    saturate = shot.exposure * (shot.saturation * np.eye(3) + (1 - shot.saturation) / 3)
+    picture = np.clip(cv2.transform(scene, saturate) + shot.noise * noise, 0, 255).astype(np.uint8)
+    curve = 255 * (np.arange(256) / 255) ** shot.gamma
+    return _through_jpeg(cv2.LUT(picture, np.rint(curve).astype(np.uint8)), shot.jpeg_quality)
+
+
+def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return decode_rgb(data.tobytes(), "of a drawn face")

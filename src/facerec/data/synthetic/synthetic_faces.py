@@ -1,0 +1,158 @@
+"""Faces drawn by the program itself: a training set and benchmarks that need no download and show nobody."""
+
+from hashlib import sha256
+
+import cv2
+import numpy as np
+
+from facerec.data.source import Benchmark, digest
+from facerec.data.synthetic.painter import Conditions, draw_shot, draw_traits, paint
+from facerec.errors import InputError
+
+# Raise it when a face is painted with other pixels than before: cached ones are then painted again.
+VERSION = 1
+
+NUM_FOLDS = 10  # as in LFW's protocol
+SPLITS = ("train", "test")
+SMALLEST, LARGEST = 32, 512  # sides of a drawn image, in pixels
+DEFAULT = Conditions()
+CONDITIONS = {
+    "synthetic": DEFAULT,
+    "synthetic_pose": Conditions(yaw=22.0, pitch=9.0, occlusion=0.1),
+    "synthetic_occlusion": Conditions(occlusion=0.8),
+}
+
+# Numbers the independent random streams: of a person, of a picture, of a benchmark's pairs.
+_PERSON, _PICTURE, _PAIRS = range(3)
+
+
+class SyntheticFaces:
+    """Drawn people, identity by identity, each image drawn when it is asked for.
+
+    An image follows from ``seed``, ``split``, ``conditions`` and the numbers of person and picture alone, up to the
+    last bit of OpenCV's arithmetic; no person of one split appears in the other. Faces are aligned to the ArcFace
+    template, some pixels off as an aligner would leave them.
+    """
+
+    def __init__(
+        self,
+        num_identities: int,
+        images_per_identity: int,
+        *,
+        image_size: int = 112,
+        seed: int = 0,
+        split: str = "train",
+        conditions: Conditions = DEFAULT,
+    ) -> None:
+        _check_count("num_identities", num_identities)
+        _check_count("images_per_identity", images_per_identity)
+        if not SMALLEST <= image_size <= LARGEST:
+            raise ValueError(f"image_size is {image_size}, but faces are drawn at {SMALLEST} to {LARGEST} pixels")
+        if seed < 0:
+            raise ValueError(f"seed is {seed}, but a seed is 0 or more")
+        if split not in SPLITS:
+            raise ValueError(f"split is {split!r}, but the splits are {' and '.join(SPLITS)}")
+        self.num_identities, self.images_per_identity = num_identities, images_per_identity
+        self.image_size, self.seed, self.split, self.conditions = image_size, seed, split, conditions
+        self.labels = np.repeat(np.arange(num_identities), images_per_identity)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def load(self, index: int) -> np.ndarray:
+        person, picture = self._locate(index)
+        traits = draw_traits(_stream(self.seed, self.split, _PERSON, person))
+        shot = draw_shot(_stream(self.seed, self.split, _PICTURE, person, picture), self.conditions)
+        return paint(traits, shot, self.image_size)
+
+    def name(self, index: int) -> str:
+        person, picture = self._locate(index)
+        return f"synthetic {self.split} person {person} picture {picture}"
+
+    def identity_name(self, label: int) -> str:
+        """The person's number."""
+        return str(label)
+
+    def reference(self, index: int) -> str:
+        """The image's number."""
+        return str(index)
+
+    def fingerprint(self) -> str:
+        what = self.num_identities, self.images_per_identity, self.image_size, self.seed, self.split, self.conditions
+        return sha256(repr(what).encode()).hexdigest()[:16]
+
+    def state(self) -> str:
+        """Digest of the painter's version."""
+        return digest([f"painter {VERSION}, OpenCV {cv2.__version__}"])
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"image {index} was asked for, but there are only {len(self)}")
+        return divmod(int(index), self.images_per_identity)
+
+
+def synthetic_benchmark(
+    name: str = "synthetic",
+    num_identities: int = 200,
+    images_per_identity: int = 10,
+    num_pairs: int = 2000,
+    *,
+    image_size: int = 112,
+    seed: int = 0,
+) -> Benchmark:
+    """Verification pairs of people who are in no training split.
+
+    ``name`` says what varies most: ``synthetic``, ``synthetic_pose`` or ``synthetic_occlusion``. As in LFW, the pairs
+    come in ten folds of people of their own, each fold first its pairs of one person, then as many of two; no pair
+    occurs twice.
+    """
+    if name not in CONDITIONS:
+        raise InputError(f"there is no synthetic benchmark {name!r}: choose one of {', '.join(CONDITIONS)}")
+    if num_pairs < 1 or num_pairs % (2 * NUM_FOLDS):
+        raise InputError(
+            f"num_pairs is {num_pairs}: give a multiple of {2 * NUM_FOLDS}, for {NUM_FOLDS} folds of equal halves"
+        )
+    images = SyntheticFaces(
+        num_identities, images_per_identity, image_size=image_size, seed=seed, split="test", conditions=CONDITIONS[name]
+    )
+    rng = _stream(seed, "test", _PAIRS)
+    per_kind = num_pairs // (2 * NUM_FOLDS)
+    folds = [
+        _fold_pairs(rng, people, images_per_identity, per_kind)
+        for people in np.array_split(np.arange(num_identities), NUM_FOLDS)
+    ]
+    left, right = np.concatenate(folds, axis=1)
+    is_same = np.tile(np.repeat([True, False], per_kind), NUM_FOLDS)
+    return Benchmark(name, images, left, right, is_same)
+
+
+def _fold_pairs(rng: np.random.Generator, people: np.ndarray, images_per_identity: int, per_kind: int) -> np.ndarray:
+    """``per_kind`` pairs of one person, then of two, among ``people``: image numbers, int64 ``(2, 2 * per_kind)``."""
+    first, second = np.triu_indices(images_per_identity, 1)
+    person, pair = np.divmod(_choose(rng, len(people) * len(first), per_kind, "one person"), max(len(first), 1))
+    same = people[person] * images_per_identity + np.stack([first[pair], second[pair]])
+    one, other = np.triu_indices(len(people), 1)
+    number = _choose(rng, len(one) * images_per_identity**2, per_kind, "two people")
+    couple, left, right = np.unravel_index(number, (len(one), images_per_identity, images_per_identity))
+    different = np.stack([people[one[couple]], people[other[couple]]]) * images_per_identity + np.stack([left, right])
+    return np.concatenate([same, different], axis=1)
+
+
+def _choose(rng: np.random.Generator, available: int, count: int, kind: str) -> np.ndarray:
+    if available < count:
+        raise InputError(
+            f"a fold holds only {available} pairs of {kind}, fewer than the {count} asked for: "
+            "raise num_identities or images_per_identity, or lower num_pairs"
+        )
+    return rng.choice(available, count, replace=False)
+
+
+def _check_count(name: str, count: int) -> None:
+    if count < 1:
+        raise ValueError(f"{name} is {count}, but a set of faces needs at least 1")
+
+
+def _stream(seed: int, split: str, kind: int, person: int = 0, picture: int = 0) -> np.random.Generator:
+    return np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence((seed, SPLITS.index(split), kind, person, picture)))
+    )

@@ -1,0 +1,77 @@
+"""The formats: which endings they have, who writes and who reads them."""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from facerec.errors import InputError
+from facerec.exporting.model import Model
+
+# Exported files run on the CPU, in float32, whatever their checkpoint was trained on.
+ON_CPU = ["trainer.accelerator=cpu", "trainer.devices=1", "trainer.strategy=auto", "trainer.precision=32-true"]
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
+# What a runtime with fast depthwise convolutions and no compiler may trade; pt2 has a compiler.
+TOLERANCES = {"onnx": 0.002, "torchscript": 0.002, "pt2": 0.0}
+_MODULES = {"onnx": "onnx_format", "torchscript": "torchscript_format", "pt2": "pt2_format"}
+
+
+def write(format: str, network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
+    """``network`` as a file; `InputError` where an operator of it has no form in that format."""
+    writer = _function(format, "write")
+    try:
+        writer(network, pixels, metadata, path)
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"this network cannot be written as {format} ({type(error).__name__}: {reason}): take another format"
+        ) from error
+
+
+def read(path: Path) -> Model:
+    """The model in a file of `write`; `InputError` when it is none. TorchScript and pt2 files are programs: run your
+    own only."""
+    by_suffix = {suffix: format for format, suffix in SUFFIXES.items()}
+    if path.suffix not in by_suffix:
+        raise InputError(f"model {path} has an unknown ending: it must be one of {', '.join(by_suffix)}")
+    if not path.is_file():
+        raise InputError(f"model {path} does not exist: check the path")
+    reader = _function(by_suffix[path.suffix], "read")
+    try:
+        model = reader(path)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"model {path} cannot be read as {by_suffix[path.suffix]}: export it again") from error
+    if "config" not in model.metadata:
+        raise InputError(f"model {path} holds no configuration: use a file that scripts/export.py wrote")
+    return model
+
+
+def describe(checkpoint: dict[str, Any], path: str, image_size: tuple[int, int], embedding_dim: int) -> dict[str, str]:
+    """What the file says of itself."""
+    config = checkpoint["config"]
+    return {
+        "input": f"uint8 (batch, {image_size[0]}, {image_size[1]}, 3)",
+        "colour_order": "RGB",
+        "normalisation": "inside: (x - 127.5) / 127.5",
+        "output": f"float32 (batch, {embedding_dim}), not of unit length",
+        "protocol": str(config["protocol"]),
+        "checkpoint": path,
+        "epoch": str(checkpoint["epoch"]),
+        "config": json.dumps(config),
+    }
+
+
+def _function(format: str, verb: str) -> Callable[..., Any]:
+    """The runtimes are large, and most people have one of them: only the one that is used is imported."""
+    try:
+        return getattr(import_module(f"facerec.exporting.{_MODULES[format]}"), f"{verb}_{format}")
+    except ModuleNotFoundError as error:
+        raise InputError(f"{format} needs the package {error.name}: pip install 'facerec[export]'") from error

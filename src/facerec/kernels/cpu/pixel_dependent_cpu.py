@@ -1,0 +1,99 @@
+"""The convolution of `facerec.kernels.pixel_dependent` on the CPU, in float32 and bfloat16.
+
+Maps lie in channels_last memory, the weights of a position, ``(T, G)``, beside each other; sums are float32, and so are
+channel weights. A loop over channels with the tables of the output gives the result, and the same loop with those of
+the input gives the input's gradient.
+"""
+
+import torch
+from torch import Tensor
+
+from facerec.kernels.cpu.jit import DTYPES, Program, program
+from facerec.kernels.cpu.pixel_inner_loops import (
+    channels_over_channels,
+    channels_over_taps,
+    groups_over_channels,
+    groups_over_taps,
+)
+from facerec.kernels.cpu.tap_tables import Segments, Window, of_input, of_output
+
+
+def forward(x: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | None, combine: str) -> Tensor:
+    """``(B, C, H_in, W_in)``, ``(B, T, G, H, W)`` and, for one group, ``(B, C, T)`` to ``(B, C, H, W)``."""
+    window = _window(x.shape, weight, stride)
+    out = torch.empty(
+        (*x.shape[:2], *window.out_size), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+    )
+    _sum_over_taps(of_output(window), out, weight, x, channel_weight, combine)
+    return out
+
+
+def input_gradient(
+    grad_out: Tensor,
+    weight: Tensor,
+    stride: int,
+    channel_weight: Tensor | None,
+    combine: str,
+    in_size: tuple[int, int],
+) -> Tensor:
+    """``(B, C, H, W)`` and the weights to ``(B, C, *in_size)``."""
+    shape = (*grad_out.shape[:2], *in_size)
+    grad_x = torch.empty(shape, dtype=grad_out.dtype, device=grad_out.device, memory_format=torch.channels_last)
+    _sum_over_taps(of_input(_window(shape, weight, stride)), grad_x, weight, grad_out, channel_weight, combine)
+    return grad_x
+
+
+def weight_gradients(
+    x: Tensor, grad_out: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | None, combine: str
+) -> tuple[Tensor, Tensor | None]:
+    """Those of ``weight`` and ``channel_weight``, whatever the number of threads: an image has one alone."""
+    window = _window(x.shape, weight, stride)
+    tables, threads = of_output(window), torch.get_num_threads()
+    split = tables.items if channel_weight is None else tables.whole_images
+    weights, channel_weights = _beside_each_other(weight), _taps_first(channel_weight)
+    weight_sums = torch.empty_like(weights)
+    _clear_border(weight_sums, window)
+    channel_sums = None if channel_weights is None else torch.zeros_like(channel_weights)
+    arrays = (grad_out, weights, x, channel_weights, weight_sums, channel_sums)
+    _program(x, weight, channel_weight, combine, gradient=True).run(tables, split(len(x), threads), *arrays)
+    grad_channel = None if channel_sums is None else channel_sums.mT.contiguous()
+    return weight_sums.permute(0, 3, 4, 1, 2), grad_channel
+
+
+def _sum_over_taps(
+    tables: Segments, maps: Tensor, weight: Tensor, windows: Tensor, channel_weight: Tensor | None, combine: str
+) -> None:
+    arrays = (maps, _beside_each_other(weight), windows, _taps_first(channel_weight))
+    items = tables.items(len(maps), torch.get_num_threads())
+    _program(maps, weight, channel_weight, combine, gradient=False).run(tables, items, *arrays)
+
+
+def _program(maps: Tensor, weight: Tensor, channel_weight: Tensor | None, combine: str, gradient: bool) -> Program:
+    storage, groups = DTYPES[maps.dtype], weight.shape[2]
+    if groups == 1:
+        build = channels_over_channels if gradient else channels_over_taps
+        return program(build, storage, None if channel_weight is None else combine)
+    return program(groups_over_channels if gradient else groups_over_taps, storage, maps.shape[1] // groups)
+
+
+def _beside_each_other(weight: Tensor) -> Tensor:
+    """``(B, T, G, H, W)`` to ``(B, H, W, T, G)``, without a copy where a convolution in channels_last made them."""
+    return weight.permute(0, 3, 4, 1, 2).contiguous()
+
+
+def _taps_first(channel_weight: Tensor | None) -> Tensor | None:
+    """``(B, C, T)`` to ``(B, T, C)``."""
+    return None if channel_weight is None else channel_weight.mT.contiguous()
+
+
+def _clear_border(weight_sums: Tensor, window: Window) -> None:
+    """Zero for the taps outside of the image: the positions that have any, in ``(B, H, W, T, G)``."""
+    pad, stride = window.kernel_size // 2, window.stride
+    for axis, (size_in, size) in enumerate(zip(window.in_size, window.out_size, strict=True), start=1):
+        first, last = min(-(-pad // stride), size), max(0, (size_in - 1 - pad) // stride + 1)
+        weight_sums.narrow(axis, 0, first).zero_()
+        weight_sums.narrow(axis, last, size - last).zero_()
+
+
+def _window(shape: tuple[int, ...], weight: Tensor, stride: int) -> Window:
+    return Window(round(weight.shape[1] ** 0.5), stride, (shape[2], shape[3]), shape[1], weight.shape[2])

@@ -1,0 +1,100 @@
+"""One operator by itself, at the sizes that it has in MobileNetV2."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facerec.kernels.position_dependent import position_dependent_conv
+from facerec.perf.comparison import Case, Goal, Rounds
+from facerec.perf.published import unfold_multiply_sum
+from facerec.perf.timing import Effort, alternate, milliseconds
+
+OURS, UNFOLD = "TVConv", "unfold"
+DEPTHWISE, DEPTHWISE_NCHW = "depthwise channels_last", "depthwise NCHW"
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Channels, side of the square input map, stride."""
+
+    channels: int
+    side: int
+    stride: int = 1
+
+
+# The targets are for the first one.
+SHAPES = (Shape(48, 48), Shape(8, 96), Shape(96, 12), Shape(960, 6), Shape(144, 48, 2))
+SMALL = (Shape(8, 6), Shape(8, 6, 2))
+
+
+def cases(effort: Effort) -> list[Case]:
+    """Forward and forward + backward in float32, forward in bfloat16; with given weights, so without the generator."""
+    found = []
+    for number, shape in enumerate(SMALL if effort.quick else SHAPES):
+        passes = (("forward", forward, torch.float32), ("forward + backward", forward_backward, torch.float32))
+        for name, run, dtype in (*passes, ("forward, bfloat16", forward, torch.bfloat16)):
+            title = f"{_BATCH} x {shape.channels} x {shape.side} x {shape.side}, stride {shape.stride}: {name}"
+            goals = _GOALS[name] if number == 0 else [Goal(g.top, g.bottom) for g in _GOALS["forward"]]
+            found.append(Case("layer", title, "ms", partial(_measure, shape, dtype, run, effort), goals))
+    return found
+
+
+_GOALS = {
+    "forward": [Goal(UNFOLD, OURS, 40), Goal(OURS, DEPTHWISE, 2, at_most=True)],
+    "forward + backward": [Goal(UNFOLD, OURS, 20), Goal(OURS, DEPTHWISE)],
+    "forward, bfloat16": [Goal(UNFOLD, OURS), Goal(OURS, DEPTHWISE)],
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A convolution and what it is given: images and weights in the memory that suits it."""
+
+    convolve: Callable[[Tensor, Tensor], Tensor]
+    images: Tensor
+    weight: Tensor
+
+
+def contenders(shape: Shape, dtype: torch.dtype, batch: int = _BATCH) -> dict[str, Contender]:
+    """On the same images; the two forms of TVConv with the same weights."""
+    images = torch.randn(batch, shape.channels, shape.side, shape.side, dtype=dtype)
+    channels_last = images.to(memory_format=torch.channels_last)
+    out_side = -(-shape.side // shape.stride)
+    weight = torch.randn(9, out_side, out_side, shape.channels, dtype=dtype)
+    kernel = torch.randn(shape.channels, 1, 3, 3, dtype=dtype)
+    depthwise = partial(F.conv2d, stride=shape.stride, padding=1, groups=shape.channels)
+    return {
+        OURS: Contender(partial(position_dependent_conv, stride=shape.stride), channels_last, weight),
+        DEPTHWISE: Contender(depthwise, channels_last, kernel.to(memory_format=torch.channels_last)),
+        DEPTHWISE_NCHW: Contender(depthwise, images, kernel),
+        UNFOLD: Contender(
+            partial(unfold_multiply_sum, stride=shape.stride), images, weight.permute(3, 0, 1, 2).contiguous()
+        ),
+    }
+
+
+def forward(contender: Contender) -> Callable[[], object]:
+    """A call that convolves, with no gradient in view."""
+
+    def call() -> None:
+        with torch.inference_mode():
+            contender.convolve(contender.images, contender.weight)
+
+    return call
+
+
+def forward_backward(contender: Contender) -> Callable[[], object]:
+    """A call that convolves and takes both gradients."""
+    leaves = [tensor.clone().requires_grad_() for tensor in (contender.images, contender.weight)]
+    slope = torch.randn_like(contender.convolve(contender.images, contender.weight))
+    return lambda: torch.autograd.grad(contender.convolve(*leaves), leaves, slope)
+
+
+def _measure(shape: Shape, dtype: torch.dtype, run: Callable[[Contender], Callable], effort: Effort) -> Rounds:
+    calls = {name: run(contender) for name, contender in contenders(shape, dtype).items()}
+    return milliseconds(alternate(calls, effort))

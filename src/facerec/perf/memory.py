@@ -1,0 +1,70 @@
+"""The memory of a training step, in 10^6 bytes."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from facerec.perf.comparison import Case, Goal, Rounds
+from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, PUBLISHED, Kind, TrainingStep
+from facerec.perf.runtime import peak_allocated
+from facerec.perf.setting import Setting, fitting, note_on
+from facerec.perf.timing import Effort
+from facerec.process import freed_memory_given_back
+
+
+def cases(effort: Effort) -> list[Case]:
+    """Ours beside the depthwise convolution at batch 512, and all three at batch 128."""
+    if effort.quick:
+        return _cases_of(Setting(0.1, 4, 32), tuple(KINDS))
+    found = []
+    for width in (0.1, 1.0):
+        found += _cases_of(Setting(width, 512), (OURS, DEPTHWISE)) + _cases_of(Setting(width, 128), tuple(KINDS))
+    return found
+
+
+def _cases_of(wanted: Setting, contenders: tuple[str, ...]) -> list[Case]:
+    setting = fitting(wanted, unfolds=PUBLISHED in contenders)
+    found = []
+    for name, count, target in (("peak of a training step", peak_bytes, 1.3), ("kept for backward", saved_bytes, None)):
+        goals = [Goal(OURS, DEPTHWISE, target if setting == wanted else None, at_most=True)]
+        goals += [Goal(PUBLISHED, OURS)] if PUBLISHED in contenders else []
+        measure = partial(_measure, count, setting, contenders)
+        found.append(Case("memory", f"{setting}: {name}", "MB", measure, goals, note_on(wanted, setting)))
+    return found
+
+
+def _measure(count: Callable[[Kind, Setting], int], setting: Setting, contenders: tuple[str, ...]) -> Rounds:
+    # One round: the same bytes every time.
+    with freed_memory_given_back():
+        return {contender: [count(KINDS[contender], setting) / 1e6] for contender in contenders}
+
+
+def peak_bytes(kind: Kind, setting: Setting) -> int:
+    """The most that parameters, gradients, momentum, images and results take together, in the second step."""
+    step = TrainingStep(kind, setting)
+    step()
+    step.optimizer.zero_grad()
+    resting = [*step.parameters, *step.network.buffers(), step.images, *_momentum(step.optimizer)]
+    return sum(tensor.nbytes for tensor in resting) + peak_allocated(step)
+
+
+def saved_bytes(kind: Kind, setting: Setting) -> int:
+    """What the forward pass keeps for the backward pass beside the parameters, each piece of memory once."""
+    step, kept = TrainingStep(kind, setting), {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # a result that leads back to the graph that keeps it would never be freed
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = step.loss()
+    known = {parameter.untyped_storage().data_ptr() for parameter in step.parameters}
+    assert loss.requires_grad  # the graph still holds what was counted
+    return sum(size for address, size in kept.items() if address not in known)
+
+
+def _momentum(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [state["momentum_buffer"] for state in optimizer.state.values()]

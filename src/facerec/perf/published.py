@@ -1,0 +1,89 @@
+"""The published algorithm of TVConv (arXiv 2203.10489, section 3), as a competitor: the input is unfolded to its
+windows, the windows are multiplied by the weights and summed, all in NCHW memory.
+
+Written from the description. The inference form reads its windows through a view of the padded input, with strides that
+are right at stride 2 too, which those of the published code are not.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facerec.operators.common.weight_generator import reset_generator, weight_generator
+
+
+class PublishedTVConv(nn.Module):
+    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; parameters, their names and the meaning of
+    the arguments are those of `facerec.operators.tvconv.TVConv`."""
+
+    def __init__(
+        self,
+        channels: int,
+        stride: int = 1,
+        out_size: tuple[int, int] = (96, 96),
+        *,
+        kernel_size: int = 3,
+        affinity_channels: int = 4,
+        generator_channels: int = 64,
+        generator_layers: int = 3,
+    ) -> None:
+        super().__init__()
+        self.channels, self.stride, self.kernel_size = channels, stride, kernel_size
+        self.affinity_maps = nn.Parameter(torch.ones(1, affinity_channels, *out_size))
+        self.weight_generator = weight_generator(
+            affinity_channels,
+            kernel_size**2 * channels,
+            (out_size[0], out_size[1]),
+            hidden_channels=generator_channels,
+            hidden_layers=generator_layers,
+            kernel_size=3,
+            norm="layer",
+            affine="full",
+            padding="zeros",
+        )
+        reset_generator(self.weight_generator)
+
+    def weight(self) -> Tensor:
+        """``(C, k * k, H, W)``, as the generator lays it out."""
+        generated = self.weight_generator(self.affinity_maps)
+        return generated.view(self.channels, self.kernel_size**2, *generated.shape[2:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return unfold_multiply_sum(x, self.weight(), self.stride)
+
+    @torch.no_grad()
+    def reparameterize(self) -> nn.Module:
+        """The inference form, with the weights kept."""
+        return _PublishedInference(self.weight(), self.stride)
+
+
+class _PublishedInference(nn.Module):
+    weight: Tensor
+
+    def __init__(self, weight: Tensor, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.register_buffer("weight", weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return windows_einsum(x, self.weight, self.stride)
+
+
+def unfold_multiply_sum(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """``x`` ``(B, C, H_in, W_in)``, ``weight`` ``(C, T, H, W)`` with ``T = k * k``; to ``(B, C, H, W)``."""
+    channels, taps, height, width = weight.shape
+    side = round(taps**0.5)
+    windows = F.unfold(x, side, padding=side // 2, stride=stride).view(-1, channels, taps, height, width)
+    return (windows * weight).sum(2)
+
+
+def windows_einsum(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """As `unfold_multiply_sum`, with nothing copied beforehand but the border."""
+    _, taps, height, width = weight.shape
+    side = round(taps**0.5)
+    padded = F.pad(x, (side // 2,) * 4).contiguous()
+    batch, channel, row, column = padded.stride()
+    windows = padded.as_strided(
+        (*x.shape[:2], side, side, height, width), (batch, channel, row, column, stride * row, stride * column)
+    )
+    return torch.einsum("bcijhw,cijhw->bchw", windows, weight.unflatten(1, (side, side)))

@@ -1,0 +1,88 @@
+"""Comparisons as tables: for a terminal, and for a page between two marks that are its own."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from facerec.errors import InputError
+from facerec.files import replacing
+from facerec.perf.comparison import Comparison, Ratio, Spread
+
+BEGIN, END = "<!-- measured by scripts/benchmark.py, which writes over all up to the end mark -->", "<!-- end -->"
+
+
+def show(comparisons: Sequence[Comparison], console: Console) -> None:
+    """A table a section."""
+    for section, (header, *rows) in _sections(comparisons):
+        table = Table(*header, title=section, title_justify="left", show_lines=True)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+
+
+def markdown(comparisons: Sequence[Comparison], machine: str, command: str) -> str:
+    """The same tables, below the command and the machine."""
+    lines = [f"`{command}`", "", f"{machine}. Medians, quartiles in brackets.", ""]
+    for section, (header, *rows) in _sections(comparisons):
+        lines += [f"### {section}", "", _line(header), "|---" * len(header) + "|", *map(_line, rows), ""]
+    return "\n".join(lines)
+
+
+def write_markdown(text: str, path: Path) -> None:
+    """Put ``text`` where the page ``path`` has the marks; a page that does not exist is made. `InputError` as from
+    `around_tables`."""
+    before, after = around_tables(path)
+    with replacing(path) as partial:
+        partial.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def around_tables(path: Path) -> tuple[str, str]:
+    """What stands before and after the tables of the page ``path``; `InputError` for a page without their marks."""
+    page = path.read_text(encoding="utf-8") if path.is_file() else f"{BEGIN}\n{END}\n"
+    before, begins, rest = page.partition(BEGIN)
+    _, ends, after = rest.partition(END)
+    if not begins or not ends:
+        raise InputError(f"{path} has no place for the tables: put the lines {BEGIN} and {END} into it")
+    return before, after
+
+
+def sentence(ratio: Ratio) -> str:
+    """As in "a / b: 2.1x (2.0 to 2.2), target at least 2x: met"."""
+    said = f"{ratio.name}: {number(ratio.spread.median)}x{_quartiles(ratio.spread)}"
+    if ratio.target is None or ratio.met is None:
+        return said
+    bound = "at most" if ratio.at_most else "at least"
+    return f"{said}, target {bound} {ratio.target:g}x: {'met' if ratio.met else 'NOT met'}"
+
+
+def number(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _sections(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, list[list[str]]]]:
+    """For each section the header and a row a comparison."""
+    for section, group in groupby(comparisons, key=lambda comparison: comparison.section):
+        members = list(group)
+        names = list(dict.fromkeys(name for comparison in members for name in comparison.contenders))
+        yield section, [["", *names, "ratios"], *(_row(comparison, names) for comparison in members)]
+
+
+def _row(comparison: Comparison, names: list[str]) -> list[str]:
+    case = f"{comparison.case} [{comparison.unit}]" + (f" ({comparison.note})" if comparison.note else "")
+    spreads = [comparison.contenders.get(name) for name in names]
+    cells = [f"{number(spread.median)}{_quartiles(spread)}" if spread else "" for spread in spreads]
+    return [case, *cells, "\n".join(map(sentence, comparison.ratios))]
+
+
+def _quartiles(spread: Spread) -> str:
+    lower, upper = number(spread.lower), number(spread.upper)
+    return "" if lower == upper else f" ({lower} to {upper})"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cell.replace(chr(10), '<br>') for cell in cells)} |"

@@ -1,0 +1,104 @@
+"""Pages of small images with captions, for a person to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.ft2font import FT2Font
+from PIL import Image, ImageDraw, ImageFont
+
+from facerec.data import decode
+from facerec.files import replacing
+
+_MARGIN, _LINE = 6, 13  # pixels
+_INK, _PAPER = (30, 30, 30), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Images under a title. ``images`` are uint8 RGB ``(H, W, 3)`` of any sizes, each with a caption, which may have
+    several lines."""
+
+    title: str
+    images: Sequence[np.ndarray]
+    captions: Sequence[str]
+
+
+def write_contact_sheet(sections: Sequence[Section], path: Path, columns: int = 10, side: int = 96) -> None:
+    """Write the page of ``sections`` to ``path``, a PNG.
+
+    Args:
+        sections: from top to bottom; one without images shows its title alone.
+        path: written whole or not at all; `InputError` where it cannot be.
+        columns: images beside each other.
+        side: pixels of an image's longer side.
+    """
+    width = columns * (side + _MARGIN) + _MARGIN
+    parts = [_draw(section, columns, side, width) for section in sections]
+    with replacing(path) as partial:
+        Image.fromarray(np.concatenate(parts)).save(partial, format="PNG")
+
+
+def _draw(section: Section, columns: int, side: int, width: int) -> np.ndarray:
+    starts = range(0, len(section.images), columns)
+    rows = [(section.images[i : i + columns], section.captions[i : i + columns]) for i in starts]
+    return np.concatenate([_title(section.title, width), *(_row(*row, side, width) for row in rows)])
+
+
+def _title(text: str, width: int) -> np.ndarray:
+    page = Image.new("RGB", (width, 30), _PAPER)
+    ImageDraw.Draw(page).text((_MARGIN, 9), _drawable(text), _INK, _font(14))
+    return np.asarray(page)
+
+
+def _row(images: Sequence[np.ndarray], captions: Sequence[str], side: int, width: int) -> np.ndarray:
+    lines = max(caption.count("\n") + 1 for caption in captions)
+    page = Image.new("RGB", (width, side + lines * _LINE + 2 * _MARGIN), _PAPER)
+    draw, font = ImageDraw.Draw(page), _font(10)
+    for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left = _MARGIN + column * (side + _MARGIN)
+        page.paste(Image.fromarray(_fitted(image, side)), (left, 0))
+        for number, line in enumerate(caption.split("\n")):
+            draw.text((left, side + 2 + number * _LINE), _shortened(_drawable(line), font, side), _INK, font)
+    return np.asarray(page)
+
+
+def _fitted(image: np.ndarray, side: int) -> np.ndarray:
+    """``image`` with its longer side ``side`` pixels long."""
+    scale = side / max(image.shape[:2])
+    height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+    fitted = np.empty((height, width, 3), np.uint8)
+    decode.resize(image, fitted)
+    return fitted
+
+
+def _shortened(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """``line`` as far as it fits, its end rather than its beginning: the ends of paths tell them apart."""
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength("…" + line) > width:
+        line = line[1:]
+    return "…" + line
+
+
+def _drawable(text: str) -> str:
+    """``text`` with escapes, such as \\u674e, for what the font would draw as empty boxes."""
+    known = _letters()
+    return "".join(c if ord(c) in known else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(FT2Font(_font_file()).get_charmap())
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(_font_file(), size)
+
+
+def _font_file() -> str:
+    # Matplotlib's: it is there on every machine, and has the letters of most languages.
+    return f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"

@@ -1,0 +1,116 @@
+"""How far verification suffers when faces are not where training saw them: the affine sensitivity study of the TVConv
+paper (arXiv 2203.10489), on test images."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from facerec.verification.verify import VerificationResult
+
+TRANSFORMS = ("rotation", "shear", "scale", "translation")
+_MARKERS = "os^Dv"
+_LETTER = 0.075  # inches, of the legend
+_WORDS = {"degrees": "degrees", "spread": "of the size", "share": "of the sides"}  # for a transform's setting
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One of `TRANSFORMS`, each image's drawn from a range: from ``-reach`` to ``reach`` of what ``unit`` says, as the
+    transform's own setting is called."""
+
+    transform: str
+    strength: float
+    unit: str
+    reach: float
+
+    def __str__(self) -> str:
+        return f"{self.transform} ± {self.reach:g} {_WORDS[self.unit]}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The results of one network, by benchmark, on images under a shift, or as they are."""
+
+    network: str
+    shift: Shift | None
+    results: dict[str, VerificationResult]
+
+    def summary(self) -> dict[str, Any]:
+        """What `json.dump` can write."""
+        benchmarks = {name: result.summary() for name, result in self.results.items()}
+        return {"network": self.network, "shift": self.shift and asdict(self.shift), "benchmarks": benchmarks}
+
+
+def sensitivity_table(measurements: Sequence[Measurement]) -> Table:
+    """A row for each shift, a column for each benchmark and network: accuracy in percent ± its deviation over folds."""
+    table = Table("test images", title=f"accuracy in percent ± std, protocol {_protocol(measurements)}")
+    columns = [(name, network) for name in measurements[0].results for network in _networks(measurements)]
+    for name, network in columns:
+        table.add_column(f"{name}\n{network}", justify="right")
+    by_cell = {(m.shift, m.network): m.results for m in measurements}
+    for shift in dict.fromkeys(m.shift for m in measurements):
+        found = [by_cell[shift, network][name] for name, network in columns]
+        table.add_row(
+            str(shift or "as they are"), *(f"{100 * result.accuracy:.2f} ± {100 * result.std:.2f}" for result in found)
+        )
+    return table
+
+
+def sensitivity_figure(measurements: Sequence[Measurement]) -> Figure:
+    """Accuracy over the range of the transform: a row of axes for each benchmark, a column for each transform, a line
+    for each network; the bars are standard errors over the folds."""
+    benchmarks = list(measurements[0].results)
+    units = {m.shift.transform: m.shift.unit for m in measurements if m.shift}
+    longest = _LETTER * max(map(len, _networks(measurements)))  # of the legend's lines, in inches
+    width = max(3.1 * len(units) + 0.6, longest + 1)
+    figure = Figure(figsize=(width, 2.9 * len(benchmarks) + 1.2), layout="constrained")
+    axes = figure.subplots(len(benchmarks), len(units), squeeze=False, sharey="row", sharex="col")
+    for row, benchmark in zip(axes, benchmarks, strict=True):
+        row[0].set_ylabel(f"{benchmark}\naccuracy (%)")
+        for cell, transform in zip(row, units, strict=True):
+            _draw(cell, [m for m in measurements if m.shift is None or m.shift.transform == transform], benchmark)
+    for top, bottom, (transform, unit) in zip(axes[0], axes[-1], units.items(), strict=True):
+        top.set_title(transform)
+        bottom.set_xlabel(f"range (± {_WORDS[unit]})")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    title = f"protocol {_protocol(measurements)}; bars: standard error over the folds"
+    columns = max(1, min(len(labels), int(width // (longest + 0.8))))
+    place = "outside upper center"
+    figure.legend(handles, labels, title=title, loc=place, ncols=columns, fontsize="small", title_fontsize="small")
+    return figure
+
+
+def _draw(axes: Axes, measurements: Sequence[Measurement], benchmark: str) -> None:
+    for number, network in enumerate(_networks(measurements)):
+        points = sorted(_points(measurements, network, benchmark), key=lambda point: point[0])
+        axes.errorbar(
+            [reach for reach, _ in points],
+            [100 * result.accuracy for _, result in points],
+            yerr=[100 * result.std / np.sqrt(result.num_folds) for _, result in points],
+            color=f"C{number}",
+            marker=_MARKERS[number % len(_MARKERS)],
+            markersize=4,
+            capsize=2,
+            label=network,
+        )
+    axes.grid(alpha=0.3)
+
+
+def _points(
+    measurements: Sequence[Measurement], network: str, benchmark: str
+) -> list[tuple[float, VerificationResult]]:
+    chosen = [m for m in measurements if m.network == network]
+    return [(m.shift.reach if m.shift else 0.0, m.results[benchmark]) for m in chosen]
+
+
+def _protocol(measurements: Sequence[Measurement]) -> str:
+    return next(iter(measurements[0].results.values())).protocol
+
+
+def _networks(measurements: Sequence[Measurement]) -> list[str]:
+    return list(dict.fromkeys(m.network for m in measurements))

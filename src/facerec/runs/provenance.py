@@ -1,0 +1,55 @@
+"""What made a run: command, configuration, code and environment."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from facerec.files import replacing, write_json
+
+
+def write_settings(folder: Path, cfg: DictConfig, made_by: dict[str, Any]) -> None:
+    """What a person reads to know what the run in ``folder`` is, from before its first step."""
+    with replacing(folder / "config.yaml") as partial:
+        OmegaConf.save(cfg, partial, resolve=True)
+    write_json(folder / "run.json", made_by)
+
+
+def provenance(overrides: list[str], config: dict[str, Any]) -> dict[str, Any]:
+    """What a person needs to make the run again: command, configuration, code, environment."""
+    return {
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "command": " ".join(["train.py", *overrides]),
+        "config_fingerprint": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16],
+        **code_and_environment(),
+    }
+
+
+def code_and_environment() -> dict[str, Any]:
+    """The commit of the code, and what it runs on."""
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "environment": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),  # a subclass of str, which is no plain value in a file of weights
+            "platform": platform.platform(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the code that runs; None outside a checkout or without git."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,130 @@
+"""The table over runs, made from their results.json and from nothing else."""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from facerec.errors import InputError
+from facerec.files import RESULTS
+from facerec.runs.run_names import differing_settings, network_parts
+
+Row = dict[str, str]
+# What a row says beside the accuracies; the terminal shows what fits, the files hold all.
+_FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
+
+
+def find_runs(folders: Iterable[str | Path]) -> list[Path]:
+    """The folders of finished runs at or below ``folders``; `InputError` when there is none."""
+    folders = [Path(folder) for folder in folders]
+    runs = sorted({file.parent for folder in folders for file in folder.rglob(RESULTS)})
+    if not runs:
+        raise InputError(f"no {RESULTS} below {', '.join(map(str, folders))}: name a folder of finished runs")
+    return runs
+
+
+def read_results(run: Path) -> dict[str, Any]:
+    """The results of the run in folder ``run``; `InputError` when the file is damaged."""
+    try:
+        result = json.loads((run / RESULTS).read_text(encoding="utf-8"))
+        if not isinstance(result, dict) or "last" not in result:
+            raise ValueError("it holds no results")
+        return result
+    except ValueError as error:
+        raise InputError(f"{run / RESULTS} is damaged ({error}): remove the folder or run it again") from error
+
+
+def table_rows(runs: Iterable[Path]) -> list[Row]:
+    """A row for each set of runs that differ in nothing but the seed, best and last epoch in rows of their own.
+
+    Accuracies are in percent: over several seeds mean ± standard deviation of the seeds (ddof 1), of one seed mean ±
+    standard deviation of its folds. Of runs that do not even differ in the seed, the one that started last counts.
+    """
+    cells: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for result in map(read_results, runs):
+        seeds, seed = cells[_all_but_seed(result)], result["config"]["seed"]
+        seeds[seed] = max(seeds.get(seed, result), result, key=lambda run: run["started"])
+    differences = differing_settings([next(iter(results.values()))["config"] for results in cells.values()])
+    return [
+        _row(list(results.values()), checkpoint, settings)
+        for results, settings in zip(cells.values(), differences, strict=True)
+        for checkpoint in ("best", "last")
+    ]
+
+
+def _all_but_seed(result: dict[str, Any]) -> str:
+    settings = {key: value for key, value in result["config"].items() if key != "seed"}
+    settings["data"] = {key: value for key, value in settings["data"].items() if key != "seed"}
+    return json.dumps([settings, result["data"], result["protocol"]], sort_keys=True)
+
+
+def _row(results: list[dict[str, Any]], checkpoint: str, settings: str) -> Row:
+    first = results[0]
+    config, cost = first["config"], first["cost"]
+    backbone, operator, head = network_parts(config)
+    speeds = [r["training_images_per_second"] for r in results if r["training_images_per_second"] is not None]
+    return {
+        "backbone": backbone,
+        "operator": operator,
+        **({"settings": settings} if settings else {}),
+        "head": head,
+        "epoch": f"{checkpoint} {','.join(sorted({str(r[checkpoint]['epoch'] + 1) for r in results}, key=int))}",
+        **{
+            name: _accuracy([r[checkpoint]["benchmarks"][name] for r in results])
+            for name in first["best"]["benchmarks"]
+        },
+        "MACs (M)": f"{cost['macs_paper'] / 1e6:.2f}",
+        "params (M)": f"{cost['params'] / 1e6:.3f}",
+        "deployed (M)": f"{cost['params_deployed'] / 1e6:.3f}",
+        "maps (M)": f"{cost['weight_map_elements'] / 1e6:.3f}",
+        "images/s": f"{mean(speeds):.0f}" if speeds else "",
+        "seeds": str(len(results)),
+        "protocol": first["protocol"],
+        "data": first["data"]["train"]["fingerprint"],
+        "commit": ",".join(sorted({(r["git_commit"] or "none")[:7] for r in results})),
+    }
+
+
+def _accuracy(summaries: list[dict[str, Any]]) -> str:
+    values = [100 * summary["accuracy"] for summary in summaries]
+    spread = stdev(values) if len(values) > 1 else 100 * summaries[0]["std"]
+    return f"{mean(values):.2f} ± {spread:.2f}"
+
+
+def show(rows: list[Row]) -> None:
+    """The rows on the terminal."""
+    columns = [column for column in _columns(rows) if column not in _FILE_ONLY]
+    protocols = ", ".join(sorted({row["protocol"] for row in rows}))
+    table = Table(title=f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("backbone", "operator", "settings", "epoch") else "right")
+    for row in rows:
+        table.add_row(*(row.get(column, "") for column in columns))
+    Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def markdown(rows: list[Row]) -> str:
+    """The rows as a Markdown table."""
+    columns = _columns(rows)
+    lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def comma_separated(rows: list[Row]) -> str:
+    """The rows as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, _columns(rows), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _columns(rows: list[Row]) -> list[str]:
+    return list(dict.fromkeys(column for row in rows for column in row))

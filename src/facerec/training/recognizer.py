@@ -1,0 +1,86 @@
+"""What is trained: images to embeddings to logits to a loss."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from facerec.errors import InputError
+from facerec.training.verifier import Batch, Verifier
+
+
+class Recognizer(Verifier):
+    """Trains a backbone by the cross-entropy of a margin-softmax head, and verifies it after each epoch.
+
+    Args:
+        backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
+        head: embeddings and labels to logits ``(B, N)``.
+        optimizer: called with the parameters, or with groups of them.
+        lr_scheduler: called with the optimizer; stepped after each epoch.
+        protocol: name of the verification protocol, one of `facerec.verification.verify.PROTOCOLS`.
+        config: the resolved configuration, kept in every checkpoint so that a checkpoint can be rebuilt from itself.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        optimizer: Callable[[Any], Optimizer],
+        lr_scheduler: Callable[[Optimizer], LRScheduler],
+        protocol: str,
+        config: dict[str, Any],
+    ) -> None:
+        super().__init__(backbone, protocol)
+        self.head, self.config = head, config
+        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
+
+    def on_train_epoch_start(self) -> None:
+        self.log("lr", self.optimizers().param_groups[0]["lr"])  # pyright: ignore
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, labels = batch
+        loss = F.cross_entropy(self.head(self.backbone(images), labels), labels)
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
+        return loss
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Tell every module that anneals something how far the training is, 0 in the first step and 1 in the last, and
+        every one that shares something between the batches of a step which of them this is."""
+        trainer = self.trainer
+        progress = trainer.global_step / max(1, trainer.estimated_stepping_batches - 1)
+        together = trainer.accumulate_grad_batches
+        first = batch_idx % together == 0
+        more_follow = (batch_idx + 1) % together != 0 and batch_idx + 1 != trainer.num_training_batches
+        for module in self.backbone.modules():
+            if hasattr(module, "anneal"):
+                module.anneal(progress)  # pyright: ignore[reportCallIssue]
+            if hasattr(module, "expect_batches"):
+                module.expect_batches(first, more_follow)  # pyright: ignore[reportCallIssue]
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._optimizer(self._parameter_groups())
+        return {"optimizer": optimizer, "lr_scheduler": self._lr_scheduler(optimizer)}
+
+    def _parameter_groups(self) -> Any:
+        """All parameters; those that a module exempts from weight decay in a group of their own."""
+        exempt = [p for m in self.modules() if hasattr(m, "without_weight_decay") for p in m.without_weight_decay()]  # pyright: ignore
+        if not exempt:
+            return self.parameters()
+        others = [parameter for parameter in self.parameters() if not any(parameter is p for p in exempt)]
+        return [{"params": others}, {"params": exempt, "weight_decay": 0.0}]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = self.config
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """`InputError` when the checkpoint was trained on another number of identities."""
+        for name, weight in self.state_dict().items():
+            theirs, ours = checkpoint["state_dict"].get(name, weight).shape, weight.shape
+            if theirs != ours:
+                raise InputError(
+                    f"the checkpoint's {name} is {tuple(theirs)} and this run's {tuple(ours)}: resume on the data that "
+                    "it was trained on (a head has a row an identity) or start without resume"
+                )

@@ -1,0 +1,85 @@
+"""Verification on benchmarks, after each epoch of training or on its own."""
+
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from facerec.data.held_out import HELD_OUT
+from facerec.data.source import Benchmark
+from facerec.errors import InputError
+from facerec.verification.verify import PROTOCOLS, VerificationResult, verify
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Verifier(pl.LightningModule):
+    """Embeds the distinct images of each of the data module's benchmarks and verifies its pairs.
+
+    Logs ``NAME/accuracy`` for each benchmark and their mean as ``mean_accuracy``; ``results`` holds everything.
+    Held-out identities are no benchmark: they count in the mean only where there is none.
+
+    Args:
+        backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
+        protocol: name of the verification protocol, one of `facerec.verification.verify.PROTOCOLS`.
+    """
+
+    def __init__(self, backbone: nn.Module, protocol: str) -> None:
+        super().__init__()
+        if protocol not in PROTOCOLS:
+            raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+        self.backbone = backbone.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.protocol = PROTOCOLS[protocol]
+        self.results: dict[str, VerificationResult] = {}
+        self._embedded: list[list[Batch]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images to the embeddings that the protocol compares: of the image, or summed with its mirror's."""
+        embeddings = self.backbone(images).float()
+        return embeddings + self.backbone(images.flip(-1)).float() if self.protocol.sums_flip else embeddings
+
+    def on_validation_epoch_start(self) -> None:
+        self._embedded = [[] for _ in self._benchmarks()]
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        images, indices = batch
+        self._embedded[dataloader_idx].append((self(images), indices))
+
+    def on_validation_epoch_end(self) -> None:
+        for benchmark, batches in zip(self._benchmarks(), self._embedded, strict=True):
+            self.results[benchmark.name] = self._verify(benchmark, batches)
+            self.log(f"{benchmark.name}/accuracy", self.results[benchmark.name].accuracy)
+        self._embedded = []
+        counted = [r.accuracy for name, r in self.results.items() if name != HELD_OUT or len(self.results) == 1]
+        self.log("mean_accuracy", sum(counted) / len(counted), prog_bar=True)
+
+    def _verify(self, benchmark: Benchmark, batches: Sequence[Batch]) -> VerificationResult:
+        embeddings = self._gather(batches, benchmark).cpu().numpy()
+        left, right = embeddings[benchmark.left], embeddings[benchmark.right]
+        try:
+            return verify(left, right, benchmark.is_same, self.protocol.name)
+        except ValueError as error:
+            raise InputError(f"benchmark {benchmark.name} cannot be verified: {error}") from error
+
+    def _gather(self, batches: Sequence[Batch], benchmark: Benchmark) -> Tensor:
+        """The embeddings ``(N, D)`` of all images in their own order, from all devices.
+
+        An image that only fills up a device's share is embedded twice and stands here once.
+        """
+        embeddings = torch.cat([embedding for embedding, _ in batches])
+        indices = torch.cat([index for _, index in batches])
+        gathered = self.all_gather((embeddings, indices))
+        rows, places = gathered[0].flatten(0, -2), gathered[1].flatten()  # pyright: ignore
+        embedded = len(places.unique())
+        if embedded < len(benchmark.images):
+            raise InputError(
+                f"benchmark {benchmark.name} has {len(benchmark.images)} images and {embedded} were embedded: take "
+                "trainer.limit_val_batches out"
+            )
+        table = rows.new_empty(embedded, rows.shape[1])
+        table[places] = rows
+        return table
+
+    def _benchmarks(self) -> list[Benchmark]:
+        return self.trainer.datamodule.opened_benchmarks  # pyright: ignore[reportAttributeAccessIssue]

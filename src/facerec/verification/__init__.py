@@ -1,0 +1,6 @@
+"""Embeddings of pairs to accuracy, thresholds, ROC and TAR at FAR."""
+
+from facerec.verification.protocols import PROTOCOLS
+from facerec.verification.verify import VerificationResult, verify
+
+__all__ = ["PROTOCOLS", "VerificationResult", "verify"]

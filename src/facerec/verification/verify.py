@@ -1,0 +1,132 @@
+"""Verification accuracy of embeddings, by a named protocol: a pure function of pairs of embeddings.
+
+Every protocol cuts the pairs, in their order, into contiguous folds, chooses a distance threshold on all folds but one
+and counts the right decisions on that one. Protocols differ in everything else, so their accuracies cannot be compared,
+and the protocol's name goes with each number.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn import metrics
+
+from facerec.verification.protocols import PROTOCOLS, Protocol, run_folds
+from facerec.verification.roc import FARS, checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
+
+__all__ = ["PROTOCOLS", "Protocol", "VerificationResult", "tar_at_far", "verify"]
+
+
+@dataclass(frozen=True, eq=False)
+class VerificationResult:
+    """All rates are fractions in [0, 1]; ``accuracy`` and ``std`` (ddof 0) are over the folds.
+
+    ``scores`` ``(P,)`` are squared distances, each pair's as it was when its fold was tested; ``auc``, ``eer`` and
+    ``tar_at_far`` pool them. ``tar_at_far`` maps a FAR to its TAR, and ``refused`` maps a FAR that so few pairs cannot
+    resolve to the sentence that says so.
+    """
+
+    protocol: str
+    num_pairs: int
+    num_folds: int
+    accuracy: float
+    std: float
+    thresholds: np.ndarray
+    fold_accuracies: np.ndarray
+    scores: np.ndarray
+    is_same: np.ndarray
+    auc: float
+    eer: float
+    tar_at_far: dict[float, float]
+    refused: dict[float, str]
+
+    def roc(self) -> tuple[np.ndarray, np.ndarray]:
+        """False and true positive rate of the pooled scores, rising from (0, 0) to (1, 1)."""
+        return roc_curve(self.scores, self.is_same)
+
+    def summary(self) -> dict[str, object]:
+        """What `json.dump` can write: everything but the pairs, with FARs as strings from ``"1e-1"`` to ``"1e-4"``."""
+        return {
+            "protocol": self.protocol,
+            "num_pairs": self.num_pairs,
+            "accuracy": self.accuracy,
+            "std": self.std,
+            "thresholds": self.thresholds.tolist(),
+            "fold_accuracies": self.fold_accuracies.tolist(),
+            "auc": self.auc,
+            "eer": self.eer,
+            "tar_at_far": {key: self.tar_at_far[far] for key, far in FARS.items() if far in self.tar_at_far},
+            "refused": {key: self.refused[far] for key, far in FARS.items() if far in self.refused},
+        }
+
+
+def verify(
+    left: ArrayLike | torch.Tensor,
+    right: ArrayLike | torch.Tensor,
+    is_same: ArrayLike | torch.Tensor,
+    protocol: str = "tvconv",
+    num_folds: int = 10,
+) -> VerificationResult:
+    """Verify P pairs of embeddings, ``left`` and ``right`` ``(P, D)``, ``is_same`` ``(P,)``, in the benchmark's order.
+
+    The embeddings are as the network gives them, not normalised; where the protocol sums flips, they are those sums.
+    Embeddings that are all alike score as chance, except that "tvconv_reference" gives 0, as ties are errors there.
+    `ValueError` says why pairs cannot be verified.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    left, right = _checked_features(left, right)
+    is_same = checked_is_same(is_same, len(left))
+    _check_num_folds(num_folds, len(left))
+    thresholds, fold_accuracies, scores = run_folds(PROTOCOLS[protocol], left, right, is_same, num_folds)
+    fpr, tpr = roc_curve(scores, is_same)
+    resolved, refused = tar_at_fars(scores, is_same)
+    return VerificationResult(
+        protocol=protocol,
+        num_pairs=len(is_same),
+        num_folds=num_folds,
+        accuracy=float(np.mean(fold_accuracies)),
+        std=float(np.std(fold_accuracies)),
+        thresholds=thresholds,
+        fold_accuracies=fold_accuracies,
+        scores=scores,
+        is_same=is_same,
+        auc=float(metrics.auc(fpr, tpr)),
+        eer=equal_error_rate(fpr, tpr),
+        tar_at_far=resolved,
+        refused=refused,
+    )
+
+
+def _checked_features(left: ArrayLike | torch.Tensor, right: ArrayLike | torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides as float64 ``(P, D)``, every row finite and with a direction."""
+    left, right = _as_float64(left), _as_float64(right)
+    if left.shape != right.shape or left.ndim != 2:
+        raise ValueError(f"left has shape {left.shape} and right {right.shape}: pass both as (pairs, embedding_dim)")
+    lengths = np.sqrt([np.einsum("pd,pd->p", side, side) for side in (left, right)]).T
+    _refuse_first(~np.isfinite(lengths), "a NaN or infinite", "look for overflow (learning rate, half precision)")
+    _refuse_first(lengths == 0, "an all-zero", "it has no direction to compare, so look for a dead last layer")
+    return left, right
+
+
+def _as_float64(features: ArrayLike | torch.Tensor) -> np.ndarray:
+    if isinstance(features, torch.Tensor):
+        features = features.detach().cpu().double().numpy()
+    # Contiguous, since sums, and with them ties between distances, depend on the memory layout in their last digit.
+    return np.ascontiguousarray(features, dtype=np.float64)
+
+
+def _refuse_first(is_bad: np.ndarray, what: str, remedy: str) -> None:
+    if is_bad.any():
+        pair, side = np.argwhere(is_bad)[0]
+        raise ValueError(f"pair {pair} has {what} {('left', 'right')[side]} embedding: {remedy}")
+
+
+def _check_num_folds(num_folds: int, num_pairs: int) -> None:
+    if num_folds < 2:
+        raise ValueError(
+            f"num_folds must be at least 2, got {num_folds}: one fold is tested with the others' threshold"
+        )
+    if num_pairs < num_folds:
+        raise ValueError(f"{num_pairs} pairs cannot fill {num_folds} folds: bring more pairs or lower num_folds")
