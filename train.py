@@ -21,13 +21,13 @@ from facerec.config.settings import quoted
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import LAST, OUTPUTS, RESULTS, write_json
-from facerec.initialisation import initialise_from_data
 from facerec.process import prepare_process
 from facerec.runs.folder import checkpoint_to_resume, is_finished, remove_empty_run
 from facerec.runs.provenance import provenance, write_settings
 from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.training.checkpoints import refuse_other_data, refuse_other_model
+from facerec.training.maps import initialise_from_data
 
 # Cells of a sweep that did not finish, and why.
 failures: dict[str, str] = {}

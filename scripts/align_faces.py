@@ -33,7 +33,7 @@ from facerec.alignment.crop import LFW, parse_crop
 from facerec.alignment.detector import FaceDetector
 from facerec.alignment.fiducials import PROFILE_LINES, Fiducials, parse_lines
 from facerec.alignment.landmarks import ListedLandmarks, read_landmarks
-from facerec.alignment.leftovers import remove_leftovers
+from facerec.alignment.outputs import remove_leftovers
 from facerec.alignment.paths import SHEET, find_images, outputs, refuse_overlap, why_not_found
 from facerec.alignment.placement import FacePlacer
 from facerec.alignment.summary import Summary, write_failures, write_sheet

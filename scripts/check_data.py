@@ -27,13 +27,11 @@ from facerec.config.build import build_data, build_trained
 from facerec.config.compose import compose
 from facerec.config.settings import take_own
 from facerec.doctor.check import check_data
-from facerec.doctor.embeddings import Embedder
-from facerec.doctor.findings import DataReport, Finding
+from facerec.doctor.faces import Embedder
+from facerec.doctor.findings import DataReport, Finding, write_pictures
 from facerec.doctor.opening import WRONG
-from facerec.doctor.pictures import write_pictures
 from facerec.errors import InputError
-from facerec.files import write_json
-from facerec.output_folder import check_output_folder
+from facerec.files import check_output_folder, write_json
 from facerec.process import prepare_process
 
 SHOWN = 10  # of the unreadable images, which the JSON line has all, and of a list's wrong lines, as report.json

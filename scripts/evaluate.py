@@ -37,7 +37,7 @@ from facerec.config.settings import split_arguments
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting import formats as files
-from facerec.exporting.model import ModelBackbone
+from facerec.exporting.formats import ModelBackbone
 from facerec.plots.network import roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment

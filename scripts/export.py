@@ -37,7 +37,7 @@ from facerec.data.loading import ImageDataset
 from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import export_form
-from facerec.exporting.model import ModelBackbone
+from facerec.exporting.formats import ModelBackbone
 from facerec.exporting.parity import Parity, Results, compare
 from facerec.files import replacing
 from facerec.process import prepare_process
@@ -138,7 +138,7 @@ def write(own: dict[str, Any], network: nn.Module, metadata: dict[str, str], dat
     example = torch.randint(0, 256, (2, *data.image_size, 3), dtype=torch.uint8)
     files.write(own["format"], network, example, metadata, path)
     if own["int8"]:
-        from facerec.exporting.int8 import quantise  # needs ONNX Runtime, which most formats do not
+        from facerec.exporting.onnx_format import quantise  # needs ONNX Runtime, which most formats do not
 
         quantise(path, calibration_batches(data), metadata, path)
 

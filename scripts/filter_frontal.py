@@ -41,12 +41,10 @@ from facerec.config.settings import take_own
 from facerec.console import log
 from facerec.data.source import LabelledSource
 from facerec.errors import InputError
-from facerec.files import replacing, write_json
+from facerec.files import check_output_folder, replacing, write_json
 from facerec.frontal.classifier import load_classifier
 from facerec.frontal.pictures import scores_figure, section
-from facerec.frontal.scoring import score_images
-from facerec.frontal.selection import Selection, select
-from facerec.output_folder import check_output_folder
+from facerec.frontal.scoring import Selection, score_images, select
 from facerec.plots.contact_sheet import write_contact_sheet
 from facerec.plots.network import save_figure
 from facerec.process import prepare_process

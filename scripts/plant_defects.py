@@ -35,7 +35,7 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.modules import InsightFaceData
 from facerec.data.source import LabelledSource
 from facerec.doctor.check import check_data
-from facerec.doctor.embeddings import Embedder
+from facerec.doctor.faces import Embedder
 from facerec.errors import InputError
 from facerec.files import write_json
 from facerec.perf import planted_defects as planting

@@ -34,8 +34,7 @@ from facerec.data.official.cross import read_cross_pairs
 from facerec.data.official.image_files import LINKS
 from facerec.data.official.layout import Prepared, unpack_bin, write_benchmark
 from facerec.data.official.lfw import read_lfw_pairs
-from facerec.data.official.pair_lists import Pair
-from facerec.data.official.plain import read_plain_pairs
+from facerec.data.official.pair_lists import Pair, read_plain_pairs
 from facerec.data.readers.bin import write_bin
 from facerec.data.readers.folders import read_pairs
 from facerec.errors import InputError

@@ -34,8 +34,7 @@ from facerec.config.compose import compose_trained
 from facerec.config.settings import split_arguments
 from facerec.console import log
 from facerec.errors import InputError
-from facerec.files import write_json
-from facerec.output_folder import check_output_folder
+from facerec.files import check_output_folder, write_json
 from facerec.plots.network import save_figure
 from facerec.plots.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
 from facerec.process import prepare_process

@@ -27,14 +27,12 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_sco
 from facerec.console import log
 from facerec.data.readers.folders import FolderImages
 from facerec.errors import InputError
-from facerec.files import replacing, write_json
-from facerec.frontal.calibration import calibrate_across_folds, reliability
+from facerec.files import check_output_folder, replacing, write_json
+from facerec.frontal.calibration import auc_of_borders, calibrate_across_folds, flipped_by_a_border, reliability
 from facerec.frontal.classifier import FrontalClassifier, save_classifier
 from facerec.frontal.pictures import cross_validation_figure, section
 from facerec.frontal.pose_folders import PoseImages, read_pose_folders
-from facerec.frontal.shortcuts import auc_of_borders, flipped_by_a_border
 from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated
-from facerec.output_folder import check_output_folder
 from facerec.plots.contact_sheet import write_contact_sheet
 from facerec.plots.network import save_figure
 from facerec.process import prepare_process

@@ -10,7 +10,7 @@ import pytest
 from image_files import plain, write_image
 from running import program
 
-from facerec.alignment.similarity import POINTS, template
+from facerec.alignment.placement import POINTS, template
 
 HEADER = ["path", *(f"{point}_{axis}" for point in POINTS for axis in "xy")]
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from facerec.backbones import MobileNetV2
-from facerec.initialisation import initialise_from_data
 from facerec.operators.tvconv import TVConv
+from facerec.training.maps import initialise_from_data
 
 
 class Data:

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from facerec.errors import InputError
-from facerec.output_folder import check_output_folder
+from facerec.files import check_output_folder
 
 
 @pytest.mark.parametrize("place", ["", "new", "new/deep"])

@@ -7,7 +7,7 @@ from random_weights import randomise
 from facerec.backbones import MobileNetV2
 from facerec.operators.axial import AxialAttention
 from facerec.operators.tvconv import TVConv
-from facerec.resample import resample_maps
+from facerec.training.maps import resample_maps
 
 
 def network(size, **options):

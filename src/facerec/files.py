@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the names of those that a run leaves."""
+"""Files that are written whole or not at all, the folder they are in, and the names of those that a run leaves."""
 
 import json
 import os
@@ -57,3 +57,15 @@ def write_json(path: Path, content: Any) -> None:
     """Write ``content`` whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def check_output_folder(folder: Path, setting: str) -> None:
+    """Refuse now what could not be written after the work; nothing is made. `InputError` begins with ``setting``, such
+    as ``out=found``, where ``folder`` is a file, or cannot be made or written to."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{setting} is a file: name a folder, or a new one")
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise InputError(f"{setting} cannot be made, since {there} is no folder: name another one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{setting} cannot be written to, since {there} is protected: name another folder")

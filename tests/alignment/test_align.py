@@ -16,7 +16,7 @@ from facerec.alignment.align import Alignment, Outcome, Settings, align_all
 from facerec.alignment.crop import FixedCrop
 from facerec.alignment.landmarks import ListedLandmarks
 from facerec.alignment.paths import find_images, outputs
-from facerec.alignment.similarity import template
+from facerec.alignment.placement import template
 from facerec.data import decode
 from facerec.data.decode import decode_rgb
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from facerec.alignment.crop import parse_crop
-from facerec.alignment.similarity import template, transform
+from facerec.alignment.placement import template, transform
 from facerec.alignment.warp import warp
 from facerec.errors import InputError
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facerec.alignment.detector import FaceDetector
-from facerec.alignment.similarity import template, transform
+from facerec.alignment.placement import template, transform
 from facerec.errors import InputError
 
 pytest.importorskip("onnx")

@@ -5,7 +5,7 @@ import pytest
 from image_files import write_text
 
 from facerec.alignment.fiducials import PROFILE_LINES, Fiducials, parse_lines
-from facerec.alignment.similarity import template, transform
+from facerec.alignment.placement import template, transform
 from facerec.errors import InputError
 
 EYE, NOSE, MOUTH = range(12, 18), 21, 25

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facerec.alignment.landmarks import ListedLandmarks, read_landmarks
-from facerec.alignment.similarity import template
+from facerec.alignment.placement import template
 from facerec.errors import InputError
 
 TEN = "11 12 21 22 31 32 41 42 51 52"

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from image_files import plain, write_image
 
-from facerec.alignment.leftovers import remove_leftovers
-from facerec.alignment.outputs import Origin, write_aligned
+from facerec.alignment.outputs import Origin, remove_leftovers, write_aligned
 from facerec.errors import InputError
 
 FACE = np.zeros((16, 16, 3), np.uint8)

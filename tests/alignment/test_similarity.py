@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from facerec.alignment.similarity import fit_similarity, mirrored, residual, template, transform
+from facerec.alignment.placement import fit_similarity, mirrored, residual, template, transform
 from facerec.errors import InputError
 
 coordinates = st.floats(-500, 500, width=32)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facerec.alignment.similarity import fit_similarity, template
+from facerec.alignment.placement import fit_similarity, template
 from facerec.alignment.warp import warp
 
 

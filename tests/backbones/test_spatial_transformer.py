@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from facerec.backbones.spatial_transformer import AffineSampler, SpatialTransformer, alignment
 from facerec.cost import measure_cost
-from facerec.resample import resample_maps
+from facerec.training.maps import resample_maps
 
 SIZE = (32, 24)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from facerec.data.loading import normalise
-from facerec.exporting.model import Model
+from facerec.exporting.formats import Model
 from facerec.perf import export
 from facerec.perf.network_speed import KINDS, OURS, build_network
 from facerec.perf.setting import Setting

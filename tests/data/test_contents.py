@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from recordio_writer import flat, png, write_records
 
-from facerec.data import contents
+from facerec.data import cache as contents
 from facerec.data.readers import insightface
 from facerec.data.readers.insightface import InsightFaceRecords
 

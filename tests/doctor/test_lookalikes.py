@@ -6,7 +6,7 @@ from measured_parts import benchmark_part, training_part
 from torch import nn
 
 from facerec.data.source import Benchmark
-from facerec.doctor.embeddings import Embedder
+from facerec.doctor.faces import Embedder
 from facerec.doctor.lookalikes import judge_faces
 
 CORNERS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230), "grey": (128, 128, 128)}

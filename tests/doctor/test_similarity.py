@@ -4,8 +4,7 @@ import torch
 from measured_parts import benchmark_part, training_part
 from torch.nn.functional import normalize
 
-from facerec.doctor.faces import Faces, own_similarity, sum_by_identity
-from facerec.doctor.similarity import label_gaps, mutual_neighbours, mutual_people
+from facerec.doctor.faces import Faces, label_gaps, mutual_neighbours, mutual_people, own_similarity, sum_by_identity
 
 IMAGE = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 IDENTITIES = [*"aaaabbbccddddde"]

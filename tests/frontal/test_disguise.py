@@ -1,7 +1,7 @@
 import torch
 
-from facerec.frontal import disguise as module
-from facerec.frontal.disguise import disguise
+from facerec.frontal import borders as module
+from facerec.frontal.borders import disguise
 
 FRONTAL = torch.tensor([True, False] * 8)
 

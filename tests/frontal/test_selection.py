@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.special import logit
 
 from facerec.errors import InputError
-from facerec.frontal.selection import least_of_share, select
+from facerec.frontal.scoring import least_of_share, select
 
 PROBABILITIES = np.array([0.9, 0.8, 0.2, 0.7, np.nan, 0.6, 0.1], np.float32)
 LOGITS = logit(PROBABILITIES.astype(np.float64))

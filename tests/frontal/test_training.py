@@ -8,9 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from facerec.errors import InputError
 from facerec.frontal import training
-from facerec.frontal.calibration import fit_calibration
+from facerec.frontal.calibration import auc_of_borders, fit_calibration, flipped_by_a_border
 from facerec.frontal.pose_folders import read_pose_folders
-from facerec.frontal.shortcuts import auc_of_borders, flipped_by_a_border
 from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated, train_classifier
 
 RECIPE = Recipe(width=0.1, image_size=32, epochs=60, batch_size=10)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from facerec.operators.arguments import check_choice, check_counts, check_divides
+from facerec.checks import check_choice, check_counts, check_divides
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from image_files import plain, write_image, write_text
 from photos import align_faces, failures, result, write_photos, write_points
 from shared_data import FACES, needs_faces
 
-from facerec.alignment.similarity import template, transform
+from facerec.alignment.placement import template, transform
 from facerec.data.decode import decode_rgb
 
 

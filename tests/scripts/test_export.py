@@ -12,7 +12,7 @@ from running import ROOT, as_program, program
 
 from facerec.exporting import formats as files
 from facerec.exporting import pt2_format as pt2_file
-from facerec.exporting.model import Model
+from facerec.exporting.formats import Model
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from facerec.alignment.placement import Placement, place_points
-from facerec.alignment.similarity import POINTS, mirrored
+from facerec.alignment.placement import POINTS, Placement, mirrored, place_points
 from facerec.data.readers.text_lines import numbered_lines, quote
 from facerec.errors import InputError
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from facerec.alignment.align import Outcome
 from facerec.alignment.outputs import read_origin
-from facerec.alignment.similarity import template
+from facerec.alignment.placement import template
 from facerec.data.decode import decode_rgb
 from facerec.errors import one_line
 from facerec.files import replacing

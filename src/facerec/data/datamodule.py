@@ -13,14 +13,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from facerec.checks import check_number_or_share, check_seed, check_transforms
 from facerec.data.augmentation.random_numbers import Transform, augment_batch, augment_images
 from facerec.data.cache import pack
 from facerec.data.held_out import HELD_OUT, split_identities
-from facerec.data.loading import ImageDataset, PackedDataset, flip_at_random, image_loader, normalise
+from facerec.data.loading import (
+    SAMPLINGS,
+    ImageDataset,
+    PackedDataset,
+    Share,
+    UniformIdentities,
+    UniformImages,
+    flip_at_random,
+    image_loader,
+    normalise,
+)
 from facerec.data.readers.folders import FolderImages
 from facerec.data.readers.train_lists import ListedImages
-from facerec.data.sampling import SAMPLINGS, Share, UniformIdentities, UniformImages
-from facerec.data.settings import check_number_or_share, check_seed, check_transforms
 from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset

@@ -11,7 +11,7 @@ from facerec.data.readers.train_lists import ListedImages
 from facerec.data.source import Benchmark, LabelledSource
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
-from facerec.doctor.embeddings import Embedder
+from facerec.doctor.faces import Embedder
 from facerec.doctor.findings import DataReport, Finding, benchmark_part
 from facerec.doctor.geometry import count_sizes, judge_geometry
 from facerec.doctor.lookalikes import judge_faces

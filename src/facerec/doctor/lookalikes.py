@@ -13,10 +13,16 @@ import torch
 from torch.nn.functional import normalize
 
 from facerec.data.source import Benchmark
-from facerec.doctor.embeddings import Embedder
-from facerec.doctor.faces import Faces, own_similarity, sum_by_identity
+from facerec.doctor.faces import (
+    Embedder,
+    Faces,
+    label_gaps,
+    mutual_neighbours,
+    mutual_people,
+    own_similarity,
+    sum_by_identity,
+)
 from facerec.doctor.findings import SHOWN, Finding, Picture
-from facerec.doctor.similarity import label_gaps, mutual_neighbours, mutual_people
 from facerec.doctor.survey import Part
 
 _OUTLIER = 3.0  # robust standard deviations

@@ -2,15 +2,37 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from facerec.errors import InputError
-from facerec.exporting.model import Model
+
+
+@dataclass(frozen=True)
+class Model:
+    """``metadata`` as it was written; ``embed`` takes uint8 RGB ``(B, H, W, 3)`` to float32 embeddings ``(B, D)``."""
+
+    metadata: dict[str, str]
+    embed: Callable[[np.ndarray], np.ndarray]
+
+
+class ModelBackbone(nn.Module):
+    """A `Model` in the place of a backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = (images * 127.5 + 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        return torch.from_numpy(self.model.embed(pixels.cpu().numpy())).to(images.device)
+
 
 # Exported files run on the CPU, in float32, whatever their checkpoint was trained on.
 ON_CPU = ["trainer.accelerator=cpu", "trainer.devices=1", "trainer.strategy=auto", "trainer.precision=32-true"]
@@ -74,4 +96,6 @@ def _function(format: str, verb: str) -> Callable[..., Any]:
     try:
         return getattr(import_module(f"facerec.exporting.{_MODULES[format]}"), f"{verb}_{format}")
     except ModuleNotFoundError as error:
-        raise InputError(f"{format} needs the package {error.name}: pip install 'facerec[export]'") from error
+        raise InputError(
+            f"{format} needs the package {error.name}: add it with pip install -e '.[export]' in a checkout of facerec"
+        ) from error

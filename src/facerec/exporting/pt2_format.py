@@ -11,7 +11,7 @@ from torch import nn
 from torch._inductor import aoti_compile_and_package, aoti_load_package
 
 from facerec.errors import InputError
-from facerec.exporting.model import Model
+from facerec.exporting.formats import Model
 
 _LARGEST_BATCH = 4096
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from facerec.exporting.model import Model
+from facerec.exporting.formats import Model
 
 _METADATA = "metadata.json"
 

@@ -13,7 +13,7 @@ from facerec.backbones import MobileNetV2
 from facerec.data.loading import normalise
 from facerec.errors import InputError
 from facerec.files import replacing
-from facerec.frontal.disguise import disguise
+from facerec.frontal.borders import disguise
 
 
 class FrontalClassifier(pl.LightningModule):

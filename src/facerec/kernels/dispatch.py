@@ -26,3 +26,9 @@ def check_taps_and_devices(taps: int, *tensors: Tensor | None) -> None:
 def in_channels_last(maps: Tensor) -> Tensor:
     """``(B, C, H, W)`` as ``(B, H, W, C)`` lies in memory, copied where it does not."""
     return maps.contiguous(memory_format=torch.channels_last)
+
+
+def images_at_a_time(x: Tensor, group_bytes: int) -> int:
+    """As many of ``(B, ...)`` as ``group_bytes`` hold, at least one: on a CPU what one step writes is still in the
+    core's own cache when the next one reads it. On a GPU all of them."""
+    return max(1, len(x) if x.is_cuda else group_bytes // (x.shape[1:].numel() * x.element_size()))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facerec.kernels.image_groups import images_at_a_time
+from facerec.kernels.dispatch import images_at_a_time
 
 # As many images stand side by side as a core's own cache holds; larger maps are convolved one after the other.
 _GROUP_BYTES = 768 << 10

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facerec.kernels.image_groups import images_at_a_time
+from facerec.kernels.dispatch import images_at_a_time
 
 # Images are taken in groups whose maps stay in a core's own cache through all taps: the taps read and write the same
 # memory T times.

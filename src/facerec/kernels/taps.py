@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from facerec.kernels.image_groups import images_at_a_time
+from facerec.kernels.dispatch import images_at_a_time
 
 # Images are taken in groups whose planes stay in a core's own cache through all taps.
 _GROUP_BYTES = 1 << 20

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.operators.arguments import check_counts, check_divides
+from facerec.checks import check_counts, check_divides
 
 
 class AxialAttention(nn.Module):

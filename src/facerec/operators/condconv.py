@@ -22,8 +22,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from facerec.checks import check_choice, check_counts
 from facerec.kernels.per_image import depthwise_per_image, mix, pointwise_per_image
-from facerec.operators.arguments import check_choice, check_counts
 
 
 def condconv(*, kernel_size: int = 3, experts: int = 4, where: str = "dw") -> Callable[..., nn.Module]:

@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facerec.checks import check_choice, check_counts
 from facerec.kernels.pixel_dependent import pixel_dependent_conv
-from facerec.operators.arguments import check_choice, check_counts
 
 
 class DDF(nn.Module):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from facerec.operators.arguments import check_counts
+from facerec.checks import check_counts
 
 _TENTH_OF_THE_RATE = 0.1**0.5
 

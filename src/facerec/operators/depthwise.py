@@ -8,7 +8,7 @@ Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile V
 import torch
 from torch import Tensor, nn
 
-from facerec.operators.arguments import check_counts
+from facerec.checks import check_counts
 
 
 class Depthwise(nn.Conv2d):

@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facerec.checks import check_counts
 from facerec.kernels.per_image import depthwise_per_image, mix, pointwise_per_image
-from facerec.operators.arguments import check_counts
 from facerec.operators.depthwise import Depthwise
 
 

@@ -16,8 +16,8 @@ Deviations from the paper: 8 channels a group and k = 3 instead of 16 and 7, sin
 
 from torch import Tensor, nn
 
+from facerec.checks import check_counts, check_divides
 from facerec.kernels.pixel_dependent import pixel_dependent_conv
-from facerec.operators.arguments import check_counts, check_divides
 
 
 class Involution(nn.Module):

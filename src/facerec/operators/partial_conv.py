@@ -15,7 +15,7 @@ Deviations from the paper: its PConv has stride 1 only, FasterNet halves the map
 import torch
 from torch import Tensor, nn
 
-from facerec.operators.arguments import check_counts
+from facerec.checks import check_counts
 
 
 class PartialConv(nn.Module):

@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facerec.checks import check_choice, check_counts, check_divides
 from facerec.kernels.local_attention import local_attention
-from facerec.operators.arguments import check_choice, check_counts, check_divides
 
 
 class SASA(nn.Module):

@@ -13,7 +13,7 @@ Deviations from the paper: it rescales what a whole block adds to its shortcut, 
 import torch
 from torch import Tensor, nn
 
-from facerec.operators.arguments import check_counts
+from facerec.checks import check_counts
 from facerec.operators.depthwise import Depthwise
 
 

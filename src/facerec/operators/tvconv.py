@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facerec.checks import check_counts
 from facerec.kernels.position_dependent import position_dependent_conv
-from facerec.operators.arguments import check_counts
 from facerec.operators.common.generated import Generated
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.common.weight_generator import count_generator_macs, reset_generator, weight_generator

@@ -19,7 +19,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from facerec.operators.arguments import check_counts
+from facerec.checks import check_counts
 from facerec.operators.common.generated import Generated
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.common.weight_generator import count_generator_macs, reset_generator, weight_generator

@@ -18,8 +18,8 @@ Deviations from the paper: it replaces the depthwise convolution alone and reduc
 import torch
 from torch import Tensor, nn
 
+from facerec.checks import check_counts
 from facerec.kernels.per_image import depthwise_per_image, mix
-from facerec.operators.arguments import check_counts
 
 _REDUCTION, _LEAST_REDUCED = 16, 16
 

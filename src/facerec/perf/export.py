@@ -20,7 +20,7 @@ from facerec.deploy import reparameterize
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import EmbedsPixels, export_form
 from facerec.exporting.folding import fold_batch_norms
-from facerec.exporting.model import Model
+from facerec.exporting.formats import Model
 from facerec.perf.comparison import Case, Goal, Rounds
 from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, build_network
 from facerec.perf.setting import Setting

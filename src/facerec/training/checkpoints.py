@@ -14,7 +14,7 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import BEST, replacing
-from facerec.resample import resample_maps
+from facerec.training.maps import resample_maps
 
 # The nodes that decide which weights a network has, and those whose state a checkpoint brings along: the settings of a
 # resumed run would have no effect there.

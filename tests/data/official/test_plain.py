@@ -1,6 +1,6 @@
 import pytest
 
-from facerec.data.official.plain import read_plain_pairs
+from facerec.data.official.pair_lists import read_plain_pairs
 from facerec.errors import InputError
 
 PAIRS = [(f"ann/{number}.jpg", f"eve/{number}.jpg", number % 2 == 0) for number in range(20)]

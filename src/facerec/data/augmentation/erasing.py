@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facerec.data.augmentation.settings import check_number
+from facerec.checks import check_number
 
 
 class Erasing:

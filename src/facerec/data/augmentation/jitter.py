@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from facerec.data.augmentation.settings import check_number
+from facerec.checks import check_number
 
 
 class Jitter:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facerec.data.augmentation.settings import check_number
+from facerec.checks import check_number
 
 
 class LowResolution:

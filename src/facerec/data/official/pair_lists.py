@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote
+from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote, words
 from facerec.errors import InputError
 
 FOLDS = 10
@@ -49,3 +49,27 @@ def refuse_one_sided_folds(file: Path, pairs: Sequence[Pair]) -> None:
                 f"pairs {start + 1} to {end} of {file}, fold {fold + 1} of {FOLDS}, are all of one kind: list the "
                 "pairs fold by fold, each with pairs of one person and of two"
             )
+
+
+_FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two, and tabs where a path holds spaces"
+
+
+def read_plain_pairs(file: str | Path) -> list[Pair]:
+    """The pairs in the order of ``file``. `InputError` names a line that is not of this form, and a list without
+    ten folds, such as one sorted by flag."""
+    file = Path(file)
+    pairs, two_people = [], ""
+    for number, line in pair_lines(file):
+        fields = next((found for found in (line.split("\t"), line.split(",")) if len(found) == 3), words(line))
+        if len(fields) != 3 or not all(fields) or fields[2].strip(BLANKS) not in ("1", "-1", "0"):
+            raise wrong_line(file, number, line, f"not a pair: {_FORM}")
+        flag = fields[2].strip(BLANKS)
+        if flag != "1":
+            two_people = two_people or flag
+            if flag != two_people:
+                raise wrong_line(file, number, line, f"and a line above marks two people with {two_people}: use one")
+        pairs.append(Pair(fields[0].strip(BLANKS), fields[1].strip(BLANKS), flag == "1"))
+    if not pairs:
+        raise InputError(f"pair list {file} is empty: {_FORM}")
+    refuse_one_sided_folds(file, pairs)
+    return pairs

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.data.contents import Contents, kept_contents
+from facerec.data.cache import Contents, kept_contents
 from facerec.data.decode import decode_rgb
 from facerec.data.readers.recordio import RecordFile
 from facerec.data.readers.string_table import SharedArrays
