@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from image_files import write_image
+from says import refuses
 
 from facerec.alignment.outputs import NameTooLong, Origin, read_origin, write_aligned
 from facerec.errors import InputError
@@ -52,7 +53,7 @@ def test_a_full_disk_leaves_the_face_that_was_there(tmp_path: Path, moment: str)
     target = Path if moment == "write_bytes" else os
     with (
         mock.patch.object(target, moment, side_effect=full),
-        pytest.raises(InputError, match=r"a.jpg cannot be written \(No space left on device\): free space or choose"),
+        refuses("a.jpg", "No space left on device", "free space", error=InputError),
     ):
         write_aligned(path, face()[::-1], ORIGIN)
     assert path.read_bytes() == before
@@ -87,6 +88,6 @@ def test_a_name_as_long_as_the_disk_allows_is_written(tmp_path: Path) -> None:
 
 def test_a_name_that_is_too_long_for_the_disk_is_no_full_disk(tmp_path: Path) -> None:
     path = tmp_path / ("x" * os.pathconf(tmp_path, "PC_NAME_MAX") + ".jpg")
-    with pytest.raises(NameTooLong, match="the name of its face is too long for the disk: rename the image"):
+    with refuses("name", "too long", "rename", error=NameTooLong):
         write_aligned(path, face(), ORIGIN)
     assert os.listdir(tmp_path) == []

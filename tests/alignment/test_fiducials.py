@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_files import write_text
+from says import refuses
 
 from facerec.alignment.fiducials import PROFILE_LINES, Fiducials, parse_lines
 from facerec.alignment.placement import template, transform
@@ -42,7 +43,7 @@ def test_frontal_files_need_to_be_told_which_lines_make_the_points(tmp_path: Pat
     points[[37, 40]], points[[43, 46]] = template(112)[0], template(112)[1]
     points[[30, 48, 54]] = template(112)[2:]
     write_points(tmp_path, "001/frontal/02.txt", points)
-    with pytest.raises(InputError, match="the order of the points of CFP's frontal files is not known: give --frontal"):
+    with refuses("CFP", "points", "--frontal", error=InputError):
         Fiducials(tmp_path, parse_lines(PROFILE_LINES), None).key("001/frontal/02.jpg")
     fiducials = Fiducials(tmp_path, parse_lines(PROFILE_LINES), parse_lines("38,41/44,47/31/49/55"))
     placement = fiducials.place("001/frontal/02.jpg", PICTURE, 112)
@@ -55,18 +56,18 @@ def test_lines_are_counted_from_one() -> None:
 
 @pytest.mark.parametrize("text", ["", "1/2", "1/2/3/4", "0/1/2", "a/b/c", "3-1/1/2", "5-3,7/1/2"])
 def test_what_names_no_points_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="does not name points: write three groups of lines"):
+    with refuses("points", "three groups", error=InputError):
         parse_lines(text)
 
 
 def test_files_that_are_not_what_they_should_be_are_refused(tmp_path: Path) -> None:
     fiducials = Fiducials(tmp_path, parse_lines(PROFILE_LINES), None)
-    with pytest.raises(InputError, match=r"fiducial file .*01.txt cannot be read \(No such file or directory\)"):
+    with refuses("01.txt", "No such file or directory", error=InputError):
         fiducials.key("001/profile/01.jpg")
     for text in ("1,2\n3\n", "7\n" * 60, "1,2,3\n" * 30):
         write_text(tmp_path / "001/profile/01.txt", text)
-        with pytest.raises(InputError, match=r"fiducial file .*01.txt does not hold lines of X,Y: correct it"):
+        with refuses("01.txt", "X,Y", error=InputError):
             fiducials.key("001/profile/01.jpg")
     write_points(tmp_path, "001/profile/01.txt", np.zeros((21, 2)))
-    with pytest.raises(InputError, match="its fiducial file has 21 points and line 26 is needed: correct it"):
+    with refuses("fiducial file", "21 points", "line 26", error=InputError):
         fiducials.key("001/profile/01.jpg")

@@ -3,8 +3,8 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import pytest
 from image_files import plain, write_image
+from says import refuses
 
 from facerec.alignment.outputs import Origin, remove_leftovers, write_aligned
 from facerec.errors import InputError
@@ -47,6 +47,6 @@ def test_a_face_that_cannot_be_removed_is_named(tmp_path: Path) -> None:
     write(tmp_path, "1.jpg")
     with (
         mock.patch.object(Path, "unlink", side_effect=PermissionError(13, os.strerror(13))),
-        pytest.raises(InputError, match=r"1.jpg cannot be removed \(Permission denied\): remove it, its image is gone"),
+        refuses("1.jpg", "Permission denied", "remove", error=InputError),
     ):
         remove_leftovers(tmp_path, set(), set(), "mine")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from folder_data import folder_data, ready, trainer
 from image_files import BLUE, GREEN, RED, encode, plain, write_benchmark, write_image
+from says import every, refuses
 
 from facerec.data.datamodule import FaceDataModule
 
@@ -85,7 +86,7 @@ class TestOrder:
         module, other = ready(folder_data(faces)), ready(folder_data(faces, seed=7))
         orders = {tuple(epoch_order(module, 0)), tuple(epoch_order(module, 1)), tuple(epoch_order(other, 0))}
         assert len(orders) == 3
-        assert all(sorted(order) == list(range(12)) for order in orders)
+        assert every(sorted(order) == list(range(12)) for order in orders)
 
     def test_two_ranks_share_the_training_images_without_overlap(self, faces):
         module, seen = ready(folder_data(faces)), []
@@ -113,7 +114,7 @@ class TestSampling:
         assert drawn.bincount().min() > 240  # of 320; by images ann would have 800
 
     def test_another_sampling_is_refused(self, tmp_path):
-        with pytest.raises(ValueError, match="sampling must be one of images, identities, got 'people'"):
+        with refuses("sampling", "images", "identities", "'people'"):
             folder_data(tmp_path, sampling="people")
 
 

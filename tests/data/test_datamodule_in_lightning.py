@@ -5,6 +5,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from image_files import write_image
+from says import every
 
 from facerec.data.augmentation.affine import Rotation
 from facerec.data.augmentation.erasing import Erasing
@@ -75,7 +76,7 @@ def test_lightning_draws_order_flips_and_changes_anew_for_each_epoch_and_batch(t
         seed = (module.seed, epoch, batch, 0)
         torch.testing.assert_close(images, augment_batch(flip_at_random(originals[numbers], seed), changes, seed))
     # What the callbacks see, and make their pictures of.
-    assert all(images is row[2] for images, row in zip(watcher.shown, watcher.trained, strict=True))
+    assert every(images is row[2] for images, row in zip(watcher.shown, watcher.trained, strict=True))
     first, second = (torch.cat([row[3] for row in watcher.trained if row[0] == epoch]).tolist() for epoch in range(2))
     assert first != second and sorted(first) == sorted(second) == list(range(12))
-    assert all(torch.equal(images, originals) for images in watcher.evaluated)
+    assert every(torch.equal(images, originals) for images in watcher.evaluated)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_files import BLUE, GREEN, RED, encode, plain
 from PIL import Image
+from says import refuses, says
 
 from facerec.data.decode import decode_rgb, resize
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
@@ -60,9 +61,7 @@ def test_channels_come_as_red_green_blue(suffix, colour):
 @pytest.mark.parametrize("kind", FILES)
 def test_a_file_is_refused_at_every_length_short_of_its_own(kind):
     for length in range(len(FILES[kind])):
-        with pytest.raises(
-            InputError, match=r"^image half\.img (is empty|is cut off after \d+ bytes|cannot be decoded)"
-        ):
+        with refuses("half.img", "off the list", error=InputError):
             decode_rgb(FILES[kind][:length], "half.img")
 
 
@@ -70,8 +69,7 @@ def test_a_file_is_refused_at_every_length_short_of_its_own(kind):
 def test_a_file_cut_off_in_its_pixels_is_called_cut_off(kind):
     # Without the decoder's help: OpenCV 4 would return such an image, grey where it ends.
     for length in range(len(FILES[kind]) - 20, len(FILES[kind])):
-        expected = rf"^image a/1\.jpg is cut off after {length} bytes: fetch it again or take it off the list$"
-        with pytest.raises(InputError, match=expected):
+        with refuses("a/1.jpg", "cut off", f"{length} bytes", "fetch", error=InputError):
             decode_rgb(FILES[kind][:length], "a/1.jpg")
 
 
@@ -115,28 +113,26 @@ def test_the_orientation_that_a_camera_noted_is_ignored():
 
 
 def test_an_empty_file_is_refused():
-    with pytest.raises(InputError, match=r"^image a/1\.jpg is empty: fetch it again or take it off the list$"):
+    with refuses("a/1.jpg", "empty", "fetch", error=InputError):
         decode_rgb(b"", "a/1.jpg")
 
 
 def test_a_text_file_is_refused():
-    with pytest.raises(
-        InputError, match=r"^image a/1\.jpg cannot be decoded: it is damaged or not a JPEG or PNG file, so"
-    ):
+    with refuses("a/1.jpg", "damaged", "JPEG or PNG", error=InputError):
         decode_rgb(b"<html>404 not found</html>", "a/1.jpg")
 
 
 def test_a_header_that_claims_a_giant_is_refused():
     giant = bytearray(FILES["bmp"])
     giant[18:22] = struct.pack("<I", 2**24)  # the width
-    with pytest.raises(InputError, match="image giant cannot be decoded"):
+    with refuses("image giant", "decoded", error=InputError):
         decode_rgb(bytes(giant), "giant")
 
 
 def test_a_png_chunk_that_claims_gigabytes_is_refused_before_they_are_reserved():
     greedy = bytearray(FILES["png"])
     greedy[33] = 255  # of the first chunk behind the header, the highest byte of its length
-    with pytest.raises(InputError, match="image greedy is cut off"):
+    with refuses("image greedy", "cut off", error=InputError):
         decode_rgb(bytes(greedy), "greedy")
 
 
@@ -148,7 +144,7 @@ def test_a_damaged_byte_gives_an_image_or_an_input_error(kind, place, value):
     try:
         image = decode_rgb(bytes(data), "damaged")
     except InputError as error:
-        assert "image damaged" in str(error)
+        assert says(str(error), "image damaged", "off the list")
     else:
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
 

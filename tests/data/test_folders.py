@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from image_files import BLUE, GREEN, RED, plain, write_benchmark, write_faces, write_image, write_text
+from says import refuses
 from shared_data import FACES, needs_faces
 
 from facerec.data.readers.folders import read_identity_folders, read_pairs
@@ -35,27 +36,25 @@ def test_images_may_stand_deeper_and_other_files_are_passed_over(tmp_path):
 def test_a_benchmark_is_no_person(tmp_path):
     write_faces(tmp_path)
     write_benchmark(tmp_path / "train", "lfw")
-    with pytest.raises(InputError, match=r"train.lfw is a benchmark among the identity folders: move it out of"):
+    with refuses("train/lfw", "benchmark", "move", error=InputError):
         read_identity_folders(tmp_path / "train")
 
 
 def test_a_missing_training_folder_is_named(tmp_path):
-    with pytest.raises(
-        InputError, match=r"^training folder .*nowhere does not exist: check its name, or choose a list of im"
-    ):
+    with refuses("nowhere", "not exist", "list of im", error=InputError):
         read_identity_folders(tmp_path / "nowhere")
 
 
 def test_an_empty_identity_is_named(tmp_path):
     write_faces(tmp_path)
     write_text(tmp_path / "train/dan/notes.txt", "no image")
-    with pytest.raises(InputError, match=r"^identity folder .*train.dan holds no image: remove it or fill it$"):
+    with refuses("train/dan", "no image", "fill", error=InputError):
         read_identity_folders(tmp_path / "train")
 
 
 def test_a_training_folder_without_identities_is_refused(tmp_path):
     write_image(tmp_path / "loose.png", plain(RED))
-    with pytest.raises(InputError, match="holds no identity folder: it must hold IDENTITY/IMAGE files"):
+    with refuses("no identity folder", "IDENTITY/IMAGE", error=InputError):
         read_identity_folders(tmp_path)
 
 
@@ -102,46 +101,42 @@ def test_a_list_may_be_written_by_any_editor(tmp_path, text):
 
 
 def test_the_bad_line_of_a_list_is_numbered_as_an_editor_does(tmp_path):
-    with pytest.raises(InputError, match=r"^line 4 of .*list\.txt is 'bob/0\.png': write PATH IDENTITY$"):
+    with refuses("line 4", "list.txt", "'bob/0.png'", "PATH IDENTITY", error=InputError):
         train_list(tmp_path, "# two people\n\nann/0.png a\nbob/0.png\n")
 
 
 def test_an_empty_list_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"training list .*list\.txt holds no line PATH IDENTITY: write one an image"):
+    with refuses("list.txt", "PATH IDENTITY", error=InputError):
         train_list(tmp_path, "# nothing yet\n\n")
 
 
 def test_a_list_that_is_not_utf_8_is_refused(tmp_path):
     (tmp_path / "list.txt").write_bytes("ann/0.png a\nJosé.png b\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"list\.txt is not UTF-8 text \(byte 15\): save it as UTF-8, or mend line 2,"):
+    with refuses("list.txt", "UTF-8", "byte 15", "line 2", error=InputError):
         read_train_list(tmp_path, "list.txt")
 
 
 def test_a_list_that_is_nowhere_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"^training list casia\.txt is neither there nor below .*: check its name$"):
+    with refuses("casia.txt", "check", error=InputError):
         read_train_list(tmp_path, "casia.txt")
 
 
 def test_a_list_for_another_root_is_refused_at_once(tmp_path):
-    with pytest.raises(
-        InputError, match=r"the first image of .*list\.txt is not at .*train.train.ann.0\.png: name the folder"
-    ):
+    with refuses("list.txt", "train/train/ann/0.png", "folder", error=InputError):
         train_list(tmp_path, "train/ann/0.png a\n")
 
 
 def test_an_image_that_has_gone_is_named_when_it_is_loaded(tmp_path):
     train = train_list(tmp_path, "ann/0.png a\nann/9.png a\n")
     train.load(0)
-    with pytest.raises(
-        InputError, match=r"^image .*ann.9\.png cannot be read \(No such file or directory\): restore it or"
-    ):
+    with refuses("ann/9.png", "No such file or directory", "restore", error=InputError):
         train.load(1)
 
 
 def test_an_unreadable_image_is_named_with_its_folder(tmp_path):
     train = train_list(tmp_path, "ann/0.png a\n")
     (tmp_path / "train/ann/0.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"^image .*train.ann.0\.png is empty"):
+    with refuses("train/ann/0.png", "empty", error=InputError):
         train.load(0)
 
 
@@ -197,5 +192,5 @@ def test_the_state_changes_with_a_file_and_not_with_the_place(tmp_path):
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns + 1))
     assert len({before, longer, here.state()}) == 3
     image.unlink()
-    with pytest.raises(InputError, match=rf"^image {image} cannot be read \(No such file or directory\): restore it"):
+    with refuses(str(image), "No such file or directory", "restore", error=InputError):
         here.state()

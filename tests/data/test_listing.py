@@ -3,6 +3,7 @@ import os
 import numpy as np
 import pytest
 from image_files import write_faces, write_text
+from says import refuses
 
 from facerec.data.readers import listing
 from facerec.data.readers.folders import read_identity_folders
@@ -30,18 +31,14 @@ class TestLinks:
     def test_an_identity_that_leads_to_where_it_stands_or_to_another_is_refused(self, train, place):
         (train / "ann" / "deep").mkdir()
         (train / "zoe").symlink_to(place)
-        with pytest.raises(
-            InputError, match=r"^identity folder .*zoe is a link to .*, whose images would be read twice:"
-        ):
+        with refuses("identity folder", "zoe", "link", "twice", error=InputError):
             read_identity_folders(train)
 
     def test_two_identities_that_are_one_folder_elsewhere_are_refused(self, train, tmp_path):
         (tmp_path / "disk").mkdir()
         for name in ("yan", "zoe"):
             (train / name).symlink_to(tmp_path / "disk")
-        with pytest.raises(
-            InputError, match=r"^identity folders .*yan and .*zoe are links to one folder, or one within"
-        ):
+        with refuses("identity folders", "yan", "zoe", "links", error=InputError):
             read_identity_folders(train)
 
     def test_an_identity_may_stand_elsewhere(self, train, tmp_path):
@@ -53,7 +50,7 @@ class TestLinks:
     def test_links_that_lead_nowhere_or_to_each_other_are_refused(self, train):
         for name, place in (("zoe", "gone"), ("yan", "zed"), ("zed", "yan")):
             (train / name).symlink_to(place)
-            with pytest.raises(InputError, match=rf"^{train}/\w+ is a link that leads nowhere: restore what"):
+            with refuses(f"{train}/", "link", "nowhere", "restore", error=InputError):
                 read_identity_folders(train)
             if name != "yan":
                 (train / name).unlink()
@@ -66,7 +63,7 @@ class TestLinks:
         found = read_identity_folders(train)
         assert list(found.paths)[:4] == [f"ann/{number}.png" for number in range(4)]
         assert found.missing().tolist() == [2]
-        with pytest.raises(InputError, match=r"^image .*ann.2\.png cannot be read \(Too many levels of symbolic"):
+        with refuses("ann/2.png", "Too many levels of symbolic", error=InputError):
             found.load(2)
 
 
@@ -121,7 +118,5 @@ def test_links_to_a_folder_and_to_one_inside_it_are_refused(train, tmp_path):
     write_faces(tmp_path / "elsewhere", images_per_identity=1)
     (train / "whole").symlink_to(tmp_path / "elsewhere/train")
     (train / "a_part").symlink_to(tmp_path / "elsewhere/train/bob")
-    with pytest.raises(
-        InputError, match=r"^identity folders .*whole and .*a_part are links to one folder, or one within"
-    ):
+    with refuses("identity folders", "whole", "a_part", "links", error=InputError):
         read_identity_folders(train)

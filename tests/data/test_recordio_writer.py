@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_files import BLUE, GREEN, RED, encode, plain, write_image
 from recordio_writer import MAGIC, pixels, png
+from says import refuses
 from shared_data import INSIGHTFACE, needs_insightface
 
 from facerec.data.archives import recordio_writer
@@ -168,7 +169,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_is_lost(tmp_path
     (tmp_path / name).unlink()
     write_image(tmp_path / name / "mine.png", plain(RED))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
-    with pytest.raises(InputError, match=rf"^{tmp_path / name} cannot be written \(it is there and is no file\): free"):
+    with refuses(str(tmp_path / name), "no file", "free", error=InputError):
         write_training_set(FACES, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
 
@@ -199,22 +200,20 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
 
 def test_images_of_two_sizes_are_refused_and_both_named(tmp_path):
     faces = Faces([0, 0, 1], [encode(plain(RED)), encode(plain(GREEN, (12, 10))), encode(plain(BLUE))])
-    with pytest.raises(
-        InputError, match=r"^image 1\.png has 12x10 pixels and 0\.png 12x12: align all images to one size before"
-    ):
+    with refuses("1.png", "12x10", "0.png", "12x12", error=InputError):
         write_training_set(faces, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_image_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"^image 1\.png is cut off after 50 bytes: fetch it again"):
+    with refuses("1.png", "cut off", "50 bytes", "fetch", error=InputError):
         write_training_set(Faces([0, 0], [png(0), png(1)[:50]]), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_record_longer_than_29_bits_is_refused(tmp_path):
     with (
-        pytest.raises(InputError, match=r"^record 5 would have 536870912 bytes, and RecordIO holds up to 536870911: l"),
+        refuses("record 5", "536870912", "536870911", error=InputError),
         writing_records(tmp_path / "train.rec") as writer,
     ):
         writer.write(5, bytes(1 << 29))
@@ -227,11 +226,9 @@ def test_what_float32_would_round_is_refused(tmp_path):
             return 2**24 - 2
 
     faces = Many([0, 1], [png(0)])
-    with pytest.raises(
-        InputError, match=r"train\.rec would have 16777214 images and 2 identities, .* of both: choose the flat layout$"
-    ):
+    with refuses("train.rec", "16777214 images", "2 identities", "flat layout", error=InputError):
         write_training_set(faces, tmp_path)
     faces.num_identities = 2**24 + 1
-    with pytest.raises(InputError, match=r"would have 16777217 identities, and labels in float32 are exact up to 167"):
+    with refuses("16777217 identities", "float32", "167", error=InputError):
         write_training_set(faces, tmp_path, flat=True)
     assert struct.unpack("<f", struct.pack("<f", 2**24 + 1)) == (2**24,)

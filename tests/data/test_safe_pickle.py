@@ -3,11 +3,11 @@ import functools
 import importlib
 import os
 import pickle
-import re
 import subprocess
 
 import numpy as np
 import pytest
+from says import refuses
 from shared_data import INSIGHTFACE, needs_insightface
 
 from facerec.data.readers.safe_pickle import load_plain_pickle
@@ -134,9 +134,7 @@ def test_a_hostile_pickle_is_refused_by_name_and_nothing_runs(tmp_path, nested, 
     marker = tmp_path / "marker"
     for name, evil in hostile(marker).items():
         data = pickle.dumps(NESTED[nested](evil), protocol)
-        with pytest.raises(
-            InputError, match=rf"a\.bin is not a pickle of plain data \(it asks for [\w.]+\.{name}, which"
-        ):
+        with refuses("a.bin", "pickle", f".{name},", error=InputError):
             load(tmp_path, data)
     assert not marker.exists()
 
@@ -149,30 +147,30 @@ def test_the_hostile_pickles_of_these_tests_do_run_with_pickle_itself(tmp_path, 
 
 # Opcodes written out: c is a global, R a call, b a change of state, \x93 a global from the stack.
 OPCODES = {
-    b"(S'touch marker'\nios\nsystem\n.": "asks for os.system",
-    b"(cos\nsystem\nS'touch marker'\no.": "asks for os.system",
-    b"c__builtin__\neval\n(S'1'\ntR.": "asks for __builtin__.eval",
-    b"\x80\x04\x8c\x05numpy\x8c\x11ndarray.__class__\x93.": "asks for numpy.ndarray.__class__",
-    b"\x80\x04\x8c\x15numpy.core.multiarray\x8c\x18_reconstruct.__globals__\x93.": "asks for numpy.core.multiarray",
-    b"cnumpy._core._core.multiarray\nscalar\n.": "asks for numpy._core._core.multiarray.scalar",
-    b"\x80\x02\x82\x01.": "unregistered extension code 1",
+    b"(S'touch marker'\nios\nsystem\n.": "os.system",
+    b"(cos\nsystem\nS'touch marker'\no.": "os.system",
+    b"c__builtin__\neval\n(S'1'\ntR.": "__builtin__.eval",
+    b"\x80\x04\x8c\x05numpy\x8c\x11ndarray.__class__\x93.": "numpy.ndarray.__class__",
+    b"\x80\x04\x8c\x15numpy.core.multiarray\x8c\x18_reconstruct.__globals__\x93.": "numpy.core.multiarray",
+    b"cnumpy._core._core.multiarray\nscalar\n.": "numpy._core._core.multiarray.scalar",
+    b"\x80\x02\x82\x01.": "extension code 1",
     b"Pmarker\n.": "persistent",
     b"\x80\x05\x97.": "buffer",
-    b"c_codecs\nencode\n(Vtext\nVrot13\ntR.": "asks for the encoding 'rot13'",
-    b"c_codecs\nencode\n}b.": "changes a function",
+    b"c_codecs\nencode\n(Vtext\nVrot13\ntR.": "'rot13'",
+    b"c_codecs\nencode\n}b.": "function",
     b"cnumpy\nndarray\n)\x81.": "NEWOBJ",
-    b"cnumpy\nndarray\n(K\x05\x85tR.": "makes an array without content",
+    b"cnumpy\nndarray\n(K\x05\x85tR.": "array",
     b"cnumpy\ndtype\n(Vi4,O\ntR.": "dtype 'i4,O'",
     b"cnumpy\ndtype\n(VM8\ntR.": "dtype 'M8'",
     b"\x80\x02cnumpy\ndtype\nU\x02u1\x85R(K\x03U\x01|NU\x01a\x85}K\x08K\x08K\x00tb.": "structured dtype",
     b"\x80\x02cnumpy\ndtype\nU\x02u1\x85R(K\x03U\x03O,|NNNK\x08K\x08K\x00tb.": "dtype 'O,|u1'",
-    b"]]b.": "state is not a dictionary",
+    b"]]b.": "dictionary",
 }
 
 
-@pytest.mark.parametrize(("data", "reason"), OPCODES.items())
-def test_a_pickle_written_by_hand_is_refused(tmp_path, data, reason):
-    with pytest.raises(InputError, match=re.escape(reason)):
+@pytest.mark.parametrize(("data", "fact"), OPCODES.items())
+def test_a_pickle_written_by_hand_is_refused(tmp_path, data, fact):
+    with refuses("a.bin", fact, error=InputError):
         load(tmp_path, data)
 
 
@@ -197,7 +195,7 @@ EMPTY = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n)Rq\x01"
     ],
 )
 def test_an_array_whose_content_does_not_fit_is_refused(tmp_path, state):
-    with pytest.raises(InputError, match=r"holds an array (whose content does not fit its shape|without a dtype)"):
+    with refuses("a.bin", "array", error=InputError):
         load(tmp_path, EMPTY + state + b".")
 
 
@@ -212,7 +210,7 @@ def test_the_dtypes_of_numpy_itself_stay_as_they_are(tmp_path):
 def test_a_pickle_cut_off_anywhere_is_refused(tmp_path, protocol):
     whole = pickle.dumps(([b"jpeg", np.arange(3, dtype=np.uint8)], [True]), protocol)
     for size in range(len(whole)):
-        with pytest.raises(InputError, match=r"a\.bin is not a pickle of plain data"):
+        with refuses("a.bin", "pickle", error=InputError):
             load(tmp_path, whole[:size])
 
 
@@ -228,12 +226,12 @@ def test_a_damaged_byte_never_crashes(tmp_path, protocol):
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xe0 jpeg", b"hello", b"\0" * 99, b"PK\x03\x04", b"(" * 9, b"."])
 def test_a_file_that_is_no_pickle_is_refused(tmp_path, data):
-    with pytest.raises(InputError, match=r"a\.bin is not a pickle of plain data \(.+\): fetch it again from a source"):
+    with refuses("a.bin", "pickle", "fetch", error=InputError):
         load(tmp_path, data)
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"none\.bin does not exist"):
+    with refuses("none.bin", "not exist", error=InputError):
         load_plain_pickle(tmp_path / "none.bin")
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 from image_files import GREY, plain
 from measured_parts import training_part
+from says import says
 
 from facerec.doctor.geometry import count_sizes, judge_geometry
 
@@ -38,10 +39,10 @@ def test_sizes_are_counted_with_the_commonest_first():
 def test_sizes_are_said_with_the_width_first():
     images = noise(100, 120), noise(100, 120), noise(80, 60)
     found = {f.name: f for f in judge_geometry([training_part(images, "vvv")], (112, 96))}
-    assert found["other_sizes"].sentence.startswith("the others are 120x100: ")
+    assert says(found["other_sizes"].sentence, "120x100")
     assert found["other_sizes"].details == [{"image": "2", "size": "60x80"}]
     assert found["other_sizes"].pictures[0].caption.endswith("\n60x80")
-    assert "smaller than 96x112 and" in found["small_images"].sentence
+    assert says(found["small_images"].sentence, "smaller than", "96x112")
 
 
 def test_black_borders_are_wide_above_a_tenth_at_any_edge():

@@ -3,6 +3,7 @@ import pytest
 import torch
 from pose_folders import stripes
 from random_weights import randomise
+from says import refuses
 
 from facerec.errors import InputError
 from facerec.frontal.classifier import FrontalClassifier, load_classifier, save_classifier
@@ -41,7 +42,7 @@ def test_batches_do_not_matter_and_nor_does_an_empty_one():
 
 
 def test_a_missing_file_says_where_one_comes_from(tmp_path):
-    with pytest.raises(InputError, match=r"gone.pt cannot be read \(No such file or directory\): train one with"):
+    with refuses("gone.pt", "No such file or directory", "train", error=InputError):
         load_classifier(tmp_path / "gone.pt")
 
 
@@ -52,5 +53,5 @@ def test_a_file_of_something_else_is_refused(tmp_path, content):
         torch.save({"state_dict": {}}, path)
     else:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=r"frontal.pt is damaged or no classifier of frontal faces: give a file that"):
+    with refuses("frontal.pt", "damaged", "classifier", error=InputError):
         load_classifier(path)

@@ -3,6 +3,7 @@ import pytest
 from image_files import write_image
 from pose_folders import stripes
 from random_weights import randomise
+from says import refuses
 
 from facerec.data.readers.folders import FolderImages
 from facerec.errors import InputError
@@ -74,5 +75,5 @@ def test_an_image_that_changed_is_scored_anew(classifier, source, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(classifier, source, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match=r"cannot be written \(.*\): free space or choose another folder$"):
+    with refuses("cannot be written", "free space", "another folder", error=InputError):
         score_images(classifier, source, tmp_path / "file" / "out")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from says import refuses
 from scipy.special import logit
 
 from facerec.errors import InputError
@@ -28,12 +29,12 @@ def test_an_identity_with_too_few_left_is_left_out():
 
 
 def test_nothing_left_is_refused():
-    with pytest.raises(InputError, match=r"no identity has 3 images with a probability of at least 0.7900: lower"):
+    with refuses("3 images", "0.7900", "lower", error=InputError):
         select(LOGITS, LABELS, threshold=0.79, keep=None, min_images=3)
 
 
 def test_nothing_readable_is_refused():
-    with pytest.raises(InputError, match="no image could be read: look at the data with"):
+    with refuses("no image", "read", error=InputError):
         select(np.full(3, np.nan), LABELS[:3], threshold=None, keep=0.5, min_images=1)
 
 

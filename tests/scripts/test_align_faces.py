@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from image_files import plain, write_image, write_text
 from photos import align_faces, failures, result, write_photos, write_points
+from says import says
 from shared_data import FACES, needs_faces
 
 from facerec.alignment.placement import template, transform
@@ -34,7 +35,7 @@ def test_a_list_that_speaks_of_the_subjects_left_is_noticed(
     arguments = (photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 1)
     assert align_faces(*arguments) == 0
     printed = capsys.readouterr()
-    assert "most faces fit better with left and right exchanged" in printed.err
+    assert says(printed.err, "most faces", "left and right", "exchanged")
     assert json.loads(printed.out)["mean_residual"] > 10
     assert align_faces(*arguments, "--left", "subject") == 0
     printed = capsys.readouterr()
@@ -57,7 +58,7 @@ def test_profiles_of_cfp_are_aligned_by_their_fiducials(tmp_path: Path, capsys: 
     assert align_faces(images, tmp_path / "out", "--fiducials", fiducials, "--workers", 1) == 0
     found = result(capsys)
     assert (found["aligned"], found["failed"], found["largest_residual"]) == (1, 1, 0)
-    assert failures(tmp_path / "out")["001/frontal/01.jpg"].endswith("is not known: give --frontal-points")
+    assert says(failures(tmp_path / "out")["001/frontal/01.jpg"], "CFP", "--frontal-points")
 
 
 def test_faces_that_the_detector_finds_are_aligned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

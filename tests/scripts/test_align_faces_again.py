@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 from image_files import plain, write_image
 from photos import align_faces, result
+from says import says
 
 from facerec.alignment import align
 
@@ -37,7 +38,7 @@ def test_an_interrupted_run_keeps_what_it_made_and_goes_on(
 
     with mock.patch.object(align, "write_aligned", write_two):
         assert align_faces(*arguments) == 130
-    assert "which are kept: run the same command again to go on" in capsys.readouterr().err
+    assert says(capsys.readouterr().err, "after 0 faces", "kept", "same command")
     assert sorted((tmp_path / "out").rglob("*.*")) == written
     assert align_faces(*arguments) == 0
     found = result(capsys)
@@ -56,7 +57,7 @@ def test_faces_whose_image_is_gone_or_fails_now_do_not_stay(
     printed = capsys.readouterr()
     found = json.loads(printed.out.splitlines()[-1])
     assert (found["skipped"], found["failed"], found["removed"]) == (2, 4, 3)
-    assert "faces of earlier runs removed: 3, such as ann é/" in printed.err
+    assert says(printed.err, "removed: 3", "ann é/")
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.jpg")) == ["0.jpg", "4.jpg"]
 
 
@@ -85,5 +86,5 @@ def test_faces_of_another_folder_of_images_stay_and_are_named(
     assert align_faces(photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 1) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out.splitlines()[-1])["removed"] == 0
-    assert "out: 1, such as bob/1.jpg, which stay" in printed.err
+    assert says(printed.err, "out: 1", "bob/1.jpg", "stay")
     assert (tmp_path / "out/bob/1.jpg").is_file()

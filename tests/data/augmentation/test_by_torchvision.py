@@ -1,5 +1,5 @@
-import pytest
 import torch
+from says import refuses
 from torchvision.transforms import v2
 
 from facerec.data.augmentation.by_torchvision import Torchvision
@@ -30,10 +30,10 @@ def test_the_random_numbers_of_the_run_are_left_alone():
 
 
 def test_a_transform_that_changes_the_size_is_refused():
-    with pytest.raises(InputError, match=r"^CenterCrop makes \[3, 4, 4\] of an image \[3, 9, 8\]: take a transform"):
+    with refuses("CenterCrop", "[3, 4, 4]", "[3, 9, 8]", error=InputError):
         Torchvision(v2.CenterCrop(4))(IMAGES, torch.rand(6, 1))
 
 
 def test_what_is_no_transform_is_refused():
-    with pytest.raises(ValueError, match=r"^transform must be one of torchvision\.transforms\.v2, got 'blur'$"):
+    with refuses("transform", "torchvision.transforms.v2", "'blur'"):
         Torchvision("blur")  # pyright: ignore[reportArgumentType]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from says import refuses
 from torchvision.transforms.v2 import functional
 
 from facerec.data.augmentation.erasing import Erasing
@@ -44,20 +45,20 @@ def test_memory_stays_channels_last():
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("settings", "facts"),
     [
-        ({"probability": 1.5}, "probability must be a number from 0 to 1, got 1.5"),
-        ({"area": (0.5, 0.2)}, r"area must be two shares from above 0 to 1, the smaller first, got \(0.5, 0.2\)"),
-        ({"ratio": (0, 2)}, r"ratio must be two numbers above 0, the smaller first, got \(0, 2\)"),
-        ({"area": [0.1]}, r"area must be two shares from above 0 to 1, the smaller first, got \[0.1\]"),
-        ({"area": 0.1}, "area must be two shares from above 0 to 1, the smaller first, got 0.1"),
-        ({"area": [0.1, 0.2, 0.3]}, "area must be two shares from above 0 to 1, the smaller first, got .*"),
-        ({"area": ["a", "b"]}, "area must be two shares from above 0 to 1, the smaller first, got .*"),
-        ({"ratio": [1, float("inf")]}, "ratio must be two numbers above 0, the smaller first, got .*"),
-        ({"value": "black"}, "value must be a number from -1 to 1, got 'black'"),
-        ({"value": 7}, "value must be a number from -1 to 1, got 7"),
+        ({"probability": 1.5}, ("probability", "0 to 1", "1.5")),
+        ({"area": (0.5, 0.2)}, ("area", "0 to 1", "(0.5, 0.2)")),
+        ({"ratio": (0, 2)}, ("ratio", "above 0", "(0, 2)")),
+        ({"area": [0.1]}, ("area", "0 to 1", "[0.1]")),
+        ({"area": 0.1}, ("area", "0 to 1", "0.1")),
+        ({"area": [0.1, 0.2, 0.3]}, ("area", "0 to 1", "[0.1, 0.2, 0.3]")),
+        ({"area": ["a", "b"]}, ("area", "0 to 1", "['a', 'b']")),
+        ({"ratio": [1, float("inf")]}, ("ratio", "above 0", "[1, inf]")),
+        ({"value": "black"}, ("value", "-1 to 1", "'black'")),
+        ({"value": 7}, ("value", "-1 to 1", "7")),
     ],
 )
-def test_settings_that_are_none_are_refused(settings, sentence):
-    with pytest.raises(ValueError, match=rf"^{sentence}$"):
+def test_settings_that_are_none_are_refused(settings, facts):
+    with refuses(*facts):
         Erasing(**settings)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from says import every
 
 from facerec.data.augmentation.affine import Rotation
 from facerec.data.augmentation.erasing import Erasing
@@ -16,7 +17,7 @@ def test_a_batch_is_changed_by_its_seed_alone():
     first = augment_batch(IMAGES, TRANSFORMS, (1, 2, 3, 0))
     torch.manual_seed(99)
     assert torch.equal(augment_batch(IMAGES, TRANSFORMS, (1, 2, 3, 0)), first)
-    assert all(not torch.equal(augment_batch(IMAGES, TRANSFORMS, (1, 2, 3, rank)), first) for rank in (1, 2))
+    assert every(not torch.equal(augment_batch(IMAGES, TRANSFORMS, (1, 2, 3, rank)), first) for rank in (1, 2))
 
 
 def test_each_image_of_a_batch_is_changed_in_its_own_way():

@@ -4,6 +4,7 @@ import shutil
 import pytest
 from image_files import GREEN, RED, encode, plain, write_image, write_text
 from pair_files import PAIRS, files, pairs_of
+from says import refuses
 from shared_data import FACES, needs_faces
 
 from facerec.data.official import image_files as official_images
@@ -64,9 +65,7 @@ def test_paths_may_hold_spaces_and_letters_however_they_are_written(root, tmp_pa
 def test_names_that_a_pair_list_cannot_hold_are_refused(root, images, name):
     write_image(images / "a.jpg", plain(RED))
     (images / "a.jpg").rename(images / name)
-    with pytest.raises(
-        InputError, match=r"^image '.*' cannot stand in a pair list, where a first #, tabs, line breaks"
-    ):
+    with refuses(repr(name), "pair list", "tabs", "line breaks", error=InputError):
         write_benchmark(root, "own", [Pair(name, "ann/1.jpg", True)], images)
     assert not root.exists()
 
@@ -74,12 +73,10 @@ def test_names_that_a_pair_list_cannot_hold_are_refused(root, images, name):
 def test_a_benchmark_that_is_there_is_left_alone(root, images):
     write_benchmark(root, "own", PAIRS, images)
     before = files(root)
-    with pytest.raises(
-        InputError, match=r"own/own_pair\.txt is there already: remove .*own or choose another --root or"
-    ):
+    with refuses("own/own_pair.txt", "remove", "--root", error=InputError):
         write_benchmark(root, "own", PAIRS[:1], images)
     (root / "own/own_pair.txt").unlink()
-    with pytest.raises(InputError, match=r"data/own is there already: remove it, choose .* as --images .*own/own$"):
+    with refuses("data/own", "remove", "--images", error=InputError):
         write_benchmark(root, "own", PAIRS, images)
     (root / "own/own_pair.txt").write_bytes(before["own/own_pair.txt"])
     assert files(root) == before
@@ -87,7 +84,7 @@ def test_a_benchmark_that_is_there_is_left_alone(root, images):
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../own"])
 def test_a_name_that_leads_elsewhere_is_refused(root, images, name):
-    with pytest.raises(InputError, match=rf"^'{name}' cannot be the name of a benchmark: give one without slashes"):
+    with refuses(f"'{name}'", "name", "slashes", error=InputError):
         write_benchmark(root, name, PAIRS, images)
 
 
@@ -114,9 +111,7 @@ def test_an_interruption_leaves_nothing(root, images, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_named(images, tmp_path):
     write_text(tmp_path / "data", "a file")
-    with pytest.raises(
-        InputError, match=r"data/own cannot be written \(Not a directory, .*\): free space or choose another"
-    ):
+    with refuses("data/own", "Not a directory", "free space", error=InputError):
         write_benchmark(tmp_path / "data", "own", PAIRS, images)
 
 
