@@ -2,13 +2,13 @@
 
 import os
 import random
-import re
 
 import numpy as np
 import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
+from says import refuses
 from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
@@ -82,17 +82,17 @@ def test_affinity_maps_are_exempt_from_weight_decay_on_request(decay):
 
 
 @pytest.mark.parametrize(
-    ("choice", "sentence"),
+    ("choice", "facts"),
     [
-        (["backbone=mbv2", "operator=none"], "MobileNetV2 needs an operator, got operator=none: take operator="),
+        (["backbone=mbv2", "operator=none"], ("MobileNetV2", "operator=")),
         (
             ["backbone=mlp_mixer", "operator=tvconv"],
-            "MLPMixer has no spatial operator to replace: leave operator= out, or give operator=none",
+            ("MLPMixer", "operator=none"),
         ),
     ],
 )
-def test_a_backbone_and_an_operator_that_do_not_fit_are_refused(choice, sentence):
-    with pytest.raises(InputError, match=f"^{sentence}"):
+def test_a_backbone_and_an_operator_that_do_not_fit_are_refused(choice, facts):
+    with refuses(*facts, error=InputError):
         build.build_backbone(composition.compose([*TINY, *choice]))
 
 
@@ -105,7 +105,7 @@ def test_what_an_operator_says_of_itself_reaches_the_backbone():
 
 
 def test_what_a_pointwise_convolution_refuses_names_the_operators_node():
-    with pytest.raises(InputError, match=r"experts.* \(config node: operator\)$"):
+    with refuses("experts", "operator", error=InputError):
         build.build_backbone(composition.compose([*TINY, "operator=dyconv_pw", "operator.experts=0"]))
 
 
@@ -137,26 +137,25 @@ def test_a_callback_can_be_left_out_and_added(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "facts"),
     [
-        (["trainer.devices=0"], r"devices.*\(config node: trainer\)"),
-        (["trainer.precision=bf17"], r"Precision 'bf17' is invalid.*\(config node: trainer\)"),
-        (["+trainer.epochs=3"], r"unexpected keyword argument 'epochs' \(config node: trainer\)"),
+        (["trainer.devices=0"], ("devices", "trainer")),
+        (["trainer.precision=bf17"], ("bf17", "trainer")),
+        (["+trainer.epochs=3"], ("epochs", "trainer")),
     ],
 )
-def test_what_lightning_refuses_is_one_sentence(arguments, sentence):
+def test_what_lightning_refuses_is_one_sentence(arguments, facts):
     cfg = composition.compose([*TINY, "logger=none", *arguments])
     cfg.callbacks = {}
-    with pytest.raises(InputError, match=sentence) as refused:
+    with refuses(*facts, error=InputError):
         build.build_trainer(cfg)
-    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_named():
     cfg = composition.compose([*TINY, "logger=none", "trainer=gpu"])
     cfg.callbacks = {}
-    with pytest.raises(InputError, match=r"No supported gpu backend found!.*\(config node: trainer\)"):
+    with refuses("gpu", "trainer", error=InputError):
         build.build_trainer(cfg)
 
 
@@ -168,7 +167,7 @@ def test_a_seed_repeats_the_random_numbers_of_all_three(monkeypatch):
     state, environment = torch.get_rng_state(), dict(os.environ)
     try:
         assert drawn(3) == drawn(3) != drawn(4)
-        with pytest.raises(InputError, match=r"-1 is not in bounds.*\(config node: seed\)"):
+        with refuses("-1", "seed", error=InputError):
             drawn(-1)
     finally:
         torch.set_rng_state(state)
@@ -179,7 +178,7 @@ def test_a_seed_repeats_the_random_numbers_of_all_three(monkeypatch):
 class TestTheCommandLine:
     def test_a_sweep_has_its_root_keys_checked_and_its_values_left_to_hydra(self):
         composition.check_command_line(["-m", "operator=depthwise,tvconv", "width=0.1,0.2"])
-        with pytest.raises(InputError, match="unknown config key 'operater'; did you mean 'operator'"):
+        with refuses("operater", "operator", error=InputError):
             composition.check_command_line(["operater=depthwise,tvconv", "--multirun"])
 
     @pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["--info", "all"], ["--hydra-help"]])
@@ -188,7 +187,7 @@ class TestTheCommandLine:
 
     def test_a_folder_of_the_users_own_passes(self):
         composition.check_command_line(["--config-dir", "mine", "experiment=mine", "data.root=faces"])
-        with pytest.raises(InputError, match="unknown config key 'widht'"):
+        with refuses("widht", error=InputError):
             composition.check_command_line(["--config-dir", "mine", "widht=0.3"])
 
     def test_hydras_own_settings_pass(self):
@@ -243,7 +242,7 @@ class TestTheConfigurationOfACheckpoint:
 
     @pytest.mark.parametrize("chosen", [[], ["augmentation@data.test_augmentation=jitter"], ["data=synthetic"]])
     def test_a_strength_is_refused_where_no_transform_is_chosen(self, chosen):
-        with pytest.raises(InputError, match=r"^affine_strength has no effect here, no affine transform is chosen: "):
+        with refuses("affine_strength", "transform", error=InputError):
             composition.compose_trained(self.TRAINED, [*chosen, "affine_strength=2"])
 
     def test_a_new_key_needs_a_plus(self):
@@ -251,19 +250,19 @@ class TestTheConfigurationOfACheckpoint:
         assert cfg.trainer.limit_val_batches == 2
 
     @pytest.mark.parametrize(
-        ("override", "sentence"),
+        ("override", "facts"),
         [
-            ("data.num_piars=20", "unknown config key 'data.num_piars'; did you mean 'num_pairs'?"),
-            ("dta=folder", "unknown config key 'dta'; did you mean 'data'?"),
-            ("data=fodler", "data=fodler is not an option of data; did you mean 'folder'?"),
-            ("data", "the argument 'data' is not understood: write KEY=VALUE"),
+            ("data.num_piars=20", ("data.num_piars", "num_pairs")),
+            ("dta=folder", ("dta", "data")),
+            ("data=fodler", ("data=fodler", "folder")),
+            ("data", ("data", "KEY=VALUE")),
         ],
     )
-    def test_a_mistake_is_named(self, override, sentence):
-        with pytest.raises(InputError, match=re.escape(sentence)):
+    def test_a_mistake_is_named(self, override, facts):
+        with refuses(*facts, error=InputError):
             composition.compose_trained(self.TRAINED, [override])
 
 
 def test_a_plus_before_a_key_that_is_there_is_to_be_left_out():
-    with pytest.raises(InputError, match=r"An item is already at 'trainer\.max_epochs': leave out the \+$"):
+    with refuses("trainer.max_epochs", "+", error=InputError):
         composition.compose(["+trainer.max_epochs=3"])

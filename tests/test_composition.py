@@ -1,9 +1,9 @@
 """Which command lines are refused before anything is done, and what checking a sweep costs."""
 
 import itertools
-import re
 
 import pytest
+from says import refuses
 
 from facerec.config import compose as composition
 from facerec.errors import InputError
@@ -12,61 +12,56 @@ TINY = ["data=synthetic", "trainer=cpu", "logger=none", "image_size=32", "embedd
 
 
 def test_a_width_is_refused_where_nobody_reads_it():
-    sentence = "width has no effect here, the backbone's networks have widths of their own: leave it out"
-    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+    with refuses("width", "no effect", "backbone", error=InputError):
         composition.compose(["backbone=timm", "backbone.name=lcnet_050", "width=0.5"])
 
 
 @pytest.mark.parametrize("strength", ["affine_strength=3", "affine_strength=1.0"])
 def test_a_strength_is_refused_where_nobody_reads_it(strength):
     composition.compose([*TINY, "augmentation@data.train_augmentation=[jitter,shear]", strength])
-    sentence = (
-        "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
-        "augmentation@data.train_augmentation=rotation or augmentation@data.test_augmentation=rotation"
-    )
-    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+    remedies = ("augmentation@data.train_augmentation=rotation", "augmentation@data.test_augmentation=rotation")
+    with refuses("affine_strength", "no effect", *remedies, error=InputError):
         composition.compose([*TINY, "augmentation@data.train_augmentation=jitter", strength])
 
 
-AFFINE, WIDTH = "affine_strength has no effect here, no affine transform", "width has no effect here, the backbone's"
+AFFINE, WIDTH = ("affine_strength", "no effect", "transform"), ("width", "no effect", "backbone")
 
 
 @pytest.mark.parametrize(
-    ("cells", "sentence"),
+    ("cells", "facts"),
     [
         (["affine_strength=0.5,1"], AFFINE),
         (["affine_strength=0.5,1", "augmentation@data.test_augmentation=rotation,jitter"], AFFINE),
         (["sweep=affine", "augmentation@data.train_augmentation=none"], AFFINE),
         (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "width=0.1,0.2"], WIDTH),
         (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "sweep=paper"], WIDTH),
-        (["seed=1,2", "~head"], "config key 'head' has no value: give it one with head=..."),
-        (["head=arcface,am_softmax", "seed=1,x"], "Value 'x' of type 'str' could not be converted to Integer (config"),
-        (["sweep=paper", "width=0.1,abc"], "Value 'abc' of type 'str' could not be converted to Float (config key wid"),
-        (["operator=tvconv,tvcov"], "operator=tvcov is not an option of operator; did you mean 'tvconv'?"),
-        (["operator=glob(zzz*)"], "operator=glob(zzz*) is no option of operator; known are axial, condconv, ddf, "),
-        (["head=glob(z)"], "head=glob(z) is no option of head; known are am_softmax, arcface"),
-        (["seed=range(1,1)"], "seed=range(1,1) has no value at all: write one or more, with commas between them"),
-        (["seed=glob(1*)"], "seed=glob(1*) has no value at all: write one or more, with commas between them"),
+        (["seed=1,2", "~head"], ("'head'", "head=")),
+        (["head=arcface,am_softmax", "seed=1,x"], ("'x'", "seed")),
+        (["sweep=paper", "width=0.1,abc"], ("'abc'", "width")),
+        (["operator=tvconv,tvcov"], ("operator=tvcov", "tvconv")),
+        (["operator=glob(zzz*)"], ("operator=glob(zzz*)", "axial", "condconv", "ddf")),
+        (["head=glob(z)"], ("head=glob(z)", "am_softmax", "arcface")),
+        (["seed=range(1,1)"], ("seed=range(1,1)", "value")),
+        (["seed=glob(1*)"], ("seed=glob(1*)", "value")),
         (
             ["optimizer.lr=interval(0,1)"],
-            "optimizer.lr=interval(0,1) has no next value: write each, with commas between them, or range(",
+            ("optimizer.lr=interval(0,1)", "commas", "range("),
         ),
         (
             ["sweep=affine,paper"],
-            "sweep=affine,paper names several sweeps, each with cells of its own: run them one by one",
+            ("sweep=affine,paper", "one by one"),
         ),
-        (["sweep=glob(*)"], "sweep=glob(*) names several sweeps, each with cells of its own: run them one by one"),
+        (["sweep=glob(*)"], ("sweep=glob(*)", "one by one")),
         *(
-            ([setting], f"{setting} is for a file in configs/sweep: write KEY=VALUE,VALUE on the command line")
+            ([setting], (setting, "configs/sweep", "KEY=VALUE,VALUE"))
             for setting in ("+hydra.sweeper.params.seed=1", "++hydra.sweeper.params={seed:'1,2'}")
         ),
     ],
     ids=str,
 )
-def test_a_sweep_is_refused_for_what_is_wrong_in_any_cell(cells, sentence):
-    with pytest.raises(InputError, match=f"^{re.escape(sentence)}") as refused:
+def test_a_sweep_is_refused_for_what_is_wrong_in_any_cell(cells, facts):
+    with refuses(*facts, error=InputError):
         composition.check_command_line(["-m", *TINY, *cells])
-    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in (composition.CONFIG_FOLDER / "sweep").glob("*.yaml")))
@@ -119,7 +114,7 @@ def test_what_is_given_replaces_what_a_sweep_presets(composed):
 )
 def test_of_a_configuration_of_the_users_own_only_the_keys_are_checked(own, multirun, composed):
     composition.check_command_line([*multirun, *own.split(), "operator=mine,depthwise"])
-    with pytest.raises(InputError, match="unknown config key 'operater'"):
+    with refuses("operater", "operator", error=InputError):
         composition.check_command_line([*multirun, *own.split(), "operater=mine"])
     assert not composed
 

@@ -11,6 +11,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from running import ROOT
+from says import refuses, says
 from torchvision.transforms import v2
 
 from facerec.config import build
@@ -111,72 +112,70 @@ def test_the_command_that_the_file_on_torchvision_shows_gives_that_transform():
 
 # What a user types, and what they are told. `GROUP=x` of an unknown group never trains the default.
 MISTAKES = {
-    "operater=tvconv": "unknown config key 'operater'; did you mean 'operator'?",
-    "+operater=tvconv": "unknown config key 'operater'; did you mean 'operator'?",
-    "++operater=tvconv": "unknown config key 'operater'; did you mean 'operator'?",
-    "~operater": "unknown config key 'operater'; did you mean 'operator'?",
-    "operater@data=tvconv": "unknown config key 'operater'; did you mean 'operator'?",
-    "colour=red": "unknown config key 'colour'; known are backbone, operator, head, data,",
-    "operator=tvcov": "operator=tvcov is not an option of operator; did you mean 'tvconv'?",
-    "backbone=resnet": "backbone=resnet is not an option of backbone; known are mbv2, mlp_mixer, sfv2,",
-    "experiment=dmo": "experiment=dmo is not an option of experiment; did you mean 'demo'?",
-    "sweep=papper": "sweep=papper is not an option of sweep; did you mean 'paper'?",
-    "backbone.widht=.2": "unknown config key 'backbone.widht'; did you mean 'width'?",
-    "operator.hiden_channels=32": "unknown config key 'operator.hiden_channels'; did you mean ",
-    "+operator.hiden_channels=32": "unexpected keyword argument 'hiden_channels' (config node: operator)",
-    "operator.generator_channels=abc": "generator_channels must be a whole number of at least 1, got 'abc'",
-    "operator.kernel_size=4": "kernel_size must be odd, got 4 (config node: operator)",
-    "width=-1": "width must be positive, got -1.0 (config node: backbone)",
-    "width=abc": "Value 'abc' of type 'str' could not be converted to Float (config key width)",
-    "seed=x": "Value 'x' of type 'str' could not be converted to Integer (config key seed)",
-    "skip_finished=maybe": "Value 'maybe' is not a valid bool (type str) (config key skip_finished)",
-    "backbone.operator_stages=[2,9]": "unknown stage(s) [9]; MobileNetV2 has stages 1 to 7 (config node: backbone)",
-    "image_size=4": "image_size must be (height, width) of at least 16 pixels each, the total stride, got (4, 4)",
-    "head.margin=-1": "margin must be 0 or more and scale positive, got margin -1 and scale 32 (config node: head)",
-    "optimizer.lr=abc": "not supported between instances of 'str' and 'float' (config node: optimizer)",
-    "optimizer.lr=-1": "Invalid learning rate: -1 (config node: optimizer)",
-    "lr_scheduler.milestones=3": "'int' object is not iterable (config node: lr_scheduler)",
-    "data.held_out_identities=nan": "held_out_identities must be a whole number of at least 0, or a share below 1, got",
-    "data.held_out_seed=null": "held_out_seed must be a whole number from 0 to 4294967295, got None (config node:",
-    "data.seed=-1": "seed must be a whole number from 0 to 4294967295, got -1 (config node: data)",
-    "+data.train_augmentation.foo=3": "train_augmentation.foo is no transform, got 3: give it a _target_ or leave it",
-    "data.train_augmentation=null": "got None: write augmentation@data.train_augmentation=none (config node: data)",
-    "augmentation@data.train_augmentation=torchvision": "data.train_augmentation.torchvision.transform has no value;",
-    "protocol=lfw": "protocol must be one of tvconv, tvconv_reference, insightface, got 'lfw' (config node: protocol)",
-    "data.benchmarks=lfw": "benchmarks must be a list of names, got 'lfw': write [lfw] (config node: data)",
-    "data=folder": "data.root has no value; add data.root=...",
-    "~head": "config key 'head' has no value: give it one with head=...",
-    "head=null": "Config group override must be a string or a list. Got NoneType",
-    "augmentation@data.train_augmentation=[rotation,blurr]": "augmentation=blurr is not an option of augmentation; ",
-    "name=a/../../b": "name=a/../../b leads out of outputs, where runs are kept: leave out .. and the first /",
-    "name=/b": "name=/b leads out of outputs, where runs are kept: leave out .. and the first /",
-    "width": "the argument 'width' is not understood: write KEY=VALUE, in quotes what holds = or ,",
-    "name=a=b": "the argument 'name=a=b' is not understood: write KEY=VALUE, in quotes what holds = or ,",
-    "width=0.1,0.2": "Ambiguous value for argument 'width=0.1,0.2': add -m to run each of them, or ",
-    "backbone._target_=facerec.Net": "Error loading 'facerec.Net': ModuleNotFoundError",
-    "+callbacks.chekpoint.every=2": "config entry callbacks.chekpoint has no _target_; known are best, last,",
-    "callbacks.chekpoint.every=2": "unknown config key 'callbacks.chekpoint'; known are best, last,",
-    "+logger.board.dir=logs": "config entry logger.board has no _target_; known are ",
-    "callbacks.best.monitr=loss": "unknown config key 'callbacks.best.monitr'; did you mean 'monitor'?",
+    "operater=tvconv": ("operater", "operator"),
+    "+operater=tvconv": ("operater", "operator"),
+    "++operater=tvconv": ("operater", "operator"),
+    "~operater": ("operater", "operator"),
+    "operater@data=tvconv": ("operater", "operator"),
+    "colour=red": ("colour", "backbone", "operator", "head", "data"),
+    "operator=tvcov": ("operator=tvcov", "tvconv"),
+    "backbone=resnet": ("backbone=resnet", "mbv2", "mlp_mixer", "sfv2"),
+    "experiment=dmo": ("experiment=dmo", "demo"),
+    "sweep=papper": ("sweep=papper", "paper"),
+    "backbone.widht=.2": ("backbone.widht", "width"),
+    "operator.hiden_channels=32": ("operator.hiden_channels", "affinity_channels"),
+    "+operator.hiden_channels=32": ("hiden_channels", "operator"),
+    "operator.generator_channels=abc": ("generator_channels", "1", "abc"),
+    "operator.kernel_size=4": ("kernel_size", "odd", "4", "operator"),
+    "width=-1": ("width", "positive", "-1.0", "backbone"),
+    "width=abc": ("'abc'", "width"),
+    "seed=x": ("'x'", "seed"),
+    "skip_finished=maybe": ("'maybe'", "skip_finished"),
+    "backbone.operator_stages=[2,9]": ("[9]", "MobileNetV2", "stages", "1", "7", "backbone"),
+    "image_size=4": ("image_size", "16", "4, 4"),
+    "head.margin=-1": ("margin", "0", "positive", "-1", "32", "head"),
+    "optimizer.lr=abc": ("'str'", "'float'", "optimizer"),
+    "optimizer.lr=-1": ("-1", "optimizer"),
+    "lr_scheduler.milestones=3": ("'int'", "lr_scheduler"),
+    "data.held_out_identities=nan": ("held_out_identities", "0", "1", "nan"),
+    "data.held_out_seed=null": ("held_out_seed", "0", "4294967295", "None"),
+    "data.seed=-1": ("seed", "0", "4294967295", "-1", "data"),
+    "+data.train_augmentation.foo=3": ("train_augmentation.foo", "3", "_target_"),
+    "data.train_augmentation=null": ("None", "augmentation@data.train_augmentation=none", "data"),
+    "augmentation@data.train_augmentation=torchvision": ("data.train_augmentation.torchvision.transform", "value"),
+    "protocol=lfw": ("tvconv_reference", "lfw", "protocol"),
+    "data.benchmarks=lfw": ("benchmarks", "[lfw]", "data"),
+    "data=folder": ("value", "data.root="),
+    "~head": ("'head'", "head="),
+    "head=null": ("NoneType", "group"),
+    "augmentation@data.train_augmentation=[rotation,blurr]": ("augmentation=blurr", "blur"),
+    "name=a/../../b": ("name=a/../../b", "outputs", ".."),
+    "name=/b": ("name=/b", "outputs", "/"),
+    "width": ("'width'", "KEY=VALUE"),
+    "name=a=b": ("name=a=b", "KEY=VALUE"),
+    "width=0.1,0.2": ("width=0.1,0.2", "-m"),
+    "backbone._target_=facerec.Net": ("facerec.Net", "ModuleNotFoundError"),
+    "+callbacks.chekpoint.every=2": ("callbacks.chekpoint", "_target_", "best", "last"),
+    "callbacks.chekpoint.every=2": ("callbacks.chekpoint", "best", "last"),
+    "+logger.board.dir=logs": ("logger.board", "_target_"),
+    "callbacks.best.monitr=loss": ("callbacks.best.monitr", "monitor"),
 }
 
 
 @pytest.mark.parametrize("argument", MISTAKES)
 def test_a_mistake_on_the_command_line_is_named_in_one_sentence(argument, hydra):
-    with pytest.raises(InputError) as refused:
+    with refuses(*MISTAKES[argument], error=InputError):
         build_all(composition.compose([*TINY, argument]))
-    assert MISTAKES[argument] in str(refused.value)
-    assert "\n" not in str(refused.value)
 
 
 # What stands in an experiment of the user's own.
 EXPERIMENTS = {
-    "trainr:\n  max_epochs: 3\n": "In 'experiment/mine': unknown config key 'trainr'; did you mean 'trainer'?",
-    "widht: 0.3\n": "In 'experiment/mine': unknown config key 'widht'; did you mean 'width'?",
-    "width: wide\n": "In 'experiment/mine': Value 'wide' of type 'str' could not be converted to Float",
-    "operator:\n  hiden_channels: 32\n": "unexpected keyword argument 'hiden_channels' (config node: operator)",
-    "callbacks:\n  chekpoint:\n    every: 2\n": "config entry callbacks.chekpoint has no _target_; known are best, ",
-    "defaults:\n  - override /oprator: tvconv\n": "Could not override 'oprator'.",
+    "trainr:\n  max_epochs: 3\n": ("experiment/mine", "trainr", "trainer"),
+    "widht: 0.3\n": ("experiment/mine", "widht", "width"),
+    "width: wide\n": ("experiment/mine", "'wide'", "float"),
+    "operator:\n  hiden_channels: 32\n": ("hiden_channels", "operator"),
+    "callbacks:\n  chekpoint:\n    every: 2\n": ("callbacks.chekpoint", "_target_", "best"),
+    "defaults:\n  - override /oprator: tvconv\n": ("oprator", "override"),
 }
 
 
@@ -193,7 +192,7 @@ def experiment(tmp_path):
 
 @pytest.mark.parametrize("text", EXPERIMENTS)
 def test_a_mistake_in_an_experiment_is_named(text, hydra, experiment):
-    with pytest.raises(InputError, match=re.escape(EXPERIMENTS[text])):
+    with refuses(*EXPERIMENTS[text], error=InputError):
         build_all(composition.compose([*TINY, "experiment=mine", experiment(text)]))
 
 
@@ -202,28 +201,28 @@ def test_an_experiment_of_the_users_own_is_found(experiment):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "facts"),
     [
-        (["operater=tvconv"], "failed: train.py: unknown config key 'operater'; did you mean 'operator'?"),
-        (["--config-dir", "configs", "experiment=mine"], "Key 'trainr' not in 'RunConfig'"),
+        (["operater=tvconv"], ("train.py", "operater", "operator")),
+        (["--config-dir", "configs", "experiment=mine"], ("experiment/mine", "trainr", "RunConfig")),
     ],
     ids=["on the command line", "in an experiment"],
 )
-def test_a_mistake_ends_the_program_with_status_1_and_without_a_traceback(arguments, sentence, experiment, tmp_path):
+def test_a_mistake_ends_the_program_with_status_1_and_without_a_traceback(arguments, facts, experiment, tmp_path):
     experiment("trainr:\n  max_epochs: 3\n")
     command = [sys.executable, ROOT / "train.py", *arguments, *TINY]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ, check=False)
-    assert ended.returncode == 1 and sentence in ended.stderr
+    assert ended.returncode == 1 and says(ended.stderr, *facts)
     assert "Traceback" not in ended.stderr and ended.stdout == ""
     assert not Path(tmp_path, "outputs").exists()
 
 
 def test_what_is_near_is_suggested_and_else_all_is_listed():
-    assert suggestion("widht", ["width", "seed"]) == "did you mean 'width'?"
-    assert suggestion("colour", iter(["width", "seed"])) == "known are width, seed"
+    assert suggestion("widht", ["width", "seed"]).endswith("'width'?")
+    assert suggestion("colour", iter(["width", "seed"])).endswith("width, seed")
 
 
 def test_every_key_of_the_root_is_known():
     reject_unknown_keys([*ROOT_KEYS, "experiment", "sweep", "hydra"])
-    with pytest.raises(InputError, match=re.escape("unknown config key 'Seed'; did you mean 'seed'?")):
+    with refuses("Seed", "seed", error=InputError):
         reject_unknown_keys(["seed", "Seed"])

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from image_files import BLUE, GREEN, RED, plain
+from says import refuses
 
 from facerec.errors import InputError
 from facerec.plots.contact_sheet import Section, write_contact_sheet
@@ -42,7 +43,7 @@ def test_a_section_without_images_shows_its_title_alone(tmp_path):
 
 def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match=r"page.png cannot be written \("):
+    with refuses("page.png", "written", error=InputError):
         write_contact_sheet([Section("a", [plain(RED)], ["a"])], tmp_path / "file" / "page.png")
 
 

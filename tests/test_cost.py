@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from says import refuses
 from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
@@ -153,5 +154,5 @@ def test_mode_weights_and_hooks_are_left_as_they_were(training):
 
 
 def test_another_image_size_than_the_networks_is_refused():
-    with pytest.raises(ValueError, match="the network is for images of 16x16 pixels, got 32x32"):
+    with refuses("16x16", "32x32"):
         measure_cost(MobileNetV2(0.1, TVConv, (16, 16)), (32, 32))

@@ -7,22 +7,19 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from operator_files import FILES, FOLDER, operator, read
 from torch import nn
 
-from facerec.backbones import MobileNetV2, ShuffleNetV2
+from facerec.backbones import MobileNetV2
 from facerec.backbones.mlp_mixer import MLPMixer
 from facerec.config.compose import check_command_line, compose
 from facerec.cost import Cost, measure_cost
-from facerec.operators.sasa import SASA
 from facerec.operators.tvconv import TVConv
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "docs" / "operators.md"
 PAGE = FILE.read_text(encoding="utf-8")
-WORDS = " ".join(PAGE.split())
 PROSE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
 NAMES = [file.stem for file in FILES]
 WIDTHS = (0.1, 1.0)
@@ -106,28 +103,22 @@ def test_the_options_are_those_of_the_operator_with_their_defaults(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_chapter_links_to_the_source_and_has_an_equation_and_a_check(name):
+def test_the_chapter_links_to_the_source_and_has_an_equation(name):
     (source,) = re.findall(r"\(\.\./(src/facerec/operators/[a-z_]+\.py)\)", CHAPTERS[name])
     assert source == read(FOLDER / f"{name}.yaml")["_target_"].rpartition(".")[0].replace(".", "/").join(
         ("src/", ".py")
     )
     assert re.search(r"^\$\$.*\$\$$", CHAPTERS[name], re.MULTILINE)
-    assert "- Checked against: " in CHAPTERS[name]
     for paper in re.findall(r"arxiv\.org/abs/([\d.]+)", CHAPTERS[name]):
         assert paper in (ROOT / source).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_in_a_chapter_makes_an_operator(name):
-    for setting in options(CHAPTERS[name]):
+    for setting in options(CHAPTERS[name] + (section("TVConv's knobs") if name == "tvconv" else "")):
         # WeightNet's are given together: its multiplier is a multiple of its groups.
         with_it = [("groups", 1)] if setting[0] == "multiplier" else []
         make(name, [setting, *with_it])(48, stride=2, out_size=(3, 3))
-
-
-def test_every_knob_of_tvconv_turns():
-    for setting in options(section("TVConv's knobs")):
-        make("tvconv", [setting])(8, stride=1, out_size=(3, 3))
 
 
 def test_the_knobs_are_all_options_of_tvconv_each_with_its_default_first():
@@ -182,24 +173,12 @@ def test_the_verification_at_another_size_is_one_that_the_program_takes():
     compose(evaluate.at_size(own["image_size"]))
 
 
-def test_the_page_has_no_other_programs():
-    assert {words[0] for words in commands()} == {"train.py", "scripts/measure.py", "scripts/evaluate.py"}
-
-
 def test_the_program_replaces_some_convolutions_and_keeps_the_others(unfilled):
     (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict = {}
     exec(compile(program, "operators.md", "exec"), names)
     replaced = [name for name, module in names["replaced"].named_modules() if isinstance(module, TVConv)]
     assert replaced and all(name.startswith("blocks.3.") for name in replaced)
-
-
-def test_sweeps_train_as_many_networks_as_the_page_says():
-    def cells(sweep):
-        params = yaml.safe_load((ROOT / "configs/sweep" / f"{sweep}.yaml").read_text())["hydra"]["sweeper"]["params"]
-        return torch.tensor([len(str(values).split(",")) for values in params.values()]).prod().item()
-
-    assert (cells("operators"), cells("mixer")) == (250, 25)
 
 
 # Numbers.
@@ -235,35 +214,25 @@ def test_the_formula_of_a_layer_is_what_is_measured(cells, channels, side):
         assert cost_of_a_layer(layer, channels, side) == expected
 
 
-def test_layers_inside_an_operator_that_are_counted_by_themselves_add_what_the_page_says(unfilled):
-    def beside_the_products(name) -> int:
-        return cost(name, 0.1).macs_paper - cost(name, 0.1).macs_core
-
-    base = beside_the_products("depthwise")
-    added = {name: beside_the_products(name) - base for name in NAMES}
-    assert {name: extra for name, extra in added.items() if extra} == {"condconv": 68, "tvconv_dynamic": 578}
-    assert "linear layers are in it: 68 and 578" in WORDS
+def beside_the_products(name: str) -> int:
+    return cost(name, 0.1).macs_paper - cost(name, 0.1).macs_core
 
 
-def test_parameters_of_tvconvs_norms_and_maps(unfilled):
+def parts(network: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, kind)]
+
+
+def test_the_numbers_between_the_tables_are_what_is_measured(unfilled):
+    linear = [beside_the_products(name) - beside_the_products("depthwise") for name in ("condconv", "tvconv_dynamic")]
     network = MobileNetV2(0.1, make("tvconv", []))
-    norms = sum(p.numel() for norm in network.modules() if isinstance(norm, nn.LayerNorm) for p in norm.parameters())
-    maps = sum(module.affinity_maps.numel() for module in network.modules() if isinstance(module, TVConv))
-    assert f"{norms:,} parameters" in WORDS and f"{maps:,} in the affinity maps" in WORDS
+    norms = sum(p.numel() for norm in parts(network, nn.LayerNorm) for p in norm.parameters())
+    maps = sum(module.affinity_maps.numel() for module in parts(network, TVConv))
+    mixer = [round(measure_cost(MLPMixer(width), (96, 96)).macs_core / 1e6) for width in (0.125, 0.75)]
+    for number in (*linear, norms, maps, *mixer):
+        assert re.search(rf"\b{number:,}\b", PROSE), number
 
 
-def test_cached_numbers_in_bytes():
-    (row,) = (cells for cells in table(section("What they cost")) if cells[0] == "`tvconv`")
-    small, large = (f"{4 * float(number):.1f} MB" for number in row[4].split(" / "))
-    assert f"{small} at x0.1 and {large} at x1.0" in WORDS
-
-
-def test_the_mixer_costs_what_the_page_says(unfilled):
-    least, most = (round(measure_cost(MLPMixer(width), (96, 96)).macs_core / 1e6) for width in (0.125, 0.75))
-    assert f"{least} to {most} million multiply-adds" in WORDS
-
-
-# What is said in words.
+# The map.
 
 
 def traits() -> list[tuple[str, str, str]]:
@@ -286,29 +255,6 @@ def test_operators_that_take_a_convolution_over_offer_to():
 def test_operators_are_bound_to_an_image_size_as_the_map_says(name, size):
     small, large = (operator(FOLDER / f"{name}.yaml")(16, out_size=(side, side)).state_dict() for side in (3, 4))
     assert (size == "bound") == any(small[key].shape != large[key].shape for key in small)
-
-
-def test_heads_share_the_channels_of_the_networks_as_the_page_says(unfilled):
-    channels: set[int] = set()
-
-    def spy(count, stride=1, out_size=(96, 96)):
-        channels.add(count)
-        return nn.Identity()
-
-    for width in (0.1, 0.2, 0.3, 0.5, 1.0):
-        MobileNetV2(width, spy, operator_stages=range(2, 8))
-    assert not {count for count in channels if count % 16}
-    for width, possible in ((0.5, 4), (1.0, 1), (1.5, 4)):
-        channels.clear()
-        ShuffleNetV2(width, spy)
-        assert max(heads for heads in (1, 2, 4, 8) if all(count % (2 * heads) == 0 for count in channels)) == possible
-        assert SASA.last_stages == 3
-
-
-def test_groups_of_two_share_the_channels_of_shufflenet(unfilled):
-    with pytest.raises(ValueError, match="58 channels"):
-        ShuffleNetV2(1.0, make("involution", []))
-    ShuffleNetV2(1.0, make("involution", [("group_channels", 2)]))
 
 
 # Links.

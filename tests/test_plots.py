@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from random_weights import randomise
+from says import refuses
 
 from facerec.backbones import MobileNetV2
 from facerec.errors import InputError
@@ -94,6 +95,6 @@ def test_a_figure_is_written_in_the_format_of_its_suffix(suffix, begin, results,
 
 @pytest.mark.parametrize("name", ["roc", "roc.xyz", "roc.ckpt"])
 def test_a_name_that_is_none_of_a_picture_is_refused(name, results, tmp_path):
-    with pytest.raises(InputError, match=f"{name} is no picture file: end its name in .png, .svg or .pdf"):
+    with refuses(name, ".png", ".svg", ".pdf", error=InputError):
         save_figure(roc_figure(results), tmp_path / name)
     assert not list(tmp_path.iterdir())

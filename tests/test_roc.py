@@ -1,9 +1,8 @@
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from says import refuses
 
 from facerec.verification.roc import checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
 
@@ -32,7 +31,7 @@ def rates_by_counting(scores, is_same):
 def test_tar_is_the_largest_of_any_threshold_whose_far_is_allowed(pairs, far):
     scores, is_same = split(pairs)
     if 1 / np.count_nonzero(~is_same) > far:
-        with pytest.raises(ValueError, match="cannot be resolved"):
+        with refuses("far", "pairs"):
             tar_at_far(scores, is_same, far)
     else:
         expected = max(tar for rate, tar in rates_by_counting(scores, is_same) if rate <= far)
@@ -93,24 +92,18 @@ def test_ten_to_ten_thousand_different_pairs_resolve_one_more_far_each():
 
 def test_tar_at_far_refuses_in_one_sentence():
     scores, is_same = np.arange(301.0), np.arange(301) == 0
-    with pytest.raises(ValueError) as error:
+    with refuses("FAR", "0.001", "300", "pairs", "0.0033", "1000"):
         tar_at_far(scores, is_same, 1e-3)
-    assert str(error.value) == (
-        "FAR 0.001 cannot be resolved with 300 different-person pairs, of which one is already 0.0033: "
-        "ask for a larger FAR or bring at least 1000 such pairs"
-    )
-    with pytest.raises(ValueError, match=r"bring at least 34 such pairs$"):
+    with refuses("34", "pairs"):
         tar_at_far(np.arange(31.0), np.arange(31) == 0, 0.03)
     for far in (0, -0.1, 1.5, float("nan")):
-        message = f"far must be above 0 and at most 1, got {far}: pass a rate such as 1e-3"
-        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        with refuses("far", str(far), "1e-3"):
             tar_at_far(scores, is_same, far)
 
 
-@pytest.mark.parametrize(("scores", "got"), [([1.0, np.nan], "1 NaN"), ([[1.0, 2.0]], r"shape \(1, 2\)")])
+@pytest.mark.parametrize(("scores", "got"), [([1.0, np.nan], "1 NaN"), ([[1.0, 2.0]], "(1, 2)")])
 def test_scores_are_one_number_a_pair(scores, got):
-    message = f"^scores must be one distance a pair, without NaN, got {got}: pass a result's scores$"
-    with pytest.raises(ValueError, match=message):
+    with refuses("scores", "NaN", got):
         tar_at_far(scores, [True, False], 0.5)
 
 
@@ -120,19 +113,19 @@ def test_flags_are_booleans_or_zeros_and_ones(flags):
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("flags", "facts"),
     [
-        ([1, -1, 1], "is_same holds -1, 1 instead of True and False: if its flags are 1 and -1, pass flags > 0"),
+        ([1, -1, 1], ("is_same", "-1, 1", "flags > 0")),
         (
             [3, 1, 2, 0],
-            "is_same holds 0, 1, 2, ... instead of True and False: if its flags are 1 and -1, pass flags > 0",
+            ("is_same", "0, 1, 2, ...", "flags > 0"),
         ),
-        (["1", "0"], "is_same holds 0, 1 instead of True and False: if its flags are 1 and -1, pass flags > 0"),
-        ([True, True], "is_same holds 2 same-person pairs and nothing else: add different-person pairs"),
-        ([0, 0], "is_same holds 2 different-person pairs and nothing else: add same-person pairs"),
-        ([[1, 0]], "is_same has shape (1, 2), but there are 1 pairs: pass one flag for each pair"),
+        (["1", "0"], ("is_same", "0, 1", "flags > 0")),
+        ([True, True], ("is_same", "2 same-person pairs", "different-person")),
+        ([0, 0], ("is_same", "2 different-person pairs", "same-person")),
+        ([[1, 0]], ("is_same", "(1, 2)", "1 pairs")),
     ],
 )
-def test_other_flags_are_refused(flags, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+def test_other_flags_are_refused(flags, facts):
+    with refuses(*facts):
         checked_is_same(flags, len(flags))

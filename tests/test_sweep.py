@@ -7,6 +7,7 @@ from unittest import mock
 import pytest
 from interruption import full_disk
 from running import DEPTHWISE, ONE_EPOCH, train
+from says import says
 
 from facerec.config import build
 from facerec.config.compose import CONFIG_FOLDER
@@ -65,16 +66,17 @@ class TestTheSecondTime:
         before = {file: file.stat().st_mtime_ns for file in folder.glob("*/results.json")}
         assert train(folder.parents[1], "-m", *SETTINGS, *CELLS, "skip_finished=true") == 1
         assert {file: file.stat().st_mtime_ns for file in folder.glob("*/results.json")} == before
-        said = capsys.readouterr().err
-        assert said.count("skipped, finished before: ") == 2
-        assert said.count("kernel_size must be odd, got 4") == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert [says(line, "skipped", str(folder)) for line in lines].count(True) == 2
+        assert [says(line, "failed", "kernel_size", "odd", "4") for line in lines].count(True) == 2
 
     def test_without_a_word_nothing_is_written_over(self, sweep, capsys):
         folder, _, _ = sweep
         before = {file: file.stat().st_mtime_ns for file in folder.glob("*/results.json")}
         assert train(folder.parents[1], "-m", *SETTINGS, *CELLS) == 1
         assert {file: file.stat().st_mtime_ns for file in folder.glob("*/results.json")} == before
-        assert capsys.readouterr().err.count("holds a finished run: add skip_finished=true to keep it") == 2
+        said = capsys.readouterr().err.splitlines()
+        assert [says(line, "failed", str(folder), "skip_finished=true") for line in said].count(True) == 2
 
 
 def test_a_sweep_that_broke_off_is_finished_the_second_time(tmp_path, capsys):
@@ -84,8 +86,9 @@ def test_a_sweep_that_broke_off_is_finished_the_second_time(tmp_path, capsys):
         assert train(tmp_path, "-m", *cells) == 1
     first, second = sorted((tmp_path / "outputs" / "sweep").glob("*/last.ckpt"), key=lambda path: path.stat().st_mtime)
     assert train(tmp_path, "-m", *cells, "skip_finished=true", "resume=auto") == 0
-    said = capsys.readouterr().err
-    assert f"skipped, finished before: {first.parent}" in said and f"resuming from {second}" in said
+    said = capsys.readouterr().err.splitlines()
+    assert any(says(line, "skipped", str(first.parent)) for line in said)
+    assert any(says(line, "resuming", str(second)) for line in said)
     for cell in (first.parent, second.parent):
         assert json.loads((cell / "results.json").read_text())["last"]["epoch"] == 1
         assert len((cell / "metrics.csv").read_text().splitlines()) == 1 + 2
@@ -102,14 +105,14 @@ def test_a_defect_of_the_program_in_one_cell_is_named_with_its_kind(tmp_path, ca
 def test_a_value_that_does_not_exist_is_refused_before_the_first_cell(tmp_path, capsys):
     assert train(tmp_path, "-m", *SETTINGS, "operator=depthwise,tvcov") == 1
     said = capsys.readouterr().err
-    assert said == "failed: train.py: operator=tvcov is not an option of operator; did you mean 'tvconv'?\n"
+    assert says(said, "failed: train.py: ", "operator=tvcov", "'tvconv'") and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
 def test_a_wrong_value_is_refused_before_the_first_cell_and_leaves_nothing(tmp_path, capsys):
     assert train(tmp_path, "-m", *SETTINGS, "operator=depthwise", "seed=1,x") == 1
     said = capsys.readouterr().err
-    assert said == "failed: train.py: Value 'x' of type 'str' could not be converted to Integer (config key seed)\n"
+    assert says(said, "failed: train.py: ", "'x'", "seed") and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -126,6 +129,6 @@ def test_an_operator_of_the_users_own_is_swept_over(tmp_path):
 def test_a_setting_that_nobody_reads_is_refused_in_every_cell(own, tmp_path, capsys):
     """Before the first cell where that can be seen, and else in each of them."""
     assert train(tmp_path, *own, "-m", *SETTINGS, "operator=depthwise", "affine_strength=0.5,1") == 1
-    said = re.findall("^failed: (.*?): affine_strength has no effect here, ", capsys.readouterr().err, re.MULTILINE)
+    said = re.findall("^failed: (.*?): .*affine_strength.*no effect", capsys.readouterr().err, re.MULTILINE)
     assert said == ["train.py"] if not own else len(said) == 2
     assert not list(tmp_path.rglob(".hydra"))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from image_files import GREY, plain, write_benchmark, write_faces, write_image
 from running import DEPTHWISE, ONE_EPOCH, TVCONV, only_run, train
+from says import says
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 class TestACheckpointToResume:
     def test_that_is_missing(self, refused):
-        assert refused("resume=gone.ckpt") == "checkpoint gone.ckpt does not exist: give resume= a file, or auto"
+        assert says(refused("resume=gone.ckpt"), "gone.ckpt", "resume=", "auto")
 
     @pytest.mark.parametrize(
         ("settings", "theirs", "ours"),
@@ -49,15 +50,12 @@ class TestACheckpointToResume:
     )
     def test_of_other_settings(self, settings, theirs, ours, refused, depthwise_run):
         path = depthwise_run / "last.ckpt"
-        assert refused(*settings, f"resume={path}") == (
-            f"checkpoint {path} was trained with {theirs}, this run has {ours}: give the run the checkpoint's settings "
-            "or start without resume"
-        )
+        assert says(refused(*settings, f"resume={path}"), str(path), theirs, ours, "resume")
 
     def test_of_other_data(self, refused, depthwise_run):
         settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "data.num_identities=9"]
         sentence = refused(*settings, f"resume={depthwise_run / 'last.ckpt'}")
-        assert sentence.startswith("the checkpoint was trained on other images (fingerprint ")
+        assert says(sentence, "checkpoint", "images", "fingerprint", "data")
 
     def test_of_data_of_another_kind_with_as_many_people(self, refused, depthwise_run, tmp_path):
         for number in range(8 * 2):
@@ -66,26 +64,21 @@ class TestACheckpointToResume:
         settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", f"resume={depthwise_run / 'last.ckpt'}"]
         faces = ["data=folder", "data.root=faces", "data.benchmarks=[pairs]", "data.global_batch_size=16"]
         network = [part for part in DEPTHWISE if not part.startswith("data")]
-        assert re.fullmatch(
-            r"the checkpoint was trained on other images \(fingerprint \w{16}, this run's \w{16}\): give the run the "
-            "checkpoint's data, with its data.held_out_identities and data.held_out_seed, or start without resume",
-            refused(*settings, *faces, network=network),
-        )
+        sentence = refused(*settings, *faces, network=network)
+        assert says(sentence, "checkpoint", "data.held_out_identities", "data.held_out_seed", "resume")
+        assert len(set(re.findall(r"\b[0-9a-f]{16}\b", sentence))) == 2
 
     def test_that_has_had_all_its_epochs(self, refused, depthwise_run, tmp_path):
         settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "trainer.max_epochs=3"]
         sentence = refused(*settings, f"resume={depthwise_run / 'last.ckpt'}")
         run = only_run(tmp_path).relative_to(tmp_path)
-        assert sentence == f"{run}/best.ckpt was not written, no epoch was trained: raise trainer.max_epochs=3"
+        assert says(sentence, f"{run}/best.ckpt", "trainer.max_epochs=3")
 
     def test_that_was_cut_off(self, refused, depthwise_run, tmp_path):
         whole = (depthwise_run / "last.ckpt").read_bytes()
         for size in (0, len(whole) - 1):
             (tmp_path / "cut.ckpt").write_bytes(whole[:size])
-            assert refused("resume=cut.ckpt") == (
-                "checkpoint cut.ckpt is damaged or holds more than weights and plain values: use one that train.py "
-                "wrote"
-            )
+            assert says(refused("resume=cut.ckpt"), "cut.ckpt", "damaged", "train.py")
 
     def test_that_would_run_a_program(self, refused, tmp_path):
         class Hostile:
@@ -95,14 +88,12 @@ class TestACheckpointToResume:
         torch.save({"state_dict": {}, "config": {}, "epoch": Hostile()}, tmp_path / "zip.ckpt")
         (tmp_path / "old.ckpt").write_bytes(pickle.dumps(Hostile()))
         for name in ("zip", "old"):
-            assert refused(f"resume={name}.ckpt").startswith(f"checkpoint {name}.ckpt is damaged or holds more than")
+            assert says(refused(f"resume={name}.ckpt"), f"{name}.ckpt", "damaged", "train.py")
         assert not (tmp_path / "executed").exists()
 
     def test_of_another_program(self, refused, tmp_path):
         torch.save({"model": {}}, tmp_path / "other.ckpt")
-        assert refused("resume=other.ckpt") == (
-            "checkpoint other.ckpt holds no configuration: use one that train.py wrote"
-        )
+        assert says(refused("resume=other.ckpt"), "other.ckpt", "configuration", "train.py")
 
 
 class TestAFolderThatHoldsARun:
@@ -114,40 +105,36 @@ class TestAFolderThatHoldsARun:
     def test_that_is_finished(self, refused, copy):
         before = content(copy)
         for settings in [], ["resume=auto"]:
-            assert refused("hydra.run.dir=run", "hydra.output_subdir=null", *settings) == (
-                "run holds a finished run: add skip_finished=true to keep it, or another name="
-            )
+            sentence = refused("hydra.run.dir=run", "hydra.output_subdir=null", *settings)
+            assert says(sentence, "finished", "skip_finished=true", "name=")
         assert content(copy) == before
 
     def test_that_is_finished_is_skipped_on_request(self, copy, tmp_path, capsys):
         before = content(copy)
         settings = ["hydra.run.dir=run", "hydra.output_subdir=null", "skip_finished=true"]
         assert train(tmp_path, *DEPTHWISE, *settings) == 0
-        assert capsys.readouterr().err == f"skipped, finished before: {copy}\n"
+        said = capsys.readouterr().err
+        assert says(said, "skipped", str(copy)) and said.count("\n") == 1
         assert content(copy) == before
 
     def test_that_is_unfinished(self, refused, copy):
         (copy / "results.json").unlink()
         before = content(copy)
-        assert refused("hydra.run.dir=run", "hydra.output_subdir=null") == (
-            "run holds an unfinished run: add resume=auto to go on with it, or another name="
-        )
+        sentence = refused("hydra.run.dir=run", "hydra.output_subdir=null")
+        assert says(sentence, "unfinished", "resume=auto", "name=")
         assert content(copy) == before
 
 
 class TestALossThatIsNoNumber:
     def test_names_the_step(self, refused, tmp_path):
-        assert refused("optimizer.lr=1e30") == (
-            "the loss is not a number from step 2 on (learning rate 1e+30, precision 32-true): start again with a "
-            "lower optimizer.lr, or, after half precision, "
-            "go on from the last whole epoch with resume=auto trainer.precision=32-true"
-        )
+        remedies = ("optimizer.lr", "resume=auto trainer.precision=32-true")
+        assert says(refused("optimizer.lr=1e30"), "loss", "step 2", "1e+30", *remedies)
         assert not list(only_run(tmp_path).glob("*.ckpt"))
 
     def test_keeps_the_checkpoint_of_the_epoch_before(self, refused, tmp_path):
         # The rate is raised a thousandfold, again and again, from the second epoch on.
         schedule = ["lr_scheduler.milestones=[1]", "lr_scheduler.gamma=1e30", "trainer.max_epochs=3"]
-        assert refused(*schedule).startswith("the loss is not a number from step 6 on (learning rate 1e+29, ")
+        assert says(refused(*schedule), "loss", "step 6", "1e+29")
         run = only_run(tmp_path)
         for name in ("best", "last"):
             checkpoint = torch.load(run / f"{name}.ckpt", weights_only=True)
@@ -165,10 +152,7 @@ def test_a_full_disk(name, refused, tmp_path):
     run.mkdir()
     (run / f".partial.{os.getpid()}.{name}").symlink_to("/dev/full")
     sentence = refused("hydra.run.dir=run")
-    remedy = "free space or choose another folder"
-    if name.endswith(".ckpt"):
-        remedy = "free space and go on with resume=auto; what was saved before is still there"
-    assert re.fullmatch(rf"run/{name} cannot be written \(.+\): {remedy}", sentence), sentence
+    assert says(sentence, f"run/{name}", "space", "resume=auto" if name.endswith(".ckpt") else "folder"), sentence
     assert not list(run.glob(".partial*")) and not (run / name).exists() and not (run / "results.json").exists()
 
 
@@ -177,10 +161,8 @@ class TestDataThatIsMissingOrDamaged:
         write_faces(tmp_path / "faces")
         settings = ["data=folder", "data.root=faces", "data.benchmarks=[pairs,lfw]", "data.global_batch_size=4"]
         network = [part for part in DEPTHWISE if not part.startswith("data")]
-        assert refused(*settings, network=network) == (
-            "benchmark lfw is missing, neither faces/lfw/lfw_pair.txt nor faces/lfw.bin exists: add one of them or "
-            "leave lfw out of data.benchmarks"
-        )
+        files = ("faces/lfw/lfw_pair.txt", "faces/lfw.bin")
+        assert says(refused(*settings, network=network), *files, "data.benchmarks")
         assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
     @pytest.mark.parametrize("num_workers", [0, 1])
@@ -195,12 +177,12 @@ class TestDataThatIsMissingOrDamaged:
 
     def test_a_root_that_was_not_given(self, refused):
         network = [part for part in DEPTHWISE if not part.startswith("data")]
-        assert refused("data=folder", network=network) == "data.root has no value; add data.root=..."
+        assert says(refused("data=folder", network=network), "value", "data.root=")
 
 
 class TestTheFolderOfARefusedRun:
     def test_is_gone_with_those_above_it(self, refused, tmp_path):
-        assert refused("operator.kernel_size=4", "name=a/b", "data.cache=null").startswith("kernel_size must be odd")
+        assert says(refused("operator.kernel_size=4", "name=a/b", "data.cache=null"), "kernel_size", "odd")
         assert not list(tmp_path.iterdir())
 
     def test_stays_with_what_is_in_it_and_where_it_is_not_in_outputs(self, refused, tmp_path):
@@ -213,6 +195,4 @@ class TestTheFolderOfARefusedRun:
 
 
 def test_part_of_a_benchmark_is_never_verified(refused):
-    assert refused("+trainer.limit_val_batches=1") == (
-        "benchmark synthetic has 200 images and 128 were embedded: take trainer.limit_val_batches out"
-    )
+    assert says(refused("+trainer.limit_val_batches=1"), "synthetic", "200", "128", "trainer.limit_val_batches")

@@ -1,9 +1,9 @@
 import json
-import re
 
 import numpy as np
 import pytest
 import torch
+from says import refuses
 
 from facerec.verification.verify import PROTOCOLS, tar_at_far, verify
 
@@ -210,40 +210,40 @@ ONES, FLAGS = np.ones((12, 3)), np.arange(12) % 2 == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "facts"),
     [
-        ((ONES, ONES, FLAGS, "tvcnv"), "protocol must be one of tvconv, tvconv_reference, insightface, got 'tvcnv'"),
-        ((ONES, ONES[:, :2], FLAGS), "left has shape (12, 3) and right (12, 2): pass both as (pairs, embedding_dim)"),
-        ((ONES[0], ONES[0], FLAGS), "left has shape (3,) and right (3,): pass both as (pairs, embedding_dim)"),
-        ((ONES, ONES, FLAGS[:5]), "is_same has shape (5,), but there are 12 pairs: pass one flag for each pair"),
+        ((ONES, ONES, FLAGS, "tvcnv"), ("protocol", "tvconv, tvconv_reference, insightface", "tvcnv")),
+        ((ONES, ONES[:, :2], FLAGS), ("(12, 3)", "(12, 2)", "(pairs, embedding_dim)")),
+        ((ONES[0], ONES[0], FLAGS), ("(3,)", "(pairs, embedding_dim)")),
+        ((ONES, ONES, FLAGS[:5]), ("is_same", "(5,)", "12 pairs")),
         (
             (ONES, with_pair(ONES, 7, np.nan), FLAGS),
-            "pair 7 has a NaN or infinite right embedding: look for overflow (learning rate, half precision)",
+            ("pair 7", "NaN", "infinite", "right"),
         ),
         (
             (with_pair(ONES, 3, -np.inf), with_pair(ONES, 7, np.nan), FLAGS),
-            "pair 3 has a NaN or infinite left embedding: look for overflow (learning rate, half precision)",
+            ("pair 3", "NaN", "infinite", "left"),
         ),
         (
             (with_pair(ONES, 11, 0), ONES, FLAGS),
-            "pair 11 has an all-zero left embedding: it has no direction to compare, so look for a dead last layer",
+            ("pair 11", "zero", "left"),
         ),
         (
             (ONES, ONES, np.where(FLAGS, 1, -1)),
-            "is_same holds -1, 1 instead of True and False: if its flags are 1 and -1, pass flags > 0",
+            ("is_same", "-1, 1", "flags > 0"),
         ),
-        ((ONES, ONES, FLAGS | True), "is_same holds 12 same-person pairs and nothing else: add different-person pairs"),
+        ((ONES, ONES, FLAGS | True), ("is_same", "12 same-person", "different-person")),
         (
             (ONES, ONES, FLAGS & False),
-            "is_same holds 12 different-person pairs and nothing else: add same-person pairs",
+            ("is_same", "12 different-person", "same-person"),
         ),
-        ((ONES, ONES, FLAGS, "tvconv", 13), "12 pairs cannot fill 13 folds: bring more pairs or lower num_folds"),
+        ((ONES, ONES, FLAGS, "tvconv", 13), ("12 pairs", "13", "num_folds")),
         (
             (ONES, ONES, FLAGS, "tvconv", 1),
-            "num_folds must be at least 2, got 1: one fold is tested with the others' threshold",
+            ("num_folds", "2", "1"),
         ),
     ],
 )
-def test_pairs_that_cannot_be_verified_are_refused_in_one_sentence(arguments, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+def test_pairs_that_cannot_be_verified_are_refused_in_one_sentence(arguments, facts):
+    with refuses(*facts):
         verify(*arguments)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from random_weights import randomise
+from says import refuses
 from timm.models.mlp_mixer import MlpMixer
 from torch import nn
 
@@ -166,31 +167,30 @@ def test_alignment_stands_in_front():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "facts"),
     [
-        ({"width": 0}, "width must be positive, got 0"),
-        ({"width": float("inf")}, "width must be positive, got inf"),
-        ({"embedding_dim": 0}, "embedding_dim must be a whole number of at least 1, got 0"),
-        ({"blocks": 0}, "blocks must be a whole number of at least 1, got 0"),
-        ({"patch_size": 2.5}, "patch_size must be a whole number of at least 1, got 2.5"),
+        ({"width": 0}, ("width", "positive", "0")),
+        ({"width": float("inf")}, ("width", "positive", "inf")),
+        ({"embedding_dim": 0}, ("embedding_dim", "1", "0")),
+        ({"blocks": 0}, ("blocks", "1", "0")),
+        ({"patch_size": 2.5}, ("patch_size", "1", "2.5")),
         (
             {"image_size": [15, 96], "patch_size": 16},
-            "image_size must be (height, width) of at least 16 pixels each, the total stride, got (15, 96)",
+            ("image_size", "16", "(15, 96)"),
         ),
         (
             {"image_size": [24, 36], "patch_size": 8},
-            "patch_size=8 does not divide images of 24x36 pixels into equal patches; possible are 1, 2, 3, 4, 6, 12",
+            ("patch_size=8", "24x36", "1, 2, 3, 4, 6, 12"),
         ),
-        ({"align": "affine"}, "align must be stn or null, got 'affine'"),
+        ({"align": "affine"}, ("align", "stn", "null", "affine")),
     ],
     ids=str,
 )
-def test_arguments_out_of_range_are_refused_in_a_sentence(arguments, sentence):
-    with pytest.raises(ValueError) as refusal:
+def test_arguments_out_of_range_are_refused_in_a_sentence(arguments, facts):
+    with refuses(*facts):
         small(**arguments)
-    assert str(refusal.value) == sentence
 
 
 def test_an_image_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="the network is for images of 24x32 pixels, got 32x32: resize them"):
+    with refuses("24x32", "32x32"):
         small()(noise(2, 3, 32, 32))

@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 from running import DATA, trained
+from says import refuses, says
 from torch import nn
 
 import facerec
@@ -112,7 +113,7 @@ def test_every_operator_of_the_configuration_stands_in_a_network_or_is_refused(f
     try:
         model = build.build_backbone(cfg)
     except InputError as refusal:
-        assert str(refusal).startswith("the operator replaces more of a block than its depthwise convolution, for")
+        assert says(str(refusal), "operator", "block", "depthwise")
         return
     (model(images(size=(32, 32))) * torch.randn(2, 8)).sum().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
@@ -125,7 +126,7 @@ def test_a_spatial_transformer_may_stand_in_front():
     torch.testing.assert_close(model(images()), plain(images()), rtol=1e-3, atol=1e-3)
     model(images()).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
-    with pytest.raises(ValueError, match=r"^align must be stn or null, got 'tps'$"):
+    with refuses("align", "stn", "null", "tps"):
         network("lcnet_050", align="tps")
 
 
@@ -137,7 +138,7 @@ def test_only_the_convolutions_that_are_named_are_replaced():
 
 def test_a_network_without_depthwise_convolutions_is_a_backbone_but_takes_no_operator():
     assert network("resnet10t").eval()(images()).shape == (2, 8)
-    with pytest.raises(ValueError, match=r"^no depthwise convolution matches where='\*'; the network has none$"):
+    with refuses("depthwise", "where", "'*'", "none"):
         network("resnet10t", TVConv)
 
 
@@ -147,83 +148,78 @@ def test_the_seed_decides_the_weights():
 
 
 def test_images_of_another_size_are_refused():
-    with pytest.raises(ValueError, match="the network is for images of 40x33 pixels, got 40x40"):
+    with refuses("40x33", "40x40"):
         network("lcnet_050")(images(size=(40, 40)))
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("name", "facts"),
     [
-        ("mobilenetv4_conv_smal", "did you mean mobilenetv4_conv_small or mobilenetv4_conv_small_050 or"),
-        ("lcnet050", "did you mean lcnet_050 or lcnet_150 or lcnet_100"),
-        ("???", r"timm.list_models\(\) lists them"),
+        ("mobilenetv4_conv_smal", ("mobilenetv4_conv_small or", "mobilenetv4_conv_small_050")),
+        ("lcnet050", ("lcnet_050", "lcnet_150", "lcnet_100")),
+        ("???", ("timm.list_models()",)),
     ],
 )
-def test_an_unknown_name_is_refused_with_near_ones(name, sentence):
-    with pytest.raises(ValueError, match=f"^timm has no network '{name.replace('?', '[?]')}'; {sentence}"):
+def test_an_unknown_name_is_refused_with_near_ones(name, facts):
+    with refuses("timm", f"'{name}'", *facts):
         network(name)
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "sentence"),
+    ("name", "size", "facts"),
     [
         (
             "test_vit",
             SIZE,
-            "test_vit does not work with images of 40x33 pixels: Input height (40) should be divisible by patch size "
-            "(16)",
+            ("test_vit", "40x33", "(16)"),
         ),
         (
             "test_vit",
             (160, 160),
-            "test_vit gives a result of shape (1, 101, 64), no map of channels, height and width: take a convolutional "
-            "network",
+            ("test_vit", "1, 101, 64", "channels", "convolutional"),
         ),
         (
             "mambaout_femto",
             (32, 32),
-            "mambaout_femto gives a result of shape (1, 1, 1, 1152), no map of channels, height and width: take a "
-            "convolutional network",
+            ("mambaout_femto", "1, 1, 1, 1152", "channels", "convolutional"),
         ),
-        ("efficientvit_b0", SIZE, "timm cannot make efficientvit_b0 with pretrained=False: Cannot disable pooling"),
+        ("efficientvit_b0", SIZE, ("timm", "efficientvit_b0", "pretrained=False", "Cannot disable pooling")),
     ],
 )
-def test_a_network_without_a_map_is_refused(name, size, sentence):
-    with pytest.raises(ValueError) as refusal:
+def test_a_network_without_a_map_is_refused(name, size, facts):
+    with refuses(*facts):
         network(name, size=size)
-    assert str(refusal.value) == sentence
 
 
 def test_weights_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match=r"^timm cannot make lcnet_035 with pretrained=True: No pretrained weights"):
+    with refuses("lcnet_035", "pretrained=True", "No pretrained weights"):
         network("lcnet_035", pretrained=True)
 
 
 def test_weights_that_cannot_be_fetched_are_refused(monkeypatch):
     monkeypatch.setattr(timm, "create_model", mock.Mock(side_effect=FileNotFoundError("no connection.\nmore")))
-    with pytest.raises(ValueError, match=r"^timm cannot make lcnet_050 with pretrained=True: no connection$"):
+    with refuses("lcnet_050", "pretrained=True", "no connection"):
         network("lcnet_050", pretrained=True)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "facts"),
     [
-        ([], "backbone.name has no value; add backbone.name=..."),
-        (["backbone.name=lcnet"], "timm has no network 'lcnet'; did you mean lcnet_150 or lcnet_100 or lcnet_075?"),
+        ([], ("value", "backbone.name=")),
+        (["backbone.name=lcnet"], ("'lcnet'", "lcnet_150", "lcnet_100", "lcnet_075")),
         (
             ["backbone.name=lcnet_050", "backbone.where=conv"],
-            "no depthwise convolution matches where='conv'; there are",
+            ("depthwise", "where", "'conv'"),
         ),
         (
             ["backbone.name=lcnet_050", "operator.kernel_size=2", "backbone.keep_kernel_size=false"],
-            "the depthwise conv",
+            ("depthwise", "kernel_size", "odd", "2"),
         ),
     ],
 )
-def test_settings_that_do_not_fit_are_refused_in_a_sentence(arguments, sentence):
-    with pytest.raises(InputError) as refusal:
+def test_settings_that_do_not_fit_are_refused_in_a_sentence(arguments, facts):
+    with refuses(*facts, error=InputError):
         build.build_backbone(composition.compose([*SETTINGS, *arguments]))
-    assert str(refusal.value).startswith(sentence)
 
 
 def test_the_configuration_keeps_the_kernel_sizes():

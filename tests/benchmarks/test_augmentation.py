@@ -11,7 +11,6 @@ def test_a_case_runs_for_every_transform_that_the_configuration_has():
     files = {file.stem.replace("_", "") for file in (CONFIG_FOLDER / "augmentation").glob("*.yaml")}
     others = {STEP.lower(), FLIP, ONE_BY_ONE.lower()}
     assert {name.lower() for name in found} == others | (files - {"none", "torchvision"})
-    assert all(spread.median > 0 for spread in found.values())
 
 
 def test_the_batch_is_the_one_of_the_issue():

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from random_weights import randomise
+from says import refuses
 from timm.layers.cond_conv2d import CondConv2d
 from torch import nn
 
@@ -153,12 +154,8 @@ def test_all_convolutions_of_a_block_share_the_gates_of_the_blocks_input():
 
 def test_a_convolution_of_a_block_without_its_block_says_what_it_lacks():
     layers, _ = block_of_three()
-    with pytest.raises(ValueError) as refusal:
+    with refuses('where="all"', "gates", "operator.block(in_channels, layers)", 'where="dw"'):
         layers(noise(3, 4, 7, 5))
-    assert str(refusal.value) == (
-        'a convolution of condconv with where="all" got no gates: put the layers of its block into '
-        'operator.block(in_channels, layers), which computes them, or use where="dw"'
-    )
 
 
 def test_it_is_in_three_convolutions_of_each_block_and_is_saved_with_the_network():
@@ -197,19 +194,18 @@ def test_cost_of_a_block_counts_its_routing_once():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "facts"),
     [
-        ({"where": "pw"}, "where must be one of dw, all, got 'pw'"),
-        ({"experts": 0}, "experts must be a whole number of at least 1, got 0"),
-        ({"experts": 0, "where": "all"}, "experts must be a whole number of at least 1, got 0"),
-        ({"kernel_size": 4, "where": "all"}, "kernel_size must be odd, got 4"),
+        ({"where": "pw"}, ("where", "dw", "all", "pw")),
+        ({"experts": 0}, ("experts", "1", "0")),
+        ({"experts": 0, "where": "all"}, ("experts", "1", "0")),
+        ({"kernel_size": 4, "where": "all"}, ("kernel_size", "odd", "4")),
     ],
     ids=str,
 )
-def test_an_argument_out_of_its_values_is_refused_in_a_sentence(arguments, sentence):
-    with pytest.raises(ValueError) as refusal:
+def test_an_argument_out_of_its_values_is_refused_in_a_sentence(arguments, facts):
+    with refuses(*facts):
         condconv(**arguments)(4)
-    assert str(refusal.value) == sentence
 
 
 def test_the_routing_starts_uniform_within_the_published_bound():

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from random_weights import randomise
+from says import refuses
 
 from facerec.operators.involution import Involution
 
@@ -124,24 +125,23 @@ def test_parameters_and_multiply_adds_of_the_formulas(channels, reduction, kerne
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "facts"),
     [
         (
             {"group_channels": 3},
-            "group_channels=3 does not divide 16 channels into equal shares; possible are 1, 2, 4, 8, 16",
+            ("group_channels=3", "16 channels", "1, 2, 4, 8, 16"),
         ),
-        ({"group_channels": 0}, "group_channels must be a whole number of at least 1, got 0"),
-        ({"reduction": 17}, "reduction=17 leaves none of 16 channels; use at most 16"),
-        ({"reduction": 0}, "reduction must be a whole number of at least 1, got 0"),
-        ({"reduction": 2.5}, "reduction must be a whole number of at least 1, got 2.5"),
-        ({"kernel_size": 4}, "kernel_size must be odd, got 4"),
+        ({"group_channels": 0}, ("group_channels", "1", "0")),
+        ({"reduction": 17}, ("reduction=17", "16 channels", "at most 16")),
+        ({"reduction": 0}, ("reduction", "1", "0")),
+        ({"reduction": 2.5}, ("reduction", "1", "2.5")),
+        ({"kernel_size": 4}, ("kernel_size", "odd", "4")),
     ],
     ids=str,
 )
-def test_an_argument_out_of_its_values_is_refused_in_a_sentence(arguments, sentence):
-    with pytest.raises(ValueError) as refusal:
+def test_an_argument_out_of_its_values_is_refused_in_a_sentence(arguments, facts):
+    with refuses(*facts):
         involution(**arguments)
-    assert str(refusal.value) == sentence
 
 
 def test_the_largest_reduction_leaves_one_channel():
