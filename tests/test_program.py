@@ -31,7 +31,7 @@ def unread(request):
     """A pipe that nobody reads from, as an option of `ended`."""
     reading, writing = os.pipe()
     os.close(reading)
-    yield {"stdout": writing, "env": os.environ | {"PYTHONUNBUFFERED": request.param}}
+    yield {"stdout": writing, "env": os.environ | {"PYTHONUNBUFFERED": request.param, "TQDM_DISABLE": "1"}}
     os.close(writing)
 
 

@@ -11,8 +11,8 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from facerec.command_line import take_own
-from facerec.composition import check_command_line, compose
+from facerec.config.compose import check_command_line, compose
+from facerec.config.settings import take_own
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
