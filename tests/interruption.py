@@ -30,15 +30,17 @@ FULL_DISK = {
 
 
 @contextmanager
-def full_disk(after: int, error: Exception = FULL_DISK["OSError"]) -> Iterator[None]:
-    """Room for ``after`` checkpoints and the beginning of one more."""
+def full_disk(after: int, error: Exception = FULL_DISK["OSError"], name: str = "") -> Iterator[None]:
+    """Room for ``after`` checkpoints, of that ``name`` if one is given, and the beginning of one more."""
     save, saved = torch.save, []
 
     def save_while_there_is_room(content: Any, path: str | Path) -> None:
-        if len(saved) >= after:
+        counts = Path(path).name.endswith(name)
+        if counts and len(saved) >= after:
             Path(path).write_bytes(b"PK\3\4 the beginning")
             raise error
-        saved.append(path)
+        if counts:
+            saved.append(path)
         save(content, path)
 
     with mock.patch.object(torch, "save", save_while_there_is_room):

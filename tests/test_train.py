@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -172,11 +173,11 @@ class TestAResumedRun:
         run = trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, "resume=auto")
         assert says(capsys.readouterr().err, "resume=auto", "no unfinished run", str(run))
 
-    @pytest.mark.parametrize(("saved", "error"), [(2, "OSError"), (3, "RuntimeError")])
-    def test_after_a_full_disk(self, saved, error, tmp_path, depthwise_run, capsys):
-        # The second epoch counts as the best so far, whatever this processor's rounding makes of it.
+    @pytest.mark.parametrize(("name", "error"), [("best.ckpt", "OSError"), ("last.ckpt", "RuntimeError")])
+    def test_after_a_full_disk(self, name, error, tmp_path, depthwise_run, capsys):
+        # Whatever this processor's rounding makes of the second epoch, it counts as the best so far.
         improves = mock.patch.object(BestCheckpoint, "check_monitor_top_k", lambda *_: True)
-        with improves, full_disk(saved, FULL_DISK[error]):
+        with improves if name == "best.ckpt" else nullcontext(), full_disk(1, FULL_DISK[error], name):
             assert train(tmp_path, *DEPTHWISE, *THREE_EPOCHS) == 1
         stopped = only_run(tmp_path)
         assert sorted(path.name for path in stopped.iterdir()) == [
@@ -184,7 +185,7 @@ class TestAResumedRun:
         ]
         assert checkpoint(stopped)["epoch"] == 0
         said = capsys.readouterr().err
-        assert says(said, f"{stopped}/{'best' if saved == 2 else 'last'}.ckpt", "space", "resume=auto")
+        assert says(said, f"{stopped}/{name}", "space", "resume=auto")
         assert said.count("failed: ") == 1 and "Traceback" not in said
         trained(tmp_path, *DEPTHWISE, *THREE_EPOCHS, "resume=auto")
         assert_same_run(stopped, depthwise_run)
