@@ -23,10 +23,7 @@ result. Exit status 1 when the input is wrong or there is no face at all.
 
 import argparse
 import json
-import os
 from pathlib import Path
-
-from facerec.program import run
 
 from facerec.alignment.align import Alignment, Outcome, Settings, align_all, folder_digest
 from facerec.alignment.crop import LFW, parse_crop
@@ -40,6 +37,7 @@ from facerec.alignment.summary import Summary, write_failures, write_sheet
 from facerec.alignment.warp import BORDERS
 from facerec.console import log
 from facerec.errors import InputError, one_line
+from facerec.process import available_cores, run
 
 _MOST_WORKERS = 8
 _SMALLEST, _LARGEST = 16, 1024  # pixels
@@ -190,12 +188,8 @@ def _add_details(parser: argparse.ArgumentParser) -> None:
         help=f"lines of CFP's profile files that make eye/nose/mouth ({PROFILE_LINES})",
     )
     add("--frontal-points", metavar="LINES", help="likewise of its frontal files, or five groups; no default is known")
-    add("--workers", type=int, default=min(_cores(), _MOST_WORKERS), help="processes (the cores, at most 8)")
+    add("--workers", type=int, default=min(available_cores(), _MOST_WORKERS), help="processes (the cores, at most 8)")
     add("--again", action="store_true", help="make faces that are there already once more")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facerec.program import run
-
 import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -32,7 +30,7 @@ from facerec.perf.comparison import Case, Comparison
 from facerec.perf.machine import describe_machine
 from facerec.perf.tables import around_tables, markdown, show, write_markdown
 from facerec.perf.timing import QUICK, Effort
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 
 _MODULES = (layer, network, memory, throughput, pipeline, index, augmentation, verification, export)
 SECTIONS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}

@@ -18,8 +18,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from facerec.program import run
-
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +30,7 @@ from facerec.doctor.findings import DataReport, Finding, write_pictures
 from facerec.doctor.opening import WRONG
 from facerec.errors import InputError
 from facerec.files import check_output_folder, write_json
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 
 SHOWN = 10  # of the unreadable images, which the JSON line has all, and of a list's wrong lines, as report.json
 _OWN_KEYS = {"checkpoint": "", "out": ""}

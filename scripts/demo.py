@@ -5,7 +5,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from facerec.program import run
+from facerec.process import run
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -23,8 +23,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from facerec.program import run
-
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -39,7 +37,7 @@ from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.formats import ModelBackbone
 from facerec.plots.network import roc_figure, save_figure
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.results import benchmark_fingerprints
 from facerec.verification.verify import VerificationResult

@@ -20,8 +20,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from facerec.program import run
-
 import numpy as np
 import torch
 from omegaconf import DictConfig
@@ -40,7 +38,7 @@ from facerec.exporting.deployed_network import export_form
 from facerec.exporting.formats import ModelBackbone
 from facerec.exporting.parity import Parity, Results, compare
 from facerec.files import replacing
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 from facerec.runs.provenance import code_and_environment
 
 _OWN_KEYS = {"checkpoint": None, "format": "onnx", "output": None, "int8": "false", "tolerance": None}

@@ -27,8 +27,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from facerec.program import run
-
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -47,7 +45,7 @@ from facerec.frontal.pictures import scores_figure, section
 from facerec.frontal.scoring import Selection, score_images, select
 from facerec.plots.contact_sheet import write_contact_sheet
 from facerec.plots.network import save_figure
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 from facerec.runs.provenance import code_and_environment
 
 _OWN_KEYS = {"classifier": "", "keep": "", "threshold": "", "min_images": "1", "out": "outputs/frontal/kept"}

@@ -14,8 +14,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from facerec.program import run
-
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -27,7 +25,7 @@ from facerec.cost import measure_cost
 from facerec.errors import InputError
 from facerec.files import replacing
 from facerec.perf.runtime import measure_runtime
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 
 _OWN_KEYS = {"speed": "false", "markdown": ""}
 

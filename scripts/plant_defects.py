@@ -20,8 +20,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from facerec.program import run
-
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -40,7 +38,7 @@ from facerec.errors import InputError
 from facerec.files import write_json
 from facerec.perf import planted_defects as planting
 from facerec.perf.planted_defects import Copy, Planted, again, changed
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 
 _OWN_KEYS = {"identities": "60", "images": "10", "checkpoint": "", "seed": "1", "out": ""}
 Make = Callable[[Path], Copy]

@@ -7,8 +7,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from facerec.program import run
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -17,9 +15,11 @@ from facerec.errors import InputError
 from facerec.files import BEST, SCORES
 from facerec.operators.tvconv import TVConv
 from facerec.plots.network import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
-from facerec.runs.report import find_runs, read_results
+from facerec.process import run
+from facerec.runs.report import find_runs
 from facerec.runs.results import load_scores
 from facerec.runs.run_names import run_names
+from facerec.runs.run_results import RunResults
 from facerec.verification.roc import roc_curve
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -45,7 +45,7 @@ def picture(runs: list[Path]) -> Figure:
     layers = next((found for found in map(trained_layers, runs) if found), {})
     figure = Figure(figsize=(13 if layers else 6.5, 5.5), layout="constrained")
     parts = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
-    draw_roc(parts[0], curves(runs), ", ".join(sorted({read_results(run)["protocol"] for run in runs})))
+    draw_roc(parts[0], curves(runs), ", ".join(sorted({RunResults.read(run).protocol for run in runs})))
     if layers:
         draw_affinity(parts[1], layers)
         parts[1].suptitle("affinity maps that TVConv learned, and its weights")
@@ -55,11 +55,11 @@ def picture(runs: list[Path]) -> Figure:
 def curves(runs: list[Path]) -> Curves:
     """A curve for each run and benchmark, labelled with what tells it apart."""
     found: Curves = {}
-    results = [read_results(folder) for folder in runs]
-    names = run_names([result["config"] for result in results])
+    results = [RunResults.read(folder) for folder in runs]
+    names = run_names([result.config for result in results])
     for folder, result, run_name in zip(runs, results, names, strict=True):
         scores = load_scores(folder / SCORES)
-        for name, summary in result["best"]["benchmarks"].items():
+        for name, summary in result.best["benchmarks"].items():
             fpr_tpr = roc_curve(scores[f"{name}/scores"], scores[f"{name}/is_same"])
             found[roc_label(f"{run_name}, {name}", summary)] = fpr_tpr
     return found

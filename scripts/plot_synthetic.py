@@ -2,12 +2,11 @@
 
 import sys
 
-from facerec.program import run
-
 import cv2
 import numpy as np
 
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
+from facerec.process import run
 
 NUM_PEOPLE, NUM_PICTURES = 8, 8
 

@@ -25,8 +25,6 @@ import json
 import sys
 from pathlib import Path
 
-from facerec.program import run
-
 from facerec.console import log
 from facerec.data.official.agedb import read_agedb_pairs
 from facerec.data.official.cfp import cfp_images, read_cfp_pairs
@@ -38,6 +36,7 @@ from facerec.data.official.pair_lists import Pair, read_plain_pairs
 from facerec.data.readers.bin import write_bin
 from facerec.data.readers.folders import read_pairs
 from facerec.errors import InputError
+from facerec.process import run
 
 
 def main(arguments: list[str]) -> int:

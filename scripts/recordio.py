@@ -23,8 +23,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facerec.program import run
-
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +36,7 @@ from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.recordio import RecordFile
 from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.errors import InputError
+from facerec.process import run
 
 SHOWN = 10  # of the damaged images; the JSON line has them all
 _NO_INDEX = Path(os.devnull)  # not a regular file, so that the records are walked through

@@ -7,10 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from facerec.program import run
-
 from facerec.errors import InputError
 from facerec.files import replacing
+from facerec.process import run
 from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
 
 

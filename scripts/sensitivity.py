@@ -21,8 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from facerec.program import run
-
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
@@ -37,7 +35,7 @@ from facerec.errors import InputError
 from facerec.files import check_output_folder, write_json
 from facerec.plots.network import save_figure
 from facerec.plots.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.results import benchmark_fingerprints
 from facerec.runs.run_names import run_names

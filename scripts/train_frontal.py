@@ -17,8 +17,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from facerec.program import run
-
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +33,7 @@ from facerec.frontal.pose_folders import PoseImages, read_pose_folders
 from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated
 from facerec.plots.contact_sheet import write_contact_sheet
 from facerec.plots.network import save_figure
-from facerec.process import prepare_process
+from facerec.process import prepare_process, run
 from facerec.runs.provenance import code_and_environment
 
 SHOWN = 40  # mistakes of either kind

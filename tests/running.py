@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
+from facerec.commands import train_run
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +45,7 @@ def train(folder: Path, *arguments: str) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with as_program(folder, *arguments):
         try:
-            return program("train.py").program(list(arguments))
+            return train_run.program(list(arguments))
         except SystemExit as ended:  # Hydra's way to end with a traceback
             return int(ended.code or 0)
 

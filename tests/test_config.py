@@ -204,7 +204,7 @@ def test_an_experiment_of_the_users_own_is_found(experiment):
     ("arguments", "facts"),
     [
         (["operater=tvconv"], ("train.py", "operater", "operator")),
-        (["--config-dir", "configs", "experiment=mine"], ("experiment/mine", "trainr", "RunConfig")),
+        (["--config-dir", "configs", "experiment=mine"], ("experiment/mine", "trainr", "trainer")),
     ],
     ids=["on the command line", "in an experiment"],
 )

@@ -18,7 +18,7 @@ SIGNAL = "import os, signal; os.kill(os.getpid(), signal.{})"
 def ended(tmp_path: Path, *lines: str, imports: str = "", redirected: str = "", **options) -> tuple[int, str, str]:
     """Exit status, output and errors of a program with this ``main``."""
     body = "".join(f"    {line}\n" for line in lines or ["return 0"])
-    text = f"from facerec.program import run\nimport sys\n{imports}\ndef main(arguments):\n{body}\nrun(main)\n"
+    text = f"from facerec.process import run\nimport sys\n{imports}\ndef main(arguments):\n{body}\nrun(main)\n"
     (tmp_path / "program.py").write_text(text)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "check": False, "text": True} | options
     command = ["sh", "-c", f'exec "$0" "$@" {redirected}', sys.executable, tmp_path / "program.py", "a", "b"]
@@ -50,8 +50,22 @@ def test_so_it_is_where_lightning_makes_an_exit_of_it(tmp_path):
     assert ended(tmp_path, *lightning, "    sys.exit(130)") == (130, "", "")  # by a program that has said more
 
 
-def test_ctrl_c_while_the_program_is_imported_is_silent(tmp_path):
-    assert ended(tmp_path, imports=SIGNAL.format("SIGINT")) == (130, "", "")
+def test_ctrl_c_while_something_slow_is_imported_ends_the_program_at_once(tmp_path):
+    imports = "import pathlib\nfrom facerec.process import importing"
+    lines = [
+        "with importing(lambda: pathlib.Path('left').unlink()):",
+        "    try:",
+        f"        {SIGNAL.format('SIGINT')}",
+        "    except BaseException: print('an exception')",
+    ]
+    (tmp_path / "left").write_text("")
+    assert ended(tmp_path, *lines, imports=imports, cwd=tmp_path) == (130, "", "interrupted\n")
+    assert not (tmp_path / "left").exists()
+
+
+def test_afterwards_it_is_an_exception_again(tmp_path):
+    lines = ["with importing(): pass", "try:", f"    {SIGNAL.format('SIGINT')}", "except KeyboardInterrupt: return 7"]
+    assert ended(tmp_path, *lines, imports="from facerec.process import importing") == (7, "", "")
 
 
 def test_a_request_to_end_leaves_no_temporary_files(tmp_path):
@@ -147,11 +161,5 @@ def test_so_can_that_of_argparse(tmp_path, unread):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_program_ends_so(name):
-    """What comes before is Python's own, and takes no time."""
     body = ast.parse((ROOT / name).read_text()).body
-    imports = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
-    (first,) = (line for line in imports if line.startswith("from facerec.program import "))
-    assert first.endswith(" run")
-    before = imports[: imports.index(first)]
-    assert {line.split()[1].split(".")[0] for line in before} <= sys.stdlib_module_names
     assert ast.unparse(body[-1]).splitlines()[-1].strip() in ("run(main)", "run(program)")

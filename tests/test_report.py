@@ -10,7 +10,8 @@ import pytest
 from says import refuses
 
 from facerec.errors import InputError
-from facerec.runs.report import comma_separated, find_runs, markdown, read_results, show, table_rows
+from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
+from facerec.runs.run_results import RunResults
 
 
 def results(accuracy=0.9, last=0.8, seed=1, started="2026-01-01T00:00:00", **config) -> dict:
@@ -152,13 +153,13 @@ def test_a_folder_without_runs_is_named(tmp_path):
 def test_a_damaged_file_is_named(text, tmp_path):
     (tmp_path / "results.json").write_bytes(text.encode(errors="surrogateescape"))
     with refuses("results.json", "damaged", "folder", error=InputError):
-        read_results(tmp_path)
+        RunResults.read(tmp_path)
 
 
 def test_a_real_run_has_its_rows(depthwise_run):
     best, last = table_rows([depthwise_run])
     assert (best["backbone"], best["operator"], last["epoch"]) == ("MobileNetV2 x0.1", "Depthwise", "last 3")
-    summary = read_results(depthwise_run)["best"]["benchmarks"]["synthetic"]
+    summary = RunResults.read(depthwise_run).best["benchmarks"]["synthetic"]
     assert best["synthetic"] == f"{100 * summary['accuracy']:.2f} ± {100 * summary['std']:.2f}"
 
 

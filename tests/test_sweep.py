@@ -9,6 +9,7 @@ from interruption import full_disk
 from running import DEPTHWISE, ONE_EPOCH, train
 from says import says
 
+from facerec.commands.train_run import Cell
 from facerec.config import build
 from facerec.config.compose import CONFIG_FOLDER
 
@@ -23,7 +24,7 @@ def sweep(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     with mock.patch("facerec.config.build.build_backbone", slim), pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
-        patch.setattr("facerec.console.log", said.append)
+        patch.setattr("facerec.commands.train_run.log", said.append)
         status = train(folder, "-m", *SETTINGS, *CELLS)
     return folder / "outputs" / "sweep", status, said
 
@@ -132,3 +133,24 @@ def test_a_setting_that_nobody_reads_is_refused_in_every_cell(own, tmp_path, cap
     said = re.findall("^failed: (.*?): .*affine_strength.*no effect", capsys.readouterr().err, re.MULTILINE)
     assert said == ["train.py"] if not own else len(said) == 2
     assert not list(tmp_path.rglob(".hydra"))
+
+
+def test_in_other_processes_a_failed_cell_makes_the_status_1_as_well(tmp_path, capfd):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hydra-joblib-launcher")
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    cells = [*SETTINGS, "operator=depthwise", "operator.kernel_size=3,4", "name=sweep"]
+    assert train(tmp_path, "-m", *launcher, *cells) == 1
+    (results,) = (tmp_path / "outputs" / "sweep").glob("*/results.json")
+    assert json.loads(results.read_text())["config"]["operator"]["kernel_size"] == 3
+    said = capfd.readouterr().err.splitlines()
+    assert [says(line, "failed", "kernel_size", "odd", "4") for line in said].count(True) == 1
+
+
+def test_a_run_returns_the_mean_accuracy_to_hydras_sweepers(tmp_path, monkeypatch):
+    found = []
+    call = Cell.__call__
+    monkeypatch.setattr(Cell, "__call__", lambda self, cfg: found.append(call(self, cfg)))
+    assert train(tmp_path, *SETTINGS, "operator=depthwise", "data.benchmarks=[synthetic,synthetic_pose]") == 0
+    (file,) = tmp_path.rglob("results.json")
+    accuracies = [summary["accuracy"] for summary in json.loads(file.read_text())["last"]["benchmarks"].values()]
+    assert len(accuracies) == 2 and found == [pytest.approx(sum(accuracies) / 2)]

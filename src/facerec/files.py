@@ -59,6 +59,12 @@ def write_json(path: Path, content: Any) -> None:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def refuse_missing_folder(root: str | Path) -> None:
+    """`InputError` where ``root``, the folder of the data, does not exist."""
+    if not Path(root).is_dir():
+        raise InputError(f"folder {root} does not exist: set data.root to the folder that holds your faces")
+
+
 def check_output_folder(folder: Path, setting: str) -> None:
     """Refuse now what could not be written after the work; nothing is made. `InputError` begins with ``setting``, such
     as ``out=found``, where ``folder`` is a file, or cannot be made or written to."""

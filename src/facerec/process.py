@@ -1,25 +1,106 @@
-"""How the programs of the project use the process that they run in."""
+"""How the programs of the project use the process they run in: threads, memory, warnings, signals and exit status.
+
+Importing this module changes nothing and imports nothing slow; a program calls `run`.
+"""
 
 import ctypes
 import logging
 import os
+import select
+import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
-import torch
-
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # as a shell counts
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+# Rounds that a thread of libgomp waits actively before it sleeps. By default it is so many that on a machine that does
+# something else as well most of the time goes into waiting (docs/performance.md).
+_SPIN_COUNT = "50000"
+_THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+def run(main: Callable[[list[str]], int]) -> NoReturn:
+    """End the process with the exit status that ``main`` gives for the command line's arguments.
+
+    Ctrl-C that ``main`` does not handle is reported in one sentence, with status 130. SIGTERM unwinds ``main`` as
+    `SystemExit` does, so that temporary files are removed, with status 143. When the reader of the output has closed
+    it, as ``head`` does, the program ends silently with status 1; what is written to a closed stream is dropped.
+    """
+    prepare_environment()
+    _open_closed_streams()
+    logging.raiseExceptions = False  # a message that nobody can read any more is no traceback either
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        try:
+            status = main(sys.argv[1:])
+        finally:
+            sys.stdout.flush()
+    except (KeyboardInterrupt, SystemExit, ImportError) as ended:
+        if not _is_interrupt(ended):
+            raise
+        print("interrupted", file=sys.stderr)
+        status = INTERRUPTED
+    except BrokenPipeError:
+        if not reader_is_gone():
+            raise
+        status = 1
+    sys.exit(status)
+
+
+@contextmanager
+def importing(at_interrupt: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """A block of slow imports, in which Ctrl-C ends the process at once with status 130, after ``at_interrupt()``.
+
+    It does so without an exception: NumPy and others try half of an import again, and end in errors of their own.
+    """
+
+    def end(*_: Any) -> None:
+        at_interrupt()
+        print("interrupted", file=sys.stderr, flush=True)
+        os._exit(INTERRUPTED)
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as in the background of a shell
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, end)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def prepare_environment() -> None:
+    """Set what PyTorch's libraries read when they are loaded, where the user has not set it: call it before."""
+    if not any(name in os.environ for name in _THREAD_SETTINGS):
+        os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
+    # PyTorch's profiler writes to standard error when it starts, and that a machine without a GPU has none.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+
+def available_cores() -> int:
+    """The number of cores that this process may use: by its affinity, and by the quota of its container."""
+    from joblib import cpu_count
+
+    return cpu_count()
 
 
 def prepare_process() -> None:
-    """Call it once, first: memory is kept between steps, and nothing is printed that the user cannot act on."""
+    """Prepare the process to train or to verify: as many threads as cores may be used, memory that is kept between
+    steps, and no warnings that the user cannot act on. It imports PyTorch."""
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     _keep_freed_memory()
-    # PyTorch's profiler writes to standard error when it starts, and that a machine without a GPU has none.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    # Lightning meets a newer PyTorch, or says what is meant to be so.
+    # Lightning warns about a newer PyTorch, or about settings that are intentional.
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
@@ -36,14 +117,16 @@ def _keep_freed_memory() -> None:
     fault for every 4 KiB that it writes; training a small network on the CPU spends more time there than on arithmetic.
     Other C libraries are left as they are.
     """
+    import torch
+
     _set_malloc({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1})  # no tensor is mapped by itself, nothing is given back
-    # Deterministic mode would fill every fresh tensor with NaN first, in case somebody reads what nobody wrote.
+    # Deterministic mode fills uninitialised memory with NaN, which costs a pass over every new tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @contextmanager
 def freed_memory_given_back() -> Iterator[None]:
-    """Inside, the C library does as it does by default: slower, and with no holes between what is kept."""
+    """A block in which the C library does as it does by default: slower, and with no holes between what is kept."""
     _set_malloc({_M_MMAP_MAX: 65536, _M_TRIM_THRESHOLD: 128 << 10})
     try:
         yield
@@ -52,8 +135,51 @@ def freed_memory_given_back() -> Iterator[None]:
 
 
 def _set_malloc(options: dict[int, int]) -> None:
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            for option, value in options.items():
-                libc.mallopt(option, value)
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    try:
+        mallopt = libc.mallopt
+    except AttributeError:  # another C library than glibc
+        return
+    for option, value in options.items():
+        mallopt(option, value)
+
+
+def reader_is_gone() -> bool:
+    """Whether nobody reads standard output or error any more; what is still to be written there is then dropped."""
+    gone = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_closed_pipe(stream.fileno())]
+    for descriptor in gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return bool(gone)
+
+
+def _is_closed_pipe(descriptor: int) -> bool:
+    poll = getattr(select, "poll", None)
+    if poll is None:  # Windows: who wrote last met the broken pipe, and nothing more can be asked
+        return True
+    watch = poll()
+    watch.register(descriptor, 0)  # an error or a hang-up is reported unasked
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
+
+
+def _is_interrupt(ended: BaseException) -> bool:
+    """Whether this is Ctrl-C, also as what Lightning, status 1, or a compiled module that was being imported made of
+    it."""
+    if isinstance(ended, SystemExit) and ended.code != 1:
+        return False
+    return isinstance(ended, KeyboardInterrupt) or isinstance(ended.__cause__ or ended.__context__, KeyboardInterrupt)
+
+
+def _open_closed_streams() -> None:
+    """Open those that the shell's ``>&-`` closed, for which Python has None."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def _terminate(*_: Any) -> None:
+    # PyTorch's handler would raise for a worker that was told to end as well, in place of what is raised here.
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    sys.exit(TERMINATED)

@@ -30,7 +30,7 @@ def test_the_picture_has_a_curve_for_each_run_and_the_maps_of_tvconv(runs):
 def test_the_curves_are_those_of_the_best_checkpoints_scores(tvconv_run):
     module = program("scripts/plot_runs.py")
     ((label, (false_accepts, true_accepts)),) = module.curves([tvconv_run]).items()
-    summary = module.read_results(tvconv_run)["best"]["benchmarks"]["synthetic"]
+    summary = module.RunResults.read(tvconv_run).best["benchmarks"]["synthetic"]
     assert label.endswith(f"AUC {summary['auc']:.3f}") and label.startswith("TVConv, MobileNetV2 x0.1, synthetic: ")
     assert np.trapezoid(true_accepts, false_accepts) == pytest.approx(summary["auc"], abs=1e-6)
 

@@ -1,7 +1,6 @@
 """From the command line to one configuration, and what Hydra refuses in one sentence."""
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from tqdm import tqdm
 
 from facerec.config.schema import ROOT_KEYS, RunConfig, reject_unknown_keys, suggestion
 from facerec.errors import InputError
-from facerec.files import OUTPUTS
+from facerec.files import OUTPUTS, refuse_missing_folder
 from facerec.runs.folder import cell_folder, run_folder_for
 
 AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
@@ -32,13 +31,25 @@ CONFIG_FOLDER = Path(__file__).resolve().parents[3] / "configs"
 # Classes that have another name than in the checkpoints of older versions.
 MOVED = {"facerec.checkpoints.WholeCheckpoint": "facerec.training.checkpoints.WholeCheckpoint"}
 
-ConfigStore.instance().store(name="run_config", node=RunConfig)
-OmegaConf.register_new_resolver(
-    "run_dir", lambda name, resume: str(run_folder_for(name, resume, datetime.now())), use_cache=True
-)
-OmegaConf.register_new_resolver(
-    "cell_folder", lambda settings, swept: cell_folder(settings, {*_swept_keys(sys.argv[1:]), *(swept or ())})
-)
+
+def register(arguments: Sequence[str] = ()) -> None:
+    """Make the configuration's root and its resolvers known to Hydra and OmegaConf in this process.
+
+    Args:
+        arguments: of the command line, which say what a sweep varies.
+    """
+    ConfigStore.instance().store(name="run_config", node=RunConfig)
+    OmegaConf.register_new_resolver(
+        "run_dir",
+        lambda name, resume: str(run_folder_for(name, resume, datetime.now())),
+        use_cache=True,
+        replace=True,
+    )
+    OmegaConf.register_new_resolver(
+        "cell_folder",
+        lambda settings, swept: cell_folder(settings, {*_swept_keys(arguments), *(swept or ())}),
+        replace=True,
+    )
 
 
 def check_command_line(arguments: list[str]) -> None:
@@ -104,7 +115,7 @@ def _options(group: str) -> list[str]:
     return sorted(file.stem for file in (CONFIG_FOLDER / group).glob("*.yaml"))
 
 
-def _swept_keys(arguments: list[str]) -> list[str]:
+def _swept_keys(arguments: Sequence[str]) -> list[str]:
     overrides = [a for a in arguments if not a.startswith("-") and "=" in a]
     return [override.get_key_element() for override in _parse(overrides) if override.is_sweep_override()]
 
@@ -135,7 +146,16 @@ def _refuse_without_effect(cfg: DictConfig, overrides: list[Override]) -> None:
         raise InputError("width has no effect here, the backbone's networks have widths of their own: leave it out")
 
 
+def refuse_missing_root(cfg: DictConfig) -> None:
+    """`InputError` where the folder of the data does not exist, which is known before PyTorch is imported."""
+    root = cfg.data.get("root") if isinstance(cfg.data, DictConfig) else None
+    if root is not None:
+        refuse_missing_folder(root)
+
+
 def _composed(overrides: list[str]) -> DictConfig:
+    if "run_config" not in str(ConfigStore.instance().repo):
+        register()
     with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         return hydra_compose("train", overrides)
 

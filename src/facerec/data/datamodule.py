@@ -1,6 +1,5 @@
 """Loading: one training set, any number of benchmarks, on any number of devices."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,9 @@ from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
 from facerec.errors import InputError
+from facerec.process import available_cores
+
+_MOST_WORKERS = 8
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -87,7 +89,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         if isinstance(self.benchmarks, str):
             raise ValueError(f"benchmarks must be a list of names, got {self.benchmarks!r}: write [{self.benchmarks}]")
         if self.num_workers is None:
-            self.num_workers = _available_workers()
+            self.num_workers = min(_MOST_WORKERS, available_cores())
         if not isinstance(self.num_workers, int) or self.num_workers < 0:
             raise ValueError(f"num_workers must be null or a whole number of at least 0, got {self.num_workers!r}")
         self._check_choices()
@@ -239,8 +241,3 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         if self.horizontal_flip:
             images = flip_at_random(images, seed)
         return augment_batch(images, self.train_augmentation, seed)
-
-
-def _available_workers() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores)

@@ -12,7 +12,7 @@ from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.data.source import Benchmark, LabelledSource
 from facerec.data.synthetic.synthetic_faces import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
-from facerec.files import OUTPUTS
+from facerec.files import OUTPUTS, refuse_missing_folder
 
 
 def read_benchmark(root: str | Path, name: str) -> Benchmark:
@@ -23,8 +23,7 @@ def read_benchmark(root: str | Path, name: str) -> Benchmark:
         return read_pairs(root, name)
     if archive.is_file():
         return open_bin(archive)
-    if not Path(root).is_dir():
-        raise InputError(f"folder {root} does not exist: set data.root to the folder that holds your faces")
+    refuse_missing_folder(root)
     raise InputError(
         f"benchmark {name} is missing, neither {pair_list} nor {archive} exists: add one of them or leave "
         f"{name} out of data.benchmarks"

@@ -1,6 +1,5 @@
 """The machine and the versions that a measurement belongs to."""
 
-import os
 import platform
 import re
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from facerec.process import available_cores
 from facerec.runs.provenance import code_and_environment
 
 
@@ -39,7 +39,7 @@ def describe_machine() -> Machine:
     commit = code["git_commit"] and code["git_commit"][:12] + ("+" if code["git_dirty"] else "")
     return Machine(
         cpu=_cpu_model(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=available_cores(),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
         onednn=_onednn_version() if torch.backends.mkldnn.is_available() else None,

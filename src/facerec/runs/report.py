@@ -15,6 +15,7 @@ from rich.table import Table
 from facerec.errors import InputError
 from facerec.files import RESULTS
 from facerec.runs.run_names import differing_settings, network_parts
+from facerec.runs.run_results import RunResults
 
 Row = dict[str, str]
 # What a row says beside the accuracies; the terminal shows what fits, the files hold all.
@@ -30,28 +31,17 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
     return runs
 
 
-def read_results(run: Path) -> dict[str, Any]:
-    """The results of the run in folder ``run``; `InputError` when the file is damaged."""
-    try:
-        result = json.loads((run / RESULTS).read_text(encoding="utf-8"))
-        if not isinstance(result, dict) or "last" not in result:
-            raise ValueError("it holds no results")
-        return result
-    except ValueError as error:
-        raise InputError(f"{run / RESULTS} is damaged ({error}): remove the folder or run it again") from error
-
-
 def table_rows(runs: Iterable[Path]) -> list[Row]:
     """A row for each set of runs that differ in nothing but the seed, best and last epoch in rows of their own.
 
     Accuracies are in percent: over several seeds mean ± standard deviation of the seeds (ddof 1), of one seed mean ±
     standard deviation of its folds. Of runs that do not even differ in the seed, the one that started last counts.
     """
-    cells: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
-    for result in map(read_results, runs):
-        seeds, seed = cells[_all_but_seed(result)], result["config"]["seed"]
-        seeds[seed] = max(seeds.get(seed, result), result, key=lambda run: run["started"])
-    differences = differing_settings([next(iter(results.values()))["config"] for results in cells.values()])
+    cells: dict[str, dict[int, RunResults]] = defaultdict(dict)
+    for result in map(RunResults.read, runs):
+        seeds, seed = cells[_all_but_seed(result)], result.config["seed"]
+        seeds[seed] = max(seeds.get(seed, result), result, key=lambda run: run.started)
+    differences = differing_settings([next(iter(results.values())).config for results in cells.values()])
     return [
         _row(list(results.values()), checkpoint, settings)
         for results, settings in zip(cells.values(), differences, strict=True)
@@ -59,26 +49,26 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     ]
 
 
-def _all_but_seed(result: dict[str, Any]) -> str:
-    settings = {key: value for key, value in result["config"].items() if key != "seed"}
+def _all_but_seed(result: RunResults) -> str:
+    settings = {key: value for key, value in result.config.items() if key != "seed"}
     settings["data"] = {key: value for key, value in settings["data"].items() if key != "seed"}
-    return json.dumps([settings, result["data"], result["protocol"]], sort_keys=True)
+    return json.dumps([settings, result.data, result.protocol], sort_keys=True)
 
 
-def _row(results: list[dict[str, Any]], checkpoint: str, settings: str) -> Row:
+def _row(results: list[RunResults], checkpoint: str, settings: str) -> Row:
     first = results[0]
-    config, cost = first["config"], first["cost"]
+    config, cost = first.config, first.cost
     backbone, operator, head = network_parts(config)
-    speeds = [r["training_images_per_second"] for r in results if r["training_images_per_second"] is not None]
+    speeds = [r.training_images_per_second for r in results if r.training_images_per_second is not None]
+    summaries = [getattr(result, checkpoint) for result in results]
     return {
         "backbone": backbone,
         "operator": operator,
         **({"settings": settings} if settings else {}),
         "head": head,
-        "epoch": f"{checkpoint} {','.join(sorted({str(r[checkpoint]['epoch'] + 1) for r in results}, key=int))}",
+        "epoch": f"{checkpoint} {','.join(sorted({str(summary['epoch'] + 1) for summary in summaries}, key=int))}",
         **{
-            name: _accuracy([r[checkpoint]["benchmarks"][name] for r in results])
-            for name in first["best"]["benchmarks"]
+            name: _accuracy([summary["benchmarks"][name] for summary in summaries]) for name in first.best["benchmarks"]
         },
         "MACs (M)": f"{cost['macs_paper'] / 1e6:.2f}",
         "params (M)": f"{cost['params'] / 1e6:.3f}",
@@ -86,9 +76,9 @@ def _row(results: list[dict[str, Any]], checkpoint: str, settings: str) -> Row:
         "maps (M)": f"{cost['weight_map_elements'] / 1e6:.3f}",
         "images/s": f"{mean(speeds):.0f}" if speeds else "",
         "seeds": str(len(results)),
-        "protocol": first["protocol"],
-        "data": first["data"]["train"]["fingerprint"],
-        "commit": ",".join(sorted({(r["git_commit"] or "none")[:7] for r in results})),
+        "protocol": first.protocol,
+        "data": first.data["train"]["fingerprint"],
+        "commit": ",".join(sorted({(r.git_commit or "none")[:7] for r in results})),
     }
 
 

@@ -1,0 +1,54 @@
+"""One training run, which reads as its table of contents: build, fit, verify, report."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from facerec.config import build
+from facerec.config.compose import resolved
+from facerec.console import log
+from facerec.files import OUTPUTS
+from facerec.process import prepare_process
+from facerec.runs.folder import checkpoint_to_resume
+from facerec.runs.provenance import provenance, write_settings
+from facerec.runs.report import show, table_rows
+from facerec.runs.results import run_results
+from facerec.runs.run_results import RunResults
+from facerec.training.checkpoints import refuse_other_data, refuse_other_model
+from facerec.training.maps import initialise_from_data
+
+
+def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
+    """One run in ``folder``, from configuration to results, which only the first of several devices has."""
+    prepare_process()
+    checkpoint = checkpoint_to_resume(cfg.resume, folder)
+    if checkpoint is not None:
+        refuse_other_model(checkpoint, resolved(cfg))
+    build.seed_everything(cfg)
+    backbone = build.build_backbone(cfg)
+    data = build.build_data(cfg)
+    data.setup("fit")
+    if checkpoint is not None:
+        refuse_other_data(checkpoint, data)
+        log(f"resuming from {checkpoint}")
+    else:
+        initialise_from_data(backbone, data, OUTPUTS / "cache")
+    assert data.train_source is not None
+    recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
+    trainer = build.build_trainer(cfg)
+    made_by = provenance(overrides, recognizer.config)
+    if trainer.is_global_zero:
+        write_settings(folder, cfg, made_by)
+    trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    results = RunResults(**made_by, **run_results(trainer, recognizer, data, folder))
+    if trainer.is_global_zero:
+        report(folder, results)
+        return results
+    return None
+
+
+def report(folder: Path, results: RunResults) -> None:
+    """Write the results and show them."""
+    results.write(folder)
+    show(table_rows([folder]))
+    log(f"done: {folder}")

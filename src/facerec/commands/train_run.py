@@ -1,0 +1,134 @@
+"""The program ``train.py``: from the command line to a run, or to every cell of a sweep.
+
+PyTorch is imported only after the configuration was checked, so that a mistake is answered at once.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from facerec.config.compose import (
+    CONFIG_FOLDER,
+    check_command_line,
+    in_one_sentence,
+    refuse_missing_root,
+    refuse_without_effect,
+    register,
+)
+from facerec.config.settings import quoted
+from facerec.console import log
+from facerec.errors import InputError
+from facerec.files import LAST
+from facerec.process import (
+    INTERRUPTED,
+    TERMINATED,
+    importing,
+    prepare_environment,
+    reader_is_gone,
+)
+from facerec.runs.folder import is_finished, remove_empty_run
+from facerec.runs.run_results import RunResults
+
+
+class RunFailed(Exception):
+    """A run that failed, of which everything was said."""
+
+
+class Cell:
+    """Hydra's task: a single run, or one cell of a sweep.
+
+    Args:
+        arguments: of the command line.
+        is_copy: whether this is another process than the program's, where a launcher has sent the task.
+
+    Attributes:
+        failures: the runs of this process that failed, and why.
+    """
+
+    def __init__(self, arguments: list[str], is_copy: bool = False) -> None:
+        self.arguments, self.is_copy = arguments, is_copy
+        self.failures: dict[str, str] = {}
+        register(arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process, such as a worker of joblib's launcher, the task prepares that process first."""
+        return _copy, (self.arguments,)
+
+    def __call__(self, cfg: DictConfig) -> float | None:
+        """Train, and return the mean accuracy, which Hydra's sweepers may maximise; `RunFailed` where it failed."""
+        job = HydraConfig.get()
+        folder, in_sweep = Path(job.runtime.output_dir), job.mode == RunMode.MULTIRUN
+        if cfg.skip_finished and is_finished(folder):
+            log(f"skipped, finished before: {folder}")
+            return RunResults.read(folder).objective()
+        try:
+            results = self._trained(cfg, folder, list(job.overrides.task))
+            return None if results is None else results.objective()
+        except (KeyboardInterrupt, SystemExit) as ended:  # Lightning makes the one into the other
+            log(stopped(folder))
+            sys.exit(TERMINATED if getattr(ended, "code", None) == TERMINATED else INTERRUPTED)
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and reader_is_gone():
+                sys.exit(1)
+            remove_empty_run(folder)
+            self._note(str(folder) if folder.exists() or in_sweep else "train.py", reason(error))
+            raise RunFailed from error
+
+    def _trained(self, cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
+        refuse_without_effect(cfg, overrides)
+        refuse_missing_root(cfg)
+        with importing(at_interrupt=lambda: remove_empty_run(folder)):
+            from facerec.commands.one_run import train
+        return train(cfg, folder, overrides)
+
+    def _note(self, where: str, why: str) -> None:
+        if self.is_copy:  # its failures do not come back to the program
+            log(f"failed: {where}: {why}")
+        self.failures[where] = why
+
+
+def _copy(arguments: list[str]) -> Cell:
+    prepare_environment()
+    return Cell(arguments, is_copy=True)
+
+
+def stopped(folder: Path) -> str:
+    """What a run that was stopped leaves, in one sentence."""
+    if not (folder / LAST).is_file():
+        return f"stopped before the first checkpoint: there is nothing to resume in {folder}"
+    return f"stopped: what was saved until then is in {folder}; go on with resume=auto and the same settings"
+
+
+def reason(error: Exception) -> str:
+    """Why a run failed. A defect shows its traceback, but the other cells of a sweep do not suffer from it."""
+    if isinstance(error, InputError):
+        return str(error)
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def program(arguments: list[str]) -> int:
+    """Train as the ``arguments`` of the command line say, and return the exit status; failures are listed last."""
+    sys.argv[1:] = arguments = quoted(arguments)  # Hydra reads them there
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, which are explained here
+    cell = Cell(arguments)
+    try:
+        check_command_line(arguments)
+        with in_one_sentence():
+            hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name="train")(cell)()
+    except InputError as error:
+        cell.failures["train.py"] = str(error)
+    except RunFailed:
+        pass
+    else:
+        return 0
+    for where, why in cell.failures.items():
+        log(f"failed: {where}: {why}")
+    return 1
