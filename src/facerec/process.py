@@ -94,8 +94,10 @@ def available_cores() -> int:
 def prepare_process() -> None:
     """Prepare the process to train or to verify: as many threads as cores may be used, memory that is kept between
     steps, and no warnings that the user cannot act on. It imports PyTorch."""
+    import cv2
     import torch
 
+    cv2.setNumThreads(1)  # images are decoded by several workers at once
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     _keep_freed_memory()

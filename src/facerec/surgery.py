@@ -9,8 +9,8 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
-from facerec.backbones.parts import Operator, Size, halve, trait
 from facerec.errors import InputError
+from facerec.operators.base import Operator, Size, halve, trait
 
 Where = str | Sequence[str] | Callable[[str, nn.Conv2d], bool]
 # The (input, output) map sizes that a convolution was run at.

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from operator_files import FILES, operator
 from torch import Tensor, nn
 
-from facerec.backbones.parts import block, embedding_layers, pointwise
+from facerec.backbones.parts import embedding_layers
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.heads import AMSoftmax
+from facerec.operators.base import block, pointwise
 
 PEOPLE, TRAINED, HELD_OUT, STEPS = 6, 30, 20, 80
 BAR = 0.3  # chance is a sixth

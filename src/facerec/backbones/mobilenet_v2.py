@@ -12,18 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.backbones.parts import (
-    Operator,
-    Size,
-    block,
-    check_image_size,
-    check_images,
-    embedding_layers,
-    halve,
-    operator_of_stage,
-    pointwise,
-)
+from facerec.backbones.parts import check_image_size, check_images, embedding_layers, operator_of_stage
 from facerec.backbones.spatial_transformer import alignment
+from facerec.operators.base import Operator, Size, block, halve, pointwise
 from facerec.operators.depthwise import Depthwise
 
 # A row a stage: expansion, channels at width 1, blocks, stride of the first block.

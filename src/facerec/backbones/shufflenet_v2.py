@@ -14,18 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from facerec.backbones.parts import (
-    Operator,
-    Size,
-    block,
-    check_image_size,
-    check_images,
-    embedding_layers,
-    halve,
-    operator_of_stage,
-    pointwise,
-)
+from facerec.backbones.parts import check_image_size, check_images, embedding_layers, operator_of_stage
 from facerec.backbones.spatial_transformer import alignment
+from facerec.operators.base import Operator, Size, block, halve, pointwise
 from facerec.operators.depthwise import Depthwise
 
 _STEM_CHANNELS, _LAST_CHANNELS = 24, 1024

@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images, halve
+from facerec.backbones.parts import check_image_size, check_images
+from facerec.operators.base import halve
 
 _CHANNELS = (8, 16, 32, 32)
 # Keeps a face in sight: moved by a quarter of the image, turned by 30 degrees, its side times 0.5 to 1.5, at most.

@@ -1,6 +1,5 @@
 """What is kept on disk: decoded pixels of all images, and the index of a large archive."""
 
-import fcntl
 import os
 import shutil
 import time
@@ -12,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from filelock import BaseFileLock, FileLock, Timeout
 from tqdm import tqdm
 
 from facerec.console import log
@@ -68,31 +68,32 @@ def _refuse_without_room(folder: Path, needed: int) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process writes ``path``; then clear away what one left that was killed."""
+    """Wait until no other process writes ``path``; then remove what a killed one left of it."""
+    lock = FileLock(path.with_name(f".lock.{path.name}"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(f".lock.{path.name}").open("w")
+        Path(lock.lock_file).touch()
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): {_ELSE}") from error
     try:
-        with lock:
-            if _locked(lock.fileno()):
-                for partial in path.parent.glob(f".partial.*.{path.name}"):
-                    partial.unlink()
-            yield
+        if _is_acquired(lock):
+            for partial in path.parent.glob(f".partial.*.{path.name}"):
+                partial.unlink()
+        yield
     finally:
-        Path(lock.name).unlink(missing_ok=True)
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _locked(file: int) -> bool:
+def _is_acquired(lock: BaseFileLock) -> bool:
     """Whether this process has the lock now; False where the file system has none, and two may do the same work."""
     try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock.acquire(timeout=0)
+        except Timeout:
             log("another process is decoding the same images: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:
+            lock.acquire()
+    except (OSError, NotImplementedError):
         return False
     return True
 

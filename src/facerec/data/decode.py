@@ -9,11 +9,14 @@ from facerec.errors import InputError
 VERSION = 1
 DECODER = f"decoder {VERSION}, OpenCV {cv2.__version__}"  # part of every cache's key
 
-# Images are decoded by several processes at once; threads inside each would only fight for the cores.
-cv2.setNumThreads(1)
-
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+
+
+def use_one_thread(worker: int = 0) -> None:
+    """Let OpenCV use one thread in this process, a ``worker_init_fn`` of data loaders: images are decoded by several
+    workers at once, and threads inside each would only compete for the cores."""
+    cv2.setNumThreads(1)
 
 
 def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:

@@ -115,6 +115,7 @@ def image_loader(
         num_workers=num_workers,
         persistent_workers=keep_workers and num_workers > 0,
         collate_fn=_whole,
+        worker_init_fn=decode.use_one_thread,
         **options,
     )
 

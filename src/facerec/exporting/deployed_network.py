@@ -4,10 +4,10 @@ from torch import Tensor, nn
 
 from facerec.data.loading import normalise
 from facerec.deploy import reparameterize
+from facerec.exporting.exported_taps import PositionTaps
 from facerec.exporting.folding import fold_batch_norms
 from facerec.exporting.low_rank import LowRankConv, rank_for
 from facerec.exporting.operators import exportable
-from facerec.exporting.taps import PositionTaps
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 # From six on, ONNX Runtime is no faster with them than tap by tap (docs/performance.md).

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.exporting.taps import smallest_bias
+from facerec.exporting.exported_taps import smallest_bias
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 

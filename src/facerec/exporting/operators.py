@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.exporting.taps import PositionTaps, multiply_add
+from facerec.exporting.exported_taps import PositionTaps, multiply_add
 from facerec.kernels.per_image import depthwise_per_image, mix, pointwise_per_image
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.condconv import RoutedConv
