@@ -33,7 +33,8 @@ handled = signal.SIGINT, signal.SIGTERM
 def state():
     signals = [repr(signal.getsignal(one)) for one in handled]
     resolvers = OmegaConf.has_resolver("run_dir"), OmegaConf.has_resolver("cell_folder")
-    return [signals, resolvers, torch.get_num_threads(), cv2.getNumThreads(), logging.getLogger("pytorch_lightning").level]
+    level = logging.getLogger("pytorch_lightning").level
+    return [signals, resolvers, torch.get_num_threads(), cv2.getNumThreads(), level]
 
 import facerec
 before, imported = state(), []
