@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from facerec.data.encoded import EncodedSource
-from facerec.data.readers.string_table import SharedArrays
+from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import LabelledSource, digest
 
 

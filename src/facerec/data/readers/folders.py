@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
 from facerec.data.readers.listing import OnWrongFolder, identity_folders, image_paths, missing_files, refuse_folder
-from facerec.data.readers.string_table import SharedArrays, Texts
+from facerec.data.readers.string_table import Texts
 from facerec.data.readers.text_lines import BLANKS, OnWrongLine, numbered_lines, quote, refuse_line, words
+from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import Benchmark, digest
 from facerec.errors import InputError
 

@@ -16,7 +16,7 @@ import numpy as np
 from facerec.data.cache import Contents, kept_contents
 from facerec.data.decode import decode_rgb
 from facerec.data.readers.recordio import RecordFile
-from facerec.data.readers.string_table import SharedArrays
+from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import digest
 from facerec.errors import InputError
 

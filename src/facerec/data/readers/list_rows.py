@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.data.readers.string_table import SharedArrays, Texts
+from facerec.data.readers.string_table import Texts
 from facerec.data.readers.text_lines import BLANKS, OnWrongLine, numbered_lines, quote, refuse_line
+from facerec.data.shared_arrays import SharedArrays
 from facerec.errors import InputError
 
 
