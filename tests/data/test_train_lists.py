@@ -13,6 +13,7 @@ from facerec.data.readers.folders import read_identity_folders
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.text_lines import refuse_line
 from facerec.data.readers.train_lists import read_record_list, read_train_list
+from facerec.data.source import refuse_missing
 from facerec.errors import InputError
 
 
@@ -38,7 +39,7 @@ class TestFolders:
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
         assert [path.removeprefix("./") for path in listed.paths] == list(faces.paths)
         assert sorted(faces.paths) == sorted(self.ODD)
-        listed.refuse_missing()
+        refuse_missing(listed)
         names = [listed.identity_name(label) for label in listed.labels]
         assert names == [faces.identity_name(label) for label in faces.labels]
         written(listed, np.arange(len(self.ODD)), tmp_path / "again.txt")
@@ -72,14 +73,14 @@ class TestFolders:
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
         assert listed.missing().tolist() == [1, 3]
         with refuses("eve/7.png", "line 3", "list.txt", "1 others", "restore", error=InputError):
-            listed.refuse_missing()
+            refuse_missing(listed)
 
     def test_a_path_that_starts_at_the_root_of_the_disk_stands_for_itself(self, tmp_path):
         write_image(tmp_path / "elsewhere/a.png", plain(RED))
         write_faces(tmp_path)
         write_text(tmp_path / "list.txt", f"ann/0.png ann\n{tmp_path}/elsewhere/a.png else\n")
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
-        listed.refuse_missing()
+        refuse_missing(listed)
         np.testing.assert_array_equal(listed.load(1), plain(RED))
 
 

@@ -28,9 +28,7 @@ from facerec.data.loading import (
     image_loader,
     normalise,
 )
-from facerec.data.readers.folders import FolderImages
-from facerec.data.readers.train_lists import ListedImages
-from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest
+from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest, refuse_missing
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
 from facerec.errors import InputError
@@ -132,14 +130,12 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             )
         opened = [self.open_benchmark(name) for name in self.benchmarks]
         for benchmark in opened:
-            if isinstance(benchmark.images, FolderImages):
-                benchmark.images.refuse_missing()
+            refuse_missing(benchmark.images)
         return opened
 
     def _open_train(self) -> LabelledSource:
         train = self.open_train()
-        if isinstance(train, ListedImages):
-            train.refuse_missing()
+        refuse_missing(train)
         if self.held_out_identities:
             train, held_out = split_identities(train, self.held_out_identities, self.held_out_seed)
             self.opened_benchmarks.append(held_out)

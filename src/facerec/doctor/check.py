@@ -7,7 +7,6 @@ from typing import TypeVar
 import numpy as np
 
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.readers.train_lists import ListedImages
 from facerec.data.source import Benchmark, LabelledSource
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
@@ -78,11 +77,10 @@ def _unreadable(parts: Sequence[Part]) -> list[dict[str, str | int]]:
     found: dict[tuple[str, str], dict[str, str | int]] = {}
     for part in parts:
         for index, reason in part.reasons.items():
-            image, source = part.source.name(index), part.source
+            image, listed = part.source.name(index), part.source.listed_in(index)
             entry: dict[str, str | int] = {"image": image, "reason": reason}
-            if isinstance(source, ListedImages):
-                line = source.line(index)
-                entry |= {"reason": f"{reason} (line {line} of {source.list_file})", "line": line}
+            if listed:
+                entry |= {"reason": f"{reason} (line {listed[1]} of {listed[0]})", "line": listed[1]}
             found.setdefault((image, reason), entry)
     return list(found.values())
 

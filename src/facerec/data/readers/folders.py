@@ -15,14 +15,14 @@ from facerec.data.readers.listing import OnWrongFolder, identity_folders, image_
 from facerec.data.readers.string_table import Texts
 from facerec.data.readers.text_lines import BLANKS, OnWrongLine, numbered_lines, quote, refuse_line, words
 from facerec.data.shared_arrays import SharedArrays
-from facerec.data.source import Benchmark, digest
+from facerec.data.source import Benchmark, EncodedLabelledSource, EncodedSource, digest
 from facerec.errors import InputError
 
 # Benchmarks that are another pair list over the images of one that stands in its own folder.
 _SHARED_IMAGES = {"cfp_fp": "cfp_ff"}
 
 
-class FolderImages(SharedArrays):
+class FolderImages(SharedArrays, EncodedSource):
     """Image files under ``root`` at ``paths`` (relative, with forward slashes; an absolute path stands for itself)."""
 
     def __init__(self, root: Path, paths: Iterable[str]) -> None:
@@ -34,12 +34,16 @@ class FolderImages(SharedArrays):
     def name(self, index: int) -> str:
         return self.paths[index]
 
+    def full_name(self, index: int) -> str:
+        """The path with the root."""
+        return os.path.join(self.root, self.paths[index])
+
     def load(self, index: int) -> np.ndarray:
-        return decode_rgb(self.encoded(index), self._path(index))
+        return decode_rgb(self.encoded(index), self.full_name(index))
 
     def encoded(self, index: int) -> bytes:
         """The file of image ``index`` as it is."""
-        path = self._path(index)
+        path = self.full_name(index)
         try:
             with open(path, "rb", buffering=0) as file:
                 return file.read()
@@ -59,16 +63,8 @@ class FolderImages(SharedArrays):
         standard error."""
         return missing_files(self.root, self.paths)
 
-    def refuse_missing(self) -> None:
-        """`InputError` for the first path with no file; better now than after an epoch."""
-        for index in self.missing()[:1]:
-            raise InputError(f"image {self._path(index)} is listed and not there: restore it or take it off the list")
 
-    def _path(self, index: int) -> str:
-        return os.path.join(self.root, self.paths[index])
-
-
-class LabelledFolder(FolderImages):
+class LabelledFolder(FolderImages, EncodedLabelledSource):
     """A training set of image files.
 
     Args:
@@ -91,8 +87,8 @@ class LabelledFolder(FolderImages):
         path = self.paths[index]
         if not path.isprintable() and re.search(r"[\t\r\n\udc80-\udcff]", path):
             raise InputError(
-                f"image {self._path(index)!r} cannot stand in a list, which is UTF-8 text with a line an image: rename "
-                "it"
+                f"image {self.full_name(index)!r} cannot stand in a list, which is UTF-8 text with a line an image: "
+                "rename it"
             )
         # As it is, a list would take it for a comment, for blanks or for the mark at the start of a file.
         return f"./{path}" if path[0] in "#\ufeff" or path[0].isspace() else path

@@ -23,24 +23,13 @@ class ListedImages(LabelledFolder):
         super().__init__(root, rows.references, rows.labels, rows.identities)
         self.list_file, self._lines = rows.file, rows.lines
 
-    def line(self, index: int) -> int:
-        """The line of the list in which image ``index`` stands."""
-        return self._lines[index]
-
-    def refuse_missing(self) -> None:
-        """`InputError` for the first image that is not there, as far as `missing` looks for them."""
-        missing = self.missing().tolist()
-        if missing:
-            others = f", nor are {len(missing) - 1} others" if len(missing) > 1 else ""
-            raise InputError(
-                f"image {self._path(missing[0])} in line {self.line(missing[0])} of {self.list_file} is not there"
-                f"{others}: restore what is missing or take it off the list"
-            )
+    def listed_in(self, index: int) -> tuple[Path, int]:
+        return self.list_file, self._lines[index]
 
 
 def read_train_list(root: str | Path, train_list: str | Path, train_folder: str = "") -> ListedImages:
     """A training set of the image files that a list names. `InputError` for a list that `read_list` cannot read, for
-    the first wrong line, and as from `locate_images`; see `ListedImages.refuse_missing` for all images."""
+    the first wrong line, and as from `locate_images`; see `refuse_missing` for all images."""
     return locate_images(read_list(root, train_list), root, train_folder)
 
 
