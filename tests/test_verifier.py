@@ -12,7 +12,7 @@ from torch import nn
 
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.loading import normalise
-from facerec.data.source import Benchmark
+from facerec.data.source import Benchmark, OnProblem, refuse
 from facerec.errors import InputError
 from facerec.training.verifier import Verifier
 from facerec.verification.verify import verify
@@ -40,10 +40,10 @@ def benchmark(name: str, number: int, seed: int) -> Benchmark:
 
 
 class NoiseData(FaceDataModule):
-    def open_train(self):
+    def open_train(self, on_problem: OnProblem = refuse):
         raise AssertionError("verification needs no training set")
 
-    def open_benchmark(self, name: str) -> Benchmark:
+    def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
         # More images than one batch of the loader holds, and fewer.
         return benchmark(name, {"many": 131, "few": 13}[name], len(name))
 

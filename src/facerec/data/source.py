@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from facerec.errors import InputError
+
+# What a reader does about a line of a list or an identity folder that it cannot use: it hands over the number or the
+# name, and a sentence. Where the call returns, the reader goes on without the line or the folder.
+OnProblem = Callable[[int | str, str], None]
+
+
+def refuse(place: int | str, sentence: str) -> None:
+    """The sentence as an `InputError`: nothing is trained on data of which a part is wrong."""
+    raise InputError(sentence)
 
 
 class ImageSource(Protocol):
