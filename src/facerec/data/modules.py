@@ -12,7 +12,6 @@ from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.data.source import Benchmark, LabelledSource, OnProblem, refuse
 from facerec.data.synthetic.synthetic_faces import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
-from facerec.files import OUTPUTS
 
 
 def read_benchmark(root: str | Path, name: str, on_problem: OnProblem = refuse) -> Benchmark:
@@ -61,13 +60,16 @@ class InsightFaceData(FaceDataModule):
     Args:
         root: the folder that holds them.
         train_list: a list ``KEY IDENTITY`` of the records to train on; None: all.
+        index_cache: folder for the table of contents of an archive that takes seconds to read; None: it is read in
+            every run.
     """
 
     root: str
     train_list: str | None = None
+    index_cache: str | None = None
 
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
-        records = InsightFaceRecords(self.root, cache=OUTPUTS / "cache")
+        records = InsightFaceRecords(self.root, cache=None if self.index_cache is None else Path(self.index_cache))
         if self.train_list is None:
             return records
         return read_record_list(records, self.root, self.train_list, on_problem)
