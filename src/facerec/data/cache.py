@@ -1,6 +1,5 @@
 """What is kept on disk: decoded pixels of all images, and the index of a large archive."""
 
-import fcntl
 import os
 import shutil
 import time
@@ -12,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from filelock import BaseFileLock, FileLock, Timeout
 from tqdm import tqdm
 
 from facerec.console import log
@@ -71,28 +71,31 @@ def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process writes ``path``; then clear away what one left that was killed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(f".lock.{path.name}").open("w")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): {_ELSE}") from error
+    lock = FileLock(path.with_name(f".lock.{path.name}"))
+    is_locked = _acquire(lock)
     try:
-        with lock:
-            if _locked(lock.fileno()):
-                for partial in path.parent.glob(f".partial.*.{path.name}"):
-                    partial.unlink()
-            yield
+        if is_locked:
+            for partial in path.parent.glob(f".partial.*.{path.name}"):
+                partial.unlink()
+        yield
     finally:
-        Path(lock.name).unlink(missing_ok=True)
+        # While the lock is held: who waits for it then finds it without a name, and takes that of a new file.
+        with suppress(OSError):  # Windows does not remove an open file; there the release does
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
-def _locked(file: int) -> bool:
+def _acquire(lock: BaseFileLock) -> bool:
     """Whether this process has the lock now; False where the file system has none, and two may do the same work."""
     try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock.acquire(timeout=0)
+        except Timeout:
             log("another process is decoding the same images: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:
+            lock.acquire()
+    except (OSError, NotImplementedError):
         return False
     return True
 
