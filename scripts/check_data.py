@@ -26,8 +26,7 @@ from facerec.config.compose import compose
 from facerec.config.settings import take_own
 from facerec.doctor.check import check_data
 from facerec.doctor.faces import Embedder
-from facerec.doctor.findings import DataReport, Finding, write_pictures
-from facerec.doctor.opening import WRONG
+from facerec.doctor.findings import WRONG, DataReport, Finding, write_pictures
 from facerec.errors import InputError
 from facerec.files import check_output_folder, write_json
 from facerec.process import prepare_process, run

@@ -30,11 +30,11 @@ from facerec.console import log
 from facerec.data.archives.extraction import LIST, extract
 from facerec.data.archives.record_summary import RecordSummary, record_lines, summarise
 from facerec.data.archives.recordio_writer import property_of, write_index, write_training_set
-from facerec.data.encoded import EncodedLabelledSource
 from facerec.data.readers.folders import read_identity_folders
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.recordio import RecordFile
 from facerec.data.readers.train_lists import read_record_list, read_train_list
+from facerec.data.source import EncodedLabelledSource, refuse_missing
 from facerec.errors import InputError
 from facerec.process import run
 
@@ -140,7 +140,7 @@ def _open(path: Path, listed: Path | None) -> EncodedLabelledSource:
     if listed is None:
         return read_identity_folders(path)
     images = read_train_list(path, listed)
-    images.refuse_missing()
+    refuse_missing(images)
     return images
 
 

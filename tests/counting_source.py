@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from facerec.data.source import ImageSource
 
-class CountingSource:
+
+class CountingSource(ImageSource):
     """Image i is filled with i + 1, twice as large as it is kept; counts how often each is loaded."""
 
     def __init__(self, number: int) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from facerec.data.source import LabelledSource
 from facerec.doctor.image_hashes import FEATURES, measure
 from facerec.doctor.survey import Part
 
 
-class Pictures:
+class Pictures(LabelledSource):
     """A `LabelledSource` of images in memory: ``identities`` name each image's, in any order."""
 
     def __init__(self, images: Sequence[np.ndarray], names: Sequence[str], identities: Sequence[str] = ()) -> None:

@@ -84,6 +84,6 @@ def test_heads_are_named_where_they_differ():
 
 def test_how_images_are_loaded_is_no_difference():
     one, other = config(), config()
-    one["data"] |= {"cache": None, "num_workers": 1}
-    other["data"] |= {"cache": "outputs/cache", "num_workers": 8}
+    one["data"] |= {"cache": None, "index_cache": None, "num_workers": 1}
+    other["data"] |= {"cache": "outputs/cache", "index_cache": "outputs/cache", "num_workers": 8}
     assert differing_settings([one, other]) == ["", ""]

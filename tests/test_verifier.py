@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from counting_source import CountingSource
 from says import refuses
 from torch import nn
 
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.loading import normalise
-from facerec.data.source import Benchmark
+from facerec.data.source import Benchmark, OnProblem, refuse
 from facerec.errors import InputError
 from facerec.training.verifier import Verifier
 from facerec.verification.verify import verify
@@ -19,14 +20,12 @@ from facerec.verification.verify import verify
 SIZE = (8, 8)
 
 
-class Noise:
+class Noise(CountingSource):
     """Images that nobody took."""
 
     def __init__(self, number: int, seed: int) -> None:
+        super().__init__(number)
         self.pixels = np.random.default_rng(seed).integers(0, 256, (number, *SIZE, 3)).astype(np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.pixels)
 
     def load(self, index: int) -> np.ndarray:
         return self.pixels[index]
@@ -37,14 +36,14 @@ class Noise:
 
 def benchmark(name: str, number: int, seed: int) -> Benchmark:
     left, right = np.random.default_rng(seed).integers(0, number, (2, 20))
-    return Benchmark(name, Noise(number, seed), left, right, np.arange(20) % 2 == 0)  # pyright: ignore
+    return Benchmark(name, Noise(number, seed), left, right, np.arange(20) % 2 == 0)
 
 
 class NoiseData(FaceDataModule):
-    def open_train(self):
+    def open_train(self, on_problem: OnProblem = refuse):
         raise AssertionError("verification needs no training set")
 
-    def open_benchmark(self, name: str) -> Benchmark:
+    def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
         # More images than one batch of the loader holds, and fewer.
         return benchmark(name, {"many": 131, "few": 13}[name], len(name))
 

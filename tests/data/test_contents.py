@@ -6,6 +6,7 @@ import pytest
 from recordio_writer import flat, png, write_records
 
 from facerec.data import cache as contents
+from facerec.data.modules import InsightFaceData
 from facerec.data.readers import insightface
 from facerec.data.readers.insightface import InsightFaceRecords
 
@@ -35,6 +36,13 @@ def test_the_second_opening_reads_what_the_first_left_and_nothing_of_the_archive
     assert len(list(cache.glob("contents-*.npz"))) == 1 and sorted(os.listdir(archive)) == ["train.idx", "train.rec"]
     monkeypatch.setattr(insightface, "_read_contents", lambda _: pytest.fail("read again"))
     assert opened(archive, cache) == first
+
+
+@pytest.mark.parametrize("folder", ["kept", None])
+def test_a_data_module_keeps_it_in_the_folder_of_its_setting_or_nowhere(archive, tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    InsightFaceData(root=str(archive), benchmarks=[], index_cache=folder).open_train()
+    assert [file.parent.name for file in tmp_path.rglob("contents-*.npz")] == ([folder] if folder else [])
 
 
 @pytest.mark.parametrize("changed", ["archive", "index", "version", "damaged", "cut off", "empty"])

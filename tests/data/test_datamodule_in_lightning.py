@@ -13,7 +13,7 @@ from facerec.data.augmentation.random_numbers import Transform, augment_batch
 from facerec.data.loading import flip_at_random, normalise
 from facerec.data.modules import FolderData
 from facerec.data.readers.folders import read_identity_folders
-from facerec.data.source import Benchmark
+from facerec.data.source import Benchmark, OnProblem, refuse
 
 
 class Watcher(pl.LightningModule):
@@ -43,12 +43,12 @@ class Watcher(pl.LightningModule):
 class NumberedData(FolderData):
     """Labels that number the images, to know them again."""
 
-    def open_train(self):
+    def open_train(self, on_problem: OnProblem = refuse):
         train = read_identity_folders(f"{self.root}/train")
         train.labels = np.arange(len(train))
         return train
 
-    def open_benchmark(self, name: str) -> Benchmark:
+    def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
         pairs = np.arange(2)
         return Benchmark(name, read_identity_folders(f"{self.root}/train"), pairs, pairs + 1, np.array([True, False]))
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from says import refuses
 
-from facerec.data.readers.text_lines import numbered_lines, quote, refuse_line, words
+from facerec.data.readers.text_lines import numbered_lines, quote, words
 from facerec.errors import InputError
 
 
@@ -90,8 +90,3 @@ def test_words_stand_between_spaces_and_tabs():
 def test_a_long_line_is_shown_cut_off():
     assert quote("  a b\tc ") == r"'a b\tc'"
     assert quote("x" * 101) == repr("x" * 100 + "...")
-
-
-def test_a_wrong_line_is_refused():
-    with refuses("line 3 is bad: mend it", error=InputError):
-        refuse_line(3, "line 3 is bad: mend it")

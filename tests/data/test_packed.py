@@ -169,6 +169,19 @@ def test_a_second_process_waits_for_the_first_and_takes_its_file(tmp_path):
     assert files(tmp_path) == [path.name]
 
 
+def test_who_is_told_to_stop_while_waiting_leaves_the_lock_to_its_owner(tmp_path, monkeypatch):
+    path = tmp_path / "images.npy"
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with packed._alone(path):
+        monkeypatch.setattr(packed, "log", interrupt)
+        with pytest.raises(KeyboardInterrupt), packed._alone(path):
+            pytest.fail("two have the lock")
+        assert files(tmp_path) == [".lock.images.npy"]
+
+
 def test_without_locks_two_processes_may_do_the_same_work(tmp_path, monkeypatch):
     def unsupported(*_):
         raise OSError("Function not implemented")

@@ -2,9 +2,10 @@ import pickle
 
 import numpy as np
 import pytest
-from image_files import GREEN, plain, write_faces
+from image_files import GREEN, plain, write_faces, write_text
 
 from facerec.data.readers.folders import read_identity_folders
+from facerec.data.readers.train_lists import read_train_list
 from facerec.data.subset import Subset
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 
@@ -49,3 +50,12 @@ def test_it_travels_to_a_worker(source):
 
 def test_positions_may_be_every_second_of_others(source):
     assert Subset(source, np.arange(6)[::2]).fingerprint() == Subset(source, np.array([0, 2, 4])).fingerprint()
+
+
+def test_missing_images_and_the_lines_of_a_list_are_those_of_the_source(tmp_path):
+    write_faces(tmp_path, images_per_identity=2)
+    write_text(tmp_path / "list.txt", "ann/0.png a\neve/7.png e\nbob/1.png b\nnobody/1.png n\n")
+    subset = Subset(read_train_list(tmp_path / "train", tmp_path / "list.txt"), np.array([3, 0, 1]))
+    assert subset.missing().tolist() == [0, 2]
+    assert subset.listed_in(2) == (tmp_path / "list.txt", 2)
+    assert subset.full_name(1) == str(tmp_path / "train/ann/0.png")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerec.data.readers.string_table import SharedArrays, Texts
+from facerec.data.readers.string_table import Texts
+from facerec.data.shared_arrays import SharedArrays
 
 LETTERS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0") | st.sampled_from("\udc80\udcff"))
 

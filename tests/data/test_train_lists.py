@@ -11,8 +11,8 @@ from facerec.data.archives.extraction import extract
 from facerec.data.archives.recordio_writer import write_training_set
 from facerec.data.readers.folders import read_identity_folders
 from facerec.data.readers.insightface import InsightFaceRecords
-from facerec.data.readers.text_lines import refuse_line
 from facerec.data.readers.train_lists import read_record_list, read_train_list
+from facerec.data.source import refuse, refuse_missing
 from facerec.errors import InputError
 
 
@@ -38,7 +38,7 @@ class TestFolders:
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
         assert [path.removeprefix("./") for path in listed.paths] == list(faces.paths)
         assert sorted(faces.paths) == sorted(self.ODD)
-        listed.refuse_missing()
+        refuse_missing(listed)
         names = [listed.identity_name(label) for label in listed.labels]
         assert names == [faces.identity_name(label) for label in faces.labels]
         written(listed, np.arange(len(self.ODD)), tmp_path / "again.txt")
@@ -72,14 +72,14 @@ class TestFolders:
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
         assert listed.missing().tolist() == [1, 3]
         with refuses("eve/7.png", "line 3", "list.txt", "1 others", "restore", error=InputError):
-            listed.refuse_missing()
+            refuse_missing(listed)
 
     def test_a_path_that_starts_at_the_root_of_the_disk_stands_for_itself(self, tmp_path):
         write_image(tmp_path / "elsewhere/a.png", plain(RED))
         write_faces(tmp_path)
         write_text(tmp_path / "list.txt", f"ann/0.png ann\n{tmp_path}/elsewhere/a.png else\n")
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
-        listed.refuse_missing()
+        refuse_missing(listed)
         np.testing.assert_array_equal(listed.load(1), plain(RED))
 
 
@@ -87,10 +87,10 @@ class TestRecords:
     IMAGES = tuple(png(number) for number in range(7))
     CLASSES = (4.0, 4.0, 9.0, 9.0, 9.0, 100.0, 100.0)
 
-    def listed(self, folder, text: str, contents=None, on_wrong=refuse_line):
+    def listed(self, folder, text: str, contents=None, on_problem=refuse):
         write_records(folder / "train.rec", contents or classic(self.CLASSES, self.IMAGES))
         write_text(folder / "list.txt", text)
-        return read_record_list(InsightFaceRecords(folder), folder, "list.txt", on_wrong)
+        return read_record_list(InsightFaceRecords(folder), folder, "list.txt", on_problem)
 
     def test_the_records_of_the_listed_keys_are_taken_in_the_order_of_the_list(self, tmp_path):
         subset = self.listed(tmp_path, "7\t100\n1 4\n2 4\n")
@@ -141,7 +141,7 @@ class TestRecords:
     def test_wrong_lines_are_left_out_where_that_is_wanted(self, tmp_path):
         wrong: list[tuple[int, str]] = []
         text = "5 9\n99 4\n1\t4\nalone\n2 9\n01 4\n5 9\n1 7\n007 100\n"
-        subset = self.listed(tmp_path, text, on_wrong=lambda number, sentence: wrong.append((number, sentence)))
+        subset = self.listed(tmp_path, text, on_problem=lambda number, sentence: wrong.append((number, sentence)))
         assert [subset.reference(index) for index in range(3)] == ["5", "1", "7"] and len(subset) == 3
         assert [subset.identity_name(label) for label in subset.labels] == ["9", "4", "100"]
         assert sorted(number for number, _ in wrong) == [2, 4, 5, 6, 7, 8]
@@ -151,9 +151,9 @@ class TestRecords:
 
     def test_records_that_are_listed_twice_are_reported_line_by_line(self, tmp_path):
         wrong: list[int] = []
-        self.listed(tmp_path, "7 100\n1 4\n07 100\n01 4\n007 100\n", on_wrong=lambda number, _: wrong.append(number))
+        self.listed(tmp_path, "7 100\n1 4\n07 100\n01 4\n007 100\n", on_problem=lambda number, _: wrong.append(number))
         assert wrong == [3, 4, 5]
 
     def test_a_list_of_nothing_but_wrong_lines_is_refused(self, tmp_path):
         with refuses("list.txt", "KEY IDENTITY", "train.rec", error=InputError):
-            self.listed(tmp_path, "1 9\n99 4\n", on_wrong=lambda *_: None)
+            self.listed(tmp_path, "1 9\n99 4\n", on_problem=lambda *_: None)

@@ -8,13 +8,13 @@ from image_files import write_text
 from says import refuses, says
 
 from facerec.data.readers.list_rows import LineNumbers, read_list
-from facerec.data.readers.text_lines import OnWrongLine, refuse_line
+from facerec.data.source import OnProblem, refuse
 from facerec.errors import InputError
 
 
-def rows_of(folder: Path, text: str, on_wrong: OnWrongLine = refuse_line) -> list[tuple[str, str]]:
+def rows_of(folder: Path, text: str, on_problem: OnProblem = refuse) -> list[tuple[str, str]]:
     (folder / "list.txt").write_bytes(text.encode())
-    rows = read_list(folder, "list.txt", on_wrong)
+    rows = read_list(folder, "list.txt", on_problem)
     assert sorted({rows.identities[label] for label in rows.labels}) == rows.identities
     return [(path, rows.identities[label]) for path, label in zip(rows.references, rows.labels, strict=True)]
 

@@ -2,15 +2,17 @@ from pathlib import Path
 
 import pytest
 from image_files import RED, plain, write_benchmark, write_faces, write_image, write_text
+from measured_parts import Pictures
 from recordio_writer import flat, png, write_records
-from says import says
+from says import refuses, says
 
-from facerec.data.modules import FolderData, InsightFaceData, SyntheticData
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.modules import FolderData, InsightFaceData
 from facerec.data.readers import listing
-from facerec.doctor import opening
+from facerec.data.source import Benchmark, LabelledSource, OnProblem, refuse
 from facerec.doctor.check import check_data
-from facerec.doctor.findings import DataReport, Finding
-from facerec.doctor.opening import Wrong, open_train
+from facerec.doctor.findings import DataReport, Finding, Wrong
+from facerec.errors import InputError
 
 
 def folder_data(root: Path, **changes) -> FolderData:
@@ -109,7 +111,7 @@ def test_every_wrong_identity_folder_is_reported_and_the_others_are_looked_at(fa
 def test_labels_have_no_gap_where_a_folder_was_wrong(faces):
     (faces / "train/amy").mkdir()
     (faces / "train/bea").mkdir()
-    train = open_train(folder_data(faces), Wrong("training set", "folder"))
+    train = folder_data(faces).open_train(Wrong("training set"))
     assert train.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert [train.identity_name(label) for label in range(train.num_identities)] == ["ann", "bob", "eve"]
 
@@ -132,16 +134,39 @@ def test_a_long_list_whose_images_are_all_missing_is_one_problem(faces, monkeypa
 
 
 def test_of_many_wrong_lines_the_first_are_kept_and_all_are_counted(monkeypatch):
-    monkeypatch.setattr(opening, "LISTED", 2)
+    monkeypatch.setattr("facerec.doctor.findings.LISTED", 2)
     wrong = Wrong("training set")
     for number in range(1, 6):
         wrong(number, f"line {number} is bad")
-    assert wrong.count == 5 and wrong.details == [
+    wrong("ann", "folder ann is bad")
+    lines, folders = wrong.findings()
+    assert (lines.name, lines.count) == ("wrong_lines", 5) and lines.details == [
         {"line": 1, "problem": "line 1 is bad"},
         {"line": 2, "problem": "line 2 is bad"},
     ]
+    assert folders.name == "wrong_folders" and folders.details == [{"folder": "ann", "problem": "folder ann is bad"}]
 
 
-def test_what_is_no_list_is_opened_as_it_is():
-    wrong = Wrong("training set")
-    assert len(open_train(SyntheticData(num_identities=2, images_per_identity=3), wrong)) == 6 and wrong.count == 0
+class Numbered(FaceDataModule):
+    """A data module that the checks know nothing of: it finds line 2 of its list and identity ``bob`` wrong."""
+
+    def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
+        on_problem(2, "line 2 is bad")
+        on_problem("bob", "folder bob is bad")
+        return Pictures([plain(RED)] * 3, ["a", "b", "c"], ["ann", "ann", "eve"])
+
+    def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
+        on_problem(7, "line 7 is bad")
+        raise InputError(f"benchmark {name} holds no pair")
+
+
+def test_a_new_data_module_is_checked_as_those_that_are_there():
+    module = Numbered(benchmarks=["mine"], num_workers=0)
+    with refuses("line 2", error=InputError):
+        module.open_train()
+    report = check_data(module)
+    assert (report.images, report.identities, report.problems) == (3, 2, ["benchmark mine holds no pair"])
+    found = {(finding.part, finding.name): finding.details for finding in report.findings}
+    assert found["training set", "wrong_lines"] == [{"line": 2, "problem": "line 2 is bad"}]
+    assert found["training set", "wrong_folders"] == [{"folder": "bob", "problem": "folder bob is bad"}]
+    assert found["benchmark mine", "wrong_lines"] == [{"line": 7, "problem": "line 7 is bad"}]

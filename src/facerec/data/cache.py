@@ -68,24 +68,26 @@ def _refuse_without_room(folder: Path, needed: int) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process writes ``path``; then remove what a killed one left of it."""
-    lock = FileLock(path.with_name(f".lock.{path.name}"))
+    """Wait until no other process writes ``path``; then clear away what one left that was killed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Path(lock.lock_file).touch()
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): {_ELSE}") from error
+    lock = FileLock(path.with_name(f".lock.{path.name}"))
+    is_locked = _acquire(lock)
     try:
-        if _is_acquired(lock):
+        if is_locked:
             for partial in path.parent.glob(f".partial.*.{path.name}"):
                 partial.unlink()
         yield
     finally:
+        # While the lock is held: who waits for it then finds it without a name, and takes that of a new file.
+        with suppress(OSError):  # Windows does not remove an open file; there the release does
+            Path(lock.lock_file).unlink()
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _is_acquired(lock: BaseFileLock) -> bool:
+def _acquire(lock: BaseFileLock) -> bool:
     """Whether this process has the lock now; False where the file system has none, and two may do the same work."""
     try:
         try:

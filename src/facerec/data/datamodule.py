@@ -27,9 +27,7 @@ from facerec.data.loading import (
     image_loader,
     normalise,
 )
-from facerec.data.readers.folders import FolderImages
-from facerec.data.readers.train_lists import ListedImages
-from facerec.data.source import Benchmark, ImageSource, LabelledSource, digest
+from facerec.data.source import Benchmark, ImageSource, LabelledSource, OnProblem, digest, refuse, refuse_missing
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
 from facerec.errors import InputError
@@ -106,12 +104,14 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             raise ValueError(f"benchmarks names {HELD_OUT!r}, which held_out_identities adds: give it another name")
 
     @abstractmethod
-    def open_train(self) -> LabelledSource:
-        """Read the training set's table of contents."""
+    def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
+        """Read the training set's table of contents. ``on_problem`` gets each line of a list and each identity folder
+        that cannot be used, and where it returns, the others are read; `InputError` where nothing is left."""
 
     @abstractmethod
-    def open_benchmark(self, name: str) -> Benchmark:
-        """Read the pairs of benchmark ``name``; `InputError` says what is missing."""
+    def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
+        """Read the pairs of benchmark ``name``; `InputError` says what is missing, and ``on_problem`` gets each line of
+        the list of pairs that cannot be used."""
 
     def setup(self, stage: str) -> None:
         """Read every table of contents once, so that whatever is missing is said before the first step; then decode
@@ -134,14 +134,12 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             )
         opened = [self.open_benchmark(name) for name in self.benchmarks]
         for benchmark in opened:
-            if isinstance(benchmark.images, FolderImages):
-                benchmark.images.refuse_missing()
+            refuse_missing(benchmark.images)
         return opened
 
     def _open_train(self) -> LabelledSource:
         train = self.open_train()
-        if isinstance(train, ListedImages):
-            train.refuse_missing()
+        refuse_missing(train)
         if self.held_out_identities:
             train, held_out = split_identities(train, self.held_out_identities, self.held_out_seed)
             self.opened_benchmarks.append(held_out)

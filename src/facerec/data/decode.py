@@ -1,7 +1,12 @@
-"""The one place where an encoded image becomes pixels, for training and for evaluation alike."""
+"""The one place where an encoded image becomes pixels, for training and for evaluation alike, or tells its size."""
+
+import warnings
+from io import BytesIO
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from facerec.errors import InputError
 
@@ -10,6 +15,7 @@ VERSION = 1
 DECODER = f"decoder {VERSION}, OpenCV {cv2.__version__}"  # part of every cache's key
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
@@ -52,6 +58,52 @@ def resize(image: np.ndarray, out: np.ndarray) -> None:
     else:
         shrinks = image.shape[0] >= height and image.shape[1] >= width
         cv2.resize(image, (width, height), out, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+class Header(NamedTuple):
+    """What the first bytes of an image file say of it: ``format`` is JPEG, PNG, BMP or WEBP."""
+
+    format: str
+    height: int
+    width: int
+
+    @property
+    def suffix(self) -> str:
+        return _SUFFIXES[self.format]
+
+
+def read_header(data: bytes, name: str) -> Header:
+    """Format and size of an image file without decoding it. `InputError` names the image when it is no image file."""
+    try:
+        # Pillow only warns of a size that no face has, which a damaged header may state.
+        with warnings.catch_warnings(action="error"), Image.open(BytesIO(data), formats=tuple(_SUFFIXES)) as image:
+            return Header(str(image.format), image.height, image.width)
+    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"image {name} is not a JPEG, PNG, BMP or WebP file: fetch it again or take it off the list"
+        ) from error
+
+
+class OneSize:
+    """Refuses the first image whose size is not that of the images before it: readers of archives take one size.
+
+    Args:
+        remedy: the end of the sentence.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy, self._first = remedy, ""
+        self.height, self.width = 0, 0
+
+    def check(self, data: bytes, name: str) -> None:
+        """Decodes the image. `InputError` names both images, or one that is damaged."""
+        height, width = decode_rgb(data, name).shape[:2]
+        if not self._first:
+            self._first, self.height, self.width = name, height, width
+        elif (height, width) != (self.height, self.width):
+            raise InputError(
+                f"image {name} has {height}x{width} pixels and {self._first} {self.height}x{self.width}: {self._remedy}"
+            )
 
 
 def _is_cut_off(data: bytes) -> bool:

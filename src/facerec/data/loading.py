@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facerec.data import decode
-from facerec.data.readers.string_table import SharedArrays
+from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import ImageSource, digest
 from facerec.errors import InputError
 

@@ -9,18 +9,18 @@ from facerec.data.readers.bin import open_bin
 from facerec.data.readers.folders import read_identity_folders, read_pairs
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.train_lists import read_record_list, read_train_list
-from facerec.data.source import Benchmark, LabelledSource
+from facerec.data.source import Benchmark, LabelledSource, OnProblem, refuse
 from facerec.data.synthetic.synthetic_faces import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
-from facerec.files import OUTPUTS, refuse_missing_folder
+from facerec.files import refuse_missing_folder
 
 
-def read_benchmark(root: str | Path, name: str) -> Benchmark:
+def read_benchmark(root: str | Path, name: str, on_problem: OnProblem = refuse) -> Benchmark:
     """Benchmark ``name`` below ``root``: the published layout's ``name/name_pair.txt``, or InsightFace's
-    ``name.bin``."""
+    ``name.bin``. ``on_problem`` decides about wrong lines of the list."""
     pair_list, archive = Path(root) / name / f"{name}_pair.txt", Path(root) / f"{name}.bin"
     if pair_list.is_file():
-        return read_pairs(root, name)
+        return read_pairs(root, name, on_problem)
     if archive.is_file():
         return open_bin(archive)
     refuse_missing_folder(root)
@@ -44,13 +44,13 @@ class FolderData(FaceDataModule):
     train_list: str | None = None
     train_folder: str = "train"
 
-    def open_train(self) -> LabelledSource:
+    def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
         if self.train_list is None:
-            return read_identity_folders(Path(self.root) / self.train_folder)
-        return read_train_list(self.root, self.train_list, self.train_folder)
+            return read_identity_folders(Path(self.root) / self.train_folder, on_problem)
+        return read_train_list(self.root, self.train_list, self.train_folder, on_problem)
 
-    def open_benchmark(self, name: str) -> Benchmark:
-        return read_benchmark(self.root, name)
+    def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
+        return read_benchmark(self.root, name, on_problem)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -60,17 +60,22 @@ class InsightFaceData(FaceDataModule):
     Args:
         root: the folder that holds them.
         train_list: a list ``KEY IDENTITY`` of the records to train on; None: all.
+        index_cache: folder for the table of contents of an archive that takes seconds to read; None: it is read in
+            every run.
     """
 
     root: str
     train_list: str | None = None
+    index_cache: str | None = None
 
-    def open_train(self) -> LabelledSource:
-        records = InsightFaceRecords(self.root, cache=OUTPUTS / "cache")
-        return records if self.train_list is None else read_record_list(records, self.root, self.train_list)
+    def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
+        records = InsightFaceRecords(self.root, cache=None if self.index_cache is None else Path(self.index_cache))
+        if self.train_list is None:
+            return records
+        return read_record_list(records, self.root, self.train_list, on_problem)
 
-    def open_benchmark(self, name: str) -> Benchmark:
-        return read_benchmark(self.root, name)
+    def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
+        return read_benchmark(self.root, name, on_problem)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -90,10 +95,10 @@ class SyntheticData(FaceDataModule):
     num_pairs: int = 2000
     benchmarks: Sequence[str] = ("synthetic",)
 
-    def open_train(self) -> LabelledSource:
+    def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
         return SyntheticFaces(self.num_identities, self.images_per_identity, image_size=self._drawn_size())
 
-    def open_benchmark(self, name: str) -> Benchmark:
+    def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
         return synthetic_benchmark(name, self.num_test_identities, 10, self.num_pairs, image_size=self._drawn_size())
 
     def _drawn_size(self) -> int:

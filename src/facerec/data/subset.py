@@ -1,15 +1,15 @@
 """Some images of a training set."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
-from facerec.data.encoded import EncodedSource
-from facerec.data.readers.string_table import SharedArrays
-from facerec.data.source import LabelledSource, digest
+from facerec.data.shared_arrays import SharedArrays
+from facerec.data.source import EncodedLabelledSource, EncodedSource, LabelledSource, digest
 
 
-class Subset(SharedArrays):
+class Subset(SharedArrays, EncodedLabelledSource):
     """The images of ``source`` at ``positions``, in that order, a `LabelledSource`.
 
     Names, references and names of identities are the source's; labels number from 0 those identities that are left, in
@@ -37,6 +37,15 @@ class Subset(SharedArrays):
 
     def name(self, index: int) -> str:
         return self.source.name(int(self.positions[index]))
+
+    def full_name(self, index: int) -> str:
+        return self.source.full_name(int(self.positions[index]))
+
+    def missing(self) -> np.ndarray:
+        return np.flatnonzero(np.isin(self.positions, self.source.missing()))
+
+    def listed_in(self, index: int) -> tuple[Path, int] | None:
+        return self.source.listed_in(int(self.positions[index]))
 
     def identity_name(self, label: int) -> str:
         return self.source.identity_name(int(self._identities[label]))

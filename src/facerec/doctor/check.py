@@ -7,16 +7,14 @@ from typing import TypeVar
 import numpy as np
 
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.readers.train_lists import ListedImages
 from facerec.data.source import Benchmark, LabelledSource
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
 from facerec.doctor.faces import Embedder
-from facerec.doctor.findings import DataReport, Finding, benchmark_part
+from facerec.doctor.findings import TRAIN, DataReport, Finding, Wrong, benchmark_part
 from facerec.doctor.geometry import count_sizes, judge_geometry
 from facerec.doctor.lookalikes import judge_faces
 from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
-from facerec.doctor.opening import Wrong, judge_opening, open_benchmark, open_train, wrong_of_train
 from facerec.doctor.overlap import judge_image_overlap, judge_pairs
 from facerec.doctor.survey import Part, survey
 from facerec.errors import InputError
@@ -36,16 +34,17 @@ def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> Data
         embedder: of a trained network, to compare faces; None: pictures, names and colours alone are compared.
     """
     problems: list[str] = []
-    wrong = [wrong_of_train(module), *(Wrong(benchmark_part(name)) for name in module.benchmarks)]
-    train = _open(partial(open_train, module, wrong[0]), problems)
+    wrong = [Wrong(TRAIN), *(Wrong(benchmark_part(name)) for name in module.benchmarks)]
+    train = _open(partial(module.open_train, wrong[0]), problems)
     opened = [
-        _open(partial(open_benchmark, module, name, its_wrong), problems)
+        _open(partial(module.open_benchmark, name, its_wrong), problems)
         for name, its_wrong in zip(module.benchmarks, wrong[1:], strict=True)
     ]
     benchmarks = [benchmark for benchmark in opened if benchmark is not None]
     parts = survey(train, [(b.name, b.images) for b in benchmarks], module.num_workers or 0)
     unreadable = _unreadable(parts)
-    found = [*_broken(problems, unreadable), *judge_opening(wrong), *_judge(module, parts, train, benchmarks)]
+    found = [*_broken(problems, unreadable), *(finding for each in wrong for finding in each.findings())]
+    found += _judge(module, parts, train, benchmarks)
     if embedder is not None:
         found += judge_faces(parts, benchmarks, embedder, module.num_workers or 0)
     return DataReport(
@@ -78,11 +77,10 @@ def _unreadable(parts: Sequence[Part]) -> list[dict[str, str | int]]:
     found: dict[tuple[str, str], dict[str, str | int]] = {}
     for part in parts:
         for index, reason in part.reasons.items():
-            image, source = part.source.name(index), part.source
+            image, listed = part.source.name(index), part.source.listed_in(index)
             entry: dict[str, str | int] = {"image": image, "reason": reason}
-            if isinstance(source, ListedImages):
-                line = source.line(index)
-                entry |= {"reason": f"{reason} (line {line} of {source.list_file})", "line": line}
+            if listed:
+                entry |= {"reason": f"{reason} (line {listed[1]} of {listed[0]})", "line": listed[1]}
             found.setdefault((image, reason), entry)
     return list(found.values())
 

@@ -1,5 +1,6 @@
 """What is found, in a form for people, for programs and for the page of pictures."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,40 @@ class DataReport:
     def _plain(self) -> dict[str, Any]:
         keys = ("images", "identities", "images_per_identity", "pairs", "image_sizes", "unreadable", "problems")
         return {key: getattr(self, key) for key in keys}
+
+
+WRONG = {"line": "wrong_lines", "folder": "wrong_folders"}  # names of findings
+
+
+@dataclass
+class Wrong:
+    """What is wrong with the lists or the identity folders of a ``part``, an `OnProblem` that goes on: how many lines
+    and how many folders, and of the first of each the number or the name, and a sentence."""
+
+    part: str
+    counts: Counter[str] = field(default_factory=Counter)
+    details: list[dict[str, int | str]] = field(default_factory=list)
+
+    def __call__(self, place: int | str, sentence: str) -> None:
+        kind = "folder" if isinstance(place, str) else "line"
+        self.counts[kind] += 1
+        if self.counts[kind] <= LISTED:
+            self.details.append({kind: place, "problem": sentence})
+
+    def findings(self) -> list[Finding]:
+        """One for the lines and one for the folders, where there are any."""
+        return [
+            Finding(
+                name=WRONG[kind],
+                severity="error",
+                part=self.part,
+                count=count,
+                sentence=f"training stops at the first of these {kind}s; all others were looked at: do what is said of "
+                "each",
+                details=[entry for entry in self.details if kind in entry],
+            )
+            for kind, count in self.counts.items()
+        ]
 
 
 def write_pictures(findings: Sequence[Finding], path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.source import Benchmark, LabelledSource
 from facerec.doctor.findings import TRAIN, Finding, benchmark_part
 
@@ -75,18 +74,15 @@ def _alike(train: LabelledSource) -> list[Finding]:
 
 
 def _gaps(train: LabelledSource) -> list[Finding]:
-    if not isinstance(train, InsightFaceRecords):
-        return []  # folders are numbered without gaps, and a list takes what it wants
-    present = {int(train.identity_name(label)) for label in range(train.num_identities)}
-    missing = sorted(set(range(max(present) + 1)) - present)
+    missing = train.missing_classes().tolist()
     if not missing:
         return []
     return [
         _warning(
             "label_gaps",
             len(missing),
-            f"no image has these class numbers below {max(present) + 1}; training closes the gaps, other programs make "
-            "centres for nobody: see whether images were lost",
+            "no image has these class numbers below the largest; training closes the gaps, other programs make centres "
+            "for nobody: see whether images were lost",
             [{"class": number} for number in missing],
         )
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 Config = dict[str, Any]
 # What a node only repeats of the root, by the root's name for it.
-_HOW = ("cache", "num_workers")  # how images get to the network, not what they are
+_HOW = ("cache", "index_cache", "num_workers")  # how images get to the network, not what they are
 _REPEATED = {key: key for key in ("width", "embedding_dim", "image_size")} | {"strength": "affine_strength"}
 
 

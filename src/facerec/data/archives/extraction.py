@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from facerec.data.encoded import read_header
+from facerec.data.decode import read_header
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.errors import InputError
 from facerec.files import replacing

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from facerec.data.encoded import read_header
+from facerec.data.decode import read_header
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.recordio import RecordFile
 from facerec.errors import InputError

@@ -13,8 +13,9 @@ from typing import BinaryIO, NamedTuple, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from facerec.data.encoded import EncodedLabelledSource, OneSize, full_name
+from facerec.data.decode import OneSize
 from facerec.data.readers.recordio import MAGIC, RecordFile
+from facerec.data.source import EncodedLabelledSource
 from facerec.errors import InputError
 from facerec.files import remove_leftovers, replacing
 
@@ -128,7 +129,7 @@ def _write_images(writer: RecordWriter, source: EncodedLabelledSource, flat: boo
     order = np.arange(len(source)) if flat else np.argsort(source.labels, kind="stable")
     for key, index in enumerate(tqdm(order, "writing images", unit=" images", delay=2), start=0 if flat else 1):
         image = source.encoded(int(index))
-        size.check(image, full_name(source, int(index)))
+        size.check(image, source.full_name(int(index)))
         writer.write(key, pack(float(source.labels[index]), key, image))
 
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from facerec.data.encoded import EncodedSource, read_header
+from facerec.data.decode import read_header
 from facerec.data.official.image_files import find_images, find_those_there, place_images
 from facerec.data.official.pair_lists import Pair
 from facerec.data.readers.bin import open_bin
+from facerec.data.source import EncodedSource
 from facerec.errors import InputError
 from facerec.files import replacing
 

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from facerec.data.decode import decode_rgb
-from facerec.data.encoded import EncodedSource, OneSize, full_name
+from facerec.data.decode import OneSize, decode_rgb
 from facerec.data.readers.safe_pickle import load_plain_pickle
-from facerec.data.source import Benchmark, digest
+from facerec.data.source import Benchmark, EncodedSource, digest
 from facerec.errors import InputError
 from facerec.files import replacing
 
 
-class EncodedImages:
+class EncodedImages(EncodedSource):
     """An image source of encoded images kept in memory, such as JPEG files; each is decoded when it is loaded."""
 
     def __init__(self, encoded: Sequence[bytes], names: Sequence[str]):
@@ -76,7 +75,7 @@ def write_bin(benchmark: Benchmark, path: str | Path) -> None:
     encoded = []
     for index in tqdm(range(len(images)), f"reading {benchmark.name}", unit=" images", delay=2):
         encoded.append(images.encoded(index))
-        size.check(encoded[-1], full_name(images, index))
+        size.check(encoded[-1], images.full_name(index))
     pairs = np.stack([benchmark.left, benchmark.right], axis=1).ravel().tolist()
     # Protocol 4 is the newest that Python 3.4 to 3.7 read, which MXNet's users run; 2 would hold text, not bytes.
     content = ([encoded[index] for index in pairs], [bool(answer) for answer in benchmark.is_same])

@@ -11,17 +11,18 @@ import numpy as np
 from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
-from facerec.data.readers.listing import OnWrongFolder, identity_folders, image_paths, missing_files, refuse_folder
-from facerec.data.readers.string_table import SharedArrays, Texts
-from facerec.data.readers.text_lines import BLANKS, OnWrongLine, numbered_lines, quote, refuse_line, words
-from facerec.data.source import Benchmark, digest
+from facerec.data.readers.listing import identity_folders, image_paths, missing_files
+from facerec.data.readers.string_table import Texts
+from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote, words
+from facerec.data.shared_arrays import SharedArrays
+from facerec.data.source import Benchmark, EncodedLabelledSource, EncodedSource, OnProblem, digest, refuse
 from facerec.errors import InputError
 
 # Benchmarks that are another pair list over the images of one that stands in its own folder.
 _SHARED_IMAGES = {"cfp_fp": "cfp_ff"}
 
 
-class FolderImages(SharedArrays):
+class FolderImages(SharedArrays, EncodedSource):
     """Image files under ``root`` at ``paths`` (relative, with forward slashes; an absolute path stands for itself)."""
 
     def __init__(self, root: Path, paths: Iterable[str]) -> None:
@@ -33,12 +34,16 @@ class FolderImages(SharedArrays):
     def name(self, index: int) -> str:
         return self.paths[index]
 
+    def full_name(self, index: int) -> str:
+        """The path with the root."""
+        return os.path.join(self.root, self.paths[index])
+
     def load(self, index: int) -> np.ndarray:
-        return decode_rgb(self.encoded(index), self._path(index))
+        return decode_rgb(self.encoded(index), self.full_name(index))
 
     def encoded(self, index: int) -> bytes:
         """The file of image ``index`` as it is."""
-        path = self._path(index)
+        path = self.full_name(index)
         try:
             with open(path, "rb", buffering=0) as file:
                 return file.read()
@@ -58,16 +63,8 @@ class FolderImages(SharedArrays):
         standard error."""
         return missing_files(self.root, self.paths)
 
-    def refuse_missing(self) -> None:
-        """`InputError` for the first path with no file; better now than after an epoch."""
-        for index in self.missing()[:1]:
-            raise InputError(f"image {self._path(index)} is listed and not there: restore it or take it off the list")
 
-    def _path(self, index: int) -> str:
-        return os.path.join(self.root, self.paths[index])
-
-
-class LabelledFolder(FolderImages):
+class LabelledFolder(FolderImages, EncodedLabelledSource):
     """A training set of image files.
 
     Args:
@@ -90,8 +87,8 @@ class LabelledFolder(FolderImages):
         path = self.paths[index]
         if not path.isprintable() and re.search(r"[\t\r\n\udc80-\udcff]", path):
             raise InputError(
-                f"image {self._path(index)!r} cannot stand in a list, which is UTF-8 text with a line an image: rename "
-                "it"
+                f"image {self.full_name(index)!r} cannot stand in a list, which is UTF-8 text with a line an image: "
+                "rename it"
             )
         # As it is, a list would take it for a comment, for blanks or for the mark at the start of a file.
         return f"./{path}" if path[0] in "#\ufeff" or path[0].isspace() else path
@@ -101,34 +98,34 @@ class LabelledFolder(FolderImages):
         return digest(f"{path} {label}" for path, label in zip(self.paths, labels, strict=True))
 
 
-def read_identity_folders(folder: str | Path, on_wrong: OnWrongFolder = refuse_folder) -> LabelledFolder:
+def read_identity_folders(folder: str | Path, on_problem: OnProblem = refuse) -> LabelledFolder:
     """A training set with one folder an identity: ``folder/IDENTITY/**/IMAGE``.
 
     An identity folder may be a link to a folder elsewhere; links to folders inside an identity are not followed.
-    ``on_wrong`` decides about an empty identity, a benchmark among them, and a link that leads nowhere or by which
+    ``on_problem`` decides about an empty identity, a benchmark among them, and a link that leads nowhere or by which
     images would be read twice. `InputError` names a missing folder, and one without an identity.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"training folder {folder} does not exist: check its name, or choose a list of images instead")
     counts: dict[str, int] = {}
-    paths = Texts(_paths_of(folder, identity_folders(folder, on_wrong), counts, on_wrong))
+    paths = Texts(_paths_of(folder, identity_folders(folder, on_problem), counts, on_problem))
     if not counts:
         raise InputError(f"training folder {folder} holds no identity folder: it must hold IDENTITY/IMAGE files")
     return LabelledFolder(folder, paths, np.repeat(np.arange(len(counts)), list(counts.values())), counts)
 
 
-def read_pairs(root: str | Path, name: str, on_wrong: OnWrongLine = refuse_line) -> Benchmark:
+def read_pairs(root: str | Path, name: str, on_problem: OnProblem = refuse) -> Benchmark:
     """The benchmark ``root/name/name_pair.txt`` over images below ``root/name/name``, ``LEFT RIGHT FLAG`` a line, FLAG
     1 (same) or -1. Between them stand spaces or tabs; one tab each where a path holds spaces. Outer spaces of a path
     are none of it. Empty lines and lines that begin with # are passed over.
 
-    ``on_wrong`` decides about lines of another form. `InputError` names a missing file or folder, and a list without a
-    pair.
+    ``on_problem`` decides about lines of another form. `InputError` names a missing file or folder, and a list without
+    a pair.
     """
     root = Path(root)
     file = root / name / f"{name}_pair.txt"
-    pairs = list(_parsed_pairs(file, on_wrong))
+    pairs = list(_parsed_pairs(file, on_problem))
     if not pairs:
         raise InputError(f"pair list {file} holds no line LEFT RIGHT FLAG: write one a pair")
     paths, indices = np.unique(np.array([(left, right) for left, right, _ in pairs]), return_inverse=True)
@@ -143,7 +140,7 @@ def read_pairs(root: str | Path, name: str, on_wrong: OnWrongLine = refuse_line)
     return Benchmark(name, FolderImages(images, paths.tolist()), left, right, np.array([same for *_, same in pairs]))
 
 
-def _parsed_pairs(file: Path, on_wrong: OnWrongLine) -> Iterator[tuple[str, str, bool]]:
+def _parsed_pairs(file: Path, on_problem: OnProblem) -> Iterator[tuple[str, str, bool]]:
     for number, line in numbered_lines(file, "pair list", "check the folder and the name", comments=True):
         fields = [field.strip(BLANKS) for field in line.split("\t")]
         if len(fields) != 3 or not all(fields):
@@ -151,24 +148,24 @@ def _parsed_pairs(file: Path, on_wrong: OnWrongLine) -> Iterator[tuple[str, str,
         if len(fields) == 3 and fields[2] in ("1", "-1"):
             yield fields[0], fields[1], fields[2] == "1"
         else:
-            on_wrong(
+            on_problem(
                 number,
                 f"line {number} of {file} is {quote(line)}: write LEFT RIGHT FLAG with FLAG 1 for the same person, -1 "
                 "for two, and tabs between them where a path holds spaces",
             )
 
 
-def _paths_of(folder: Path, identities: list[str], counts: dict[str, int], on_wrong: OnWrongFolder) -> Iterator[str]:
+def _paths_of(folder: Path, identities: list[str], counts: dict[str, int], on_problem: OnProblem) -> Iterator[str]:
     """The paths of all images, identity by identity; their number goes to ``counts``."""
     for identity in tqdm(identities, f"listing {folder}", unit=" identities", delay=2):
         here = folder / identity
         if os.path.isfile(here / f"{identity}_pair.txt"):
-            on_wrong(identity, f"{here} is a benchmark among the identity folders: move it out of {folder}")
+            on_problem(identity, f"{here} is a benchmark among the identity folders: move it out of {folder}")
         elif paths := image_paths(folder, identity):
             counts[identity] = len(paths)
             yield from paths
         else:
-            on_wrong(identity, f"identity folder {here} holds no image: remove it or fill it")
+            on_problem(identity, f"identity folder {here} holds no image: remove it or fill it")
 
 
 def _size_and_time(path: str) -> str:

@@ -16,8 +16,8 @@ import numpy as np
 from facerec.data.cache import Contents, kept_contents
 from facerec.data.decode import decode_rgb
 from facerec.data.readers.recordio import RecordFile
-from facerec.data.readers.string_table import SharedArrays
-from facerec.data.source import digest
+from facerec.data.shared_arrays import SharedArrays
+from facerec.data.source import EncodedLabelledSource, digest
 from facerec.errors import InputError
 
 # Raise it when an archive is read into another index than before: cached ones are then read again.
@@ -25,7 +25,7 @@ VERSION = 1
 _EXACT_IN_FLOAT32 = 2**24
 
 
-class InsightFaceRecords(SharedArrays):
+class InsightFaceRecords(SharedArrays, EncodedLabelledSource):
     """The training set ``<root>/<name>.rec``, a `LabelledSource` in the order of the file.
 
     Gaps in the class numbers are closed: ``labels`` are 0 to ``num_identities - 1`` in the order of the numbers. The
@@ -65,6 +65,9 @@ class InsightFaceRecords(SharedArrays):
     def identity_name(self, label: int) -> str:
         """The class number as it is stored."""
         return str(self._classes[label])
+
+    def missing_classes(self) -> np.ndarray:
+        return np.setdiff1d(np.arange(self._classes[-1]), self._classes, assume_unique=True)
 
     def reference(self, index: int) -> str:
         """The key of the image's record."""

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.data.readers.string_table import SharedArrays, Texts
-from facerec.data.readers.text_lines import BLANKS, OnWrongLine, numbered_lines, quote, refuse_line
+from facerec.data.readers.string_table import Texts
+from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote
+from facerec.data.shared_arrays import SharedArrays
+from facerec.data.source import OnProblem, refuse
 from facerec.errors import InputError
 
 
@@ -37,7 +39,7 @@ class TrainList:
     lines: LineNumbers
 
 
-def read_list(root: str | Path, train_list: str | Path, on_wrong: OnWrongLine = refuse_line) -> TrainList:
+def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = refuse) -> TrainList:
     """A list ``REFERENCE IDENTITY``, looked for as given, then below ``root``.
 
     One tab stands between the two, and both may hold spaces: the identity is all that follows the tab, as a folder may
@@ -45,14 +47,14 @@ def read_list(root: str | Path, train_list: str | Path, on_wrong: OnWrongLine = 
     as one, and tabs at the ends are none. Or spaces stand between the two, and the last word is the identity. Empty
     lines and lines that begin with # are passed over.
 
-    ``on_wrong`` decides about lines of another form and lines whose reference an earlier one has; ``./a.png`` repeats
-    ``a.png``. `InputError` names a missing or unreadable file and one without a row.
+    ``on_problem`` decides about lines of another form and lines whose reference an earlier one has; ``./a.png``
+    repeats ``a.png``. `InputError` names a missing or unreadable file and one without a row.
     """
     file = _find(Path(root), Path(train_list))
-    rows = _gather(file, on_wrong)
+    rows = _gather(file, on_problem)
     if not len(rows.lines):
         raise InputError(f"training list {file} holds no line PATH IDENTITY: write one an image")
-    again = _report_repeated(file, rows, on_wrong)
+    again = _report_repeated(file, rows, on_problem)
     if again:
         kept = np.delete(np.arange(len(rows.lines)), again)
         references = Texts(rows.references[row] for row in kept.tolist())
@@ -88,12 +90,12 @@ class _Rows:
     hashes: np.ndarray
 
 
-def _gather(file: Path, on_wrong: OnWrongLine) -> _Rows:
+def _gather(file: Path, on_problem: OnProblem) -> _Rows:
     place: dict[str, int] = {}
     lines, people, hashes = array("q"), array("q"), array("q")
 
     def references() -> Iterator[str]:
-        for line, reference, identity in _parsed(file, on_wrong):
+        for line, reference, identity in _parsed(file, on_problem):
             lines.append(line)
             people.append(place.setdefault(identity, len(place)))
             hashes.append(hash(_unprefixed(reference)))
@@ -103,7 +105,7 @@ def _gather(file: Path, on_wrong: OnWrongLine) -> _Rows:
     return _Rows(texts, np.asarray(lines), np.asarray(people), list(place), np.asarray(hashes))  # no copies
 
 
-def _parsed(file: Path, on_wrong: OnWrongLine) -> Iterator[tuple[int, str, str]]:
+def _parsed(file: Path, on_problem: OnProblem) -> Iterator[tuple[int, str, str]]:
     """Line, reference and identity of each row."""
     for number, line in numbered_lines(file, "training list", "see to it that you may read it", comments=True):
         reference, identity = _parse(line)
@@ -111,7 +113,7 @@ def _parsed(file: Path, on_wrong: OnWrongLine) -> Iterator[tuple[int, str, str]]
             yield number, reference, identity
         else:
             tabs = ", with one tab between them and none in them" if "\t" in line.strip() else ""
-            on_wrong(number, f"line {number} of {file} is {quote(line)}: write PATH IDENTITY{tabs}")
+            on_problem(number, f"line {number} of {file} is {quote(line)}: write PATH IDENTITY{tabs}")
 
 
 def _parse(line: str) -> tuple[str, str]:
@@ -124,7 +126,7 @@ def _parse(line: str) -> tuple[str, str]:
     return reference.strip(BLANKS), identity
 
 
-def _report_repeated(file: Path, rows: _Rows, on_wrong: OnWrongLine) -> list[int]:
+def _report_repeated(file: Path, rows: _Rows, on_problem: OnProblem) -> list[int]:
     """The rows that stand in an earlier line too, ascending."""
     in_order = np.sort(rows.hashes)
     suspects = in_order[1:][in_order[1:] == in_order[:-1]]  # few, where the list is sound
@@ -134,7 +136,7 @@ def _report_repeated(file: Path, rows: _Rows, on_wrong: OnWrongLine) -> list[int
         earlier = first.setdefault(_unprefixed(rows.references[row]), row)
         if earlier != row:
             line = int(rows.lines[row])
-            on_wrong(line, repeated(file, rows.references[row], line, int(rows.lines[earlier])))
+            on_problem(line, repeated(file, rows.references[row], line, int(rows.lines[earlier])))
             again.append(row)
     return again
 

@@ -2,27 +2,18 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from facerec.errors import InputError
+from facerec.data.source import OnProblem, refuse
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # in small letters; files may have capitals
 _MANY = 1_000_000  # files: more are not all looked for
 _SAMPLE = 10_000
 _WORTH_LISTING = 8  # files in one folder: to list it takes less time than to ask for each
-
-# What is done about an identity folder that cannot be read: it gets the name and a sentence. Where it returns, the
-# reader goes on without the folder.
-OnWrongFolder = Callable[[str, str], None]
-
-
-def refuse_folder(name: str, sentence: str) -> None:
-    """The sentence as an `InputError`: nothing is trained on folders of which one is wrong."""
-    raise InputError(sentence)
 
 
 def image_paths(root: Path, folder: str) -> list[str]:
@@ -46,27 +37,27 @@ def _is_link_to_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_symlink() and os.path.isdir(entry.path)
 
 
-def identity_folders(folder: Path, on_wrong: OnWrongFolder = refuse_folder) -> list[str]:
-    """The sorted names of the folders in ``folder``, which may be links to folders elsewhere. ``on_wrong`` decides
+def identity_folders(folder: Path, on_problem: OnProblem = refuse) -> list[str]:
+    """The sorted names of the folders in ``folder``, which may be links to folders elsewhere. ``on_problem`` decides
     about a link that leads nowhere, or to where images would be read twice, under two names."""
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_symlink() or entry.is_dir()]
     links = sorted(folder / name for name, is_link in found if is_link)
     for link in links:
         if not link.exists():
-            on_wrong(link.name, f"{link} is a link that leads nowhere: restore what it leads to or remove it")
-    good = _leading_elsewhere([link for link in links if link.is_dir()], on_wrong)
+            on_problem(link.name, f"{link} is a link that leads nowhere: restore what it leads to or remove it")
+    good = _leading_elsewhere([link for link in links if link.is_dir()], on_problem)
     return sorted(name for name, is_link in found if not is_link or name in good)
 
 
-def _leading_elsewhere(links: Sequence[Path], on_wrong: OnWrongFolder) -> set[str]:
+def _leading_elsewhere(links: Sequence[Path], on_problem: OnProblem) -> set[str]:
     """The names of those ``links`` whose images are read under one name."""
     taken: dict[str, Path] = {}
     # What is above another comes before it.
     for place, link in sorted((os.path.realpath(link), link) for link in links):
         sentence = _read_twice(link, place, taken)
         if sentence:
-            on_wrong(link.name, sentence)
+            on_problem(link.name, sentence)
         else:
             taken[place] = link
     return {link.name for link in taken.values()}

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from facerec.data.readers.string_table import SharedArrays
+from facerec.data.shared_arrays import SharedArrays
 from facerec.errors import InputError
 
 MAGIC = b"\x0a\x23\xd7\xce"

@@ -1,6 +1,6 @@
 """Text files with an entry a line: lists of training images, of pairs, of landmarks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,15 +10,6 @@ from facerec.errors import InputError
 BLANKS = " \t"  # other white space belongs to the names that it is in
 _BLOCK = 1 << 22  # bytes of a file that are decoded at a time
 _SHOWN = 100  # letters of a line
-
-# What is done about a line that is not of its list's form: it gets the number and a sentence. Where it returns, the
-# reader goes on without the line.
-OnWrongLine = Callable[[int, str], None]
-
-
-def refuse_line(number: int, sentence: str) -> None:
-    """The sentence as an `InputError`: nothing is trained on a list with a wrong line."""
-    raise InputError(sentence)
 
 
 def numbered_lines(file: Path, kind: str, remedy: str, *, comments: bool = False) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,8 @@ from tqdm import tqdm
 from facerec.data.readers.folders import LabelledFolder
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.list_rows import TrainList, read_list, repeated
-from facerec.data.readers.text_lines import OnWrongLine, refuse_line
+from facerec.data.readers.listing import looked_for
+from facerec.data.source import OnProblem, refuse
 from facerec.data.subset import Subset
 from facerec.errors import InputError
 
@@ -23,56 +24,50 @@ class ListedImages(LabelledFolder):
         super().__init__(root, rows.references, rows.labels, rows.identities)
         self.list_file, self._lines = rows.file, rows.lines
 
-    def line(self, index: int) -> int:
-        """The line of the list in which image ``index`` stands."""
-        return self._lines[index]
-
-    def refuse_missing(self) -> None:
-        """`InputError` for the first image that is not there, as far as `missing` looks for them."""
-        missing = self.missing().tolist()
-        if missing:
-            others = f", nor are {len(missing) - 1} others" if len(missing) > 1 else ""
-            raise InputError(
-                f"image {self._path(missing[0])} in line {self.line(missing[0])} of {self.list_file} is not there"
-                f"{others}: restore what is missing or take it off the list"
-            )
+    def listed_in(self, index: int) -> tuple[Path, int]:
+        return self.list_file, self._lines[index]
 
 
-def read_train_list(root: str | Path, train_list: str | Path, train_folder: str = "") -> ListedImages:
-    """A training set of the image files that a list names. `InputError` for a list that `read_list` cannot read, for
-    the first wrong line, and as from `locate_images`; see `ListedImages.refuse_missing` for all images."""
-    return locate_images(read_list(root, train_list), root, train_folder)
+def read_train_list(
+    root: str | Path, train_list: str | Path, train_folder: str = "", on_problem: OnProblem = refuse
+) -> ListedImages:
+    """A training set of the image files that a list names, whose paths are relative to ``root``, or to ``train_folder``
+    below it where the first image is not at the one and is at the other; see `refuse_missing` for all images.
 
-
-def locate_images(rows: TrainList, root: str | Path, train_folder: str = "") -> ListedImages:
-    """The images of a list whose paths are relative to ``root``, or to ``train_folder`` below it where the first image
-    is not at the one and is at the other; `InputError` where it is at neither."""
-    for folder in (Path(root), Path(root) / train_folder):
+    ``on_problem`` decides about the lines that `read_list` finds wrong. `InputError` for a list that it cannot read,
+    and for one whose images are at neither place, as far as `ListedImages.missing` looks for them.
+    """
+    rows = read_list(root, train_list, on_problem)
+    folders = (Path(root), Path(root) / train_folder)
+    for folder in folders:
         if os.path.isfile(folder / rows.references[0]):
             return ListedImages(folder, rows)
+    for images in (ListedImages(folder, rows) for folder in folders):
+        if len(images.missing()) < len(looked_for(len(images))):
+            return images
     raise InputError(
-        f"the first image of {rows.file} is not at {Path(root) / rows.references[0]}: name the folder that its paths "
-        "start from"
+        f"the first image of {rows.file} is not at {folders[0] / rows.references[0]}, nor is another: name the folder "
+        "that its paths start from"
     )
 
 
 def read_record_list(
-    records: InsightFaceRecords, root: str | Path, train_list: str | Path, on_wrong: OnWrongLine = refuse_line
+    records: InsightFaceRecords, root: str | Path, train_list: str | Path, on_problem: OnProblem = refuse
 ) -> Subset:
     """The images of an archive that a list names by their keys, beside the class numbers that they have there.
 
-    ``on_wrong`` decides about the lines that `read_list` finds wrong, those whose record or class the archive does not
-    hold, and those of a record that is listed twice, such as 1 and 01. `InputError` as from `read_list`, and for a list
-    without a line that is right.
+    ``on_problem`` decides about the lines that `read_list` finds wrong, those whose record or class the archive does
+    not hold, and those of a record that is listed twice, such as 1 and 01. `InputError` as from `read_list`, and for a
+    list without a line that is right.
     """
-    rows = read_list(root, train_list, on_wrong)
+    rows = read_list(root, train_list, on_problem)
     positions = _positions_of(records, rows)
     found = (find(records, rows, positions) for find in (_without_record, _repeated, _of_another_class))
     is_wrong = np.zeros(len(positions), bool)
     for row, sentence in tqdm(chain.from_iterable(found), f"wrong lines of {rows.file.name}", unit=" lines", delay=2):
         if not is_wrong[row]:
             is_wrong[row] = True
-            on_wrong(rows.lines[row], sentence)
+            on_problem(rows.lines[row], sentence)
     if is_wrong.all():
         raise InputError(
             f"training list {rows.file} holds no line KEY IDENTITY of {records.records.path}: write the list for this "

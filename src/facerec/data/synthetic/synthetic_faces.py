@@ -5,7 +5,7 @@ from hashlib import sha256
 import cv2
 import numpy as np
 
-from facerec.data.source import Benchmark, digest
+from facerec.data.source import Benchmark, LabelledSource, digest
 from facerec.data.synthetic.painter import Conditions, draw_shot, draw_traits, paint
 from facerec.errors import InputError
 
@@ -26,7 +26,7 @@ CONDITIONS = {
 _PERSON, _PICTURE, _PAIRS = range(3)
 
 
-class SyntheticFaces:
+class SyntheticFaces(LabelledSource):
     """Drawn people, identity by identity, each image drawn when it is asked for.
 
     An image follows from ``seed``, ``split``, ``conditions`` and the numbers of person and picture alone, up to the

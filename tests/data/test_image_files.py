@@ -9,10 +9,11 @@ from image_files import RED, encode, plain
 from PIL import Image
 from says import refuses
 
-from facerec.data.encoded import EncodedSource, OneSize, full_name, read_header
+from facerec.data.decode import OneSize, read_header
 from facerec.data.readers.bin import EncodedImages
 from facerec.data.readers.folders import FolderImages
 from facerec.data.readers.listing import IMAGE_SUFFIXES
+from facerec.data.source import EncodedSource
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.errors import InputError
 
@@ -63,7 +64,7 @@ def test_the_first_image_of_another_size_is_refused():
 
 def test_drawn_faces_have_no_files():
     assert isinstance(EncodedImages([], []), EncodedSource)
-    assert not hasattr(SyntheticFaces, "encoded")
+    assert not isinstance(SyntheticFaces(2, 2), EncodedSource)
 
 
 def test_suffixes_that_are_written_are_read():
@@ -71,5 +72,5 @@ def test_suffixes_that_are_written_are_read():
 
 
 def test_a_file_of_its_own_has_its_whole_path_as_its_full_name(tmp_path):
-    assert full_name(FolderImages(tmp_path, ["ann/1.png"]), 0) == str(tmp_path / "ann/1.png")
-    assert full_name(EncodedImages([b""], ["lfw.bin image 0"]), 0) == "lfw.bin image 0"
+    assert FolderImages(tmp_path, ["ann/1.png"]).full_name(0) == str(tmp_path / "ann/1.png")
+    assert EncodedImages([b""], ["lfw.bin image 0"]).full_name(0) == "lfw.bin image 0"
