@@ -30,6 +30,6 @@ def results(x, grad_out, weight, channel_weight, stride, combine):
 def test_the_size_of_a_group_changes_nothing(images_a_group, stride, combine, monkeypatch):
     tensors = inputs(stride)
     expected = results(*tensors, stride, combine)  # one group holds them all
-    monkeypatch.setattr(taps, "_GROUP_BYTES", images_a_group * 6 * 5 * 4 * 8)
+    monkeypatch.setattr(taps, "_CHUNK_BYTES", images_a_group * 6 * 5 * 4 * 8)
     for mine, theirs in zip(results(*tensors, stride, combine), expected, strict=True):
         torch.testing.assert_close(mine, theirs)

@@ -27,12 +27,12 @@ def results(x, weight, grad_out, stride):
 def test_the_size_of_a_group_changes_nothing(images_a_group, stride, monkeypatch):
     tensors = inputs(5, stride)
     expected = results(*tensors, stride)  # one group holds them all
-    monkeypatch.setattr(shifted, "_GROUP_BYTES", images_a_group * 3 * 5 * 4 * 8)
+    monkeypatch.setattr(shifted, "_CHUNK_BYTES", images_a_group * 3 * 5 * 4 * 8)
     torch.testing.assert_close(results(*tensors, stride), expected)
 
 
 def test_a_long_sum_over_groups_of_bfloat16_images_does_not_stall(monkeypatch):
     """256 + 1 is 256 in bfloat16: sums of many groups must be kept in float32."""
-    monkeypatch.setattr(shifted, "_GROUP_BYTES", 1)
+    monkeypatch.setattr(shifted, "_CHUNK_BYTES", 1)
     ones = torch.ones(512, 1, 2, 2, dtype=torch.bfloat16)
     assert shifted.weight_gradient(ones, ones, 1, 1).flatten().tolist() == [512] * 4

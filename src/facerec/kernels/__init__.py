@@ -1,1 +1,1 @@
-"""What makes an operator fast, behind one function each."""
+"""Fast kernels for the operators, each behind one function."""

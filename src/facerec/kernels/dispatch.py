@@ -1,12 +1,14 @@
-"""What the operators of this package ask of tensors before they run."""
+"""Checks and layout conversions that the operators of this package share."""
 
 import torch
 from torch import Tensor, nn
 
 
 def needs_dispatch(*tensors: Tensor | None) -> bool:
-    """Whether PyTorch has to see one operator: to record its gradient, or to compile or export it. Its dispatch takes
-    longer than the convolution of one image."""
+    """Return whether the call must go through PyTorch's dispatcher: to record its gradient, or to compile or export it.
+
+    The dispatch takes longer than the convolution of one image, so it is skipped where it is not needed.
+    """
     given = [tensor for tensor in tensors if tensor is not None]
     recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
     traced = any(type(tensor) not in (Tensor, nn.Parameter) for tensor in given)
@@ -14,8 +16,10 @@ def needs_dispatch(*tensors: Tensor | None) -> bool:
 
 
 def check_taps_and_devices(taps: int, *tensors: Tensor | None) -> None:
-    """What machine code takes for granted: `ValueError` unless the taps are those of a square, odd window and all
-    tensors are on one device."""
+    """Raise `ValueError` unless the taps form a square window of odd size and all tensors are on one device.
+
+    The machine code relies on both.
+    """
     if round(taps**0.5) ** 2 != taps or taps % 2 == 0:
         raise ValueError(f"weights must have k * k taps with k odd, got {taps}")
     devices = sorted({str(tensor.device) for tensor in tensors if tensor is not None})
@@ -24,11 +28,13 @@ def check_taps_and_devices(taps: int, *tensors: Tensor | None) -> None:
 
 
 def in_channels_last(maps: Tensor) -> Tensor:
-    """``(B, C, H, W)`` as ``(B, H, W, C)`` lies in memory, copied where it does not."""
+    """Return ``(B, C, H, W)`` in channels_last memory, copied if it is in another format."""
     return maps.contiguous(memory_format=torch.channels_last)
 
 
-def images_at_a_time(x: Tensor, group_bytes: int) -> int:
-    """As many of ``(B, ...)`` as ``group_bytes`` hold, at least one: on a CPU what one step writes is still in the
-    core's own cache when the next one reads it. On a GPU all of them."""
-    return max(1, len(x) if x.is_cuda else group_bytes // (x.shape[1:].numel() * x.element_size()))
+def images_at_a_time(x: Tensor, chunk_bytes: int) -> int:
+    """Return how many images of ``(B, ...)`` fit into ``chunk_bytes``, at least one; on a GPU, all of them.
+
+    On a CPU, what one step writes is then still in the core's own cache when the next step reads it.
+    """
+    return max(1, len(x) if x.is_cuda else chunk_bytes // (x.shape[1:].numel() * x.element_size()))

@@ -1,10 +1,9 @@
 """Apply convolutions whose weights differ from image to image: B weights for B images, in one call.
 
-A depthwise convolution of each image with filters of its own is one depthwise convolution of B * C channels. The images
-are laid side by side along the channels in channels_last memory, so that what is copied are rows of C neighbours and
-the convolution finds the layout in which it is fastest; along the channels in NCHW memory, every number of a
-channels_last map would move by itself. A 1x1 convolution is a product of matrices, one an image. For a single image
-both are ordinary convolutions.
+A depthwise convolution with separate filters per image is one depthwise convolution of B * C channels. The images are
+concatenated along the channels in channels_last memory, so that the copy moves C contiguous elements at a time and the
+convolution gets the layout in which it is fastest; in NCHW memory, every element of a channels_last map would be moved
+separately. A 1x1 convolution is one matrix product per image. For a single image both are ordinary convolutions.
 
 B images, C channels, (H, W) output map, (H_in, W_in) input map, k kernel side, E filters to mix.
 """
@@ -15,16 +14,16 @@ from torch import Tensor
 
 from facerec.kernels.dispatch import images_at_a_time
 
-# As many images stand side by side as a core's own cache holds; larger maps are convolved one after the other.
-_GROUP_BYTES = 768 << 10
+# As many images are concatenated as a core's own cache holds; larger maps are convolved one after the other.
+_CHUNK_BYTES = 768 << 10
 
 
 def mix(gates: Tensor, filters: Tensor) -> Tensor:
-    """Sums of filters, weighted for each image, in the type of the filters also under autocast.
+    """Sum the filters with weights per image, in the type of the filters also under autocast.
 
     Args:
-        gates: ``(B, E)``, or ``(B, C, E)`` where each channel has filters of its own.
-        filters: ``(E, N)`` of N numbers each, or ``(C, E, N)``.
+        gates: ``(B, E)``, or ``(B, C, E)`` if each channel has its own filters.
+        filters: ``(E, N)``, filters of N elements each, or ``(C, E, N)``.
 
     Returns:
         ``(B, N)``, or ``(B, C, N)``.
@@ -35,17 +34,18 @@ def mix(gates: Tensor, filters: Tensor) -> Tensor:
 
 
 def depthwise_per_image(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
-    """Convolve each channel of each image with a filter of its own, zero padding ``k // 2``.
+    """Convolve each channel of each image with its own filter, zero padding ``k // 2``.
 
     Args:
         x: ``(B, C, H_in, W_in)``, any memory format.
         weight: ``(B, C, 1, k, k)``, k odd.
-        stride: of the output positions over the input.
+        stride: distance between output positions, in input pixels.
 
     Returns:
-        ``(B, C, H, W)`` with ``H = ceil(H_in / stride)``; in channels_last memory, for one image in that of ``x``.
+        ``(B, C, H, W)`` with ``H = ceil(H_in / stride)``, ``W = ceil(W_in / stride)``; in channels_last memory, or, for
+        one image, in the memory format of ``x``.
     """
-    size = images_at_a_time(x, _GROUP_BYTES)
+    size = images_at_a_time(x, _CHUNK_BYTES)
     groups = [_side_by_side(*group, stride) for group in zip(x.split(size), weight.split(size), strict=True)]
     return groups[0] if len(groups) == 1 else torch.cat(groups)
 
@@ -61,14 +61,14 @@ def _side_by_side(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def pointwise_per_image(x: Tensor, weight: Tensor) -> Tensor:
-    """Map the channels of each image by a matrix of its own, the same at every position.
+    """Multiply the channels of each image by its own matrix, the same at every position.
 
     Args:
         x: ``(B, C_in, H, W)``, any memory format.
         weight: ``(B, C_out, C_in, 1, 1)``.
 
     Returns:
-        ``(B, C_out, H, W)``; in channels_last memory, for one image in that of ``x``.
+        ``(B, C_out, H, W)``; in channels_last memory, or, for one image, in the memory format of ``x``.
     """
     if len(x) == 1:
         return F.conv2d(x, weight[0])

@@ -2,12 +2,12 @@
 
     out[b, c, p] = sum over taps d of weight[b, d, g(c), p] * x_padded[b, c, stride * p + d]
 
-or, with weights that change with the image and the channel as well, ``weight[b, d, g(c), p] * channel_weight[b, c, d]``
-or their sum in place of the weight. One PyTorch operator, ``facerec::pixel_dependent_conv``, that reads the input where
-it is and keeps the input and the weights alone for the backward, with two forms:
+If there are also weights per image and channel, ``weight[b, d, g(c), p] * channel_weight[b, c, d]`` or the sum of both
+replaces the weight. This is one PyTorch operator, ``facerec::pixel_dependent_conv``. It reads the input in place and
+saves only the input and the weights for the backward pass. It has two implementations:
 
-    `facerec.kernels.cpu`                      float32 and bfloat16 on the CPU, channel weights only with one group
-    `facerec.kernels.pixel_dependent_reference`  everything else, and the form to compare with
+    `facerec.kernels.cpu`                        float32 and bfloat16 on the CPU, channel weights only with one group
+    `facerec.kernels.pixel_dependent_reference`  everything else, and the reference in the tests
 
 B images, C channels in G groups of C / G neighbours, g(c) the group of a channel, (H, W) output map, (H_in, W_in) input
 map, k kernel side, T = k * k taps, row by row.
@@ -26,20 +26,20 @@ from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, n
 def pixel_dependent_conv(
     x: Tensor, weight: Tensor, stride: int = 1, channel_weight: Tensor | None = None, combine: str = "mul"
 ) -> Tensor:
-    """Convolve each channel of ``x`` with weights for its image, group and output position, zero padding ``k // 2``.
+    """Convolve each channel of ``x`` with the weights of its image, group and output position, zero padding ``k // 2``.
 
     Args:
         x: ``(B, C, H_in, W_in)``, any memory format.
         weight: ``(B, T, G, H, W)`` with ``T = k * k``, k odd, ``H = ceil(H_in / stride)``, ``W = ceil(W_in / stride)``.
-        stride: of the output positions over the input.
+        stride: distance between output positions, in input pixels.
         channel_weight: ``(B, C, T)``, or None for ``weight`` alone.
-        combine: "mul" or "add", of ``weight`` and ``channel_weight``.
+        combine: "mul" or "add": how ``weight`` and ``channel_weight`` are combined.
 
     Returns:
         ``(B, C, H, W)`` in channels_last memory, of the type of ``x``.
 
     Raises:
-        ValueError: the sizes do not fit together.
+        ValueError: the sizes do not match.
     """
     check_taps_and_devices(weight.shape[1], x, weight, channel_weight)
     _check_sizes(x, weight, stride, channel_weight)
@@ -69,7 +69,8 @@ def _check_sizes(x: Tensor, weight: Tensor, stride: int, channel_weight: Tensor 
 
 
 def _forward(x: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | None, combine: str) -> Tensor:
-    return _form(x, weight, channel_weight).forward(in_channels_last(x), weight, stride, channel_weight, combine)
+    module = _implementation(x, weight, channel_weight)
+    return module.forward(in_channels_last(x), weight, stride, channel_weight, combine)
 
 
 _convolve = torch.library.custom_op("facerec::pixel_dependent_conv", _forward, mutates_args=())
@@ -86,11 +87,11 @@ def _gradients(
     of_input: bool,
     of_weights: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """An empty tensor stands for a gradient that is not wanted."""
-    form, weights = _form(x, weight, channel_weight), (weight, stride, channel_weight, combine)
+    """Compute the gradients of input, weight and channel weight; one that is not needed is an empty tensor."""
+    module, weights = _implementation(x, weight, channel_weight), (weight, stride, channel_weight, combine)
     grad_out, x = in_channels_last(grad_out), in_channels_last(x)
-    grad_x = form.input_gradient(grad_out, *weights, x.shape[2:]) if of_input else x.new_empty(0)
-    grad_weight, grad_channel = form.weight_gradients(x, grad_out, *weights) if of_weights else (x.new_empty(0), None)
+    grad_x = module.input_gradient(grad_out, *weights, x.shape[2:]) if of_input else x.new_empty(0)
+    grad_weight, grad_channel = module.weight_gradients(x, grad_out, *weights) if of_weights else (x.new_empty(0), None)
     return grad_x, grad_weight, x.new_empty(0) if grad_channel is None else grad_channel
 
 
@@ -119,7 +120,7 @@ def _(
     return grad_x, grad_weight, grad_channel
 
 
-def _keep(ctx, inputs: tuple[Tensor, Tensor, int, Tensor | None, str], output: Tensor) -> None:
+def _save_for_backward(ctx, inputs: tuple[Tensor, Tensor, int, Tensor | None, str], output: Tensor) -> None:
     x, weight, ctx.stride, channel_weight, ctx.combine = inputs
     ctx.save_for_backward(x, weight, channel_weight)
 
@@ -138,12 +139,14 @@ def _backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
     )
 
 
-_convolve.register_autograd(_backward, setup_context=_keep)
+_convolve.register_autograd(_backward, setup_context=_save_for_backward)
 
 
-def _form(x: Tensor, weight: Tensor, channel_weight: Tensor | None) -> ModuleType:
-    """The module whose ``forward``, ``input_gradient`` and ``weight_gradients`` are for these; they take maps in
-    channels_last memory."""
+def _implementation(x: Tensor, weight: Tensor, channel_weight: Tensor | None) -> ModuleType:
+    """Return the module whose ``forward``, ``input_gradient`` and ``weight_gradients`` support these tensors.
+
+    All three take maps in channels_last memory.
+    """
     served = channel_weight is None or weight.shape[2] == 1
     if x.device.type == "cpu" and x.dtype in pixel_dependent_cpu.DTYPES and served:
         return pixel_dependent_cpu

@@ -1,11 +1,11 @@
 """The convolution of `facerec.kernels.pixel_dependent` as T shifted multiply-adds, in plain PyTorch and the layout of
-`facerec.kernels.taps`: what the kernel is compared with, and what runs where there is none for a device or a type of
-numbers.
+`facerec.kernels.taps`. It is the reference for the kernel's tests and the fallback for a device or data type without a
+kernel.
 
-Neither the unfolded input nor the weights combined with those of the channels, each T times the size of a map, ever
-exist as a whole.
+Neither the unfolded input nor the weights combined with the channel weights, each T times the size of a map, are ever
+stored as a whole.
 
-B images, C channels in G groups, (H, W) output map, k kernel side, T = k * k taps, row by row, R numbers of a run of
+B images, C channels in G groups, (H, W) output map, k kernel side, T = k * k taps, row by row, R elements of a run of
 `TapLayout`.
 """
 
@@ -14,15 +14,16 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from facerec.kernels.taps import TapLayout, image_groups
+from facerec.kernels.taps import TapLayout, image_chunks
 
 
 def forward(x: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | None, combine: str) -> Tensor:
-    """``(B, C, H_in, W_in)``, ``(B, T, G, H, W)`` and ``(B, C, T)`` to ``(B, C, H, W)`` in channels_last memory."""
+    """Convolve ``(B, C, H_in, W_in)`` with ``(B, T, G, H, W)`` and ``(B, C, T)``; returns ``(B, C, H, W)`` in
+    channels_last memory."""
     layout = _layout(x.shape[2:], weight, stride)
     out = x.new_empty(len(x), *layout.out_size, x.shape[1]).permute(0, 3, 1, 2)
-    for group in image_groups(x):
-        out[group] = _convolve(layout, combine, x[group], *_cut(group, weight, channel_weight))
+    for chunk in image_chunks(x):
+        out[chunk] = _convolve(layout, combine, x[chunk], *_of_chunk(chunk, weight, channel_weight))
     return out
 
 
@@ -34,28 +35,29 @@ def input_gradient(
     combine: str,
     in_size: tuple[int, int],
 ) -> Tensor:
-    """``(B, C, H, W)`` and the weights to ``(B, C, *in_size)`` in channels_last memory."""
+    """Return the gradient ``(B, C, *in_size)`` of the input in channels_last memory, given ``grad_out``,
+    ``(B, C, H, W)``, and the weights."""
     layout = _layout(in_size, weight, stride)
     grad_x = grad_out.new_zeros(len(grad_out), *in_size, grad_out.shape[1]).permute(0, 3, 1, 2)
-    for group in image_groups(grad_x):
-        weights = _cut(group, weight, channel_weight)
-        layout.write_image(_grad_planes(layout, combine, grad_x[group], *weights, grad_out[group]), grad_x[group])
+    for chunk in image_chunks(grad_x):
+        weights = _of_chunk(chunk, weight, channel_weight)
+        layout.write_image(_grad_planes(layout, combine, grad_x[chunk], *weights, grad_out[chunk]), grad_x[chunk])
     return grad_x
 
 
 def weight_gradients(
     x: Tensor, grad_out: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | None, combine: str
 ) -> tuple[Tensor, Tensor | None]:
-    """Those of ``weight``, in memory as ``(B, H, W, T, G)``, and of ``channel_weight``."""
+    """Return the gradients of ``weight``, in memory as ``(B, H, W, T, G)``, and of ``channel_weight``."""
     layout = _layout(x.shape[2:], weight, stride)
     grad_weight = torch.empty_like(weight.permute(0, 3, 4, 1, 2), memory_format=torch.contiguous_format)
     grad_weight = grad_weight.permute(0, 3, 4, 1, 2)
     grad_channel = None if channel_weight is None else channel_weight.new_empty(channel_weight.shape)
-    for group in image_groups(x):
-        weights = _cut(group, weight, channel_weight)
-        grad_weight[group], of_channels = _weight_gradients(layout, combine, x[group], *weights, grad_out[group])
+    for chunk in image_chunks(x):
+        weights = _of_chunk(chunk, weight, channel_weight)
+        grad_weight[chunk], of_channels = _weight_gradients(layout, combine, x[chunk], *weights, grad_out[chunk])
         if grad_channel is not None:
-            grad_channel[group] = of_channels
+            grad_channel[chunk] = of_channels
     return grad_weight, grad_channel
 
 
@@ -71,9 +73,9 @@ def _convolve(layout: TapLayout, combine: str, x: Tensor, weight: Tensor, channe
 def _grad_planes(
     layout: TapLayout, combine: str, x: Tensor, weight: Tensor, channel_weight: Tensor | None, grad_out: Tensor
 ) -> Tensor:
-    shares, planes = (weight.shape[2], -1), layout.zero_planes(x)
-    runs = layout.runs(grad_out).unflatten(1, shares)
-    taps, buffer = layout.taps(planes.unflatten(2, shares)), torch.empty_like(runs)
+    grouped, planes = (weight.shape[2], -1), layout.zero_planes(x)
+    runs = layout.runs(grad_out).unflatten(1, grouped)
+    taps, buffer = layout.taps(planes.unflatten(2, grouped)), torch.empty_like(runs)
     for shifted, factors in zip(taps, _weights_of_taps(layout, weight, channel_weight), strict=True):
         shifted.addcmul_(runs, _combined(*factors, combine, buffer))
     return planes
@@ -82,8 +84,8 @@ def _grad_planes(
 def _weight_gradients(
     layout: TapLayout, combine: str, x: Tensor, weight: Tensor, channel_weight: Tensor | None, grad_out: Tensor
 ) -> tuple[Tensor, Tensor]:
-    shares = (weight.shape[2], -1)
-    runs, taps = layout.runs(grad_out).unflatten(1, shares), layout.taps(layout.planes(x).unflatten(2, shares))
+    grouped = (weight.shape[2], -1)
+    runs, taps = layout.runs(grad_out).unflatten(1, grouped), layout.taps(layout.planes(x).unflatten(2, grouped))
     grad_weight = x.new_empty(*weight.shape[:3], layout.run_length)
     grad_channel = x.new_empty(*runs.shape[:3], weight.shape[1])
     weights, buffer = _weights_of_taps(layout, weight, channel_weight), torch.empty_like(runs)
@@ -94,7 +96,7 @@ def _weight_gradients(
 
 
 def _combined(of_position: Tensor, of_channel: Tensor | None, combine: str, buffer: Tensor) -> Tensor:
-    """What a tap multiplies by, as large as ``buffer``, which is overwritten, or as the weight alone."""
+    """Return the factors of a tap: the weight alone, or both weights combined, written into ``buffer``."""
     if of_channel is None:
         return of_position
     return (torch.mul if combine == "mul" else torch.add)(of_position, of_channel, out=buffer)
@@ -103,7 +105,8 @@ def _combined(of_position: Tensor, of_channel: Tensor | None, combine: str, buff
 def _factor_gradients(
     product: Tensor, of_position: Tensor, of_channel: Tensor | None, combine: str
 ) -> tuple[Tensor, Tensor | float]:
-    """``(B, G, R)`` and ``(B, G, C / G)`` for one tap, from the input times the gradient, ``(B, G, C / G, R)``."""
+    """Return the gradients ``(B, G, R)`` and ``(B, G, C / G)`` of one tap's weights, from the product of input and
+    gradient, ``(B, G, C / G, R)``."""
     if of_channel is None:
         return product.sum(2), 0.0
     if combine == "add":
@@ -114,7 +117,7 @@ def _factor_gradients(
 def _weights_of_taps(
     layout: TapLayout, weight: Tensor, channel_weight: Tensor | None
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """For each tap ``(B, G, 1, R)`` and ``(B, G, C / G, 1)``."""
+    """Yield for each tap its weights, ``(B, G, 1, R)``, and its channel weights, ``(B, G, C / G, 1)``."""
     runs = layout.runs(weight).unsqueeze(3)
     for tap in range(weight.shape[1]):
         of_channel = None
@@ -128,6 +131,6 @@ def _layout(in_size: tuple[int, ...], weight: Tensor, stride: int) -> TapLayout:
     return TapLayout(round(weight.shape[1] ** 0.5), stride, (height_in, width_in), (height, width))
 
 
-def _cut(group: slice, weight: Tensor, channel_weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """The weights of a group of images, in one type."""
-    return weight[group], None if channel_weight is None else channel_weight[group].to(weight.dtype)
+def _of_chunk(chunk: slice, weight: Tensor, channel_weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return the weights of a chunk of images, in one type."""
+    return weight[chunk], None if channel_weight is None else channel_weight[chunk].to(weight.dtype)

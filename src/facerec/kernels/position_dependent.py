@@ -2,13 +2,14 @@
 
     out[b, c, p] = sum over taps d of weight[d, p, c] * x_padded[b, c, stride * p + d]
 
-over channels_last memory. Unfolding the input first would write a copy k * k times its size; here the input is read
-where it is, and the forward keeps the input and the weights alone for the backward. One PyTorch operator,
-``facerec::position_dependent_conv``, for `torch.compile`, `torch.export` and autocast, with a form for each device:
+over channels_last memory. Unfolding the input first would write a copy k * k times its size; here the input is read in
+place, and only the input and the weights are saved for the backward pass. This is one PyTorch operator,
+``facerec::position_dependent_conv``, for `torch.compile`, `torch.export` and autocast, with an implementation per
+device:
 
-    `facerec.kernels.cpu`                         float32 and bfloat16 on the CPU
-    `facerec.kernels.gpu`                         on a GPU of NVIDIA's
-    `facerec.kernels.position_dependent_reference`  everything else, and the form to compare with
+    `facerec.kernels.cpu`                           float32 and bfloat16 on the CPU
+    `facerec.kernels.gpu`                           NVIDIA GPUs
+    `facerec.kernels.position_dependent_reference`  everything else, and the reference in the tests
 
 B images, C channels, (H, W) output map, (H_in, W_in) input map, k kernel side, T = k * k taps, row by row.
 """
@@ -26,18 +27,18 @@ from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, n
 
 
 def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
-    """Convolve each channel of ``x`` with weights of its own at each output position, zero padding ``k // 2``.
+    """Convolve each channel of ``x`` with its own weights at each output position, zero padding ``k // 2``.
 
     Args:
         x: ``(B, C, H_in, W_in)``, any memory format; best in channels_last.
         weight: ``(T, H, W, C)`` with ``T = k * k``, k odd, ``H = ceil(H_in / stride)``, ``W = ceil(W_in / stride)``.
-        stride: of the output positions over the input.
+        stride: distance between output positions, in input pixels.
 
     Returns:
-        ``(B, C, H, W)`` in channels_last memory, of the type of ``x``; sums are float32, or float64 for such an ``x``.
+        ``(B, C, H, W)`` in channels_last memory, of the type of ``x``; sums are float32, or float64 if ``x`` is.
 
     Raises:
-        ValueError: the maps do not fit together.
+        ValueError: the sizes do not match.
     """
     _check_sizes(x, weight, stride)
     weight = weight.to(_sum_type(x))
@@ -56,7 +57,7 @@ def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
 
 
 def _forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    return _form(x).forward(in_channels_last(x), weight.to(_sum_type(x)).contiguous(), stride)
+    return _implementation(x).forward(in_channels_last(x), weight.to(_sum_type(x)).contiguous(), stride)
 
 
 _convolve = torch.library.custom_op("facerec::position_dependent_conv", _forward, mutates_args=())
@@ -66,11 +67,11 @@ _convolve = torch.library.custom_op("facerec::position_dependent_conv", _forward
 def _gradients(
     grad_out: Tensor, x: Tensor, weight: Tensor, stride: int, of_input: bool, of_weight: bool
 ) -> tuple[Tensor, Tensor]:
-    """An empty tensor stands for a gradient that is not wanted."""
-    form, kernel_size = _form(x), round(len(weight) ** 0.5)
+    """Compute the gradients of input and weight; one that is not needed is an empty tensor."""
+    module, kernel_size = _implementation(x), round(len(weight) ** 0.5)
     grad_out, x, weight = in_channels_last(grad_out), in_channels_last(x), weight.to(_sum_type(x)).contiguous()
-    grad_x = form.input_gradient(grad_out, weight, stride, x.shape[2:]) if of_input else x.new_empty(0)
-    grad_weight = form.weight_gradient(x, grad_out, kernel_size, stride) if of_weight else weight.new_empty(0)
+    grad_x = module.input_gradient(grad_out, weight, stride, x.shape[2:]) if of_input else x.new_empty(0)
+    grad_weight = module.weight_gradient(x, grad_out, kernel_size, stride) if of_weight else weight.new_empty(0)
     return grad_x, grad_weight
 
 
@@ -85,7 +86,7 @@ def _(grad_out: Tensor, x: Tensor, weight: Tensor, stride: int, of_input: bool, 
     return grad_x, torch.empty_like(weight) if of_weight else weight.new_empty(0)
 
 
-def _keep(ctx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+def _save_for_backward(ctx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
     x, weight, ctx.stride = inputs
     ctx.save_for_backward(x, weight)
 
@@ -96,16 +97,18 @@ def _backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None
     return grad_x if of_input else None, grad_weight if of_weight else None, None
 
 
-_convolve.register_autograd(_backward, setup_context=_keep)
+_convolve.register_autograd(_backward, setup_context=_save_for_backward)
 
 
 def _sum_type(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _form(x: Tensor) -> ModuleType:
-    """The module whose ``forward``, ``input_gradient`` and ``weight_gradient`` are for this device and type; they take
-    maps in channels_last memory."""
+def _implementation(x: Tensor) -> ModuleType:
+    """Return the module whose ``forward``, ``input_gradient`` and ``weight_gradient`` support this device and type.
+
+    All three take maps in channels_last memory.
+    """
     if x.device.type == "cpu" and x.dtype in position_dependent_cpu.DTYPES:
         return position_dependent_cpu
     if x.is_cuda and torch.version.hip is None and x.dtype != torch.float64 and _has_triton():

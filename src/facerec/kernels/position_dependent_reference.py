@@ -1,7 +1,7 @@
 """The position-dependent convolution of `facerec.kernels.position_dependent` as T shifted multiply-adds, in plain
-PyTorch: what the kernels are compared with, and what runs where there is none for a device or a type of numbers.
+PyTorch. It is the reference for the kernels' tests and the fallback for a device or data type without a kernel.
 
-T = k * k taps, row by row, zero padding k // 2; maps are worked on as ``(B, H, W, C)``.
+T = k * k taps, row by row, zero padding k // 2; maps are processed as ``(B, H, W, C)``.
 """
 
 from collections.abc import Iterator
@@ -12,56 +12,58 @@ from torch import Tensor
 
 from facerec.kernels.dispatch import images_at_a_time
 
-# Images are taken in groups whose maps stay in a core's own cache through all taps: the taps read and write the same
-# memory T times.
-_GROUP_BYTES = 1 << 21
+# Images are processed in chunks whose maps stay in a core's own cache through all taps: the taps read and write the
+# same memory T times.
+_CHUNK_BYTES = 1 << 21
 
 
 def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """``(B, C, H_in, W_in)`` and ``(T, H, W, C)`` to ``(B, C, H, W)`` in channels_last memory."""
+    """Convolve ``(B, C, H_in, W_in)`` with ``(T, H, W, C)``; returns ``(B, C, H, W)`` in channels_last memory."""
     weight = weight.to(x.dtype)
     out = x.new_empty(x.shape[0], *weight.shape[1:])
-    for images, group in _groups(x):
+    for images, chunk in _chunks(x):
         for tap, shifted in enumerate(_taps(_pad(images, weight), weight, stride)):
             if tap == 0:
-                torch.mul(shifted, weight[tap], out=out[group])
+                torch.mul(shifted, weight[tap], out=out[chunk])
             else:
-                out[group].addcmul_(shifted, weight[tap])
+                out[chunk].addcmul_(shifted, weight[tap])
     return out.permute(0, 3, 1, 2)
 
 
 def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple[int, int]) -> Tensor:
-    """``(B, C, H, W)`` and ``(T, H, W, C)`` to ``(B, C, *in_size)`` in channels_last memory."""
+    """Return the gradient ``(B, C, *in_size)`` of the input in channels_last memory, given ``(B, C, H, W)`` and
+    ``(T, H, W, C)``."""
     weight, pad = weight.to(grad_out.dtype), _padding(weight)
     grad_x = grad_out.new_empty(len(grad_out), *in_size, grad_out.shape[1])
-    for images, group in _groups(grad_out):
+    for images, chunk in _chunks(grad_out):
         padded = images.new_zeros(len(images), in_size[0] + 2 * pad, in_size[1] + 2 * pad, images.shape[1])
         for tap, shifted in enumerate(_taps(padded, weight, stride)):
             shifted.addcmul_(images.permute(0, 2, 3, 1), weight[tap])
-        grad_x[group] = padded[:, pad : pad + in_size[0], pad : pad + in_size[1]]
+        grad_x[chunk] = padded[:, pad : pad + in_size[0], pad : pad + in_size[1]]
     return grad_x.permute(0, 3, 1, 2)
 
 
 def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) -> Tensor:
-    """``(B, C, H_in, W_in)`` and ``(B, C, H, W)`` to ``(T, H, W, C)``, at least float32."""
+    """Return the gradient ``(T, H, W, C)`` of the weights, at least float32, given ``(B, C, H_in, W_in)`` and
+    ``(B, C, H, W)``."""
     size = (kernel_size**2, *grad_out.shape[2:], x.shape[1])
     grad_weight = x.new_zeros(size, dtype=torch.promote_types(x.dtype, torch.float32))
-    for images, group in _groups(x):
-        gradient = grad_out[group].permute(0, 2, 3, 1)
+    for images, chunk in _chunks(x):
+        gradient = grad_out[chunk].permute(0, 2, 3, 1)
         for tap, shifted in enumerate(_taps(_pad(images, grad_weight), grad_weight, stride)):
             grad_weight[tap] += (shifted * gradient).sum(dim=0)
     return grad_weight
 
 
-def _groups(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
-    size = images_at_a_time(x, _GROUP_BYTES)
+def _chunks(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
+    size = images_at_a_time(x, _CHUNK_BYTES)
     for start in range(0, len(x), size):
-        group = slice(start, start + size)
-        yield x[group], group
+        chunk = slice(start, start + size)
+        yield x[chunk], chunk
 
 
 def _pad(x: Tensor, weight: Tensor) -> Tensor:
-    """``(B, C, H_in, W_in)`` to zero-padded ``(B, H_in + 2 P, W_in + 2 P, C)``."""
+    """Bring ``(B, C, H_in, W_in)`` to zero-padded ``(B, H_in + 2 P, W_in + 2 P, C)``."""
     pad = _padding(weight)
     return F.pad(x.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
 
@@ -71,7 +73,7 @@ def _padding(weight: Tensor) -> int:
 
 
 def _taps(padded: Tensor, weight: Tensor, stride: int) -> Iterator[Tensor]:
-    """The T views ``(B, H, W, C)`` of the padded input that the taps multiply."""
+    """Yield the T views ``(B, H, W, C)`` of the padded input that the taps multiply."""
     taps, height, width, _ = weight.shape
     side = round(taps**0.5)
     for row in range(side):

@@ -151,7 +151,7 @@ def test_images_whose_places_do_not_fit_into_32_bits_together_are_split_among_pr
     module, device = kernels
     case = (5, 4, 4, 3, 3, 1)
     x, *others = inputs(case, device)
-    monkeypatch.setattr(module, "_PLACES", 2 * x[0].numel() + 1)
+    monkeypatch.setattr(module, "_MAX_OFFSET", 2 * x[0].numel() + 1)
     assert module._evenly(5, x, x) == 2
     check(module, case, x, *others)
 

@@ -1,7 +1,7 @@
-"""Loops over vectors, written in LLVM's intermediate representation.
+"""A builder of loops over vectors in LLVM's intermediate representation.
 
-Offsets and lengths are in numbers, never in bytes. Arithmetic is float32; bfloat16 is widened as it is read and rounded
-to the nearest even as it is written.
+Offsets and lengths are in elements, never in bytes. Arithmetic is float32; bfloat16 is widened when it is read and
+rounded to the nearest even when it is written.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from typing import Any
 
 from llvmlite import ir
 
-# An instruction's result; llvmlite does not declare the types of its methods.
+# The result of an instruction; llvmlite does not declare the types of its methods.
 Value = Any
 POINTER, INT64, FLOAT32 = ir.PointerType(), ir.IntType(64), ir.FloatType()
 _INT16, _INT32 = ir.IntType(16), ir.IntType(32)
 
 
 class Storage(Enum):
-    """How the numbers of an array stand in memory."""
+    """The element type of an array in memory."""
 
     FLOAT32 = FLOAT32
     BFLOAT16 = _INT16
@@ -29,28 +29,28 @@ def int64(value: int) -> ir.Constant:
 
 
 class LoopBuilder(ir.IRBuilder):
-    """LLVM's instruction builder, with loops, and with vectors of either storage.
+    """LLVM's instruction builder, extended by loops and by vectors of either storage.
 
     Args:
-        function: its first block is made here.
-        vector_width: float32 numbers of the widest vector of this machine.
+        function: the function to build; its first block is added here.
+        vector_width: float32 elements of the widest vector of this machine.
     """
 
     def __init__(self, function: ir.Function, vector_width: int) -> None:
         super().__init__(function.append_basic_block())
-        # Numbers of the vectors that a loop is built with, the widest first.
+        # Elements of the vectors that a loop is built with, the widest first.
         self.widths = list(dict.fromkeys(min(width, vector_width) for width in (vector_width, 8, 4, 1)))
 
     def variable(self, value: Value) -> Value:
-        """The place of a local variable; LLVM turns it into a register."""
+        """Return the address of a new local variable; LLVM turns it into a register."""
         with self.goto_entry_block():
-            place = self.alloca(value.type)
-        self.store(value, place)
-        return place
+            address = self.alloca(value.type)
+        self.store(value, address)
+        return address
 
     @contextmanager
     def while_(self, condition: Callable[[], Value]) -> Iterator[None]:
-        """Repeat what is built inside as long as what ``condition`` builds is true."""
+        """Emit a loop that repeats the code built inside as long as the value that ``condition`` builds is true."""
         head, body, end = (self.append_basic_block() for _ in range(3))
         self.branch(head)
         self.position_at_end(head)
@@ -61,35 +61,37 @@ class LoopBuilder(ir.IRBuilder):
         self.position_at_end(end)
 
     @contextmanager
-    def steps(self, place: Value, stop: Value, step: int = 1) -> Iterator[Value]:
-        """Move the variable at ``place`` on by ``step`` as long as a whole step fits below ``stop``; yields where each
-        begins."""
-        with self.while_(lambda: self.icmp_signed("<=", self.add(self.load(place, typ=INT64), int64(step)), stop)):
-            start = self.load(place, typ=INT64)
+    def steps(self, counter: Value, stop: Value, step: int = 1) -> Iterator[Value]:
+        """Emit a loop that advances the variable at address ``counter`` by ``step`` as long as a whole step fits below
+        ``stop``; yields the counter's value at the start of the step."""
+        with self.while_(lambda: self.icmp_signed("<=", self.add(self.load(counter, typ=INT64), int64(step)), stop)):
+            start = self.load(counter, typ=INT64)
             yield start
-            self.store(self.add(start, int64(step)), place)
+            self.store(self.add(start, int64(step)), counter)
 
     def range(self, start: Value, stop: Value) -> AbstractContextManager[Value]:
+        """Emit a loop over ``start``, ..., ``stop - 1``."""
         return self.steps(self.variable(start), stop)
 
     def vectors(self, length: Value, unroll: int) -> Iterator[tuple[Value, int, int]]:
-        """Cover ``length`` numbers, first with ``unroll`` of the widest vectors side by side, last one by one. What is
-        built inside is built once for each (start, width, number of vectors) that this yields."""
-        place = self.variable(int64(0))
+        """Emit loops that cover ``length`` elements, first with ``unroll`` of the widest vectors at once, finally one
+        element at a time. The code inside is built once for each (start, width, number of vectors) yielded."""
+        covered = self.variable(int64(0))
         for width, count in dict.fromkeys([(self.widths[0], unroll), *((width, 1) for width in self.widths)]):
-            with self.steps(place, length, width * count) as start:
+            with self.steps(covered, length, width * count) as start:
                 yield start, width, count
 
     def at(self, pointer: Value, offset: Value, kind: ir.Type) -> Value:
+        """Return ``pointer`` advanced by ``offset`` elements of type ``kind``."""
         return self.gep(pointer, [offset], source_etype=kind)
 
     def fields(self, table: Value, row: Value, count: int) -> list[Value]:
-        """A row of a table of ``count`` 64-bit integers a row."""
+        """Load one row of a table with ``count`` 64-bit integers per row."""
         first = self.at(table, self.mul(row, int64(count)), INT64)
         return [self.load(self.at(first, int64(field), INT64), typ=INT64) for field in range(count)]
 
     def read(self, pointer: Value, width: int, count: int, storage: Storage) -> list[Value]:
-        """``count`` float32 vectors, one behind the other."""
+        """Load ``count`` consecutive vectors as float32."""
         return [self._read(self.at(pointer, int64(n * width), storage.value), width, storage) for n in range(count)]
 
     def _read(self, pointer: Value, width: int, storage: Storage) -> Value:
@@ -100,34 +102,34 @@ class LoopBuilder(ir.IRBuilder):
         return self.bitcast(bits, ir.VectorType(FLOAT32, width))
 
     def write(self, vectors: list[Value], pointer: Value, width: int, storage: Storage) -> None:
-        """The inverse of `read`."""
+        """Store consecutive float32 vectors; the inverse of `read`."""
         for n, vector in enumerate(vectors):
-            place = self.at(pointer, int64(n * width), storage.value)
+            address = self.at(pointer, int64(n * width), storage.value)
             if storage is Storage.FLOAT32:
-                self.store(vector, place, align=4)
+                self.store(vector, address, align=4)
             else:
-                self.store(self._rounded(vector, width), place, align=2)
+                self.store(self._rounded(vector, width), address, align=2)
 
     def _rounded(self, vector: Value, width: int) -> Value:
-        """Float32 to the bits of bfloat16; what is not a number stays none."""
+        """Round float32 to the bits of bfloat16; NaN stays NaN."""
         bits = self.bitcast(vector, ir.VectorType(_INT32, width))
         odd = self.and_(self.lshr(bits, splat(_INT32, 16, width)), splat(_INT32, 1, width))
         nearest = self.lshr(self.add(self.add(bits, odd), splat(_INT32, 0x7FFF, width)), splat(_INT32, 16, width))
         is_number = self.fcmp_ordered("ord", vector, vector)
         return self.trunc(self.select(is_number, nearest, splat(_INT32, 0x7FC0, width)), ir.VectorType(_INT16, width))
 
-    def vector(self, place: Value, width: int) -> Value:
-        """The float32 vector that is a local variable."""
-        return self.load(place, typ=ir.VectorType(FLOAT32, width))
+    def vector(self, address: Value, width: int) -> Value:
+        """Load the float32 vector from a local `variable`."""
+        return self.load(address, typ=ir.VectorType(FLOAT32, width))
 
     def spread(self, pointer: Value, offset: int, width: int, storage: Storage) -> Value:
-        """A vector of ``width`` times the number ``offset`` behind ``pointer``."""
-        number = self._read(self.at(pointer, int64(offset), storage.value), 1, storage)
-        return self.shuffle_vector(number, number, splat(_INT32, 0, width))
+        """Load the element ``offset`` elements after ``pointer`` and repeat it ``width`` times in a vector."""
+        element = self._read(self.at(pointer, int64(offset), storage.value), 1, storage)
+        return self.shuffle_vector(element, element, splat(_INT32, 0, width))
 
     def sums_within(self, vectors: list[Value], width: int) -> list[Value]:
-        """The sum of the numbers of each of 1, 2, 4, ... vectors of ``width``, as vectors of as many sums as fit."""
-        parts = width  # of each sum
+        """Sum the elements of each of 1, 2, 4, ... vectors of ``width``; returns vectors of as many sums as fit."""
+        parts = width  # partial sums of each sum
         while parts > 1:
             alone, parts = len(vectors) == 1, parts // 2
             pairs = [(vectors[0], vectors[0])] if alone else zip(vectors[::2], vectors[1::2], strict=True)
@@ -136,17 +138,17 @@ class LoopBuilder(ir.IRBuilder):
         return vectors
 
     def neighbour_sums(self, first: Value, second: Value, width: int) -> Value:
-        """Of the first ``2 * width`` numbers of two vectors the sums of the 1st and 2nd, the 3rd and 4th, and so on."""
+        """Add the 1st and 2nd, the 3rd and 4th, ... of the first ``2 * width`` elements of two vectors."""
         masks = (ir.Constant(ir.VectorType(_INT32, width), list(range(start, 2 * width, 2))) for start in range(2))
         odd, even = (self.shuffle_vector(first, second, mask) for mask in masks)
         return self.fadd(odd, even)  # pyright: ignore[reportArgumentType]
 
     def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
-        """``total + left * right``, rounded once where the machine can."""
+        """Compute ``total + left * right``, rounded once where the machine can."""
         product = self.fmul(left, right, flags=["contract"])  # pyright: ignore[reportCallIssue]
         return self.fadd(total, product, flags=["contract"])  # pyright: ignore[reportCallIssue]
 
 
 def splat(kind: ir.Type, value: float, width: int) -> ir.Constant:
-    """The vector of ``width`` times ``value``."""
+    """Return the constant vector that repeats ``value`` ``width`` times."""
     return ir.Constant(ir.VectorType(kind, width), [value] * width)

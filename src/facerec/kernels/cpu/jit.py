@@ -1,4 +1,4 @@
-"""Compile a program for this machine, and run it on PyTorch's threads."""
+"""Compilation of the loops for this machine, and running them on PyTorch's threads."""
 
 from collections.abc import Callable, Hashable
 from functools import cache
@@ -31,13 +31,13 @@ class Program:
         self._address = self._engine.get_function_address("run")
 
     def run(self, tables: Segments, items: np.ndarray, *arrays: Tensor | None) -> None:
-        """Work on ``items`` of ``tables``.
+        """Process the work ``items`` of ``tables``.
 
         Args:
-            tables: of the map.
-            items: as `Segments` makes them.
-            arrays: in the order of `facerec.kernels.cpu.driver.ARRAYS`, up to the last that the loop uses; None for one
-                that it does not. All are ``(B, ...)``, weights that the images share are not, and contiguous.
+            tables: segments and taps of the map.
+            items: work items from `Segments.items` or `Segments.whole_images`.
+            arrays: contiguous, in the order of `facerec.kernels.cpu.driver.ARRAYS`, up to the last that the loop uses;
+                None for one that it does not use. All are ``(B, ...)`` except weights that all images share.
         """
         given = [(0, 0) if array is None else (array.data_ptr(), array.stride(0)) for array in arrays]
         given += [(0, 0)] * (len(ARRAYS) - len(given))
@@ -48,18 +48,18 @@ class Program:
 
 @cache
 def program(build: Callable[..., ir.Module], *options: Hashable) -> Program:
-    """That of ``build(*options, vector_width)``, compiled once a process, in a quarter of a second."""
+    """Return the compiled ``build(*options, vector_width)``; compiling takes 0.25 s, once per process."""
     return Program(build(*options, _vector_width()))
 
 
 def _vector_width() -> int:
-    """Float32 numbers of the widest vector of this machine."""
+    """Return the number of float32 elements in the widest vector of this machine."""
     features = llvm.get_host_cpu_features()
     return 16 if features.get("avx512f") else 8 if features.get("avx2") else 4
 
 
 def _target_machine() -> llvm.TargetMachine:
-    """A new one for each engine, which becomes its owner."""
+    """Create a new target machine; each engine needs its own, because it becomes its owner."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features().flatten()

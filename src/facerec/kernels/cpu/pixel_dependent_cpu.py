@@ -1,8 +1,8 @@
 """The convolution of `facerec.kernels.pixel_dependent` on the CPU, in float32 and bfloat16.
 
-Maps lie in channels_last memory, the weights of a position, ``(T, G)``, beside each other; sums are float32, and so are
-channel weights. A loop over channels with the tables of the output gives the result, and the same loop with those of
-the input gives the input's gradient.
+Maps are in channels_last memory, and the weights ``(T, G)`` of a position are contiguous; sums and channel weights are
+float32. A loop over channels computes the output with the tables of the output, and the gradient of the input with the
+tables of the input.
 """
 
 import torch
@@ -19,7 +19,8 @@ from facerec.kernels.cpu.tap_tables import Segments, Window, of_input, of_output
 
 
 def forward(x: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | None, combine: str) -> Tensor:
-    """``(B, C, H_in, W_in)``, ``(B, T, G, H, W)`` and, for one group, ``(B, C, T)`` to ``(B, C, H, W)``."""
+    """Convolve ``(B, C, H_in, W_in)`` with ``(B, T, G, H, W)`` and, if there is one group, ``(B, C, T)``; returns
+    ``(B, C, H, W)``."""
     window = _window(x.shape, weight, stride)
     out = torch.empty(
         (*x.shape[:2], *window.out_size), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
@@ -36,7 +37,7 @@ def input_gradient(
     combine: str,
     in_size: tuple[int, int],
 ) -> Tensor:
-    """``(B, C, H, W)`` and the weights to ``(B, C, *in_size)``."""
+    """Return the gradient ``(B, C, *in_size)`` of the input, given ``grad_out``, ``(B, C, H, W)``, and the weights."""
     shape = (*grad_out.shape[:2], *in_size)
     grad_x = torch.empty(shape, dtype=grad_out.dtype, device=grad_out.device, memory_format=torch.channels_last)
     _sum_over_taps(of_input(_window(shape, weight, stride)), grad_x, weight, grad_out, channel_weight, combine)
@@ -46,11 +47,14 @@ def input_gradient(
 def weight_gradients(
     x: Tensor, grad_out: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | None, combine: str
 ) -> tuple[Tensor, Tensor | None]:
-    """Those of ``weight`` and ``channel_weight``, whatever the number of threads: an image has one alone."""
+    """Return the gradients of ``weight`` and ``channel_weight``.
+
+    They do not depend on the number of threads, because each sum is computed by one thread.
+    """
     window = _window(x.shape, weight, stride)
     tables, threads = of_output(window), torch.get_num_threads()
     split = tables.items if channel_weight is None else tables.whole_images
-    weights, channel_weights = _beside_each_other(weight), _taps_first(channel_weight)
+    weights, channel_weights = _contiguous_per_position(weight), _taps_first(channel_weight)
     weight_sums = torch.empty_like(weights)
     _clear_border(weight_sums, window)
     channel_sums = None if channel_weights is None else torch.zeros_like(channel_weights)
@@ -63,7 +67,7 @@ def weight_gradients(
 def _sum_over_taps(
     tables: Segments, maps: Tensor, weight: Tensor, windows: Tensor, channel_weight: Tensor | None, combine: str
 ) -> None:
-    arrays = (maps, _beside_each_other(weight), windows, _taps_first(channel_weight))
+    arrays = (maps, _contiguous_per_position(weight), windows, _taps_first(channel_weight))
     items = tables.items(len(maps), torch.get_num_threads())
     _program(maps, weight, channel_weight, combine, gradient=False).run(tables, items, *arrays)
 
@@ -76,18 +80,19 @@ def _program(maps: Tensor, weight: Tensor, channel_weight: Tensor | None, combin
     return program(groups_over_channels if gradient else groups_over_taps, storage, maps.shape[1] // groups)
 
 
-def _beside_each_other(weight: Tensor) -> Tensor:
-    """``(B, T, G, H, W)`` to ``(B, H, W, T, G)``, without a copy where a convolution in channels_last made them."""
+def _contiguous_per_position(weight: Tensor) -> Tensor:
+    """Bring ``(B, T, G, H, W)`` to contiguous ``(B, H, W, T, G)``, without a copy if a channels_last convolution
+    computed the weights."""
     return weight.permute(0, 3, 4, 1, 2).contiguous()
 
 
 def _taps_first(channel_weight: Tensor | None) -> Tensor | None:
-    """``(B, C, T)`` to ``(B, T, C)``."""
+    """Bring ``(B, C, T)`` to contiguous ``(B, T, C)``."""
     return None if channel_weight is None else channel_weight.mT.contiguous()
 
 
 def _clear_border(weight_sums: Tensor, window: Window) -> None:
-    """Zero for the taps outside of the image: the positions that have any, in ``(B, H, W, T, G)``."""
+    """Zero the gradients ``(B, H, W, T, G)`` of positions with taps outside the image: no loop writes those taps."""
     pad, stride = window.kernel_size // 2, window.stride
     for axis, (size_in, size) in enumerate(zip(window.in_size, window.out_size, strict=True), start=1):
         first, last = min(-(-pad // stride), size), max(0, (size_in - 1 - pad) // stride + 1)

@@ -1,7 +1,7 @@
 """The position-dependent convolution of `facerec.kernels.position_dependent` on the CPU, in float32 and bfloat16.
 
-Weights ``(T, H, W, C)`` and all sums are float32; maps lie in channels_last memory. A loop over vectors with the tables
-of the output gives the result, and the same loop with those of the input gives the input's gradient.
+Weights ``(T, H, W, C)`` and all sums are float32; maps are in channels_last memory. A loop over vectors computes the
+output with the tables of the output, and the gradient of the input with the tables of the input.
 """
 
 import torch
@@ -13,7 +13,7 @@ from facerec.kernels.cpu.tap_tables import Segments, Window, of_input, of_output
 
 
 def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """``(B, C, H_in, W_in)`` and ``(T, H, W, C)`` to ``(B, C, H, W)``."""
+    """Convolve ``(B, C, H_in, W_in)`` with ``(T, H, W, C)``; returns ``(B, C, H, W)``."""
     window = _window(x.shape, round(len(weight) ** 0.5), stride)
     out = _empty_maps(x, window.out_size)
     _sum_over_taps(of_output(window), out, weight, x)
@@ -21,7 +21,7 @@ def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple[int, int]) -> Tensor:
-    """``(B, C, H, W)`` and ``(T, H, W, C)`` to ``(B, C, *in_size)``."""
+    """Return the gradient ``(B, C, *in_size)`` of the input, given ``(B, C, H, W)`` and ``(T, H, W, C)``."""
     window = Window(round(len(weight) ** 0.5), stride, in_size, grad_out.shape[1])
     grad_x = _empty_maps(grad_out, in_size)
     _sum_over_taps(of_input(window), grad_x, weight, grad_out)
@@ -29,8 +29,10 @@ def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple
 
 
 def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) -> Tensor:
-    """``(B, C, H_in, W_in)`` and ``(B, C, H, W)`` to ``(T, H, W, C)``, float32, summed over the images in their order,
-    whatever the number of threads."""
+    """Return the gradient ``(T, H, W, C)`` of the weights, float32, given ``(B, C, H_in, W_in)`` and ``(B, C, H, W)``.
+
+    It is summed over the images in their order, whatever the number of threads.
+    """
     window = _window(x.shape, kernel_size, stride)
     grad_weight = x.new_zeros(kernel_size**2, *window.out_size, x.shape[1], dtype=torch.float32)
     tables = of_output(window)

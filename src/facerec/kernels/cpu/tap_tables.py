@@ -1,9 +1,9 @@
-"""Where the taps of a k x k window find their numbers, as tables for the loops of `facerec.kernels.cpu.driver`.
+"""Tables of memory offsets of the taps of a k x k window, for the loops of `facerec.kernels.cpu.driver`.
 
-Maps lie in memory as ``(B, H, W, C)``, weights that are the same for all images as ``(T, H, W, C)``, weights for each
-image and group of channels as ``(B, H, W, T, G)``. Output position (h, w) and tap (row, column) meet
-the input at (s h + row - P, s w + column - P); taps outside of the image are left out, so that nothing is padded.
-Neighbours in a row that have the same taps make one segment, those with weights for groups a segment that is repeated.
+Maps are in memory as ``(B, H, W, C)``, weights shared by all images as ``(T, H, W, C)``, weights per image and group of
+channels as ``(B, H, W, T, G)``. At output position (h, w), tap (row, column) reads the input at
+(s h + row - P, s w + column - P); taps outside the image are left out, so nothing has to be padded. Neighbours in a row
+that have the same taps form one segment; with weights per group, they form one segment that is repeated.
 
 k kernel side, P = k // 2, T = k * k, s stride, (H_in, W_in) input map, (H, W) output map, C channels.
 """
@@ -15,15 +15,15 @@ from itertools import groupby, pairwise, product
 
 import numpy as np
 
-# The weights of a block of rows stay in a core's own cache while all images pass.
+# The weights of a block of rows stay in a core's own cache while all images are processed.
 _BLOCK_BYTES = 3 << 18
-# Items for each thread, so that none waits long for the last.
-_ITEMS_A_THREAD = 4
+# Several items per thread, so that no thread waits long for the last one.
+_ITEMS_PER_THREAD = 4
 
 
 @dataclass(frozen=True)
 class Window:
-    """The geometry of a convolution: k, s, (H_in, W_in), C, and G for weights for each image and group."""
+    """The geometry of a convolution: k, s, (H_in, W_in), C, and G if there are weights per image and group."""
 
     kernel_size: int
     stride: int
@@ -38,7 +38,7 @@ class Window:
 
     @property
     def weight_steps(self) -> tuple[int, int]:
-        """How far the weights of a tap are from those of the next one, and those of a position."""
+        """Distance in elements from one tap's weight to the next tap's, and from one position's to the next's."""
         if self.groups is None:
             return self.out_size[0] * self.out_size[1] * self.channels, self.channels
         return self.groups, self.kernel_size**2 * self.groups
@@ -46,15 +46,15 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """The tables of one map.
+    """The tables of one map. All offsets and lengths are in elements.
 
     Attributes:
-        segments: int64 ``(S, 8)``: offset in the map; first and last (exclusive) row of ``taps``; numbers; how many
-            times the segment is repeated, and by how many numbers map, weights and windows move each time.
-        taps: int64 ``(N, 3)``: offsets of the weights and of the window that a segment's first number meets, and of the
-            tap in ``(T, C)``.
-        rows: the first segment of each row, and the end.
-        row_bytes: of the weights that belong to a row.
+        segments: int64 ``(S, 8)``: offset in the map; first and last (exclusive) row of ``taps``; length; number of
+            repetitions, and the offsets by which map, weights and windows advance with each.
+        taps: int64 ``(N, 3)``: offsets of the weight and of the window element for the segment's first element, and of
+            the tap in ``(T, C)``.
+        rows: index of the first segment of each row, and finally the number of segments.
+        row_bytes: size of the weights that belong to a row.
     """
 
     segments: np.ndarray
@@ -64,43 +64,45 @@ class Segments:
 
     @cached_property
     def addresses(self) -> tuple[int, int]:
-        """Of ``segments`` and ``taps``."""
+        """Memory addresses of ``segments`` and ``taps``."""
         return self.segments.ctypes.data, self.taps.ctypes.data
 
     def whole_images(self, images: int, threads: int) -> np.ndarray:
-        """Portions of the work, as of `items`, that have no image in common."""
-        parts = max(1, min(images, threads * _ITEMS_A_THREAD))
-        shares = [images * part // parts for part in range(parts + 1)]
-        return np.array([(0, len(self.segments), *share) for share in pairwise(shares)], np.int64)
+        """Divide the work into items, as `items` does, none of which share an image."""
+        parts = max(1, min(images, threads * _ITEMS_PER_THREAD))
+        bounds = [images * part // parts for part in range(parts + 1)]
+        return np.array([(0, len(self.segments), *span) for span in pairwise(bounds)], np.int64)
 
     def items(self, images: int, threads: int, split_images: bool = True) -> np.ndarray:
-        """Portions of the work, int64 ``(I, 4)``: first and last (exclusive) segment, first and last image.
+        """Divide the work into items, int64 ``(I, 4)``: first and last (exclusive) segment, first and last image.
 
         Args:
             images: B.
-            threads: that will take items.
-            split_images: let items share rows and differ in images where there are too few rows for all threads.
+            threads: number of threads that will process the items.
+            split_images: if there are too few rows for all threads, split the images of a block of rows among items.
         """
-        height, wanted = len(self.rows) - 1, threads * _ITEMS_A_THREAD if threads > 1 else 1
+        height, wanted = len(self.rows) - 1, threads * _ITEMS_PER_THREAD if threads > 1 else 1
         block = max(1, min(_BLOCK_BYTES // self.row_bytes, height))
         parts = max(1, min(-(-wanted // -(-height // block)), images // 8)) if split_images else 1
         block = min(block, -(-height // -(-wanted // parts)))
         starts = np.arange(0, height, block)
-        shares = [images * part // parts for part in range(parts + 1)]
+        bounds = [images * part // parts for part in range(parts + 1)]
         blocks = [(self.rows[start], self.rows[min(start + block, height)]) for start in starts]
-        return np.array([(*b, *s) for b, s in product(blocks, pairwise(shares))], np.int64)
+        return np.array([(*rows, *span) for rows, span in product(blocks, pairwise(bounds))], np.int64)
 
 
 @cache
 def of_output(window: Window) -> Segments:
-    """The map is the output, and its windows are in the input."""
+    """Build the tables whose map is the output and whose windows are in the input."""
     return _tables(window, transposed=False)
 
 
 @cache
 def of_input(window: Window) -> Segments:
-    """The map is the input, and its windows are in the output: all that a number of the input went into, which is what
-    its gradient is the sum of."""
+    """Build the tables whose map is the input and whose windows are in the output.
+
+    The window of an input element holds every output element that depends on it; its gradient is a sum over them.
+    """
     return _tables(window, transposed=True)
 
 
@@ -112,30 +114,30 @@ def _tables(window: Window, transposed: bool) -> Segments:
         vertical = _meetings(window, row, sizes[1][0], transposed)
         for column, count, horizontal in runs:
             met = [_tap(window, row, column, v, h, transposed) for v, h in product(vertical, horizontal)]
-            place = (row * sizes[0][1] + column) * window.channels
-            segments.append((place, len(taps), len(taps) + len(met), *_extent(window, count, transposed)))
+            offset = (row * sizes[0][1] + column) * window.channels
+            segments.append((offset, len(taps), len(taps) + len(met), *_extent(window, count, transposed)))
             taps += met
         rows.append(len(segments))
     row_bytes = 4 * window.kernel_size**2 * window.out_size[1] * (window.groups or window.channels)
     return Segments(np.array(segments, np.int64), np.array(taps, np.int64).reshape(-1, 3), np.array(rows), row_bytes)
 
 
-def _meetings(window: Window, place: int, size: int, transposed: bool) -> list[tuple[int, int]]:
-    """Along one axis, the taps that ``place`` has on the other map, which is ``size`` long: (tap, place there)."""
+def _meetings(window: Window, position: int, size: int, transposed: bool) -> list[tuple[int, int]]:
+    """Return, along one axis, ``position``'s taps on the other map, of length ``size``: (tap, position there)."""
     pad, stride = window.kernel_size // 2, window.stride
     taps = range(window.kernel_size)
     if transposed:
-        met = [(tap, (place + pad - tap) // stride) for tap in taps if (place + pad - tap) % stride == 0]
+        met = [(tap, (position + pad - tap) // stride) for tap in taps if (position + pad - tap) % stride == 0]
     else:
-        met = [(tap, place * stride + tap - pad) for tap in taps]
+        met = [(tap, position * stride + tap - pad) for tap in taps]
     return [(tap, other) for tap, other in met if 0 <= other < size]
 
 
 def _runs(
     window: Window, width: int, other_width: int, transposed: bool
 ) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
-    """Columns with the same taps: (the first, how many, what the first meets). Those of an input that is a stride apart
-    have the same taps."""
+    """Yield runs of columns with the same taps: (first column, number of columns, meetings of the first column). In an
+    input, columns that are a stride apart have the same taps."""
     apart = window.stride if transposed else 1
     for remainder in range(min(apart, width)):
         met = [(c, _meetings(window, c, other_width, transposed)) for c in range(remainder, width, apart)]
@@ -147,7 +149,7 @@ def _runs(
 def _tap(
     window: Window, row: int, column: int, vertical: tuple[int, int], horizontal: tuple[int, int], transposed: bool
 ) -> tuple[int, int, int]:
-    """The row of the table for the tap ``vertical[0]``, ``horizontal[0]``."""
+    """Return the row of the table for the tap (``vertical[0]``, ``horizontal[0]``)."""
     width, met = window.out_size[1], (vertical[1], horizontal[1])
     tap = vertical[0] * window.kernel_size + horizontal[0]
     out_row, out_column = met if transposed else (row, column)
@@ -157,7 +159,8 @@ def _tap(
 
 
 def _extent(window: Window, count: int, transposed: bool) -> tuple[int, ...]:
-    """Numbers, repeats, and the moves of map, weights and windows, of ``count`` positions with the same taps."""
+    """Return length, repetitions, and the advances of map, weights and windows for ``count`` positions with the same
+    taps."""
     channels, far, weights = window.channels, window.stride * window.channels, window.weight_steps[1]
     if window.stride == 1 and window.groups is None:
         return (count * channels, 1, 0, 0, 0)

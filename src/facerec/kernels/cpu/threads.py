@@ -1,8 +1,8 @@
-"""Run machine code on the threads that PyTorch computes with.
+"""Running machine code on the threads that PyTorch computes with.
 
-With threads of another pool, those of PyTorch would stand in the way: after each of its operations they wait for the
-next one actively, on all cores. PyTorch's wheels for Linux compute with GNU's OpenMP, whose way to start a parallel
-region is a plain function. Elsewhere a pool of Python's own threads does it; the code itself needs no interpreter.
+The threads of a separate pool would compete with PyTorch's, which spin on all cores after each operation while they
+wait for the next one. PyTorch's wheels for Linux use GNU OpenMP, where a plain function starts a parallel region.
+Elsewhere a pool of Python threads is used; the machine code itself needs no interpreter.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ _Task = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def run_on_threads(address: int, argument: int, threads: int) -> None:
-    """Call ``void f(void *)`` at ``address`` with ``argument``, on each of as many threads at once."""
+    """Call ``void f(void *)`` at ``address`` with ``argument`` on ``threads`` threads at once."""
     if threads <= 1:
         _Task(address)(argument)
     else:
@@ -27,7 +27,7 @@ def run_on_threads(address: int, argument: int, threads: int) -> None:
 @cache
 def _parallel_region() -> Callable[[int, int, int], None]:
     folder = Path(torch.__file__).parent / "lib"
-    # A build of a Linux distribution takes the library of the system, which is the second name.
+    # PyTorch as built by a Linux distribution uses the system's library, which is the second name.
     for library in [*map(str, folder.glob("libgomp*")), "libgomp.so.1"]:
         try:
             return _of_openmp(ctypes.CDLL(library))
@@ -51,6 +51,6 @@ def _of_python() -> Callable[[int, int, int], None]:
         try:
             task(argument)
         finally:
-            wait(helpers)  # they read the argument
+            wait(helpers)  # the argument must stay in memory as long as they read it
 
     return run

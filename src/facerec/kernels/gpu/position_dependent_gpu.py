@@ -1,5 +1,5 @@
-"""The position-dependent convolution of `facerec.kernels.position_dependent` on a GPU: the tiles and the launches of
-`facerec.kernels.gpu.triton_loops`.
+"""The position-dependent convolution of `facerec.kernels.position_dependent` on a GPU: tile sizes and launches of the
+kernels in `facerec.kernels.gpu.triton_loops`.
 
 B images, C channels, (H, W) output map, (H_in, W_in) input map, k kernel side, T = k * k taps, row by row.
 """
@@ -13,17 +13,21 @@ from torch import Tensor
 
 from facerec.kernels.gpu import triton_loops as loops
 
-# Programs that fill an H200 about eight times, so that the last ones leave little of it idle; twice where each writes
-# T sums a position. Fewer images do not pay for the weights that are read or the sums that are written.
+# Enough programs to fill an H200 about eight times, so that the last ones leave little of it idle; twice where each
+# program writes T sums per position. With fewer images per program, reading the weights or writing the sums costs more
+# than the parallelism gains.
 _PROGRAMS, _SUMMING_PROGRAMS = 2048, 792
 _IMAGES, _SUMMED_IMAGES = 8, 32
-# Places within one program's images are 32-bit numbers.
-_PLACES = 2**31 - 1
+# Offsets within one program's images are 32-bit integers.
+_MAX_OFFSET = 2**31 - 1
 
 
 def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """``(B, C, H_in, W_in)`` in channels_last memory and ``(T, H, W, C)``, contiguous, float32 or of the type of ``x``,
-    to ``(B, C, H, W)`` in channels_last memory, of the type of ``x``. Sums are float32."""
+    """Convolve ``x``, ``(B, C, H_in, W_in)`` in channels_last memory, with ``weight``, contiguous ``(T, H, W, C)`` in
+    float32 or the type of ``x``.
+
+    Returns ``(B, C, H, W)`` in channels_last memory, of the type of ``x``. Sums are float32.
+    """
     out = x.new_empty(len(x), *weight.shape[1:]).permute(0, 3, 1, 2)
     tiling = _tiling(tuple(weight.shape), stride, x.element_size())
     images = max(_IMAGES, -(-len(x) * tiling.tiles // _PROGRAMS))
@@ -32,7 +36,7 @@ def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple[int, int]) -> Tensor:
-    """The gradient of the input of ``in_size``, like ``grad_out`` in channels_last memory."""
+    """Return the gradient of the input of ``in_size``, in channels_last memory like ``grad_out``."""
     grad_x = grad_out.new_empty(len(grad_out), *in_size, weight.shape[3]).permute(0, 3, 1, 2)
     tiling = _tiling(tuple(weight.shape), stride, grad_out.element_size())
     images = _evenly(max(_IMAGES, -(-len(grad_x) * tiling.tiles // _PROGRAMS)), grad_x, grad_out)
@@ -41,7 +45,10 @@ def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple
 
 
 def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) -> Tensor:
-    """``(T, H, W, C)``, float32, from two maps in channels_last memory; the same ones always give the same bits."""
+    """Return the gradient ``(T, H, W, C)`` of the weights, float32, from two maps in channels_last memory.
+
+    The same maps always give the same bits.
+    """
     shape = (kernel_size**2, *grad_out.shape[2:], x.shape[1])
     tiling = _tiling(shape, stride, x.element_size(), summing=True)
     programs = min(-(-len(x) // _SUMMED_IMAGES), max(1, _SUMMING_PROGRAMS // tiling.tiles))
@@ -52,14 +59,15 @@ def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) 
 
 
 def _evenly(images: int, x: Tensor, out: Tensor) -> int:
-    """About that many images for each program, no more than there are places for."""
+    """Adjust the number of images per program so that all programs get about as many and no offset exceeds
+    `_MAX_OFFSET`."""
     batch, image_size = len(x), max(x.shape[1:].numel(), out.shape[1:].numel())
-    programs = -(-batch // max(1, min(images, _PLACES // image_size)))
+    programs = -(-batch // max(1, min(images, _MAX_OFFSET // image_size)))
     return -(-batch // max(1, programs)) or 1
 
 
 class _Tiling(NamedTuple):
-    """A tile is ``groups`` times ``rows`` output rows, the rows in one thread, by columns by channels."""
+    """A tile covers ``groups * rows`` output rows, of which a thread computes ``rows``, by columns by channels."""
 
     kernel_size: int
     tiles: int
@@ -75,16 +83,16 @@ class _Tiling(NamedTuple):
 
 @cache
 def _tiling(shape: tuple[int, ...], stride: int, itemsize: int, summing: bool = False) -> _Tiling:
-    """The tiles for weights of this shape that leave the fewest lanes idle and load the fewest numbers."""
+    """Choose the tiling for weights of this shape that leaves the fewest lanes idle and loads the fewest elements."""
     kernel_size, (height, width, channels) = round(shape[0] ** 0.5), shape[1:]
-    # As many weights as fit into registers: a warp then loads 8 or 4 bytes a thread.
+    # As many weights as fit into registers: a warp then loads 8 or 4 bytes per thread.
     small = kernel_size <= 3
     rows, values = min(height, 2 if kernel_size <= 5 else 1), max(1, (8 if small else 4) // itemsize)
-    # Sixteen warps a multiprocessor without spilling; sums would spill, so there are twelve.
+    # Sixteen warps per multiprocessor without spilling; sums would spill, so there are twelve.
     warps, registers = (8, 128) if small and not summing else (4, None)
     lanes = values * 32 * warps
 
-    # 64 bytes of neighbours are the smallest piece that comes from memory.
+    # 64 contiguous bytes are the smallest piece that is loaded from memory.
     piece, widest = 64 // itemsize, min(channels, lanes)
     tiles = [
         (min(-(-height // rows), lanes // (wide * columns)), columns, wide)
@@ -96,12 +104,12 @@ def _tiling(shape: tuple[int, ...], stride: int, itemsize: int, summing: bool = 
         groups, columns, wide = tile
         return -(-height // (groups * rows)) * -(-width // columns) * -(-channels // wide)
 
-    def worked_and_loaded(tile: tuple[int, int, int]) -> int:
+    def computed_and_loaded(tile: tuple[int, int, int]) -> int:
         groups, columns, wide = tile
         window = ((groups * rows - 1) * stride + kernel_size) * ((columns - 1) * stride + kernel_size)
         return count(tile) * (lanes * rows + window * wide)
 
-    best = min(tiles, key=worked_and_loaded)
+    best = min(tiles, key=computed_and_loaded)
     return _Tiling(kernel_size, count(best), *best, rows, gcd(channels, values), lanes, warps, registers)
 
 
