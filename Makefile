@@ -1,5 +1,6 @@
 # make demo    train, verify and compare two networks on drawn faces, in minutes, on a CPU
 # make test    the tests
+# make test-fast  those that take under a minute together, for while you edit
 # make setup   .venv with the pinned packages; both of the above do it themselves
 # make lint    what a change must pass beside the tests
 
@@ -7,13 +8,16 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: demo test setup lint
+.PHONY: demo test test-fast setup lint
 
 demo: $(READY)
 	$(RUN) scripts/demo.py
 
 test: $(READY)
 	$(RUN) -m pytest --numprocesses auto --dist loadfile
+
+test-fast: $(READY)
+	$(RUN) -m pytest --numprocesses auto --dist loadfile -m "not slow"
 
 setup: $(READY)
 

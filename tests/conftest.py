@@ -9,6 +9,24 @@ import torch
 torch.set_num_threads(1)
 
 
+# Trainings, exports, whole programs and real data: what `make test-fast` leaves to `make test`.
+_SLOW = (
+    *("scripts/", "exporting/", "benchmarks/", "callbacks/", "kernels/gpu/", "operators/test_learning", "frontal/"),
+    *("data/test_datamodule_in", "data/test_synthetic", "data/test_sampling", "doctor/", "alignment/test_align"),
+    *("test_train", "test_sweep", "test_program", "test_two_devices", "test_reference", "test_operators_page"),
+    *("test_readme", "test_sensitivity", "test_house", "test_verifier", "test_recognizer", "test_results"),
+    *("test_plots", "test_report", "test_runtime", "test_build", "test_checkpoints"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what is named in `_SLOW`."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).as_posix().startswith(_SLOW):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def depthwise_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of three epochs. Read it only."""
