@@ -112,9 +112,9 @@ def image_loader(
     return DataLoader(
         dataset,
         batch_size,
-        num_workers=num_workers,
         persistent_workers=keep_workers and num_workers > 0,
         collate_fn=_whole,
+        **decode.loading_processes(num_workers),
         **options,
     )
 
