@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from facerec.data.decode import use_one_thread
+
 # The shapes are tiny: on a busy machine threads wait for each other ten times as long as they compute.
 torch.set_num_threads(1)
+use_one_thread()
 
 
 # Trainings, exports, whole programs and real data: what `make test-fast` leaves to `make test`.

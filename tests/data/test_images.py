@@ -1,5 +1,6 @@
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -39,6 +40,25 @@ def test_a_loader_hands_over_the_batches_of_its_dataset(workers):
     assert [targets.tolist() for _, targets in batches] == [[0, 10], [20, 30], [40]]
     images = torch.cat([images for images, _ in batches])
     assert torch.equal(images, torch.from_numpy(np.stack([Stripes(5).load(index) for index in range(5)])))
+
+
+class ThreadsOfOpenCV(CountingSource):
+    """The pixels of an image are the number of threads that OpenCV has in the process that loads it."""
+
+    def load(self, index: int) -> np.ndarray:
+        return np.full((1, 1, 3), cv2.getNumThreads(), np.uint8)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_loading_process_decodes_with_one_thread(method):
+    dataset = ImageDataset(ThreadsOfOpenCV(1), np.arange(1), (1, 1))
+    cv2.setNumThreads(3)
+    try:
+        assert next(iter(image_loader(dataset, 1, 0)))[0].tolist() == [[[[3, 3, 3]]]]
+        (images, _), *_ = image_loader(dataset, 1, 1, multiprocessing_context=method)
+    finally:
+        cv2.setNumThreads(1)
+    assert images.tolist() == [[[[1, 1, 1]]]]
 
 
 def test_the_fingerprint_tells_images_their_state_and_their_size_apart():

@@ -116,13 +116,8 @@ def align_all(alignment: Alignment, num_workers: int) -> Iterator[Outcome]:
     """
     useful = min(num_workers, math.ceil(len(alignment) / _AT_ONCE))
     # One process needs no other: this one does as well.
-    loader = DataLoader(
-        alignment,
-        batch_size=_AT_ONCE,
-        num_workers=useful if useful > 1 else 0,
-        collate_fn=list,
-        worker_init_fn=decode.use_one_thread,
-    )
+    processes = decode.loading_processes(useful if useful > 1 else 0)
+    loader = DataLoader(alignment, batch_size=_AT_ONCE, collate_fn=list, **processes)
     with tqdm(total=len(alignment), desc="aligning", unit=" images", file=sys.stderr, mininterval=0.5) as progress:
         for outcomes in loader:
             yield from outcomes

@@ -2,7 +2,7 @@
 
 import warnings
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,10 +19,22 @@ _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
-def use_one_thread(worker: int = 0) -> None:
-    """Let OpenCV use one thread in this process, a ``worker_init_fn`` of data loaders: images are decoded by several
-    workers at once, and threads inside each would only compete for the cores."""
-    cv2.setNumThreads(1)
+def use_one_thread() -> None:
+    """Have OpenCV work with one thread in this process: images are decoded by several processes at once, and threads
+    inside each would only fight for the cores."""
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
+
+
+def loading_processes(number: int) -> dict[str, Any]:
+    """Options of PyTorch's loader for ``number`` processes that decode, each with one thread."""
+    if number:
+        use_one_thread()  # a process is forked without OpenCV's threads, and would wait for them
+    return {"num_workers": number, "worker_init_fn": _start_process}
+
+
+def _start_process(number: int) -> None:
+    use_one_thread()  # one that starts afresh has all threads
 
 
 def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:

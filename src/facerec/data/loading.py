@@ -112,10 +112,9 @@ def image_loader(
     return DataLoader(
         dataset,
         batch_size,
-        num_workers=num_workers,
         persistent_workers=keep_workers and num_workers > 0,
         collate_fn=_whole,
-        worker_init_fn=decode.use_one_thread,
+        **decode.loading_processes(num_workers),
         **options,
     )
 

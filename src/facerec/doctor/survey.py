@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
+from facerec.data.decode import loading_processes
 from facerec.data.source import ImageSource, LabelledSource
 from facerec.doctor.findings import TRAIN, benchmark_part
 from facerec.doctor.image_hashes import FEATURES, measure
@@ -84,7 +85,7 @@ def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSo
 def _fill(features: np.ndarray, sources: Sequence[ImageSource], num_workers: int) -> Iterator[tuple[int, str]]:
     """Write the ``features`` of all images and give number and reason of those that are unreadable."""
     dataset = ConcatDataset(_Measurements(source) for source in sources)
-    loader = DataLoader(dataset, batch_size=64, num_workers=num_workers, collate_fn=_collate)
+    loader = DataLoader(dataset, batch_size=64, collate_fn=_collate, **loading_processes(num_workers))
     with Progress(console=Console(file=sys.stderr)) as progress:
         task, start = progress.add_task("decoding images", total=len(dataset)), 0
         for measured, reasons in loader:

@@ -8,7 +8,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facerec.data import decode
+from facerec.data.decode import loading_processes
 from facerec.data.readers.folders import FolderImages
 from facerec.data.readers.listing import IMAGE_SUFFIXES
 from facerec.data.source import digest
@@ -88,9 +88,7 @@ def _find(root: Path) -> list[tuple[str, str, str]]:
 
 
 def _decode(source: FolderImages, size: int, num_workers: int) -> tuple[np.ndarray, np.ndarray]:
-    loader = DataLoader(
-        _Covered(source, size), 256, num_workers=num_workers, collate_fn=list, worker_init_fn=decode.use_one_thread
-    )
+    loader = DataLoader(_Covered(source, size), 256, collate_fn=list, **loading_processes(num_workers))
     decoded: list[tuple[np.ndarray, np.ndarray]] = []
     with tqdm(total=len(source), desc="decoding", unit=" images", leave=False) as bar:
         for batch in loader:

@@ -70,9 +70,7 @@ def score_images(classifier: FrontalClassifier, source: ImageSource, folder: Pat
 
 def _go_on(classifier: FrontalClassifier, source: ImageSource, path: Path, done: int, num_workers: int) -> None:
     remaining = Subset(_Covered(source, classifier.image_size), range(done, len(source)))
-    loader = DataLoader(
-        remaining, _BATCH, num_workers=num_workers, collate_fn=_whole, worker_init_fn=decode.use_one_thread
-    )
+    loader = DataLoader(remaining, _BATCH, collate_fn=_whole, **decode.loading_processes(num_workers))
     # Whatever a kill left of a number's four bytes is written over.
     with path.open("r+b" if done else "wb") as file, tqdm(total=len(source), initial=done, desc="scoring") as bar:
         file.seek(4 * done)
