@@ -1,4 +1,4 @@
-"""Margin-softmax heads: cosines to the class centres, a margin on the own class's cosine, a scale.
+"""Margin-softmax heads: cosines to the class centres, a margin on the target class's cosine, a scale.
 
 B images, D embedding dimensions, N identities.
 """
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 
 class CosineHead(nn.Module, ABC):
-    """``forward(embeddings (B, D), labels (B,))`` gives logits ``(B, N)`` in float32; owns the class centres ``weight
-    (N, D)``.
+    """The base of the heads: ``forward(embeddings (B, D), labels (B,))`` returns logits ``(B, N)`` in float32.
+
+    It owns the class centres ``weight (N, D)``.
 
     Args:
         num_identities: N.
         embedding_dim: D.
-        margin: what it means is the subclass's.
+        margin: its meaning is defined by the subclass.
         scale: the factor before the softmax.
 
     Raises:
@@ -36,25 +37,25 @@ class CosineHead(nn.Module, ABC):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Directions uniform on the sphere, unit length."""
+        """Draw the class centres uniformly from the unit sphere."""
         with torch.no_grad():
             self.weight.copy_(F.normalize(torch.randn_like(self.weight)))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Logits with the margin on the column of each image's label."""
-        # Cosines near 1 need more than the 8 bits of bfloat16.
+        """Return the scaled cosines, with the margin applied to the column of each image's label."""
+        # Cosines near 1 need more than the 8 bits of precision of bfloat16.
         with torch.autocast(embeddings.device.type, enabled=False):
             cosine = F.linear(F.normalize(embeddings.float()), F.normalize(self.weight.float()))
-            own = cosine.gather(1, labels[:, None])
-            return self.scale * cosine.scatter(1, labels[:, None], self.with_margin(own))
+            target = cosine.gather(1, labels[:, None])
+            return self.scale * cosine.scatter(1, labels[:, None], self.with_margin(target))
 
     @abstractmethod
     def with_margin(self, cosine: Tensor) -> Tensor:
-        """The cosine of the own class, made harder."""
+        """Apply the margin to the cosine of the target class, ``(B, 1)``."""
 
 
 class AMSoftmax(CosineHead):
-    """cos(theta) - margin.
+    """The target class's cosine becomes cos(theta) - margin.
 
     Wang et al., "Additive Margin Softmax for Face Verification", arXiv 1801.05599, equation 5; the same formula as
     CosFace, arXiv 1801.09414, equation 4. The margin is in units of the cosine.
@@ -70,11 +71,11 @@ class AMSoftmax(CosineHead):
 
 
 class ArcFace(CosineHead):
-    """cos(theta + margin).
+    """The target class's cosine becomes cos(theta + margin).
 
     Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", arXiv 1801.07698, equation 3. The
-    margin is in radians. Where theta + margin would pass pi, and the cosine rise again, cos(theta) - margin *
-    sin(margin) takes over and keeps the logit falling.
+    margin is in radians. If theta + margin exceeds pi, where the cosine would rise again, cos(theta) - margin *
+    sin(margin) is used instead, so that the logit keeps falling.
     """
 
     def __init__(self, num_identities: int, embedding_dim: int = 512, margin: float = 0.5, scale: float = 64.0) -> None:

@@ -1,4 +1,4 @@
-"""Pages of small images with captions, for a person to look at."""
+"""Contact sheets: pages of small images with captions, for visual inspection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _INK, _PAPER = (30, 30, 30), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Section:
-    """Images under a title. ``images`` are uint8 RGB ``(H, W, 3)`` of any sizes, each with a caption, which may have
-    several lines."""
+    """A titled group of images. ``images`` are uint8 RGB ``(H, W, 3)`` of any sizes, each with a caption of one or more
+    lines."""
 
     title: str
     images: Sequence[np.ndarray]
@@ -31,10 +31,10 @@ def write_contact_sheet(sections: Sequence[Section], path: Path, columns: int = 
     """Write the page of ``sections`` to ``path``, a PNG.
 
     Args:
-        sections: from top to bottom; one without images shows its title alone.
-        path: written whole or not at all; `InputError` where it cannot be.
-        columns: images beside each other.
-        side: pixels of an image's longer side.
+        sections: from top to bottom; a section without images shows only its title.
+        path: file that is written whole or not at all; `InputError` if it cannot be written.
+        columns: images per row.
+        side: length of an image's longer side in pixels.
     """
     width = columns * (side + _MARGIN) + _MARGIN
     parts = [_draw(section, columns, side, width) for section in sections]
@@ -61,13 +61,13 @@ def _row(images: Sequence[np.ndarray], captions: Sequence[str], side: int, width
     for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left = _MARGIN + column * (side + _MARGIN)
         page.paste(Image.fromarray(_fitted(image, side)), (left, 0))
-        for number, line in enumerate(caption.split("\n")):
-            draw.text((left, side + 2 + number * _LINE), _shortened(_drawable(line), font, side), _INK, font)
+        for row, line in enumerate(caption.split("\n")):
+            draw.text((left, side + 2 + row * _LINE), _shortened(_drawable(line), font, side), _INK, font)
     return np.asarray(page)
 
 
 def _fitted(image: np.ndarray, side: int) -> np.ndarray:
-    """``image`` with its longer side ``side`` pixels long."""
+    """Resize ``image`` so that its longer side is ``side`` pixels long."""
     scale = side / max(image.shape[:2])
     height, width = (max(1, round(length * scale)) for length in image.shape[:2])
     fitted = np.empty((height, width, 3), np.uint8)
@@ -76,7 +76,7 @@ def _fitted(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _shortened(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """``line`` as far as it fits, its end rather than its beginning: the ends of paths tell them apart."""
+    """Cut off the beginning of ``line`` until it fits: paths differ in their ends."""
     if font.getlength(line) <= width:
         return line
     while line and font.getlength("…" + line) > width:
@@ -85,13 +85,14 @@ def _shortened(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _drawable(text: str) -> str:
-    """``text`` with escapes, such as \\u674e, for what the font would draw as empty boxes."""
-    known = _letters()
+    """Replace characters that the font would draw as empty boxes by escapes, such as \\u674e."""
+    known = _characters()
     return "".join(c if ord(c) in known else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 @cache
-def _letters() -> frozenset[int]:
+def _characters() -> frozenset[int]:
+    """Return the code points that the font can draw."""
     return frozenset(FT2Font(_font_file()).get_charmap())
 
 
@@ -100,5 +101,5 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _font_file() -> str:
-    # Matplotlib's: it is there on every machine, and has the letters of most languages.
+    # Matplotlib's font is available on every machine and has the characters of most languages.
     return f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"

@@ -1,5 +1,5 @@
-"""How far verification suffers when faces are not where training saw them: the affine sensitivity study of the TVConv
-paper (arXiv 2203.10489), on test images."""
+"""Verification accuracy when test faces are misaligned: the affine sensitivity study of the TVConv paper (arXiv
+2203.10489)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,14 +14,14 @@ from facerec.verification.verify import VerificationResult
 
 TRANSFORMS = ("rotation", "shear", "scale", "translation")
 _MARKERS = "os^Dv"
-_LETTER = 0.075  # inches, of the legend
-_WORDS = {"degrees": "degrees", "spread": "of the size", "share": "of the sides"}  # for a transform's setting
+_CHARACTER_WIDTH = 0.075  # inches, in the legend
+_WORDS = {"degrees": "degrees", "spread": "of the size", "share": "of the sides"}  # per name of a transform's setting
 
 
 @dataclass(frozen=True)
 class Shift:
-    """One of `TRANSFORMS`, each image's drawn from a range: from ``-reach`` to ``reach`` of what ``unit`` says, as the
-    transform's own setting is called."""
+    """One of `TRANSFORMS`, drawn at random per image from ``-reach`` to ``reach``, in the ``unit`` after which the
+    transform's setting is named."""
 
     transform: str
     strength: float
@@ -34,20 +34,21 @@ class Shift:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The results of one network, by benchmark, on images under a shift, or as they are."""
+    """The results of one network by benchmark, on images under a shift, or on unchanged images if ``shift`` is None."""
 
     network: str
     shift: Shift | None
     results: dict[str, VerificationResult]
 
     def summary(self) -> dict[str, Any]:
-        """What `json.dump` can write."""
+        """Return the measurement for `json.dump`."""
         benchmarks = {name: result.summary() for name, result in self.results.items()}
         return {"network": self.network, "shift": self.shift and asdict(self.shift), "benchmarks": benchmarks}
 
 
 def sensitivity_table(measurements: Sequence[Measurement]) -> Table:
-    """A row for each shift, a column for each benchmark and network: accuracy in percent ± its deviation over folds."""
+    """Tabulate accuracy in percent ± its standard deviation over folds: one row per shift, one column per benchmark and
+    network."""
     table = Table("test images", title=f"accuracy in percent ± std, protocol {_protocol(measurements)}")
     columns = [(name, network) for name in measurements[0].results for network in _networks(measurements)]
     for name, network in columns:
@@ -62,11 +63,11 @@ def sensitivity_table(measurements: Sequence[Measurement]) -> Table:
 
 
 def sensitivity_figure(measurements: Sequence[Measurement]) -> Figure:
-    """Accuracy over the range of the transform: a row of axes for each benchmark, a column for each transform, a line
-    for each network; the bars are standard errors over the folds."""
+    """Plot accuracy over the range of the transform: one row of axes per benchmark, one column per transform, one line
+    per network. The bars are standard errors over the folds."""
     benchmarks = list(measurements[0].results)
     units = {m.shift.transform: m.shift.unit for m in measurements if m.shift}
-    longest = _LETTER * max(map(len, _networks(measurements)))  # of the legend's lines, in inches
+    longest = _CHARACTER_WIDTH * max(map(len, _networks(measurements)))  # the longest legend entry, in inches
     width = max(3.1 * len(units) + 0.6, longest + 1)
     figure = Figure(figsize=(width, 2.9 * len(benchmarks) + 1.2), layout="constrained")
     axes = figure.subplots(len(benchmarks), len(units), squeeze=False, sharey="row", sharex="col")
@@ -80,20 +81,20 @@ def sensitivity_figure(measurements: Sequence[Measurement]) -> Figure:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     title = f"protocol {_protocol(measurements)}; bars: standard error over the folds"
     columns = max(1, min(len(labels), int(width // (longest + 0.8))))
-    place = "outside upper center"
-    figure.legend(handles, labels, title=title, loc=place, ncols=columns, fontsize="small", title_fontsize="small")
+    location = "outside upper center"
+    figure.legend(handles, labels, title=title, loc=location, ncols=columns, fontsize="small", title_fontsize="small")
     return figure
 
 
 def _draw(axes: Axes, measurements: Sequence[Measurement], benchmark: str) -> None:
-    for number, network in enumerate(_networks(measurements)):
+    for index, network in enumerate(_networks(measurements)):
         points = sorted(_points(measurements, network, benchmark), key=lambda point: point[0])
         axes.errorbar(
             [reach for reach, _ in points],
             [100 * result.accuracy for _, result in points],
             yerr=[100 * result.std / np.sqrt(result.num_folds) for _, result in points],
-            color=f"C{number}",
-            marker=_MARKERS[number % len(_MARKERS)],
+            color=f"C{index}",
+            marker=_MARKERS[index % len(_MARKERS)],
             markersize=4,
             capsize=2,
             label=network,

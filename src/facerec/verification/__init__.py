@@ -1,4 +1,4 @@
-"""Embeddings of pairs to accuracy, thresholds, ROC and TAR at FAR."""
+"""Verification of pairs of embeddings: accuracy, thresholds, ROC and TAR at FAR."""
 
 from facerec.verification.protocols import PROTOCOLS
 from facerec.verification.verify import VerificationResult, verify

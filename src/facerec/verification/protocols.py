@@ -1,6 +1,6 @@
 """The verification protocols: folds of pairs, distances of pairs, thresholds from the other folds.
 
-The table of the protocols stands at the end of the file.
+The protocols themselves are defined at the end of the file.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,11 +16,12 @@ from sklearn.model_selection import KFold
 class Protocol:
     """The choices in which protocols differ.
 
-    ``sums_flip``: an image's embedding is the sum of its own and its mirror image's, taken before `verify` is called.
+    ``sums_flip``: an image's embedding is the sum of the embeddings of the image and of its horizontal flip, computed
+    before `verify` is called.
     ``ties_are_wrong``: a distance that equals the threshold is an error for either kind of pair, not a rejection.
-    ``assign_folds``: (num_pairs, num_folds) to the number of each pair's fold, ``(P,)``.
-    ``fold_distances``: (left, right, folds) to the distances of all pairs, ``(P,)``, for one fold after the other.
-    ``best_threshold``: (distances, is_same) of the other folds to the threshold for a fold.
+    ``assign_folds``: takes (num_pairs, num_folds), returns the index of each pair's fold, ``(P,)``.
+    ``fold_distances``: takes (left, right, folds), yields the distances of all pairs, ``(P,)``, for each fold in turn.
+    ``best_threshold``: takes (distances, is_same) of the other folds, returns the threshold for a fold.
     """
 
     name: str
@@ -35,7 +36,8 @@ class Protocol:
 def run_folds(
     protocol: Protocol, left: np.ndarray, right: np.ndarray, is_same: np.ndarray, num_folds: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Threshold and accuracy of each fold, ``(num_folds,)``, and each pair's held-out squared distance, ``(P,)``."""
+    """Return threshold and accuracy of each fold, ``(num_folds,)``, and each pair's squared distance, ``(P,)``, in the
+    fold in which it was held out."""
     folds = protocol.assign_folds(len(is_same), num_folds)
     thresholds, accuracies, scores = np.empty(num_folds), np.empty(num_folds), np.empty(len(is_same))
     for fold, distances in zip(range(num_folds), protocol.fold_distances(left, right, folds), strict=False):
@@ -50,7 +52,7 @@ def run_folds(
 def count_correct(
     distances: np.ndarray, is_same: np.ndarray, thresholds: np.ndarray | float, ties_are_wrong: bool
 ) -> np.ndarray:
-    """Right decisions at each threshold: what comparing every distance with it would count, from one sort."""
+    """Count the correct decisions at each threshold, as if every distance were compared with it, with a single sort."""
     same, different = np.sort(distances[is_same]), np.sort(distances[~is_same])
     accepted = np.searchsorted(same, thresholds, side="left")
     not_rejected = np.searchsorted(different, thresholds, side="right" if ties_are_wrong else "left")
@@ -70,19 +72,19 @@ def _kfold(num_pairs: int, num_folds: int) -> np.ndarray:
 
 
 def _plain_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
-    """The same for every fold: nothing is learned from the other folds but the threshold."""
+    """Yield the same distances for every fold: nothing but the threshold is learned from the other folds."""
     return repeat(_squared_distances(_unit(left), _unit(right)))
 
 
 def _centred_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
-    """For each fold, from unit features less the mean of the other folds' features, brought to unit length again.
+    """Yield for each fold the distances of unit features, centred on the other folds' mean and normalised again.
 
-    All folds at once, by inner products: with the mean m, (l - m)(r - m) = lr - lm - rm + mm.
+    All folds are computed at once, from inner products: with the mean m, (l - m)(r - m) = lr - lm - rm + mm.
     """
     left, right = _unit(left), _unit(right)
     train = (folds != np.unique(folds)[:, None]).astype(np.float64)
     means = (train @ left + train @ right) / (2 * train.sum(1, keepdims=True))
-    # All that follows is relative to one of the means, so that nothing large cancels.
+    # Everything below is relative to one of the means, so that no large terms cancel.
     left, right, means = left - means[0], right - means[0], means - means[0]
     of_left, of_right, of_means = left @ means.T, right @ means.T, np.einsum("fd,fd->f", means, means)
 
@@ -96,10 +98,10 @@ def _centred_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -
 
 
 def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
-    """As `_centred_distances`, but in float32 and each fold centres what the fold before left behind.
+    """Yield distances like `_centred_distances`, but in float32, and each fold centres the result of the previous fold.
 
-    So the features of fold 9 are centred ten times, with means that hold their own fold too. Operations and their order
-    are the published code's, since float32 sums depend on both.
+    The features of fold 9 are thus centred ten times, with means that include their own fold. Operations and their
+    order are those of the published code, because float32 sums depend on both.
     """
     left, right = (_float32_unit(side) for side in (left, right))
     for fold in np.unique(folds):
@@ -123,17 +125,18 @@ def _float32_unit(features: np.ndarray) -> np.ndarray:
 
 
 def _positive(squares: np.ndarray) -> np.ndarray:
-    """What is left of a feature that equals the mean is rounding, not a direction."""
+    """Set the squared lengths below 1e-24 to 0: the remainder of a feature that equals the mean is rounding error."""
     return np.where(squares < 1e-24, 0, squares)
 
 
 def _nonzero(norms: np.ndarray) -> np.ndarray:
-    # A feature equal to the mean has no direction once centred and stays zero; the published code makes it NaN.
+    # A feature equal to the mean has no direction after centring and stays zero; the published code makes it NaN.
     return np.where(norms == 0, np.ones_like(norms), norms)
 
 
 def _exact_threshold(distances: np.ndarray, is_same: np.ndarray) -> float:
-    """Middle one of the best among the midpoints of neighbouring distances and a threshold beyond either end."""
+    """Return the middle one of the best thresholds; candidates are the midpoints between neighbouring distances and one
+    threshold beyond either end."""
     distinct = np.unique(distances)
     edges = np.concatenate(([distinct[0] - 1], distinct, [distinct[-1] + 1]))
     # Halfway between two adjacent floats can round down to the lower one, which "<" would not accept.
@@ -144,7 +147,8 @@ def _exact_threshold(distances: np.ndarray, is_same: np.ndarray) -> float:
 
 
 def _mean_of_best_on_grid(distances: np.ndarray, is_same: np.ndarray) -> float:
-    """Mean of the best of 20001 thresholds in [-3, 3]; where they lie apart, it need not be one of the best."""
+    """Return the mean of the best of 20001 thresholds in [-3, 3]. If they are not contiguous, it may not be one of
+    them."""
     candidates = np.arange(-10000, 10001) * 3.0 / 10000
     correct = count_correct(distances, is_same, candidates, ties_are_wrong=True)
     return float(np.mean(candidates[correct == correct.max()]))
@@ -165,12 +169,12 @@ _TVCONV = Protocol(
     best_threshold=_exact_threshold,
 )
 
-# Only for comparing with the table printed in the TVConv paper: evaluation_10_fold of its published code, as it is.
-# Distances are float32, thresholds float64, and compared as such, which is what NumPy 2 makes of that code. NumPy 1
-# rounded a threshold to float32 first, which matters only to a distance within that rounding.
+# Only for comparison with the table printed in the TVConv paper: evaluation_10_fold of its published code, unchanged.
+# Distances are float32, thresholds float64, and they are compared as such, as NumPy 2 does in that code. NumPy 1 first
+# rounded the threshold to float32, which matters only to a distance within that rounding.
 _TVCONV_REFERENCE = Protocol(
     name="tvconv_reference",
-    description="for the TVConv paper's printed table only: its published code, whose centring adds up over folds",
+    description="for the TVConv paper's printed table only: its published code, which adds up the centring over folds",
     sums_flip=False,
     ties_are_wrong=True,
     assign_folds=_contiguous_folds,
@@ -181,7 +185,7 @@ _TVCONV_REFERENCE = Protocol(
 # verification.py of insightface's arcface_torch, whose lineage is David Sandberg's facenet.
 _INSIGHTFACE = Protocol(
     name="insightface",
-    description="embeddings of image and mirror image summed, not centred, first best of 400 thresholds",
+    description="embeddings of the image and its horizontal flip summed, not centred, first best of 400 thresholds",
     sums_flip=True,
     ties_are_wrong=False,
     assign_folds=_kfold,

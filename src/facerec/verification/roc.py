@@ -1,8 +1,8 @@
-"""What the distances of verification pairs say at every threshold at once: ROC, equal error rate, TAR at a FAR.
+"""Metrics over all thresholds for the distances of verification pairs: ROC, equal error rate, TAR at a FAR.
 
-A score is a squared distance; a pair is accepted as the same person where ``score < threshold``. FAR, the false accept
-rate, is the share of different-person pairs that are accepted (the ROC's false positive rate), and TAR, the true accept
-rate, that of same-person pairs.
+A score is a squared distance; a pair is accepted as the same person if ``score < threshold``. FAR, the false accept
+rate, is the fraction of different-person pairs that are accepted (the ROC's false positive rate), and TAR, the true
+accept rate, is that of same-person pairs.
 """
 
 from math import ceil
@@ -15,27 +15,27 @@ FARS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4}
 
 
 def roc_curve(scores: np.ndarray, is_same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rate, rising together from (0, 0) to (1, 1); points between corners are left out."""
+    """Return false and true positive rates, rising together from (0, 0) to (1, 1), without points between corners."""
     fpr, tpr, _ = metrics.roc_curve(is_same, -scores)
     return fpr, tpr
 
 
 def equal_error_rate(fpr: np.ndarray, tpr: np.ndarray) -> float:
-    """False accept rate where it equals the false reject rate, on the straight lines between the points of the ROC."""
+    """Return the rate at which false accept and false reject rate are equal, interpolating the ROC linearly."""
     false_reject_rate = 1 - tpr
     return float(np.interp(0.0, fpr - false_reject_rate, fpr))
 
 
 def tar_at_far(scores: ArrayLike, is_same: ArrayLike, far: float) -> float:
-    """Largest TAR of any threshold whose FAR is at most ``far``. Nothing is interpolated.
+    """Return the largest TAR of any threshold whose FAR is at most ``far``, without interpolation.
 
-    ``scores`` and ``is_same`` are ``(P,)``. `ValueError` where even one false accept among the different-person pairs
-    is more than ``far``.
+    ``scores`` and ``is_same`` are ``(P,)``. Raises `ValueError` if even a single false accept among the
+    different-person pairs exceeds ``far``.
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1 or np.isnan(scores).any():
         raise ValueError(
-            f"scores must be one distance a pair, without NaN, got {_described(scores)}: pass a result's scores"
+            f"scores must hold one distance per pair, without NaN, got {_described(scores)}: pass a result's scores"
         )
     is_same = checked_is_same(is_same, len(scores))
     different = np.sort(scores[~is_same])
@@ -46,7 +46,8 @@ def tar_at_far(scores: ArrayLike, is_same: ArrayLike, far: float) -> float:
 
 
 def tar_at_fars(scores: np.ndarray, is_same: np.ndarray) -> tuple[dict[float, float], dict[float, str]]:
-    """TAR at each of `FARS` that the different-person pairs can resolve, and for each of the others why they cannot."""
+    """Return the TAR at each of `FARS` that the different-person pairs can resolve, and for each other FAR the reason
+    why they cannot."""
     resolved, refused = {}, {}
     for far in FARS.values():
         try:
@@ -57,12 +58,11 @@ def tar_at_fars(scores: np.ndarray, is_same: np.ndarray) -> tuple[dict[float, fl
 
 
 def checked_is_same(is_same: ArrayLike, num_pairs: int) -> np.ndarray:
-    """``is_same`` as bool ``(num_pairs,)``; `ValueError` unless it is boolean or 0 and 1, and holds both kinds."""
+    """Return ``is_same`` as bool ``(num_pairs,)``; raise `ValueError` unless it is boolean or 0 and 1 and has both
+    kinds."""
     flags = np.asarray(is_same)
     if flags.shape != (num_pairs,):
-        raise ValueError(
-            f"is_same has shape {flags.shape}, but there are {num_pairs} pairs: pass one flag for each pair"
-        )
+        raise ValueError(f"is_same has shape {flags.shape}, but there are {num_pairs} pairs: pass one flag per pair")
     values = np.unique(flags).tolist()
     if flags.dtype.kind not in "biuf" or not set(values) <= {0, 1}:
         raise ValueError(
@@ -75,7 +75,7 @@ def checked_is_same(is_same: ArrayLike, num_pairs: int) -> np.ndarray:
 
 
 def _num_false_accepts(far: float, num_different: int) -> int:
-    """Largest number of false accepts whose rate is at most ``far``."""
+    """Return the largest number of false accepts whose rate is at most ``far``."""
     if not 0 < far <= 1:
         raise ValueError(f"far must be above 0 and at most 1, got {far}: pass a rate such as 1e-3")
     rates = np.arange(num_different + 1) / num_different

@@ -1,8 +1,8 @@
-"""Verification accuracy of embeddings, by a named protocol: a pure function of pairs of embeddings.
+"""Verification accuracy of pairs of embeddings under a named protocol.
 
 Every protocol cuts the pairs, in their order, into contiguous folds, chooses a distance threshold on all folds but one
-and counts the right decisions on that one. Protocols differ in everything else, so their accuracies cannot be compared,
-and the protocol's name goes with each number.
+and counts the correct decisions on that one. Protocols differ in everything else, so their accuracies are not
+comparable, and every reported number carries its protocol's name.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,12 @@ __all__ = ["PROTOCOLS", "Protocol", "VerificationResult", "tar_at_far", "verify"
 
 @dataclass(frozen=True, eq=False)
 class VerificationResult:
-    """All rates are fractions in [0, 1]; ``accuracy`` and ``std`` (ddof 0) are over the folds.
+    """The metrics of one benchmark. All rates are fractions in [0, 1]; ``accuracy`` and ``std`` (ddof 0) are over the
+    folds.
 
-    ``scores`` ``(P,)`` are squared distances, each pair's as it was when its fold was tested; ``auc``, ``eer`` and
-    ``tar_at_far`` pool them. ``tar_at_far`` maps a FAR to its TAR, and ``refused`` maps a FAR that so few pairs cannot
-    resolve to the sentence that says so.
+    ``scores`` ``(P,)`` are squared distances, each computed when the pair's fold was tested; ``auc``, ``eer`` and
+    ``tar_at_far`` pool them. ``tar_at_far`` maps a FAR to its TAR; ``refused`` maps a FAR that cannot be resolved with
+    so few pairs to the reason.
     """
 
     protocol: str
@@ -42,11 +43,12 @@ class VerificationResult:
     refused: dict[float, str]
 
     def roc(self) -> tuple[np.ndarray, np.ndarray]:
-        """False and true positive rate of the pooled scores, rising from (0, 0) to (1, 1)."""
+        """Return false and true positive rates of the pooled scores, rising from (0, 0) to (1, 1)."""
         return roc_curve(self.scores, self.is_same)
 
     def summary(self) -> dict[str, object]:
-        """What `json.dump` can write: everything but the pairs, with FARs as strings from ``"1e-1"`` to ``"1e-4"``."""
+        """Return everything but the values per pair, for `json.dump`, with FARs as strings from ``"1e-1"`` to
+        ``"1e-4"``."""
         return {
             "protocol": self.protocol,
             "num_pairs": self.num_pairs,
@@ -70,9 +72,9 @@ def verify(
 ) -> VerificationResult:
     """Verify P pairs of embeddings, ``left`` and ``right`` ``(P, D)``, ``is_same`` ``(P,)``, in the benchmark's order.
 
-    The embeddings are as the network gives them, not normalised; where the protocol sums flips, they are those sums.
-    Embeddings that are all alike score as chance, except that "tvconv_reference" gives 0, as ties are errors there.
-    `ValueError` says why pairs cannot be verified.
+    The embeddings are the network's outputs, not normalised; if the protocol sums flips, they are those sums. Identical
+    embeddings score at chance level, except that "tvconv_reference" gives 0, because ties are errors there. Raises
+    `ValueError` with the reason if the pairs cannot be verified.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
@@ -100,7 +102,7 @@ def verify(
 
 
 def _checked_features(left: ArrayLike | torch.Tensor, right: ArrayLike | torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides as float64 ``(P, D)``, every row finite and with a direction."""
+    """Return both sides as float64 ``(P, D)``; raise `ValueError` unless every row is finite and not zero."""
     left, right = _as_float64(left), _as_float64(right)
     if left.shape != right.shape or left.ndim != 2:
         raise ValueError(f"left has shape {left.shape} and right {right.shape}: pass both as (pairs, embedding_dim)")
@@ -113,7 +115,7 @@ def _checked_features(left: ArrayLike | torch.Tensor, right: ArrayLike | torch.T
 def _as_float64(features: ArrayLike | torch.Tensor) -> np.ndarray:
     if isinstance(features, torch.Tensor):
         features = features.detach().cpu().double().numpy()
-    # Contiguous, since sums, and with them ties between distances, depend on the memory layout in their last digit.
+    # Contiguous, because the last digit of sums, and thus ties between distances, depend on the memory layout.
     return np.ascontiguousarray(features, dtype=np.float64)
 
 
