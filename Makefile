@@ -2,12 +2,13 @@
 # make test    the tests
 # make setup   .venv with the pinned packages; both of the above do it themselves
 # make lint    what a change must pass beside the tests
+# make docs    the documentation as a site, in site/; a broken link is an error
 
 PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: demo test setup lint
+.PHONY: demo test setup lint docs
 
 demo: $(READY)
 	$(RUN) scripts/demo.py
@@ -21,6 +22,9 @@ lint: $(READY)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/pyright
+
+docs: $(READY)
+	.venv/bin/mkdocs build --strict
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "facerec needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
