@@ -3,12 +3,13 @@
 # make test-fast  those that take under a minute together, for while you edit
 # make setup   .venv with the pinned packages; both of the above do it themselves
 # make lint    what a change must pass beside the tests
+# make docs    the documentation as a site, in site/; a broken link is an error
 
 PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: demo test test-fast setup lint
+.PHONY: demo test test-fast setup lint docs
 
 demo: $(READY)
 	$(RUN) scripts/demo.py
@@ -26,6 +27,9 @@ lint: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/pyright
 	.venv/bin/lint-imports
+
+docs: $(READY)
+	.venv/bin/mkdocs build --strict
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "facerec needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12")'

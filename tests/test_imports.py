@@ -51,7 +51,7 @@ def report() -> dict[str, Any]:
 
 def test_every_module_is_imported_where_there_is_no_fcntl_resource_or_poll(report):
     assert report["failed"] == {}
-    assert {"facerec.data.datamodule", "facerec.data.cache", "facerec.program"} <= set(report["imported"])
+    assert {"facerec.data.datamodule", "facerec.data.cache", "facerec.process"} <= set(report["imported"])
 
 
 @pytest.mark.parametrize("library", ["OpenCV", "PyTorch"])

@@ -1,4 +1,4 @@
-"""Every command, program, setting and path of the README is real, and every command of the page on data."""
+"""Every command, program, setting and path of the README and of the guide in docs/ is real."""
 
 import importlib.util
 import re
@@ -15,17 +15,21 @@ from facerec.config.compose import check_command_line, compose
 from facerec.config.settings import take_own
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-DATA_PAGE = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+FILES = ["README.md", "CONTRIBUTING.md"] + [
+    f"docs/{name}.md"
+    for name in ("index", "data", "runs", "verification", "deployment", "library", "adding", "code", "experiment")
+]
+PAGES = {file: (ROOT / file).read_text(encoding="utf-8") for file in FILES}
+README = PAGES["README.md"]
+GUIDE = "\n".join(PAGES.values())
 
 
-def blocks(language: str, page: str = README) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+def blocks(language: str, pages: str = GUIDE) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", pages, re.DOTALL)
 
 
 def commands() -> list[list[str]]:
-    both = blocks("sh") + blocks("sh", DATA_PAGE)
-    lines = [shlex.split(line, comments=True) for block in both for line in block.splitlines()]
+    lines = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
     return [words for words in lines if words]
 
 
@@ -40,9 +44,9 @@ COMMANDS_WITH_OPTIONS = {
     f"scripts/{name}.py" for name in ("align_faces", "prepare_benchmark", "recordio", "train_frontal")
 }
 # What is set apart in the text and is not for one of the scripts alone.
-_MENTIONED = re.findall(r"`((?:data|operator|backbone|trainer|head|augmentation@data)[.=a-z_]*=[^`]+)`", README)
+_MENTIONED = re.findall(r"`((?:data|operator|backbone|trainer|head|augmentation@data)[.=a-z_]*=[^`]+)`", GUIDE)
 SETTINGS = sorted(set(_MENTIONED) - {"operator=blur"})  # that one is the reader's own
-PYTHON_COMMANDS = [words[1:] for words in commands() if words[0] == "python"]
+PYTHON_COMMANDS = sorted({tuple(words[1:]) for words in commands() if words[0] == "python"})
 
 
 def test_what_is_made_has_a_rule():
@@ -90,17 +94,24 @@ def test_each_setting_that_is_mentioned_composes(settings):
     check_command_line(settings.split())
 
 
-def test_the_program_runs(capsys):
+def test_the_program_of_the_readme_gives_embeddings():
+    (program,) = blocks("python", README)
+    names = {}
+    exec(compile(program, "README.md", "exec"), names)
+    assert names["embeddings"].shape == (8, 512)
+
+
+def test_the_program_that_verifies_runs(capsys):
     (program,) = [block for block in blocks("python") if "verify(" in block]
     torch.manual_seed(0)
-    exec(compile(program, "README.md", "exec"), {})
+    exec(compile(program, "library.md", "exec"), {})
     assert 0 <= float(capsys.readouterr().out.split()[0]) <= 1
 
 
 def test_the_network_of_another_library_takes_the_operator():
     (program,) = [block for block in blocks("python") if "replace_depthwise(" in block]
     names = {}
-    exec(compile(program, "README.md", "exec"), names)
+    exec(compile(program, "library.md", "exec"), names)
     replaced = [name for name, module in names["network"].named_modules() if isinstance(module, names["TVConv"])]
     assert replaced and all(re.match(r"blocks\.[23]\.", name) for name in replaced)
     assert names["network"].eval()(torch.zeros(1, 3, 96, 96)).shape[0] == 1
@@ -120,8 +131,17 @@ def test_the_added_operator_keeps_the_contract(monkeypatch):
 
 
 PATHS = r"(?<![\w./-])((?:src/facerec|configs|docs|scripts|tests)/[\w/.]*(?:\.\w+|/))"
+NOT_THERE = ("blur", "NAME", "docs/runs/")  # the reader's own, and the results of runs to come
 
 
-@pytest.mark.parametrize("path", sorted({path for path in re.findall(PATHS, README) if "blur" not in path}))
+@pytest.mark.parametrize("path", sorted(set(re.findall(PATHS, GUIDE))))
 def test_every_path_of_the_project_exists(path):
-    assert (ROOT / path).exists()
+    assert (ROOT / path).exists() or any(name in path for name in NOT_THERE)
+
+
+LINKS = [(file, link) for file, page in PAGES.items() for link in re.findall(r"\]\((?!https://)([^)#]+)", page)]
+
+
+@pytest.mark.parametrize(("file", "link"), sorted(set(LINKS)))
+def test_a_link_between_pages_leads_to_a_file(file, link):
+    assert ((ROOT / file).parent / link).is_file()
