@@ -33,7 +33,7 @@ def test_the_paper_compares_half_the_width():
     rates, peaks = throughput.cases(Effort())
     assert rates.name == "best of batch 1/2/4/8/16 and 1/2/4 threads"
     assert ("TVConv x0.5", "depthwise x1.0") in {(goal.top, goal.bottom) for goal in rates.goals}
-    assert peaks.name == "peak memory at [8, 3, 96, 96]"
+    assert peaks.name == "peak memory at 8 x 3 x 96 x 96"
 
 
 def test_the_peak_holds_the_weights_of_every_position():

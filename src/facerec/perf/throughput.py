@@ -28,7 +28,7 @@ def cases(effort: Effort) -> list[Case]:
     measure = partial(_best_rates, networks, batches, cores, effort)
     return [
         Case("throughput", best, "images/s", measure, goals),
-        Case("throughput", f"peak memory at [8, 3, {_SIDE}, {_SIDE}]", "MB", partial(_peaks, networks), goals),
+        Case("throughput", f"peak memory at 8 x 3 x {_SIDE} x {_SIDE}", "MB", partial(_peaks, networks), goals),
     ]
 
 
