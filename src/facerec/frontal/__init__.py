@@ -1,1 +1,1 @@
-"""Which faces look into the camera: a classifier trained on CFP, and what it keeps of a training set."""
+"""Selection of frontal faces: a classifier trained on CFP, and the images of a training set that it keeps."""

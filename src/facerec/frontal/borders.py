@@ -1,8 +1,8 @@
 """The black borders of aligned faces.
 
-Alignment by a similarity transform leaves black where it reaches beyond the photograph. CFP's profile images were
-cropped more tightly than its frontal ones, so that the shape of the border alone tells the poses apart almost without
-error: a classifier that sees it learns little else.
+Alignment by a similarity transform leaves pixels black where the aligned face extends beyond the photograph. CFP's
+profile images were cropped more tightly than its frontal ones, so that the shape of the border alone tells the poses
+apart almost without error: a classifier that sees it learns little else.
 """
 
 import cv2
@@ -17,13 +17,13 @@ from facerec.data.augmentation.random_numbers import augment_batch
 from facerec.data.decode import resize
 from facerec.data.loading import flip_at_random
 
-GREY = np.uint8(128)  # what covers a border: next to 0 when normalised
-_DARK = 20  # of 255: JPEG leaves some light in a black border
+GREY = np.uint8(128)  # colour of covered borders: almost 0 after normalisation
+_DARK = 20  # of 255: JPEG leaves a black border slightly brighter than 0
 _GROWTH = np.ones((5, 5), np.uint8)  # the ringing of JPEG at a border's edge reaches a few pixels into the image
 
 
 def border_mask(image: np.ndarray) -> np.ndarray:
-    """Where uint8 RGB ``(H, W, 3)`` is dark and connected to its edge, and two pixels around: bool ``(H, W)``."""
+    """Return where uint8 RGB ``(H, W, 3)`` is dark and connected to its edge, dilated by 2 pixels: bool ``(H, W)``."""
     _, parts = cv2.connectedComponents((image.max(axis=2) <= _DARK).astype(np.uint8))
     edge = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
     mask = np.isin(parts, np.unique(edge[edge > 0]))
@@ -31,11 +31,14 @@ def border_mask(image: np.ndarray) -> np.ndarray:
 
 
 def covered(image: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The image in ``size`` pixels, its border covered by mid-grey, and where that is.
+    """Resize an image and cover its black border with mid-grey.
 
     Args:
         image: uint8 RGB ``(H, W, 3)``.
-        size: S of the results, uint8 ``(S, S, 3)`` and bool ``(S, S)``.
+        size: side S of the result in pixels.
+
+    Returns:
+        The image, uint8 ``(S, S, 3)``, and its border mask, bool ``(S, S)``.
     """
     resized = np.empty((size, size, 3), np.uint8)
     resize(image, resized)
@@ -44,13 +47,15 @@ def covered(image: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def partners(is_frontal: Tensor, generator: torch.Generator) -> Tensor:
-    """For each image of a batch the number of a random one of the other pose, or its own where there is none; on the
-    CPU."""
+    """Choose for each image of a batch the index of a random image of the other pose, or its own if there is none.
+
+    The result is on the CPU.
+    """
     is_frontal, partner = is_frontal.cpu(), torch.arange(len(is_frontal))
     for pose in (True, False):
-        here, there = (is_frontal == pose).nonzero()[:, 0], (is_frontal != pose).nonzero()[:, 0]
-        if len(there):
-            partner[here] = there[torch.randint(len(there), (len(here),), generator=generator)]
+        same, other = (is_frontal == pose).nonzero()[:, 0], (is_frontal != pose).nonzero()[:, 0]
+        if len(other):
+            partner[same] = other[torch.randint(len(other), (len(same),), generator=generator)]
     return partner
 
 
@@ -59,33 +64,32 @@ _QUALITY = {"low_resolution": LowResolution(0.5, 0.4), "jitter": Jitter(0.3, 0.4
 
 
 def disguise(images: Tensor, borders: Tensor, is_frontal: Tensor, seed: tuple[int, ...]) -> Tensor:
-    """Images that wear two borders each, their own and that of a random image of the other pose, in another place and
-    size, with another sharpness, light and side.
+    """Augment images and give each two borders, its own and that of a random image of the other pose.
 
-    Whatever the pose, an image then wears one border of either: the border says nothing about it any more. Its shade is
-    random, so that it is nothing to look for.
+    Every image then has one border of either pose, so the border carries no information about the pose. Its shade is
+    random, so that the classifier cannot look for it. Position, size, sharpness, light and flip are random too.
 
     Args:
         images: float ``(B, 3, H, W)`` in [-1, 1].
-        borders: bool ``(B, H, W)``, of each image.
-        is_frontal: bool ``(B,)``; an image keeps its own border alone where the batch holds no other pose.
-        seed: all random numbers follow from it.
+        borders: bool ``(B, H, W)``, the border mask of each image.
+        is_frontal: bool ``(B,)``; if the batch has only one pose, an image gets only its own border.
+        seed: determines all random numbers.
     """
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence((*seed, 1)).generate_state(1)[0]))
     borders = borders | borders[partners(is_frontal, generator).to(borders.device)]
-    # As a fourth colour the borders go where the image goes; what comes from outside is -1 there too.
+    # The borders are a fourth channel, so they are transformed with the image; pixels from outside are -1 there too.
     covered = torch.cat((images, 1 - 2 * borders[:, None].float()), dim=1)
     covered = flip_at_random(_moved(covered, generator), seed)
     images, is_border = covered[:, :3], covered[:, 3:] < 0
     shade = (torch.rand(len(images), 3, 1, 1, generator=generator) - 0.5).to(images.device)
-    images = torch.where(is_border, shade, images)  # before blurring, which would carry the border's edge inside
+    images = torch.where(is_border, shade, images)  # before blurring, which would spread the border's edge inwards
     return torch.where(is_border, shade, augment_batch(images, _QUALITY, seed))
 
 
 def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image turned, scaled and shifted by its own numbers."""
+    """Rotate, scale and shift each image by its own random amounts."""
     random = torch.rand(len(images), 4, generator=generator).to(images.device)
     angle = torch.deg2rad((2 * random[:, 0] - 1) * _DEGREES)
     size = _SCALE[0] + (_SCALE[1] - _SCALE[0]) * random[:, 1]
-    turn = torch.stack((angle.cos(), angle.sin(), -angle.sin(), angle.cos()), dim=1).view(-1, 2, 2)
-    return warp(images, turn / size[:, None, None], (2 * random[:, 2:] - 1) * _SHIFT)
+    rotation = torch.stack((angle.cos(), angle.sin(), -angle.sin(), angle.cos()), dim=1).view(-1, 2, 2)
+    return warp(images, rotation / size[:, None, None], (2 * random[:, 2:] - 1) * _SHIFT)

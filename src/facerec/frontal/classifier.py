@@ -1,4 +1,4 @@
-"""A narrow MobileNetV2 that says how likely a face is frontal."""
+"""A narrow MobileNetV2 that predicts the probability that a face is frontal."""
 
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,17 @@ from facerec.frontal.borders import disguise
 
 
 class FrontalClassifier(pl.LightningModule):
-    """Images whose borders are covered to the logit of "frontal"; trained on batches ``(images, borders,
-    is_frontal)``.
+    """A classifier of images with covered borders, trained on batches ``(images, borders, is_frontal)``.
 
-    Profile and frontal images count alike however many there are of each, so the probability is the one for a set with
-    as many of each.
+    It returns the logit of "frontal". Both poses have equal total weight in the loss, whatever their numbers of images,
+    so the probability is that of a set with as many frontal as profile images.
 
     Args:
         width: multiplier of the channel counts.
         image_size: side of the images in pixels.
-        frontal_share: of the training images, for the balance.
-        max_lr: the highest learning rate.
-        seed: of the disguises of training images.
+        frontal_share: fraction of frontal images in the training set, to balance the loss.
+        max_lr: highest learning rate.
+        seed: seed of the augmentation in `disguise`.
     """
 
     def __init__(
@@ -48,8 +47,10 @@ class FrontalClassifier(pl.LightningModule):
         self.image_size, self._frontal_share, self._max_lr, self._seed = image_size, frontal_share, max_lr, seed
 
     def forward(self, images: Tensor) -> Tensor:
-        """Calibrated logits ``(B,)`` of uint8 RGB ``(B, S, S, 3)``, each the mean of an image's and its mirror image's,
-        whose pose is as frontal."""
+        """Return calibrated logits ``(B,)`` of uint8 RGB ``(B, S, S, 3)``.
+
+        Each is the mean over the image and its horizontal flip, which is frontal exactly if the image is.
+        """
         slope, offset = self.calibration
         images = normalise(images)
         return slope * (self._score(images) + self._score(images.flip(-1))) / 2 + offset
@@ -71,22 +72,22 @@ class FrontalClassifier(pl.LightningModule):
 
     @torch.inference_mode()
     def logits(self, images: np.ndarray, batch_size: int = 512) -> np.ndarray:
-        """Calibrated logits, float64 ``(N,)``, of uint8 RGB ``(N, S, S, 3)``, borders covered."""
+        """Return calibrated logits, float64 ``(N,)``, of uint8 RGB ``(N, S, S, 3)`` with covered borders."""
         self.eval()
         batches = (torch.from_numpy(images[i : i + batch_size]) for i in range(0, len(images), batch_size))
         return np.concatenate([np.zeros(0), *(self(batch.to(self.device)).double().cpu().numpy() for batch in batches)])
 
 
 def save_classifier(classifier: FrontalClassifier, path: Path, results: dict[str, Any]) -> None:
-    """Write weights, arguments and what was measured of it, whole or not at all."""
+    """Write weights, arguments and the classifier's ``results``; the file is written whole or not at all."""
     content = {"arguments": classifier.arguments, "state_dict": classifier.state_dict(), "results": results}
     with replacing(path) as partial:
         torch.save(content, partial)
 
 
 def load_classifier(path: str | Path) -> FrontalClassifier:
-    """The classifier in a file; nothing in it is executed. `InputError` where it is missing, damaged or no
-    classifier."""
+    """Load a classifier without executing code from the file; raise `InputError` if the file is missing, damaged or
+    another kind of file."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         classifier = FrontalClassifier(**content["arguments"])
@@ -95,8 +96,8 @@ def load_classifier(path: str | Path) -> FrontalClassifier:
         raise InputError(
             f"classifier {path} cannot be read ({error.strerror}): train one with scripts/train_frontal.py"
         ) from error
-    except Exception as error:  # whatever a file of something else makes of it
+    except Exception as error:  # a file of another kind can raise anything
         raise InputError(
-            f"{path} is damaged or no classifier of frontal faces: give a file that scripts/train_frontal.py wrote"
+            f"{path} is damaged or not a classifier of frontal faces: give a file that scripts/train_frontal.py wrote"
         ) from error
     return classifier.eval()

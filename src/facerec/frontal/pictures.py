@@ -1,4 +1,4 @@
-"""What a person looks at after a classifier was trained, and after a set was filtered."""
+"""Figures for visual inspection of a trained classifier and of a filtered training set."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ from facerec.frontal.calibration import Reliability
 from facerec.plots.contact_sheet import Section
 
 _FRONTAL, _PROFILE = "tab:blue", "tab:orange"
-_EMPTY = 0.5  # height of a bin without images
-_LEAST_SHARE = 1e-3  # of profile images, where the ROC curve begins
+_EMPTY = 0.5  # height at which an empty bin is drawn
+_LOWEST_RATE = 1e-3  # left end of the ROC curve, a fraction of the profile images
 
 
 def cross_validation_figure(
     probabilities: np.ndarray, is_frontal: np.ndarray, auc: float, reliability: Reliability
 ) -> Figure:
-    """Histogram of the probabilities, ROC curve and calibration, of images that the classifier never saw."""
+    """Plot histogram of the probabilities, ROC curve and calibration for images that the classifier never saw."""
     figure = Figure(figsize=(13, 4.2), layout="constrained")
     histogram, roc, calibration = figure.subplots(1, 3)
     parts = {"frontal": probabilities[is_frontal], "profile": probabilities[~is_frontal]}
@@ -31,12 +31,12 @@ def cross_validation_figure(
 
 
 def _draw_histogram(axes: Axes, parts: dict[str, np.ndarray], bins: int) -> None:
-    """The outlines of the two ``parts``, each from the ground: heights cannot be added on a logarithmic axis."""
+    """Draw the outlines of the histograms of both ``parts``, not stacked: a logarithmic axis cannot show sums."""
     edges = np.linspace(0, 1, bins + 1)
     counts = {label: np.histogram(part, edges)[0] for label, part in parts.items()}
-    # The second one in dashes, which let the first be seen where both are equal.
+    # The second one is dashed, so that the first remains visible where both are equal.
     for (label, heights), colour, line in zip(counts.items(), (_FRONTAL, _PROFILE), ("-", "--"), strict=True):
-        # Down to an empty bin's height, which the logarithm has none for; one image stands above it.
+        # An empty bin has no logarithm and is drawn at _EMPTY, below a bin with one image.
         axes.stairs(np.maximum(heights, _EMPTY), edges, baseline=_EMPTY, color=colour, label=label, linestyle=line)
     most = max(1, *(int(heights.max()) for heights in counts.values()))
     axes.set(xlabel="probability of frontal", ylabel="images", yscale="log", ylim=(_EMPTY, 6 * most))  # for the legend
@@ -48,10 +48,10 @@ def _draw_histogram(axes: Axes, parts: dict[str, np.ndarray], bins: int) -> None
 
 def _draw_roc(axes: Axes, probabilities: np.ndarray, is_frontal: np.ndarray, auc: float) -> None:
     false_frontal, true_frontal, _ = roc_curve(is_frontal, probabilities)
-    shares = np.geomspace(_LEAST_SHARE, 1, 1000)
-    axes.plot(shares, np.interp(shares, false_frontal, true_frontal), label=f"AUC {auc:.4f}")
-    axes.set(xscale="log", xlim=(_LEAST_SHARE, 1), ylim=(0, 1.01), title="ROC")
-    axes.set(xlabel="share of profile images called frontal", ylabel="share of frontal images called frontal")
+    rates = np.geomspace(_LOWEST_RATE, 1, 1000)
+    axes.plot(rates, np.interp(rates, false_frontal, true_frontal), label=f"AUC {auc:.4f}")
+    axes.set(xscale="log", xlim=(_LOWEST_RATE, 1), ylim=(0, 1.01), title="ROC")
+    axes.set(xlabel="fraction of profile images called frontal", ylabel="fraction of frontal images called frontal")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
@@ -59,11 +59,11 @@ def _draw_roc(axes: Axes, probabilities: np.ndarray, is_frontal: np.ndarray, auc
 
 
 def _draw_calibration(axes: Axes, reliability: Reliability) -> None:
-    """How often what is stated is so; the images of each point are counted above, where no line is."""
+    """Draw the observed over the stated probability; the number of images of each point is shown above the plot."""
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect")
     axes.plot(reliability.stated, reliability.found, marker="o", label=f"error {reliability.error:.3f}")
     axes.set(
-        xlabel="probability stated", ylabel="share frontal, poses counting alike", title="calibration, images above"
+        xlabel="stated probability", ylabel="fraction frontal, poses balanced", title="calibration, image counts above"
     )
     axes.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
     above = axes.secondary_xaxis("top")
@@ -73,15 +73,15 @@ def _draw_calibration(axes: Axes, reliability: Reliability) -> None:
 
 
 def scores_figure(probabilities: np.ndarray, is_kept: np.ndarray, threshold: float) -> Figure:
-    """Histogram of a set's probabilities, what is kept, and the threshold."""
+    """Plot the histogram of a set's probabilities, split into kept and left out, and the threshold."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     parts = {"kept": probabilities[is_kept], "left out": probabilities[~is_kept]}
     axes.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.3f}")
-    _draw_histogram(axes, {f"{len(part):,} {fate}": part for fate, part in parts.items()}, 50)
+    _draw_histogram(axes, {f"{len(part):,} {name}": part for name, part in parts.items()}, 50)
     return figure
 
 
 def section(title: str, rows: np.ndarray, load: Callable[[int], np.ndarray], caption: Callable[[int], str]) -> Section:
-    """The images at ``rows`` as a part of a contact sheet."""
+    """Return the images at ``rows`` as a section of a contact sheet."""
     return Section(title, [load(row) for row in rows.tolist()], [caption(row) for row in rows.tolist()])

@@ -15,7 +15,7 @@ from facerec.data.source import digest
 from facerec.errors import InputError
 from facerec.frontal.borders import covered
 
-POSES = ("profile", "frontal")  # numbered by the answer to "is it frontal?"
+POSES = ("profile", "frontal")  # the index of a pose is its value of is_frontal
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class PoseImages:
     """Decoded images with their pose and identity.
 
     Attributes:
-        pixels: uint8 RGB ``(N, S, S, 3)``, borders covered.
-        borders: bool ``(N, S, S)``, where they are.
+        pixels: uint8 RGB ``(N, S, S, 3)``, with covered borders.
+        borders: bool ``(N, S, S)``, the border masks.
         is_frontal: bool ``(N,)``.
-        identities: int64 ``(N,)``, from 0.
+        identities: class labels, int64 ``(N,)``, from 0.
         names: paths relative to the folder.
     """
 
@@ -40,7 +40,7 @@ class PoseImages:
         return len(self.names)
 
     def fingerprint(self) -> str:
-        """Short hexadecimal digest of the images' names."""
+        """Return a short hexadecimal digest of the images' names."""
         return digest(self.names)
 
 
@@ -59,14 +59,14 @@ def read_pose_folders(root: str | Path, image_size: int, num_workers: int = 0) -
     """Decode all images of ``root/ID/{frontal,profile}`` to ``image_size`` pixels, with a progress bar on standard
     error.
 
-    `InputError` names a folder that is missing or has no image of either pose, and an image that is unreadable.
+    Raises `InputError` for a folder that is missing or lacks images of a pose, and for an unreadable image.
     """
     root = Path(root)
     found = _find(root)
     is_frontal = np.array([pose == "frontal" for _, pose, _ in found])
-    for number, pose in enumerate(POSES):
-        if not (is_frontal == bool(number)).any():
-            raise InputError(f"{root} holds no image ID/{pose}/IMAGE: give the folder of CFP's identities")
+    for value, pose in enumerate(POSES):
+        if not (is_frontal == bool(value)).any():
+            raise InputError(f"{root} has no image ID/{pose}/IMAGE: give the folder of CFP's identities")
     _, identities = np.unique([identity for identity, _, _ in found], return_inverse=True)
     paths = ["/".join(parts) for parts in found]
     pixels, borders = _decode(FolderImages(root, paths), image_size, num_workers)
@@ -74,9 +74,9 @@ def read_pose_folders(root: str | Path, image_size: int, num_workers: int = 0) -
 
 
 def _find(root: Path) -> list[tuple[str, str, str]]:
-    """(identity, pose, file name) of every image, sorted."""
+    """Return (identity, pose, file name) of every image, sorted."""
     if not root.is_dir():
-        raise InputError(f"folder {root} does not exist: give the folder that holds CFP's identities")
+        raise InputError(f"folder {root} does not exist: give the folder with CFP's identities")
     folders = [(entry.name, pose, entry / pose) for entry in sorted(root.iterdir()) for pose in POSES]
     return [
         (identity, pose, file.name)

@@ -1,4 +1,4 @@
-"""How frontal each image of a training set is, kept on the disk as it is computed."""
+"""Scores of how frontal each image of a training set is, cached on the disk while they are computed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from facerec.errors import InputError
 from facerec.frontal import borders
 from facerec.frontal.classifier import FrontalClassifier
 
-# Raise it when an image is scored otherwise than before: kept scores are then computed again.
+# Raise it when an image is scored differently than before: cached scores are then computed again.
 VERSION = 1
 _BATCH = 256
 
 
 class _Covered(Dataset):
-    """Images as the classifier wants them; black, and False, where one is unreadable."""
+    """Images with covered borders and whether they are readable; an unreadable image is black."""
 
     def __init__(self, source: ImageSource, size: int) -> None:
         self.source, self.size = source, size
@@ -46,11 +46,11 @@ class _Covered(Dataset):
 
 
 def score_images(classifier: FrontalClassifier, source: ImageSource, folder: Path, num_workers: int = 0) -> np.ndarray:
-    """Logit of each image, float32 ``(N,)``, NaN where it is unreadable.
+    """Compute the logit of each image, float32 ``(N,)``, NaN for an unreadable image.
 
-    They are written to ``folder/scores-FINGERPRINT.f32`` as they come, so that a run that was interrupted goes on where
-    it stopped, and one with another threshold has nothing to do. Another classifier, other images or files, or another
-    version of the program have another fingerprint. `InputError` where ``folder`` cannot be written to.
+    Logits are written to ``folder/scores-FINGERPRINT.f32`` batch by batch, so that an interrupted run continues where
+    it stopped, and a run with another threshold reuses them. The fingerprint depends on the classifier, the images,
+    their files and the version of the program. Raises `InputError` if ``folder`` cannot be written to.
     """
     path = folder / f"scores-{_fingerprint(classifier, source)}.f32"
     done = path.stat().st_size // 4 if path.is_file() else 0
@@ -59,19 +59,21 @@ def score_images(classifier: FrontalClassifier, source: ImageSource, folder: Pat
     if done < len(source):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _go_on(classifier, source, path, done, num_workers)
+            _score_remaining(classifier, source, path, done, num_workers)
         except OSError as error:
-            kept = "; what is scored is kept" if path.is_file() and path.stat().st_size else ""
+            kept = "; finished scores are kept" if path.is_file() and path.stat().st_size else ""
             raise InputError(
                 f"{path} cannot be written ({error.strerror}): free space or choose another folder{kept}"
             ) from error
     return np.fromfile(path, np.float32)
 
 
-def _go_on(classifier: FrontalClassifier, source: ImageSource, path: Path, done: int, num_workers: int) -> None:
+def _score_remaining(
+    classifier: FrontalClassifier, source: ImageSource, path: Path, done: int, num_workers: int
+) -> None:
     remaining = Subset(_Covered(source, classifier.image_size), range(done, len(source)))
-    loader = DataLoader(remaining, _BATCH, collate_fn=_whole, **decode.loading_processes(num_workers))
-    # Whatever a kill left of a number's four bytes is written over.
+    loader = DataLoader(remaining, _BATCH, collate_fn=_unchanged, **decode.loading_processes(num_workers))
+    # Overwrites a score of which a killed process wrote fewer than four bytes.
     with path.open("r+b" if done else "wb") as file, tqdm(total=len(source), initial=done, desc="scoring") as bar:
         file.seek(4 * done)
         file.truncate()
@@ -82,8 +84,8 @@ def _go_on(classifier: FrontalClassifier, source: ImageSource, path: Path, done:
             bar.update(len(images))
 
 
-def _whole(batch: Any) -> Any:
-    """A dataset's batch needs no collating."""
+def _unchanged(batch: Any) -> Any:
+    """Return the batch as it is: the data set has already collated it."""
     return batch
 
 
@@ -97,12 +99,12 @@ def _fingerprint(classifier: FrontalClassifier, source: ImageSource) -> str:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is kept.
+    """The images that are kept.
 
     Attributes:
-        threshold: the least logit of a kept image.
-        is_frontal: bool ``(N,)``, at or above it.
-        is_kept: bool ``(N,)``, those whose identity has enough of them.
+        threshold: lowest logit of a frontal image.
+        is_frontal: bool ``(N,)``, whether the logit is at least ``threshold``.
+        is_kept: bool ``(N,)``, the frontal images whose identity has enough of them.
     """
 
     threshold: float
@@ -113,21 +115,22 @@ class Selection:
 def select(
     logits: np.ndarray, labels: np.ndarray, *, threshold: float | None, keep: float | None, min_images: int
 ) -> Selection:
-    """Keep the images whose probability is at least ``threshold``, or the share ``keep`` of the most frontal ones, of
-    those identities that have at least ``min_images`` of them.
+    """Keep the images whose probability is at least ``threshold``, or the fraction ``keep`` of the most frontal images,
+    and of these only the identities with at least ``min_images`` images.
 
     Args:
         logits: float ``(N,)``, NaN for images that are never kept.
-        labels: int64 ``(N,)``, identities from 0.
-        threshold: a probability; None: ``keep`` says it.
-        keep: share of the readable images, above 0 and at most 1, before identities are left out; images as frontal as
-            the last of them are kept too.
-        min_images: of an identity.
+        labels: class labels, int64 ``(N,)``, from 0.
+        threshold: a probability, or None to use ``keep``.
+        keep: fraction of the readable images, above 0 and at most 1, before identities are left out; images with the
+            same logit as the last of them are kept too.
+        min_images: minimum number of frontal images per identity.
 
-    `InputError` when nothing is left.
+    Raises:
+        InputError: no image is readable, or none is kept.
     """
     if np.isnan(logits).all():
-        raise InputError("no image could be read: look at the data with scripts/check_data.py")
+        raise InputError("no image could be read: check the data with scripts/check_data.py")
     if threshold is None:
         assert keep is not None
         least = least_of_share(logits, keep)
@@ -145,6 +148,6 @@ def select(
 
 
 def least_of_share(logits: np.ndarray, keep: float) -> float:
-    """The least logit among the share ``keep`` of the readable images that have the highest."""
+    """Return the lowest logit among the fraction ``keep`` of the readable images with the highest logits."""
     readable = np.sort(logits[~np.isnan(logits)])[::-1]
     return float(readable[max(1, round(keep * len(readable))) - 1])

@@ -1,4 +1,4 @@
-"""Training a classifier of frontal faces, and cross-validating it over disjoint identities."""
+"""Training of the classifier of frontal faces, and cross-validation over disjoint identities."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,16 +22,17 @@ from facerec.frontal.pose_folders import PoseImages
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained.
+    """The hyperparameters of the training.
 
     Attributes:
         width: multiplier of the channel counts.
         image_size: side of the images in pixels.
-        epochs: of training, with one cycle of the learning rate.
-        batch_size: images a step.
-        seed: of weights, order and disguises.
+        epochs: number of epochs, during which the learning rate goes through one cycle.
+        batch_size: images per step.
+        seed: seed of weights, order and augmentation.
 
-    `ValueError` for a value that nothing can be trained with.
+    Raises:
+        ValueError: a value is too small for training.
     """
 
     width: float = 0.25
@@ -49,7 +50,7 @@ class Recipe:
 
 
 def train_classifier(images: PoseImages, rows: np.ndarray, recipe: Recipe, title: str) -> FrontalClassifier:
-    """A classifier trained on ``images`` at ``rows``, not calibrated, with a progress bar on standard error."""
+    """Train a classifier on ``images`` at ``rows``, with a progress bar on standard error; it is not calibrated."""
     pl.seed_everything(recipe.seed, verbose=False)
     is_frontal = images.is_frontal[rows]
     classifier = FrontalClassifier(
@@ -66,13 +67,14 @@ def train_classifier(images: PoseImages, rows: np.ndarray, recipe: Recipe, title
 
 
 def cross_validate(images: PoseImages, recipe: Recipe, folds: int) -> tuple[np.ndarray, np.ndarray, FrontalClassifier]:
-    """Train on all folds but one, and answer for that one, for each: nobody is in two folds.
+    """Train on all folds but one and predict that one, for each fold; no person is in two folds.
 
     Returns:
         The logits of all images, float64 ``(N,)``, each from a classifier that never saw the person, not calibrated;
         the fold of each image, int64 ``(N,)``; and the classifier of the first fold.
 
-    `InputError` where there are too few identities for so many folds.
+    Raises:
+        InputError: there are too few identities for so many folds.
     """
     logits, fold_of, classifiers = np.zeros(len(images)), split_into_folds(images, folds, recipe.seed), []
     for fold in range(folds):
@@ -86,10 +88,10 @@ def cross_validate(images: PoseImages, recipe: Recipe, folds: int) -> tuple[np.n
 
 
 def split_into_folds(images: PoseImages, folds: int, seed: int) -> np.ndarray:
-    """The fold of each image, int64 ``(N,)``: folds of people of their own, each with both poses."""
+    """Return the fold of each image, int64 ``(N,)``; folds have disjoint identities, and each fold has both poses."""
     identities = len(np.unique(images.identities))
     if not 2 <= folds <= identities:
-        raise InputError(f"{folds} folds of {identities} identities cannot be made: give from 2 to {identities}")
+        raise InputError(f"{identities} identities cannot be split into {folds} folds: give from 2 to {identities}")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold_of = np.zeros(len(images), np.int64)
     for fold, (_, held_out) in enumerate(splitter.split(images.pixels, images.is_frontal, images.identities)):
@@ -97,12 +99,12 @@ def split_into_folds(images: PoseImages, folds: int, seed: int) -> np.ndarray:
     for fold in range(folds):
         for part in (images.is_frontal[fold_of == fold], images.is_frontal[fold_of != fold]):
             if part.all() or not part.any():
-                raise InputError(f"fold {fold + 1} of {folds} or the rest has one pose only: take fewer folds")
+                raise InputError(f"fold {fold + 1} of {folds} or the rest has only one pose: use fewer folds")
     return fold_of
 
 
 def train_calibrated(images: PoseImages, logits: np.ndarray, recipe: Recipe) -> FrontalClassifier:
-    """A classifier trained on all images, calibrated by the ``logits`` that `cross_validate` found."""
+    """Train a classifier on all images and calibrate it by the ``logits`` that `cross_validate` returned."""
     classifier = train_classifier(images, np.arange(len(images)), recipe, "all identities")
     classifier.calibration.copy_(torch.tensor(fit_calibration(logits, images.is_frontal)))
     return classifier
