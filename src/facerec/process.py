@@ -18,7 +18,7 @@ INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # as a shel
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Rounds that a thread of libgomp waits actively before it sleeps. By default it is so many that on a machine that does
 # something else as well most of the time goes into waiting (docs/performance.md).
-_SPIN_COUNT = "50000"
+_SPIN_COUNT = "2000"
 _THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
