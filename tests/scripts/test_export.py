@@ -187,7 +187,7 @@ def test_pt2_says_that_it_needs_a_compiler(tmp_path):
 def test_a_missing_runtime_is_named(tmp_path):
     with (
         mock.patch.object(files, "import_module", side_effect=ModuleNotFoundError(name="onnxruntime")),
-        refuses("onnxruntime", "pip install 'facerec[export]'"),
+        refuses("onnxruntime", "pip install -e '.[export]'"),
     ):
         files.write("onnx", torch.nn.Identity(), torch.zeros(2, 1), {}, tmp_path / "net.onnx")
 
