@@ -86,4 +86,4 @@ def test_people_are_told_apart_well_over_chance(file, changed):
 
 
 def test_what_sees_one_position_does_not_get_there():
-    assert held_out_accuracy(Sees1x1) < BAR - 0.05
+    assert held_out_accuracy(Sees1x1) < BAR - 0.03
