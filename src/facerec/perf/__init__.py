@@ -1,4 +1,4 @@
-"""Benchmarks of the project's claims about speed and memory, measured together with the competitors in one process.
+"""What the project claims of its speed, measured beside the competitors in one process.
 
-Each section of the results is a module with a function ``cases(effort)``.
+A section is a module with a function ``cases(effort)``.
 """

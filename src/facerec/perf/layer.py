@@ -1,4 +1,4 @@
-"""Speed of a single operator at the sizes that it has in MobileNetV2."""
+"""One operator by itself, at the sizes that it has in MobileNetV2."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,22 +27,19 @@ class Shape:
     stride: int = 1
 
 
-# The targets apply to the first shape.
+# The targets are for the first one.
 SHAPES = (Shape(48, 48), Shape(8, 96), Shape(96, 12), Shape(960, 6), Shape(144, 48, 2))
 SMALL = (Shape(8, 6), Shape(8, 6, 2))
 
 
 def cases(effort: Effort) -> list[Case]:
-    """Return the cases per shape: forward and forward + backward in float32, forward in bfloat16.
-
-    The weights are given, so TVConv's weight generator is not included.
-    """
+    """Forward and forward + backward in float32, forward in bfloat16; with given weights, so without the generator."""
     found = []
-    for index, shape in enumerate(SMALL if effort.quick else SHAPES):
+    for number, shape in enumerate(SMALL if effort.quick else SHAPES):
         passes = (("forward", forward, torch.float32), ("forward + backward", forward_backward, torch.float32))
         for name, run, dtype in (*passes, ("forward, bfloat16", forward, torch.bfloat16)):
             title = f"{_BATCH} x {shape.channels} x {shape.side} x {shape.side}, stride {shape.stride}: {name}"
-            goals = _GOALS[name] if index == 0 else [Goal(g.top, g.bottom) for g in _GOALS["forward"]]
+            goals = _GOALS[name] if number == 0 else [Goal(g.top, g.bottom) for g in _GOALS["forward"]]
             found.append(Case("layer", title, "ms", partial(_measure, shape, dtype, run, effort), goals))
     return found
 
@@ -56,7 +53,7 @@ _GOALS = {
 
 @dataclass(frozen=True)
 class Contender:
-    """A convolution with its inputs: images and weights in the memory format that suits it."""
+    """A convolution and what it is given: images and weights in the memory that suits it."""
 
     convolve: Callable[[Tensor, Tensor], Tensor]
     images: Tensor
@@ -64,7 +61,7 @@ class Contender:
 
 
 def contenders(shape: Shape, dtype: torch.dtype, batch: int = _BATCH) -> dict[str, Contender]:
-    """Build all contenders with the same images; both implementations of TVConv have the same weights."""
+    """On the same images; the two forms of TVConv with the same weights."""
     images = torch.randn(batch, shape.channels, shape.side, shape.side, dtype=dtype)
     channels_last = images.to(memory_format=torch.channels_last)
     out_side = -(-shape.side // shape.stride)
@@ -82,7 +79,7 @@ def contenders(shape: Shape, dtype: torch.dtype, batch: int = _BATCH) -> dict[st
 
 
 def forward(contender: Contender) -> Callable[[], object]:
-    """Return a function that convolves in inference mode."""
+    """A call that convolves, with no gradient in view."""
 
     def call() -> None:
         with torch.inference_mode():
@@ -92,7 +89,7 @@ def forward(contender: Contender) -> Callable[[], object]:
 
 
 def forward_backward(contender: Contender) -> Callable[[], object]:
-    """Return a function that convolves and computes both gradients."""
+    """A call that convolves and takes both gradients."""
     leaves = [tensor.clone().requires_grad_() for tensor in (contender.images, contender.weight)]
     slope = torch.randn_like(contender.convolve(contender.images, contender.weight))
     return lambda: torch.autograd.grad(contender.convolve(*leaves), leaves, slope)

@@ -1,4 +1,4 @@
-"""The machine and the software versions of a measurement."""
+"""The machine and the versions that a measurement belongs to."""
 
 import platform
 import re
@@ -14,8 +14,7 @@ from facerec.runs.provenance import code_and_environment
 
 @dataclass(frozen=True)
 class Machine:
-    """Hardware and versions. ``cores`` counts those that this process may use; ``commit`` ends in "+" if the code has
-    uncommitted changes."""
+    """``cores`` are those that this process may use; ``commit`` ends in "+" where the code differs from it."""
 
     cpu: str
     cores: int
@@ -35,7 +34,7 @@ class Machine:
 
 
 def describe_machine() -> Machine:
-    """Describe the machine and the environment of this process."""
+    """Of this process, now."""
     code = code_and_environment()
     commit = code["git_commit"] and code["git_commit"][:12] + ("+" if code["git_dirty"] else "")
     return Machine(

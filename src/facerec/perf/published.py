@@ -1,8 +1,8 @@
-"""The published algorithm of TVConv (arXiv 2203.10489, section 3), as a competitor: the input is unfolded into windows,
-which are multiplied by the weights and summed, all in NCHW memory.
+"""The published algorithm of TVConv (arXiv 2203.10489, section 3), as a competitor: the input is unfolded to its
+windows, the windows are multiplied by the weights and summed, all in NCHW memory.
 
-It is written from the paper's description. For inference the windows are read through a strided view of the padded
-input; the strides are also correct at stride 2, unlike those of the published code.
+Written from the description. The inference form reads its windows through a view of the padded input, with strides that
+are right at stride 2 too, which those of the published code are not.
 """
 
 import torch
@@ -13,10 +13,8 @@ from facerec.operators.common.weight_generator import reset_generator, weight_ge
 
 
 class PublishedTVConv(nn.Module):
-    """The published TVConv, ``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
-
-    Parameters, their names and the meaning of the arguments are those of `facerec.operators.tvconv.TVConv`.
-    """
+    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; parameters, their names and the meaning of
+    the arguments are those of `facerec.operators.tvconv.TVConv`."""
 
     def __init__(
         self,
@@ -46,7 +44,7 @@ class PublishedTVConv(nn.Module):
         reset_generator(self.weight_generator)
 
     def weight(self) -> Tensor:
-        """Generate the weight ``(C, k * k, H, W)``, in the generator's layout."""
+        """``(C, k * k, H, W)``, as the generator lays it out."""
         generated = self.weight_generator(self.affinity_maps)
         return generated.view(self.channels, self.kernel_size**2, *generated.shape[2:])
 
@@ -55,7 +53,7 @@ class PublishedTVConv(nn.Module):
 
     @torch.no_grad()
     def reparameterize(self) -> nn.Module:
-        """Return the module for inference, with the generated weights cached."""
+        """The inference form, with the weights kept."""
         return _PublishedInference(self.weight(), self.stride)
 
 
@@ -72,8 +70,7 @@ class _PublishedInference(nn.Module):
 
 
 def unfold_multiply_sum(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Convolve ``x``, ``(B, C, H_in, W_in)``, with ``weight``, ``(C, T, H, W)``, ``T = k * k``; returns
-    ``(B, C, H, W)``."""
+    """``x`` ``(B, C, H_in, W_in)``, ``weight`` ``(C, T, H, W)`` with ``T = k * k``; to ``(B, C, H, W)``."""
     channels, taps, height, width = weight.shape
     side = round(taps**0.5)
     windows = F.unfold(x, side, padding=side // 2, stride=stride).view(-1, channels, taps, height, width)
@@ -81,7 +78,7 @@ def unfold_multiply_sum(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def windows_einsum(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Compute the same as `unfold_multiply_sum`, copying only the padded input beforehand."""
+    """As `unfold_multiply_sum`, with nothing copied beforehand but the border."""
     _, taps, height, width = weight.shape
     side = round(taps**0.5)
     padded = F.pad(x, (side // 2,) * 4).contiguous()
