@@ -102,6 +102,7 @@ def prepare_process() -> None:
         torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     _keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    _log_to_stderr("lightning_fabric")
     # Lightning warns about a newer PyTorch, or about settings that are intentional.
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
@@ -110,6 +111,25 @@ def prepare_process() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message="It is recommended to use `self.log.*sync_dist=True")
     warnings.filterwarnings("ignore", message="torch.distributed.nn.functional.all_gather is deprecated")
+
+
+class _ToStderr(logging.Handler):
+    """Writes to standard error as it is when there is something to write."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
+def _log_to_stderr(name: str) -> None:
+    """Let the logger write to standard error, as Lightning does where Hydra has not set up logging before it: standard
+    output is for results."""
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        logger.addHandler(_ToStderr())
+    logger.propagate = False
 
 
 def _keep_freed_memory() -> None:
