@@ -3,8 +3,10 @@
 `facerec.commands.train_run` reads the command line, `facerec.commands.one_run` is a run.
 """
 
-from facerec.commands.train_run import program
-from facerec.process import run
+from facerec.process import importing, run
+
+with importing():
+    from facerec.commands.train_run import program
 
 if __name__ == "__main__":
     run(program)

@@ -25,19 +25,21 @@ import argparse
 import json
 from pathlib import Path
 
-from facerec.alignment.align import Alignment, Outcome, Settings, align_all, folder_digest
-from facerec.alignment.crop import LFW, parse_crop
-from facerec.alignment.detector import FaceDetector
-from facerec.alignment.fiducials import PROFILE_LINES, Fiducials, parse_lines
-from facerec.alignment.landmarks import ListedLandmarks, read_landmarks
-from facerec.alignment.outputs import remove_leftovers
-from facerec.alignment.paths import SHEET, find_images, outputs, refuse_overlap, why_not_found
-from facerec.alignment.placement import FacePlacer
-from facerec.alignment.summary import Summary, write_failures, write_sheet
-from facerec.alignment.warp import BORDERS
-from facerec.console import log
-from facerec.errors import InputError, one_line
-from facerec.process import available_cores, run
+from facerec.process import available_cores, importing, run
+
+with importing():
+    from facerec.alignment.align import Alignment, Outcome, Settings, align_all, folder_digest
+    from facerec.alignment.crop import LFW, parse_crop
+    from facerec.alignment.detector import FaceDetector
+    from facerec.alignment.fiducials import PROFILE_LINES, Fiducials, parse_lines
+    from facerec.alignment.landmarks import ListedLandmarks, read_landmarks
+    from facerec.alignment.outputs import remove_leftovers
+    from facerec.alignment.paths import SHEET, find_images, outputs, refuse_overlap, why_not_found
+    from facerec.alignment.placement import FacePlacer
+    from facerec.alignment.summary import Summary, write_failures, write_sheet
+    from facerec.alignment.warp import BORDERS
+    from facerec.console import log
+    from facerec.errors import InputError, one_line
 
 _MOST_WORKERS = 8
 _SMALLEST, _LARGEST = 16, 1024  # pixels

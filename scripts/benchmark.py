@@ -16,21 +16,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from facerec.process import importing, prepare_process, run
 
-from facerec.errors import InputError
-from facerec.files import write_json
-from facerec.perf import augmentation_speed as augmentation
-from facerec.perf import export, index, layer, memory, pipeline, throughput
-from facerec.perf import network_speed as network
-from facerec.perf import verification_speed as verification
-from facerec.perf.comparison import Case, Comparison
-from facerec.perf.machine import describe_machine
-from facerec.perf.tables import around_tables, markdown, show, write_markdown
-from facerec.perf.timing import QUICK, Effort
-from facerec.process import prepare_process, run
+with importing():
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from facerec.errors import InputError
+    from facerec.files import write_json
+    from facerec.perf import augmentation_speed as augmentation
+    from facerec.perf import export, index, layer, memory, pipeline, throughput
+    from facerec.perf import network_speed as network
+    from facerec.perf import verification_speed as verification
+    from facerec.perf.comparison import Case, Comparison
+    from facerec.perf.machine import describe_machine
+    from facerec.perf.tables import around_tables, markdown, show, write_markdown
+    from facerec.perf.timing import QUICK, Effort
 
 _MODULES = (layer, network, memory, throughput, pipeline, index, augmentation, verification, export)
 SECTIONS = {module.__name__.rpartition(".")[2].removesuffix("_speed"): module for module in _MODULES}

@@ -18,18 +18,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from facerec.process import importing, prepare_process, run
 
-from facerec.config.build import build_data, build_trained
-from facerec.config.compose import compose
-from facerec.config.settings import take_own
-from facerec.doctor.check import check_data
-from facerec.doctor.faces import Embedder
-from facerec.doctor.findings import WRONG, DataReport, Finding, write_pictures
-from facerec.errors import InputError
-from facerec.files import check_output_folder, write_json
-from facerec.process import prepare_process, run
+with importing():
+    from rich.console import Console
+    from rich.table import Table
+
+    from facerec.config.build import build_data, build_trained
+    from facerec.config.compose import compose
+    from facerec.config.settings import take_own
+    from facerec.doctor.check import check_data
+    from facerec.doctor.faces import Embedder
+    from facerec.doctor.findings import WRONG, DataReport, Finding, write_pictures
+    from facerec.errors import InputError
+    from facerec.files import check_output_folder, write_json
 
 SHOWN = 10  # of the unreadable images, which the JSON line has all, and of a list's wrong lines, as report.json
 _OWN_KEYS = {"checkpoint": "", "out": ""}

@@ -23,24 +23,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lightning_utilities.core.rank_zero import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
-from torch import nn
+from facerec.process import importing, prepare_process, run
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
-from facerec.config.compose import compose_trained
-from facerec.config.settings import split_arguments
-from facerec.deploy import reparameterize
-from facerec.errors import InputError
-from facerec.exporting import formats as files
-from facerec.exporting.formats import ModelBackbone
-from facerec.plots.network import roc_figure, save_figure
-from facerec.process import prepare_process, run
-from facerec.runs.provenance import code_and_environment
-from facerec.runs.results import benchmark_fingerprints
-from facerec.verification.verify import VerificationResult
+with importing():
+    from lightning_utilities.core.rank_zero import rank_zero_only
+    from omegaconf import DictConfig, OmegaConf
+    from rich.console import Console
+    from rich.table import Table
+    from torch import nn
+
+    from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+    from facerec.config.compose import compose_trained
+    from facerec.config.settings import split_arguments
+    from facerec.deploy import reparameterize
+    from facerec.errors import InputError
+    from facerec.exporting import formats as files
+    from facerec.exporting.formats import ModelBackbone
+    from facerec.plots.network import roc_figure, save_figure
+    from facerec.runs.provenance import code_and_environment
+    from facerec.runs.results import benchmark_fingerprints
+    from facerec.verification.verify import VerificationResult
 
 _OWN_KEYS = {"checkpoint": None, "model": None, "form": "training", "image_size": None, "roc": None}
 _OTHER_KEYS = ("augmentation@data.test_augmentation", "affine_strength")

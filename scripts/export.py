@@ -20,26 +20,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
-from torch import nn
+from facerec.process import importing, prepare_process, run
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
-from facerec.config.settings import split_arguments
-from facerec.console import log
-from facerec.data.datamodule import FaceDataModule
-from facerec.data.loading import ImageDataset
-from facerec.errors import InputError
-from facerec.exporting import formats as files
-from facerec.exporting.deployed_network import export_form
-from facerec.exporting.formats import ModelBackbone
-from facerec.exporting.parity import Parity, Results, compare
-from facerec.files import replacing
-from facerec.process import prepare_process, run
-from facerec.runs.provenance import code_and_environment
+with importing():
+    import numpy as np
+    import torch
+    from omegaconf import DictConfig
+    from rich.console import Console
+    from rich.table import Table
+    from torch import nn
+
+    from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+    from facerec.config.settings import split_arguments
+    from facerec.console import log
+    from facerec.data.datamodule import FaceDataModule
+    from facerec.data.loading import ImageDataset
+    from facerec.errors import InputError
+    from facerec.exporting import formats as files
+    from facerec.exporting.deployed_network import export_form
+    from facerec.exporting.formats import ModelBackbone
+    from facerec.exporting.parity import Parity, Results, compare
+    from facerec.files import replacing
+    from facerec.runs.provenance import code_and_environment
 
 _OWN_KEYS = {"checkpoint": None, "format": "onnx", "output": None, "int8": "false", "tolerance": None}
 _CALIBRATION_IMAGES = 256

@@ -27,26 +27,28 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-from scipy.special import expit
+from facerec.process import importing, prepare_process, run
 
-from facerec.config.build import build_data
-from facerec.config.compose import compose
-from facerec.config.schema import suggestion
-from facerec.config.settings import take_own
-from facerec.console import log
-from facerec.data.source import LabelledSource
-from facerec.errors import InputError
-from facerec.files import check_output_folder, replacing, write_json
-from facerec.frontal.classifier import load_classifier
-from facerec.frontal.pictures import scores_figure, section
-from facerec.frontal.scoring import Selection, score_images, select
-from facerec.plots.contact_sheet import write_contact_sheet
-from facerec.plots.network import save_figure
-from facerec.process import prepare_process, run
-from facerec.runs.provenance import code_and_environment
+with importing():
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+    from scipy.special import expit
+
+    from facerec.config.build import build_data
+    from facerec.config.compose import compose
+    from facerec.config.schema import suggestion
+    from facerec.config.settings import take_own
+    from facerec.console import log
+    from facerec.data.source import LabelledSource
+    from facerec.errors import InputError
+    from facerec.files import check_output_folder, replacing, write_json
+    from facerec.frontal.classifier import load_classifier
+    from facerec.frontal.pictures import scores_figure, section
+    from facerec.frontal.scoring import Selection, score_images, select
+    from facerec.plots.contact_sheet import write_contact_sheet
+    from facerec.plots.network import save_figure
+    from facerec.runs.provenance import code_and_environment
 
 _OWN_KEYS = {"classifier": "", "keep": "", "threshold": "", "min_images": "1", "out": "outputs/frontal/kept"}
 PAPERS_SHARE = 0.67  # arXiv 2203.10489, section 4.1: 329k of 490k images

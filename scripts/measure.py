@@ -14,18 +14,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from facerec.process import importing, prepare_process, run
 
-from facerec.config.build import build_backbone
-from facerec.config.compose import compose
-from facerec.config.settings import take_own
-from facerec.cost import measure_cost
-from facerec.errors import InputError
-from facerec.files import replacing
-from facerec.perf.runtime import measure_runtime
-from facerec.process import prepare_process, run
+with importing():
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    from facerec.config.build import build_backbone
+    from facerec.config.compose import compose
+    from facerec.config.settings import take_own
+    from facerec.cost import measure_cost
+    from facerec.errors import InputError
+    from facerec.files import replacing
+    from facerec.perf.runtime import measure_runtime
 
 _OWN_KEYS = {"speed": "false", "markdown": ""}
 

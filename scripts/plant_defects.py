@@ -20,25 +20,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
+from facerec.process import importing, prepare_process, run
 
-from facerec.config.build import build_data, build_trained
-from facerec.config.compose import compose
-from facerec.config.settings import take_own
-from facerec.console import log
-from facerec.data.archives.recordio_writer import pack, writing_records
-from facerec.data.datamodule import FaceDataModule
-from facerec.data.modules import InsightFaceData
-from facerec.data.source import LabelledSource
-from facerec.doctor.check import check_data
-from facerec.doctor.faces import Embedder
-from facerec.errors import InputError
-from facerec.files import write_json
-from facerec.perf import planted_defects as planting
-from facerec.perf.planted_defects import Copy, Planted, again, changed
-from facerec.process import prepare_process, run
+with importing():
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from facerec.config.build import build_data, build_trained
+    from facerec.config.compose import compose
+    from facerec.config.settings import take_own
+    from facerec.console import log
+    from facerec.data.archives.recordio_writer import pack, writing_records
+    from facerec.data.datamodule import FaceDataModule
+    from facerec.data.modules import InsightFaceData
+    from facerec.data.source import LabelledSource
+    from facerec.doctor.check import check_data
+    from facerec.doctor.faces import Embedder
+    from facerec.errors import InputError
+    from facerec.files import write_json
+    from facerec.perf import planted_defects as planting
+    from facerec.perf.planted_defects import Copy, Planted, again, changed
 
 _OWN_KEYS = {"identities": "60", "images": "10", "checkpoint": "", "seed": "1", "out": ""}
 Make = Callable[[Path], Copy]

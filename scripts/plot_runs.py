@@ -7,20 +7,22 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-from matplotlib.figure import Figure
+from facerec.process import importing, run
 
-from facerec.config.build import build_trained
-from facerec.errors import InputError
-from facerec.files import BEST, SCORES
-from facerec.operators.tvconv import TVConv
-from facerec.plots.network import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
-from facerec.process import run
-from facerec.runs.report import find_runs
-from facerec.runs.results import load_scores
-from facerec.runs.run_names import run_names
-from facerec.runs.run_results import RunResults
-from facerec.verification.roc import roc_curve
+with importing():
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from facerec.config.build import build_trained
+    from facerec.errors import InputError
+    from facerec.files import BEST, SCORES
+    from facerec.operators.tvconv import TVConv
+    from facerec.plots.network import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
+    from facerec.runs.report import find_runs
+    from facerec.runs.results import load_scores
+    from facerec.runs.run_names import run_names
+    from facerec.runs.run_results import RunResults
+    from facerec.verification.roc import roc_curve
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 

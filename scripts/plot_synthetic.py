@@ -2,11 +2,13 @@
 
 import sys
 
-import cv2
-import numpy as np
+from facerec.process import importing, run
 
-from facerec.data.synthetic.synthetic_faces import SyntheticFaces
-from facerec.process import run
+with importing():
+    import cv2
+    import numpy as np
+
+    from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 
 NUM_PEOPLE, NUM_PICTURES = 8, 8
 

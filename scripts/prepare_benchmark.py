@@ -25,18 +25,20 @@ import json
 import sys
 from pathlib import Path
 
-from facerec.console import log
-from facerec.data.official.agedb import read_agedb_pairs
-from facerec.data.official.cfp import cfp_images, read_cfp_pairs
-from facerec.data.official.cross import read_cross_pairs
-from facerec.data.official.image_files import LINKS
-from facerec.data.official.layout import Prepared, unpack_bin, write_benchmark
-from facerec.data.official.lfw import read_lfw_pairs
-from facerec.data.official.pair_lists import Pair, read_plain_pairs
-from facerec.data.readers.bin import write_bin
-from facerec.data.readers.folders import read_pairs
-from facerec.errors import InputError
-from facerec.process import run
+from facerec.process import importing, run
+
+with importing():
+    from facerec.console import log
+    from facerec.data.official.agedb import read_agedb_pairs
+    from facerec.data.official.cfp import cfp_images, read_cfp_pairs
+    from facerec.data.official.cross import read_cross_pairs
+    from facerec.data.official.image_files import LINKS
+    from facerec.data.official.layout import Prepared, unpack_bin, write_benchmark
+    from facerec.data.official.lfw import read_lfw_pairs
+    from facerec.data.official.pair_lists import Pair, read_plain_pairs
+    from facerec.data.readers.bin import write_bin
+    from facerec.data.readers.folders import read_pairs
+    from facerec.errors import InputError
 
 
 def main(arguments: list[str]) -> int:

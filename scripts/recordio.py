@@ -23,20 +23,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from facerec.process import importing, run
 
-from facerec.console import log
-from facerec.data.archives.extraction import LIST, extract
-from facerec.data.archives.record_summary import RecordSummary, record_lines, summarise
-from facerec.data.archives.recordio_writer import property_of, write_index, write_training_set
-from facerec.data.readers.folders import read_identity_folders
-from facerec.data.readers.insightface import InsightFaceRecords
-from facerec.data.readers.recordio import RecordFile
-from facerec.data.readers.train_lists import read_record_list, read_train_list
-from facerec.data.source import EncodedLabelledSource, refuse_missing
-from facerec.errors import InputError
-from facerec.process import run
+with importing():
+    from rich.console import Console
+    from rich.table import Table
+
+    from facerec.console import log
+    from facerec.data.archives.extraction import LIST, extract
+    from facerec.data.archives.record_summary import RecordSummary, record_lines, summarise
+    from facerec.data.archives.recordio_writer import property_of, write_index, write_training_set
+    from facerec.data.readers.folders import read_identity_folders
+    from facerec.data.readers.insightface import InsightFaceRecords
+    from facerec.data.readers.recordio import RecordFile
+    from facerec.data.readers.train_lists import read_record_list, read_train_list
+    from facerec.data.source import EncodedLabelledSource, refuse_missing
+    from facerec.errors import InputError
 
 SHOWN = 10  # of the damaged images; the JSON line has them all
 _NO_INDEX = Path(os.devnull)  # not a regular file, so that the records are walked through

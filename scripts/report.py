@@ -7,10 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from facerec.errors import InputError
-from facerec.files import replacing
-from facerec.process import run
-from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
+from facerec.process import importing, run
+
+with importing():
+    from facerec.errors import InputError
+    from facerec.files import replacing
+    from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
 
 
 def main(arguments: list[str]) -> int:

@@ -21,24 +21,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightning_utilities.core.rank_zero import rank_zero_only
-from omegaconf import DictConfig
-from rich.console import Console
-from torch import nn
-from tqdm import tqdm
+from facerec.process import importing, prepare_process, run
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
-from facerec.config.compose import compose_trained
-from facerec.config.settings import split_arguments
-from facerec.console import log
-from facerec.errors import InputError
-from facerec.files import check_output_folder, write_json
-from facerec.plots.network import save_figure
-from facerec.plots.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
-from facerec.process import prepare_process, run
-from facerec.runs.provenance import code_and_environment
-from facerec.runs.results import benchmark_fingerprints
-from facerec.runs.run_names import run_names
+with importing():
+    from lightning_utilities.core.rank_zero import rank_zero_only
+    from omegaconf import DictConfig
+    from rich.console import Console
+    from torch import nn
+    from tqdm import tqdm
+
+    from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+    from facerec.config.compose import compose_trained
+    from facerec.config.settings import split_arguments
+    from facerec.console import log
+    from facerec.errors import InputError
+    from facerec.files import check_output_folder, write_json
+    from facerec.plots.network import save_figure
+    from facerec.plots.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
+    from facerec.runs.provenance import code_and_environment
+    from facerec.runs.results import benchmark_fingerprints
+    from facerec.runs.run_names import run_names
 
 _GROUP = "augmentation@data.test_augmentation"
 _OWN_KEYS = {"transforms": ",".join(TRANSFORMS), "strengths": "0.5,1,2", "out": "outputs/sensitivity"}

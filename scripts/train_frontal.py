@@ -17,24 +17,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
+from facerec.process import importing, prepare_process, run
 
-from facerec.console import log
-from facerec.data.readers.folders import FolderImages
-from facerec.errors import InputError
-from facerec.files import check_output_folder, replacing, write_json
-from facerec.frontal.calibration import auc_of_borders, calibrate_across_folds, flipped_by_a_border, reliability
-from facerec.frontal.classifier import FrontalClassifier, save_classifier
-from facerec.frontal.pictures import cross_validation_figure, section
-from facerec.frontal.pose_folders import PoseImages, read_pose_folders
-from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated
-from facerec.plots.contact_sheet import write_contact_sheet
-from facerec.plots.network import save_figure
-from facerec.process import prepare_process, run
-from facerec.runs.provenance import code_and_environment
+with importing():
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
+
+    from facerec.console import log
+    from facerec.data.readers.folders import FolderImages
+    from facerec.errors import InputError
+    from facerec.files import check_output_folder, replacing, write_json
+    from facerec.frontal.calibration import auc_of_borders, calibrate_across_folds, flipped_by_a_border, reliability
+    from facerec.frontal.classifier import FrontalClassifier, save_classifier
+    from facerec.frontal.pictures import cross_validation_figure, section
+    from facerec.frontal.pose_folders import PoseImages, read_pose_folders
+    from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated
+    from facerec.plots.contact_sheet import write_contact_sheet
+    from facerec.plots.network import save_figure
+    from facerec.runs.provenance import code_and_environment
 
 SHOWN = 40  # mistakes of either kind
 WEAK = 0.8  # area under the ROC curve that no classifier worth using stays below

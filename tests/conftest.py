@@ -14,11 +14,18 @@ use_one_thread()
 
 # Trainings, exports, whole programs and real data: what `make test-fast` leaves to `make test`.
 _SLOW = (
-    *("scripts/", "exporting/", "benchmarks/", "callbacks/", "kernels/gpu/", "operators/test_learning", "frontal/"),
+    *("scripts/", "exporting/", "benchmarks/", "callbacks/", "operators/test_learning", "frontal/"),
     *("data/test_datamodule_in", "data/test_synthetic", "data/test_sampling", "doctor/", "alignment/test_align"),
     *("test_train", "test_sweep", "test_program", "test_two_devices", "test_reference", "test_operators_page"),
     *("test_readme", "test_sensitivity", "test_house", "test_verifier", "test_recognizer", "test_results"),
-    *("test_plots", "test_report", "test_runtime", "test_build", "test_checkpoints"),
+    *("test_plots", "test_report", "test_runtime", "test_build", "test_checkpoints", "test_config", "test_compos"),
+    *("operators/test_axial", "backbones/", "test_deploy", "data/test_insightface", "data/test_held"),
+    *(
+        "test_start_methods",
+        "test_imports",
+        "test_cost",
+    ),
+    *("operators/test_operators", "operators/test_cost", "data/test_modules", "data/test_packed", "kernels/"),
 )
 
 

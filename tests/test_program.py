@@ -160,6 +160,9 @@ def test_so_can_that_of_argparse(tmp_path, unread):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_every_program_ends_so(name):
+def test_every_program_imports_what_is_slow_where_ctrl_c_ends_it_at_once(name):
     body = ast.parse((ROOT / name).read_text()).body
+    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {ast.unparse(node).split()[1] for node in imports}
+    assert {module.split(".")[0] for module in modules - {"facerec.process"}} <= sys.stdlib_module_names
     assert ast.unparse(body[-1]).splitlines()[-1].strip() in ("run(main)", "run(program)")

@@ -29,7 +29,6 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     `SystemExit` does, so that temporary files are removed, with status 143. When the reader of the output has closed
     it, as ``head`` does, the program ends silently with status 1; what is written to a closed stream is dropped.
     """
-    prepare_environment()
     _open_closed_streams()
     logging.raiseExceptions = False  # a message that nobody can read any more is no traceback either
     signal.signal(signal.SIGTERM, _terminate)
@@ -54,6 +53,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
 def importing(at_interrupt: Callable[[], None] = lambda: None) -> Iterator[None]:
     """A block of slow imports, in which Ctrl-C ends the process at once with status 130, after ``at_interrupt()``.
 
+    What PyTorch's libraries read when they are loaded is set before it, see `prepare_environment`.
     It does so without an exception: NumPy and others try half of an import again, and end in errors of their own.
     """
 
@@ -62,6 +62,7 @@ def importing(at_interrupt: Callable[[], None] = lambda: None) -> Iterator[None]
         print("interrupted", file=sys.stderr, flush=True)
         os._exit(INTERRUPTED)
 
+    prepare_environment()
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as in the background of a shell
         yield
         return

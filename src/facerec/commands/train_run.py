@@ -30,7 +30,6 @@ from facerec.process import (
     INTERRUPTED,
     TERMINATED,
     importing,
-    prepare_environment,
     reader_is_gone,
 )
 from facerec.runs.folder import is_finished, remove_empty_run
@@ -95,7 +94,6 @@ class Cell:
 
 
 def _copy(arguments: list[str]) -> Cell:
-    prepare_environment()
     return Cell(arguments, is_copy=True)
 
 

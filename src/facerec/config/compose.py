@@ -154,7 +154,7 @@ def refuse_missing_root(cfg: DictConfig) -> None:
 
 
 def _composed(overrides: list[str]) -> DictConfig:
-    if "run_config" not in str(ConfigStore.instance().repo):
+    if "run_config.yaml" not in ConfigStore.instance().repo:  # a script composes what train.py would
         register()
     with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         return hydra_compose("train", overrides)

@@ -66,4 +66,5 @@ class RunResults:
     def objective(self) -> float:
         """Mean accuracy of the last epoch, which a search may maximise: on held-out identities where there are any,
         else over the benchmarks."""
-        return mean(self.last["benchmarks"][name]["accuracy"] for name in self.best_chosen_on)
+        benchmarks = self.last["benchmarks"]
+        return mean(benchmarks[name]["accuracy"] for name in self.best_chosen_on or benchmarks)
