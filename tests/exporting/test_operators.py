@@ -13,6 +13,7 @@ from torch import nn
 from facerec.deploy import reparameterize
 from facerec.exporting import formats as files
 from facerec.exporting.operators import exportable
+from facerec.operators.base import OperatorFactory
 from facerec.operators.condconv import condconv
 
 CHANNELS = 16
@@ -21,12 +22,10 @@ CHANNELS = 16
 def block(file_or_operator, stride=1, out_size=(7, 6)) -> nn.Module:
     """What a backbone makes of an operator: its own 1x1 convolution and the spatial one, in a block."""
     torch.manual_seed(0)
-    make = file_or_operator if callable(file_or_operator) else operator(file_or_operator)
-    holder = getattr(make, "func", make)
-    pointwise = getattr(holder, "pointwise", lambda a, b: nn.Conv2d(a, b, 1))
-    layers = nn.Sequential(pointwise(3, CHANNELS), make(CHANNELS, stride=stride, out_size=out_size))
-    share = getattr(holder, "block", None)
-    return randomise(layers if share is None else share(3, layers)).eval()
+    make = OperatorFactory.of(file_or_operator if callable(file_or_operator) else operator(file_or_operator))
+    pointwise = make.pointwise(lambda a, b: nn.Conv2d(a, b, 1))
+    layers = [pointwise(3, CHANNELS), make(CHANNELS, stride, out_size)]
+    return randomise(make.block(3, layers)).eval()
 
 
 def noise(*shape):

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from facerec.backbones.parts import Size, check_image_size, check_images
+from facerec.backbones.parts import check_image_size, check_images
 from facerec.backbones.spatial_transformer import alignment
 from facerec.checks import check_counts
+from facerec.operators.base import Size
 
 _TOKENS_RATIO, _CHANNELS_RATIO, _NORM_EPS = 0.5, 4, 1e-6
 

@@ -1,42 +1,11 @@
 """What the backbones share: where the operator goes, and the way from the last map to the embedding."""
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
 
+from facerec.operators.base import Operator, OperatorFactory, Size
 from facerec.operators.depthwise import Depthwise
-
-# Called ``operator(channels, stride=..., out_size=(H, W))``: the spatial convolution of a block. It may also have
-#   ``pointwise(in_channels, out_channels)``: makes the 1x1 convolutions of the block, else they are ordinary ones;
-#   ``block(in_channels, layers)``: wraps the block's layers in what they share, else they stay as they are;
-#   ``last_stages``: in how many stages it stands when none are named, else in all.
-Operator = Callable[..., nn.Module]
-Size = tuple[int, int]
-
-
-def pointwise(operator: Operator, ordinary: Callable[[int, int], nn.Module]) -> Callable[[int, int], nn.Module]:
-    """What makes a 1x1 convolution of so many channels to so many: the operator's own, or the ``ordinary`` one."""
-    return trait(operator, "pointwise", ordinary)
-
-
-def block(operator: Operator, in_channels: int, layers: Sequence[nn.Module]) -> nn.Module:
-    """The layers of a block in order, together with what the operator lets them share."""
-    ordered = nn.Sequential(*layers)
-    share = trait(operator, "block", None)
-    return ordered if share is None else share(in_channels, ordered)
-
-
-def trait(operator: Operator, name: str, default: Any) -> Any:
-    """What the operator says of itself; behind a `functools.partial` it is the class that says it."""
-    while not hasattr(operator, name) and hasattr(operator, "func"):
-        operator = operator.func  # pyright: ignore[reportFunctionMemberAccess]
-    return getattr(operator, name, default)
-
-
-def halve(size: Size, stride: int) -> Size:
-    """The (height, width) of a map after a layer of ``stride`` with padding: rounded up."""
-    return -(-size[0] // stride), -(-size[1] // stride)
 
 
 def check_image_size(image_size: Sequence[int], total_stride: int) -> Size:
@@ -60,19 +29,20 @@ def check_images(images: Tensor, image_size: Size) -> None:
 
 def operator_of_stage(
     operator: Operator, operator_stages: Collection[int] | None, stages: range, network: str
-) -> dict[int, Operator]:
+) -> dict[int, OperatorFactory]:
     """For each stage the operator it uses: ``operator`` in ``operator_stages`` (None: where it says, mostly in all),
     the depthwise convolution elsewhere."""
     if operator_stages is not None and (isinstance(operator_stages, int | str) or not len(operator_stages)):
         raise ValueError(
             f"operator_stages must be a list of stages, as [{stages[-1]}], or null for all, got {operator_stages!r}"
         )
-    default = stages[-trait(operator, "last_stages", len(stages)) :]
+    made, ordinary = OperatorFactory.of(operator), OperatorFactory.of(Depthwise)
+    default = stages[-(made.default_last_stages or len(stages)) :]
     chosen = set(default if operator_stages is None else operator_stages)
     unknown = sorted(chosen - set(stages))
     if unknown:
         raise ValueError(f"unknown stage(s) {unknown}; {network} has stages {stages[0]} to {stages[-1]}")
-    return {stage: operator if stage in chosen else Depthwise for stage in stages}
+    return {stage: made if stage in chosen else ordinary for stage in stages}
 
 
 def embedding_layers(channels: int, map_size: Size, embedding_dim: int) -> nn.Sequential:

@@ -12,8 +12,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from facerec.backbones.parts import Operator, Size, check_image_size, check_images, embedding_layers
+from facerec.backbones.parts import check_image_size, check_images, embedding_layers
 from facerec.backbones.spatial_transformer import alignment
+from facerec.operators.base import Operator, Size
 from facerec.surgery import Where, replace_depthwise
 
 

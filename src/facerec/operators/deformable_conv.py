@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from facerec.checks import check_counts
+from facerec.operators.base import SpatialOperator
 
 _TENTH_OF_THE_RATE = 0.1**0.5
 
 
-class DeformableConv(nn.Module):
+class DeformableConv(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
 
     For the default kernel ``252 * C + 27`` parameters, and ``297 * C`` multiply-adds a position: 243 predict offsets
@@ -62,10 +63,11 @@ class DeformableConv(nn.Module):
             nn.init.zeros_(parameter)
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Compute exactly the depthwise convolution with ``weight``, ``(C, 1, k, k)``: zero offsets, modulation 1/2."""
         self.weight.copy_(2 * weight.reshape(self.weight.shape))
         self._still()
+        return True
 
     def offsets_and_modulation(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, 2 * k * k, H, W)``, (down, right) in pixels for each tap, row by row, and ``(B, k * k, H, W)`` in

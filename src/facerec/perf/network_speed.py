@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.backbones.mobilenet_v2 import MobileNetV2
-from facerec.backbones.parts import Operator
 from facerec.deploy import reparameterize
 from facerec.heads import AMSoftmax
+from facerec.operators.base import Operator
 from facerec.operators.depthwise import Depthwise
 from facerec.operators.tvconv import TVConv
 from facerec.perf.comparison import Case, Goal, Rounds

@@ -1,11 +1,12 @@
 """The inference form of an operator whose weights depend on the position alone: the weights themselves, kept ready."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from facerec.kernels.position_dependent import position_dependent_conv
+from facerec.operators.base import SpatialOperator
 
 
-class PositionDependentConv(nn.Module):
+class PositionDependentConv(SpatialOperator):
     """A fixed weight for each tap, position and channel; nothing is learned and nothing is generated.
 
     The weights are kept as a buffer ``(k * k, H * W, C)``: of four dimensions, ``network.to(memory_format=...)`` would
