@@ -1,6 +1,7 @@
 """Training form to inference form."""
 
 import copy
+from collections.abc import Callable
 
 from torch import nn
 
@@ -13,14 +14,16 @@ def reparameterize(model: nn.Module) -> nn.Module:
     The form is `SpatialOperator.inference_form`. The model itself is left as it was; ``model`` may be such a
     module.
     """
-    return _replace(copy.deepcopy(model).eval())
+    return replaced(copy.deepcopy(model).eval(), lambda operator: operator.inference_form())
 
 
-def _replace(module: nn.Module) -> nn.Module:
-    form = module.inference_form() if isinstance(module, SpatialOperator) else module
-    if form is not module:
-        return form.eval()
+def replaced(module: nn.Module, form: Callable[[SpatialOperator], nn.Module]) -> nn.Module:
+    """``module``, changed in place, or what takes its place, with the ``form`` of every operator; what is inside an
+    operator is looked at where the form is the operator itself."""
+    own = form(module) if isinstance(module, SpatialOperator) else module
+    if own is not module:
+        return own.eval()
     for name, child in list(module._modules.items()):
         if child is not None:
-            module._modules[name] = _replace(child)
+            module._modules[name] = replaced(child, form)
     return module

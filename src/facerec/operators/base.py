@@ -55,6 +55,11 @@ class SpatialOperator(nn.Module):
         """A cheaper module for inference with the same output; itself where there is none."""
         return self
 
+    def export_form(self, tolerance: float) -> nn.Module:
+        """The inference form in what runtimes are fast at, with about the same output; itself where the kernels' plain
+        forms will do. ``tolerance`` is by how much fixed weights may be off, root mean square, as a share of theirs."""
+        return self
+
     def count_macs(self, x: Tensor, out: Tensor) -> int | None:
         """Multiply-adds from ``x`` to ``out``, all that is inside included; None: those of the layers inside."""
         return None

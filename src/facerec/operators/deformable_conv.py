@@ -17,9 +17,9 @@ Deviation from the paper: depthwise. That the convolution which predicts offsets
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from facerec.checks import check_counts
+from facerec.kernels.deformable import deformable_conv
 from facerec.operators.base import SpatialOperator
 
 _TENTH_OF_THE_RATE = 0.1**0.5
@@ -48,9 +48,9 @@ class DeformableConv(SpatialOperator):
     ) -> None:
         super().__init__()
         check_counts(channels=channels, kernel_size=kernel_size)
-        self.stride, self.padding, taps = stride, kernel_size // 2, kernel_size**2
+        self.stride, taps = stride, kernel_size**2
         self.weight = nn.Parameter(torch.empty(channels, 1, kernel_size, kernel_size))
-        self.predict = nn.Conv2d(channels, 3 * taps, kernel_size, stride, self.padding)
+        self.predict = nn.Conv2d(channels, 3 * taps, kernel_size, stride, kernel_size // 2)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -82,15 +82,8 @@ class DeformableConv(SpatialOperator):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         offsets, modulation = self.offsets_and_modulation(x)
-        # torchvision's kernel has no bfloat16 on the CPU and wants one type for all.
-        out = deform_conv2d(
-            x.to(offsets.dtype),
-            offsets,
-            self.weight.to(offsets.dtype),
-            stride=(self.stride, self.stride),
-            padding=(self.padding, self.padding),
-            mask=modulation,
-        )
+        kind = offsets.dtype
+        out = deformable_conv(x.to(kind), offsets, modulation, self.weight.to(kind), self.stride)
         return out.to(x.dtype, memory_format=torch.channels_last)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
