@@ -11,6 +11,7 @@ from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
 from facerec.cost import Cost, measure_cost
+from facerec.operators.base import SpatialOperator
 from facerec.operators.depthwise import Depthwise
 from facerec.operators.tvconv import TVConv
 
@@ -121,7 +122,7 @@ def test_the_bias_of_tvconv_counts_like_that_of_a_convolution():
 
 
 def test_a_module_that_counts_itself_is_not_entered():
-    class Counted(nn.Module):
+    class Counted(SpatialOperator):
         def __init__(self):
             super().__init__()
             self.inside = nn.Conv2d(4, 4, 3, padding=1)

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from facerec.heads import AMSoftmax
+from facerec.operators.base import SpatialOperator
 from facerec.training.recognizer import Recognizer
 
 
-class Listening(nn.Module):
+class Listening(SpatialOperator):
     """An embedding, and what it was told."""
 
     def __init__(self) -> None:
@@ -21,22 +22,19 @@ class Listening(nn.Module):
     def forward(self, images):
         return self.linear(images.mean((2, 3)))
 
-    def anneal(self, progress):
+    def on_step(self, progress):
         self.told.append(round(progress, 3))
-
-    def expect_batches(self, first, more_follow):
-        self.told.append((first, more_follow))
 
 
 @pytest.mark.parametrize(
     ("together", "expected"),
     [
-        (1, [0, (True, False), 0.25, (True, False), 0.5, (True, False), 0.75, (True, False), 1, (True, False)]),
-        (2, [0, (True, True), 0, (False, False), 0.5, (True, True), 0.5, (False, False), 1, (True, False)]),
+        (1, [0, 0.25, 0.5, 0.75, 1]),
+        (2, [0, 0, 0.5, 0.5, 1]),
     ],
 )
 @pytest.mark.filterwarnings("ignore::lightning_fabric.utilities.warnings.PossibleUserWarning")
-def test_modules_hear_of_the_progress_and_of_the_batches_that_follow_in_a_step(together, expected, tmp_path):
+def test_operators_hear_of_the_progress_before_each_batch(together, expected, tmp_path):
     listening = Listening()
     recognizer = Recognizer(
         listening,

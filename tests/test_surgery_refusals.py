@@ -1,20 +1,13 @@
 """Convolutions and operators that surgery cannot bring together are refused by name, with a remedy."""
 
-from functools import partial
-
 import pytest
 import torch.nn.functional as F
 from says import refuses
 from torch import nn
 
+from facerec.operators.base import OperatorFactory
 from facerec.operators.depthwise import Depthwise
 from facerec.surgery import replace_depthwise
-
-
-class Pointwise(Depthwise):
-    @staticmethod
-    def pointwise(in_channels, out_channels):
-        raise AssertionError
 
 
 class TwoScales(nn.Module):
@@ -91,7 +84,14 @@ def test_a_network_without_a_depthwise_convolution_is_refused():
         replace_depthwise(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(1, 1, 3)), Depthwise, (6, 6))
 
 
-@pytest.mark.parametrize("operator", [Pointwise, partial(partial(Pointwise), kernel_size=3)])
+@pytest.mark.parametrize(
+    "operator",
+    [
+        OperatorFactory(Depthwise, make_pointwise=nn.Conv2d),
+        OperatorFactory(Depthwise, wrap_block=lambda in_channels, layers: layers),
+    ],
+    ids=["pointwise", "block"],
+)
 def test_an_operator_that_makes_pointwise_convolutions_is_refused(operator):
     with refuses("operator", "block", "depthwise"):
         replace_depthwise(depthwise(), operator, (6, 6))

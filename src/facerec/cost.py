@@ -1,15 +1,16 @@
 """Parameters and multiply-adds of a network, for one image."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from facerec.deploy import reparameterize
+from facerec.operators.base import SpatialOperator
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
-_NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
+_NORMALISATIONS = nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm | nn.InstanceNorm2d
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.PReLU)
 
 
@@ -57,10 +58,8 @@ def _count_cached(network: nn.Module, deployed: nn.Module) -> int:
     return sum(buffer.numel() for name, buffer in deployed.named_buffers() if name not in before)
 
 
-def _count_macs_once(module: nn.Module) -> int:
-    if hasattr(module, "count_macs_once"):
-        return module.count_macs_once()  # pyright: ignore[reportCallIssue]
-    return sum(_count_macs_once(child) for child in module.children())
+def _count_macs_once(network: nn.Module) -> int:
+    return sum(module.count_macs_once() for module in network.modules() if isinstance(module, SpatialOperator))
 
 
 def _count_parameters(module: nn.Module) -> int:
@@ -69,38 +68,44 @@ def _count_parameters(module: nn.Module) -> int:
 
 @torch.no_grad()
 def _count_macs(network: nn.Module, image: Tensor) -> tuple[int, int]:
-    totals = [0, 0]
+    counted: dict[nn.Module, tuple[int, int]] = {}
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        totals[0] += _core_macs(module, inputs[0], out)
-        totals[1] += _extra_macs(module, inputs[0], out)
+        own = _core_macs(module, inputs[0], out)
+        if own is not None:
+            core, extra = counted.get(module, (0, 0))
+            counted[module] = core + own, extra + _extra_macs(module, inputs[0], out)
 
-    hooks = [module.register_forward_hook(count) for module in set(_counted_modules(network))]
+    hooks = [module.register_forward_hook(count) for module in network.modules() if _may_count(module)]
     network(image)
     for hook in hooks:
         hook.remove()
-    return totals[0], totals[1]
+    outermost = set(_outermost(network, counted))
+    return sum(counted[module][0] for module in outermost), sum(counted[module][1] for module in outermost)
 
 
-def _counted_modules(module: nn.Module) -> Iterator[nn.Module]:
-    """Leaves, and modules that count themselves: what is inside those is theirs to count. A normalisation may have an
-    activation inside."""
-    children = list(module.children())
-    if hasattr(module, "count_macs") or isinstance(module, _NORMALISATIONS) or not children:
+def _may_count(module: nn.Module) -> bool:
+    return isinstance(module, SpatialOperator | _NORMALISATIONS) or not list(module.children())
+
+
+def _outermost(module: nn.Module, counted: Container[nn.Module]) -> Iterator[nn.Module]:
+    """Those counted that no operator has counted with itself. A normalisation may have an activation inside."""
+    if module in counted:
         yield module
-    if not hasattr(module, "count_macs"):
-        for child in children:
-            yield from _counted_modules(child)
+    if not (module in counted and isinstance(module, SpatialOperator)):
+        for child in module.children():
+            yield from _outermost(child, counted)
 
 
-def _core_macs(module: nn.Module, x: Tensor, out: Tensor) -> int:
-    if hasattr(module, "count_macs"):
-        return module.count_macs(x, out)  # pyright: ignore[reportCallIssue]
+def _core_macs(module: nn.Module, x: Tensor, out: Tensor) -> int | None:
+    own = module.count_macs(x, out) if isinstance(module, SpatialOperator) else None
+    if own is not None:
+        return own
     if isinstance(module, nn.Conv2d):
         return out.numel() * module.weight[0].numel()
     if isinstance(module, nn.Linear):
         return out.numel() * module.in_features
-    return 0
+    return None if isinstance(module, SpatialOperator) else 0
 
 
 def _extra_macs(module: nn.Module, x: Tensor, out: Tensor) -> int:

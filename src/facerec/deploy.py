@@ -1,24 +1,29 @@
 """Training form to inference form."""
 
 import copy
+from collections.abc import Callable
 
 from torch import nn
+
+from facerec.operators.base import SpatialOperator
 
 
 def reparameterize(model: nn.Module) -> nn.Module:
     """A copy of ``model`` in evaluation mode in which every module that has a cheaper inference form is replaced by it.
 
-    A module offers the form as ``reparameterize()``. The model itself is left as it was; ``model`` may be such a
+    The form is `SpatialOperator.inference_form`. The model itself is left as it was; ``model`` may be such a
     module.
     """
-    return _replace(copy.deepcopy(model).eval())
+    return replaced(copy.deepcopy(model).eval(), lambda operator: operator.inference_form())
 
 
-def _replace(module: nn.Module) -> nn.Module:
-    # timm has methods of this name that work in place on its own convolutions, which may have been replaced.
-    if hasattr(module, "reparameterize") and not type(module).__module__.startswith("timm."):
-        return module.reparameterize().eval()  # pyright: ignore[reportCallIssue]
+def replaced(module: nn.Module, form: Callable[[SpatialOperator], nn.Module]) -> nn.Module:
+    """``module``, changed in place, or what takes its place, with the ``form`` of every operator; what is inside an
+    operator is looked at where the form is the operator itself."""
+    own = form(module) if isinstance(module, SpatialOperator) else module
+    if own is not module:
+        return own.eval()
     for name, child in list(module._modules.items()):
         if child is not None:
-            module._modules[name] = _replace(child)
+            module._modules[name] = replaced(child, form)
     return module

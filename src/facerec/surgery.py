@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec.errors import InputError
-from facerec.operators.base import Operator, Size, halve, trait
+from facerec.operators.base import Operator, OperatorFactory, Size, SpatialOperator, halve
 
 Where = str | Sequence[str] | Callable[[str, nn.Conv2d], bool]
 # The (input, output) map sizes that a convolution was run at.
@@ -23,7 +23,7 @@ def replace_depthwise(
     """A copy of ``model`` in which ``operator`` stands for every depthwise convolution that ``where`` chooses.
 
     One image of zeros, with the channels of the model's first convolution, tells the sizes of the maps. An operator
-    that offers ``start_from`` begins as the convolution that it replaces, where the kernel sizes agree and the padding
+    that can start from a convolution begins as the one that it replaces, where the kernel sizes agree and the padding
     is that of operators, ``k // 2`` zeros on every side. A convolution's bias is kept, learned, after the operator.
 
     Args:
@@ -37,7 +37,8 @@ def replace_depthwise(
         ValueError: an operator that makes more than the spatial convolution; a pattern without a convolution; a
             convolution that no operator can stand for, or not this one.
     """
-    if any(trait(operator, name, None) for name in ("pointwise", "block")):
+    factory = OperatorFactory.of(operator)
+    if factory.make_pointwise or factory.wrap_block:
         raise ValueError(
             "the operator replaces more of a block than its depthwise convolution, for which only the project's own "
             "backbones have a place: take another operator, or MobileNetV2 or ShuffleNetV2"
@@ -46,7 +47,7 @@ def replace_depthwise(
     chosen = _chosen(model, where)
     runs = _dry_run(model, chosen.values(), image_size)
     replacements: dict[nn.Module, nn.Module] = {
-        conv: _replacement(name, conv, runs[conv], operator, keep_kernel_size) for name, conv in chosen.items()
+        conv: _replacement(name, conv, runs[conv], factory.make, keep_kernel_size) for name, conv in chosen.items()
     }
     return _with(replacements, model)
 
@@ -133,8 +134,9 @@ def _replacement(name: str, conv: nn.Conv2d, runs: Runs, operator: Operator, kee
     except ValueError as error:
         raise InputError(_refusal(name, str(error))) from error
     spatial = spatial.to(conv.weight.device)
-    if hasattr(spatial, "start_from") and kernel_size == conv.kernel_size[0] and _is_padded_like_an_operator(conv):
-        spatial.start_from(conv.weight.detach())  # pyright: ignore[reportCallIssue]
+    fits = kernel_size == conv.kernel_size[0] and _is_padded_like_an_operator(conv)
+    if fits and isinstance(spatial, SpatialOperator):
+        spatial.start_from(conv.weight.detach())
     whole = spatial if conv.bias is None else nn.Sequential(spatial, ChannelOffset(conv.bias))
     return whole.to(conv.weight.dtype).train(conv.training)
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
+from facerec.operators.base import OperatorFactory
 from facerec.operators.depthwise import Depthwise
 
 BACKBONES = pytest.mark.parametrize("backbone", [MobileNetV2, ShuffleNetV2])
@@ -30,21 +31,11 @@ class Block(nn.Module):
         return self.layers(x)
 
 
-class WholeBlock:
-    """An operator that makes every convolution of a block."""
-
-    def __call__(self, channels, stride=1, out_size=None):
-        return Depthwise(channels, stride)
-
-    def pointwise(self, in_channels, out_channels):
-        return Pointwise(in_channels, out_channels)
-
-    def block(self, in_channels, layers):
-        return Block(in_channels, layers)
+WHOLE_BLOCK = OperatorFactory(Depthwise, Pointwise, Block)
 
 
 class LastTwo(Depthwise):
-    last_stages = 2
+    default_last_stages = 2
 
 
 def of_kind(network, kind):
@@ -62,7 +53,7 @@ def of_kind(network, kind):
 )
 def test_every_pointwise_convolution_of_a_block_and_no_other_is_the_operators(backbone, blocks, channels):
     width = {MobileNetV2: 0.1, ShuffleNetV2: 0.5}[backbone]
-    network = backbone(width, WholeBlock(), (32, 32), embedding_dim=8)
+    network = backbone(width, WHOLE_BLOCK, (32, 32), embedding_dim=8)
     own = of_kind(network, Pointwise)
     ordinary = [conv for conv in of_kind(network, nn.Conv2d) if conv.kernel_size == (1, 1) and conv not in own]
     assert len(ordinary) == 1  # the one before the embedding
@@ -75,13 +66,13 @@ def test_every_pointwise_convolution_of_a_block_and_no_other_is_the_operators(ba
 
 @BACKBONES
 def test_a_block_is_asked_with_the_channels_of_its_own_input(backbone):
-    network = backbone(0.5, WholeBlock(), (32, 32), embedding_dim=8).eval()
+    network = backbone(0.5, WHOLE_BLOCK, (32, 32), embedding_dim=8).eval()
     network(torch.zeros(1, 3, 32, 32))  # Block compares them
 
 
 @BACKBONES
 def test_stages_without_the_operator_keep_ordinary_pointwise_convolutions(backbone):
-    network = backbone(0.5, WholeBlock(), (32, 32), operator_stages=[4])
+    network = backbone(0.5, WHOLE_BLOCK, (32, 32), operator_stages=[4])
     assert len(of_kind(network, Pointwise)) == {MobileNetV2: 8, ShuffleNetV2: 9}[backbone]
 
 

@@ -1,6 +1,5 @@
 """Every operator of configs/operator in the form that is exported: the same output, also read back from a file."""
 
-import copy
 import warnings
 
 import numpy as np
@@ -10,9 +9,10 @@ from operator_files import FILES, operator
 from random_weights import randomise
 from torch import nn
 
-from facerec.deploy import reparameterize
+from facerec.deploy import reparameterize, replaced
 from facerec.exporting import formats as files
-from facerec.exporting.operators import exportable
+from facerec.kernels.dispatch import exporting
+from facerec.operators.base import OperatorFactory
 from facerec.operators.condconv import condconv
 
 CHANNELS = 16
@@ -21,12 +21,14 @@ CHANNELS = 16
 def block(file_or_operator, stride=1, out_size=(7, 6)) -> nn.Module:
     """What a backbone makes of an operator: its own 1x1 convolution and the spatial one, in a block."""
     torch.manual_seed(0)
-    make = file_or_operator if callable(file_or_operator) else operator(file_or_operator)
-    holder = getattr(make, "func", make)
-    pointwise = getattr(holder, "pointwise", lambda a, b: nn.Conv2d(a, b, 1))
-    layers = nn.Sequential(pointwise(3, CHANNELS), make(CHANNELS, stride=stride, out_size=out_size))
-    share = getattr(holder, "block", None)
-    return randomise(layers if share is None else share(3, layers)).eval()
+    make = OperatorFactory.of(file_or_operator if callable(file_or_operator) else operator(file_or_operator))
+    pointwise = make.pointwise(lambda a, b: nn.Conv2d(a, b, 1))
+    layers = [pointwise(3, CHANNELS), make(CHANNELS, stride, out_size)]
+    return randomise(make.block(3, layers)).eval()
+
+
+def exported(network: nn.Module) -> nn.Module:
+    return replaced(reparameterize(network), lambda operator: operator.export_form(0))
 
 
 def noise(*shape):
@@ -43,8 +45,9 @@ operators = pytest.mark.parametrize(
 @torch.no_grad()
 def test_the_form_gives_the_same(made, stride, size):
     network, x = block(made, stride), noise(3, 3, *size)
-    form = exportable(reparameterize(network))
-    torch.testing.assert_close(form(x), network(x), rtol=1e-4, atol=1e-4)
+    form, expected = exported(network), network(x)
+    with exporting():
+        torch.testing.assert_close(form(x), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("combine", ["mul", "add"])
@@ -53,7 +56,9 @@ def test_both_combinations_of_ddf(combine):
     from facerec.operators.ddf import DDF
 
     module, x = randomise(DDF(4, 1, (5, 5), combine=combine)), noise(2, 4, 5, 5)
-    torch.testing.assert_close(exportable(copy.deepcopy(module))(x), module(x), rtol=1e-4, atol=1e-4)
+    expected = module(x)
+    with exporting():
+        torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
 
 
 class FromPixels(nn.Module):
@@ -71,7 +76,7 @@ class FromPixels(nn.Module):
 @pytest.mark.parametrize("format", ["onnx", "torchscript"])
 @torch.no_grad()
 def test_from_a_file_any_number_of_images_gives_the_same(made, format, tmp_path):
-    network = FromPixels(exportable(reparameterize(block(made)))).eval()
+    network = FromPixels(exported(block(made))).eval()
     pixels = torch.randint(0, 256, (5, 7, 6, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     path = tmp_path / f"network{files.SUFFIXES[format]}"
     with warnings.catch_warnings():

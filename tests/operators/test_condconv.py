@@ -31,7 +31,9 @@ def block_of_three(seed=0):
     """Expand 4 to 8, filter, project to 5: the layers, and the module that routes them."""
     torch.manual_seed(seed)
     operator = condconv(where="all")
-    layers = nn.Sequential(operator.pointwise(4, 8), nn.ReLU6(), operator(8, stride=2), operator.pointwise(8, 5))
+    layers = nn.Sequential(
+        operator.make_pointwise(4, 8), nn.ReLU6(), operator(8, stride=2), operator.make_pointwise(8, 5)
+    )
     return layers, randomise(operator.block(4, layers))
 
 
@@ -184,7 +186,7 @@ def test_cost_is_the_convolution_plus_routing_and_mixing(experts):
 
 def test_cost_of_a_block_counts_its_routing_once():
     operator = condconv(where="all")
-    layers = nn.Sequential(operator.pointwise(3, 8), operator(8, stride=2), operator.pointwise(8, 5))
+    layers = nn.Sequential(operator.make_pointwise(3, 8), operator(8, stride=2), operator.make_pointwise(8, 5))
     cost, filters = measure_cost(operator.block(3, layers), (8, 6)), 3 * 8 + 9 * 8 + 8 * 5
     assert cost.macs_core == 3 * 8 * 48 + 9 * 8 * 12 + 8 * 5 * 12 + 4 * filters + 4 * 3
     assert cost.params == 4 * filters + 4 * 3 + 4

@@ -25,10 +25,10 @@ def build(kind="depthwise", seed=0, **arguments):
     """Of 6 channels, at a temperature at which the attention is far from uniform."""
     torch.manual_seed(seed)
     if kind == "pointwise":
-        module = DYConvPointwise(**arguments).pointwise(6, 4)
+        module = DYConvPointwise(**arguments).make_pointwise(6, 4)
     else:
         module = DYConv(6, stride=2 if "2" in kind else 1, **arguments)
-    module.anneal(1.0)
+    module.on_step(1.0)
     randomise(module.hidden), randomise(module.logits)
     return module
 
@@ -48,7 +48,7 @@ def experts_outputs(module, x):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_it_is_the_sum_of_the_experts_outputs_weighted_by_the_softmax_of_two_layers_over_the_mean_input(kind, batch):
     module, x = build(kind), noise(batch, 6, 7, 5)
-    module.anneal(0.13)
+    module.on_step(0.13)
     hidden = (x.sum((2, 3)) / 35 @ module.hidden.weight.T).clamp(min=0)
     powers = torch.exp((hidden @ module.logits.weight.T + module.logits.bias) / 15.5)
     attention = powers / powers.sum(1, keepdim=True)
@@ -95,14 +95,14 @@ def test_attention_sums_to_one_and_differs_between_images():
 
 def test_a_high_temperature_gives_the_average_of_the_experts():
     module, x = build(initial_temperature=1e6), noise(3, 6, 7, 5)
-    module.anneal(0.0)
+    module.on_step(0.0)
     torch.testing.assert_close(module(x), experts_outputs(module, x).mean(0), check_stride=False)
 
 
 def test_a_small_attention_at_a_high_temperature_survives_bfloat16():
     """At temperature 30 the experts' weights differ by less than bfloat16 resolves around 1/4."""
     module, x = build(), noise(3, 6, 7, 5)
-    module.anneal(0.0)
+    module.on_step(0.0)
     with torch.autocast("cpu", torch.bfloat16):
         attention, out = module.attention(x.bfloat16()), module(x.bfloat16())
     assert attention.dtype == torch.float32 and out.dtype == torch.bfloat16
@@ -113,7 +113,7 @@ def test_a_small_attention_at_a_high_temperature_survives_bfloat16():
 def test_each_expert_starts_with_the_spread_of_a_static_convolution(kind):
     """sqrt(2 / outgoing connections), not that of the stack of all experts."""
     torch.manual_seed(0)
-    module = DYConvPointwise().pointwise(50, 80) if kind == "pointwise" else DYConv(400)
+    module = DYConvPointwise().make_pointwise(50, 80) if kind == "pointwise" else DYConv(400)
     outgoing = 80 if kind == "pointwise" else 9 * 400
     torch.testing.assert_close(module.experts.std(dim=1), torch.full((4,), math.sqrt(2 / outgoing)), rtol=0.05, atol=0)
 
@@ -123,7 +123,7 @@ def test_each_expert_starts_with_the_spread_of_a_static_convolution(kind):
 def test_it_starts_from_a_depthwise_convolution_at_any_temperature(stride, progress):
     depthwise, module, x = Depthwise(6, stride), DYConv(6, stride), noise(3, 6, 5, 4)
     module.start_from(depthwise.weight)
-    module.anneal(progress)
+    module.on_step(progress)
     torch.testing.assert_close(module(x), depthwise(x), check_stride=False, rtol=1e-4, atol=1e-5)
 
 
@@ -166,14 +166,14 @@ def test_temperature_falls_linearly_to_one_over_the_first_share_of_the_training(
     assert module.temperature == 31
     seen = []
     for progress in (0.0, 0.125, 0.2, 0.25, 0.5, 1.0):
-        module.anneal(progress)
+        module.on_step(progress)
         seen.append(module.temperature.item())
     assert seen == pytest.approx([31, 16, 7, 1, 1, 1])
 
 
 def test_temperature_is_in_the_checkpoint_and_starts_anew_with_the_weights():
     one, other = build(), DYConv(6)
-    one.anneal(0.1)
+    one.on_step(0.1)
     other.load_state_dict(one.state_dict())
     assert other.temperature == one.temperature != 30
     assert torch.equal(one(noise(2, 6, 5, 4)), other(noise(2, 6, 5, 4)))
@@ -184,7 +184,7 @@ def test_temperature_is_in_the_checkpoint_and_starts_anew_with_the_weights():
 def test_the_initial_temperature_of_one_stays():
     module = DYConv(4, initial_temperature=1)
     for progress in (0.0, 0.1, 1.0):
-        module.anneal(progress)
+        module.on_step(progress)
         assert module.temperature == 1
 
 
@@ -205,7 +205,7 @@ def test_pointwise_form_keeps_the_depthwise_convolution_and_changes_both_1x1_of_
 
 
 def test_pointwise_form_passes_its_options_on():
-    module = DYConvPointwise(experts=3, reduction=2, initial_temperature=9.0, annealing_share=0.5).pointwise(6, 4)
+    module = DYConvPointwise(experts=3, reduction=2, initial_temperature=9.0, annealing_share=0.5).make_pointwise(6, 4)
     assert module.experts.shape == (3, 24)
     assert module.hidden.out_features == 4
     assert (module.temperature, module.annealing_share) == (9, 0.5)
@@ -220,7 +220,7 @@ def test_cost_is_the_convolution_plus_attention_and_mixing(experts, reduction, h
     options = {"experts": experts, "reduction": reduction}
     for module, filters, positions in [
         (DYConv(3, 2, **options), 9 * 3, 12),
-        (DYConvPointwise(**options).pointwise(3, 7), 3 * 7, 48),
+        (DYConvPointwise(**options).make_pointwise(3, 7), 3 * 7, 48),
     ]:
         cost = measure_cost(module, (8, 6))
         assert cost.macs_core == filters * positions + linear + experts * filters

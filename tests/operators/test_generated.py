@@ -60,30 +60,6 @@ def test_with_gradients_it_is_made_anew_each_time():
         assert module.factor.grad.item() == 12
 
 
-@pytest.mark.parametrize("batches", [1, 2, 5])
-def test_batches_of_one_step_share_it_and_their_gradients_go_through_it_once(batches):
-    module, went_through = Counting(), []
-    for batch in range(batches):
-        module.generated.expect(first=batch == 0, more_follow=batch + 1 < batches)
-        out = module(float(batch + 1))
-        if module.generated._made is None:
-            out.grad_fn.next_functions[0][0].register_hook(lambda *_: went_through.append(1))
-        out.backward()
-    assert module.made == 1
-    assert len(went_through) == 1
-    assert module.factor.grad.item() == 6 * sum(range(1, batches + 1))
-
-
-def test_the_next_step_starts_afresh():
-    module = Counting()
-    for _ in range(2):
-        for more_follow in (True, False):
-            module.generated.expect(more_follow, more_follow)
-            module(1.0).backward()
-    assert module.made == 2
-    assert module.factor.grad.item() == 24
-
-
 def test_a_compiler_sees_the_generator_itself():
     module = Counting().eval()
     with torch.no_grad():
@@ -99,19 +75,6 @@ def test_a_copy_keeps_nothing_of_the_original(copied):
         twin = copied(module)
         twin.factor.fill_(1)
         assert [twin(1.0).item(), module(1.0).item()] == [1, 9]
-
-
-@pytest.mark.parametrize("bias", [False, True])
-def test_tvconv_in_parts_has_the_gradients_of_the_whole_batch(bias):
-    torch.manual_seed(0)
-    whole = TVConv(3, 1, (5, 4), generator_channels=4, bias=bias)
-    parts, images = copy.deepcopy(whole), torch.randn(6, 3, 5, 4)
-    whole(images).square().sum().backward()
-    for part in range(3):
-        parts.expect_batches(first=part == 0, more_follow=part < 2)
-        parts(images[2 * part : 2 * part + 2]).square().sum().backward()
-    for mine, expected in zip(parts.parameters(), whole.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, expected.grad, rtol=1e-4, atol=1e-4)
 
 
 def test_switching_to_training_forgets_what_a_change_of_data_would_leave():
@@ -143,35 +106,6 @@ def test_training_form_without_gradients_keeps_nothing():
     module = Counting().train()
     with torch.no_grad():
         assert [module(1.0).item(), module(1.0).item(), module.made] == [9, 9, 2]
-
-
-def test_a_step_that_was_broken_off_leaves_nothing_to_the_next():
-    module = Counting()
-    module.generated.expect(first=True, more_follow=True)
-    module(1.0).backward()
-    with torch.no_grad():
-        module.factor.fill_(1.0)
-    for first in (True, False):
-        module.generated.expect(first, more_follow=first)
-        out = module(1.0)
-        out.backward()
-        assert out.item() == 1
-    assert module.factor.grad.item() == 4
-
-
-def test_frozen_parameters_need_no_sharing():
-    module = Counting().requires_grad_(False)
-    module.generated.expect(first=True, more_follow=True)
-    assert module(2.0).item() == 18
-
-
-def test_shared_gradients_are_summed_in_float32():
-    module = Counting()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        made = module.factor.to(torch.bfloat16)
-        shared = Generated()
-        shared.expect(first=True, more_follow=True)
-        assert shared.get(module, lambda: made).dtype == torch.float32
 
 
 def test_a_module_that_was_made_in_inference_mode_works():

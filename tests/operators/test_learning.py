@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from facerec.backbones.parts import embedding_layers
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.heads import AMSoftmax
-from facerec.operators.base import block, pointwise
+from facerec.operators.base import OperatorFactory, SpatialOperator
 
 PEOPLE, TRAINED, HELD_OUT, STEPS = 6, 30, 20, 80
 BAR = 0.3  # chance is a sixth
@@ -49,11 +49,12 @@ class Sees1x1(nn.Module):
 
 def layers(make, in_channels: int, channels: int, stride: int, side: int) -> list[nn.Module]:
     """As in MobileNetV2, without the shortcut."""
-    conv = pointwise(make, lambda a, b: nn.Conv2d(a, b, 1, bias=False))
+    operator = OperatorFactory.of(make)
+    conv = operator.pointwise(lambda a, b: nn.Conv2d(a, b, 1, bias=False))
     expand = [conv(in_channels, channels), nn.BatchNorm2d(channels), nn.ReLU6()]
-    spatial = [make(channels, stride=stride, out_size=(side, side)), nn.BatchNorm2d(channels), nn.ReLU6()]
+    spatial = [operator(channels, stride, (side, side)), nn.BatchNorm2d(channels), nn.ReLU6()]
     project = [conv(channels, channels), nn.BatchNorm2d(channels)]
-    return [block(make, in_channels, [*expand, *spatial, *project])]
+    return [operator.block(in_channels, [*expand, *spatial, *project])]
 
 
 def held_out_accuracy(make) -> float:
@@ -67,8 +68,8 @@ def held_out_accuracy(make) -> float:
     indices = trained.nonzero()[:, 0]
     for step in range(STEPS):
         for module in network.modules():
-            if hasattr(module, "anneal"):
-                module.anneal(step / (STEPS - 1))
+            if isinstance(module, SpatialOperator):
+                module.on_step(step / (STEPS - 1))
         batch = indices[torch.randperm(len(indices))[:48]]
         loss = F.cross_entropy(head(network(images[batch]), labels[batch]), labels[batch])
         optimizer.zero_grad()

@@ -138,8 +138,7 @@ def test_saved_weights_give_the_same_output(file):
 def steps(module, optimizer, first, last):
     """Train on a batch of its own in each step."""
     for step in range(first, last):
-        if hasattr(module, "anneal"):
-            module.anneal(step / 4)
+        module.on_step(step / 4)
         optimizer.zero_grad()
         module(images((6, 6), batch=4, seed=step)).square().mean().backward()
         optimizer.step()

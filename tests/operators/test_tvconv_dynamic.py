@@ -107,7 +107,7 @@ def test_the_inference_form_gives_the_same_and_generates_nothing(in_size, stride
 @torch.no_grad()
 def test_the_inference_form_is_independent_of_the_training_form():
     module, x = randomise(operator()), noise(2, 3, 5, 4)
-    deployed = module.reparameterize()
+    deployed = module.inference_form()
     expected = deployed(x)
     module.reset_parameters()
     assert torch.equal(deployed(x), expected)
@@ -123,7 +123,7 @@ def test_it_costs_rank_multiply_adds_an_output_and_the_coefficients_beside_tvcon
 
 
 def test_the_inference_form_keeps_rank_fields_beside_the_weights():
-    deployed = operator(3, 2, (4, 3), rank=2).reparameterize()
+    deployed = operator(3, 2, (4, 3), rank=2).inference_form()
     assert isinstance(deployed, DeployedTVConvDynamic)
     assert {name: buffer.shape for name, buffer in deployed.named_buffers()} == {
         "conv.weight": (9, 4 * 3, 3),

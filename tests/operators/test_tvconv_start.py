@@ -80,9 +80,9 @@ def test_maps_that_cannot_start_are_refused(arguments, facts):
 
 
 def test_maps_alone_are_exempted_from_weight_decay_and_only_on_request():
-    assert tvconv().without_weight_decay() == []
+    assert tvconv().no_weight_decay() == []
     module = tvconv(map_weight_decay=False)
-    (exempt,) = module.without_weight_decay()
+    (exempt,) = module.no_weight_decay()
     assert exempt is module.affinity_maps
 
 

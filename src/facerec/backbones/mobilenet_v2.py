@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from facerec.backbones.parts import check_image_size, check_images, embedding_layers, operator_of_stage
 from facerec.backbones.spatial_transformer import alignment
-from facerec.operators.base import Operator, Size, block, halve, pointwise
+from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
 
 # A row a stage: expansion, channels at width 1, blocks, stride of the first block.
@@ -96,10 +96,16 @@ class InvertedResidual(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, expansion: int, stride: int, out_size: Size, operator: Operator
+        self,
+        in_channels: int,
+        out_channels: int,
+        expansion: int,
+        stride: int,
+        out_size: Size,
+        operator: OperatorFactory,
     ) -> None:
         super().__init__()
-        hidden, conv = in_channels * expansion, pointwise(operator, _conv)
+        hidden, conv = in_channels * expansion, operator.pointwise(_conv)
         layers: list[nn.Module] = []
         if expansion > 1:
             layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), ReLU6()]
@@ -110,7 +116,7 @@ class InvertedResidual(nn.Module):
             conv(hidden, out_channels),
             nn.BatchNorm2d(out_channels),
         ]
-        self.layers = block(operator, in_channels, layers)
+        self.layers = operator.block(in_channels, layers)
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
 
-from facerec.operators.base import Operator, Size, trait
+from facerec.operators.base import Operator, OperatorFactory, Size
 from facerec.operators.depthwise import Depthwise
 
 
@@ -29,19 +29,20 @@ def check_images(images: Tensor, image_size: Size) -> None:
 
 def operator_of_stage(
     operator: Operator, operator_stages: Collection[int] | None, stages: range, network: str
-) -> dict[int, Operator]:
+) -> dict[int, OperatorFactory]:
     """For each stage the operator it uses: ``operator`` in ``operator_stages`` (None: where it says, mostly in all),
     the depthwise convolution elsewhere."""
     if operator_stages is not None and (isinstance(operator_stages, int | str) or not len(operator_stages)):
         raise ValueError(
             f"operator_stages must be a list of stages, as [{stages[-1]}], or null for all, got {operator_stages!r}"
         )
-    default = stages[-trait(operator, "last_stages", len(stages)) :]
+    made, ordinary = OperatorFactory.of(operator), OperatorFactory.of(Depthwise)
+    default = stages[-(made.default_last_stages or len(stages)) :]
     chosen = set(default if operator_stages is None else operator_stages)
     unknown = sorted(chosen - set(stages))
     if unknown:
         raise ValueError(f"unknown stage(s) {unknown}; {network} has stages {stages[0]} to {stages[-1]}")
-    return {stage: operator if stage in chosen else Depthwise for stage in stages}
+    return {stage: made if stage in chosen else ordinary for stage in stages}
 
 
 def embedding_layers(channels: int, map_size: Size, embedding_dim: int) -> nn.Sequential:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from facerec.backbones.parts import check_image_size, check_images, embedding_layers, operator_of_stage
 from facerec.backbones.spatial_transformer import alignment
-from facerec.operators.base import Operator, Size, block, halve, pointwise
+from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
 
 _STEM_CHANNELS, _LAST_CHANNELS = 24, 1024
@@ -85,7 +85,7 @@ class ShuffleNetV2(nn.Module):
 class ShuffleUnit(nn.Module):
     """Half of the channels pass, half are transformed, then both are interleaved (figure 3c). Shapes do not change."""
 
-    def __init__(self, channels: int, size: Size, operator: Operator) -> None:
+    def __init__(self, channels: int, size: Size, operator: OperatorFactory) -> None:
         super().__init__()
         self.transform = _transform(operator, channels // 2, channels // 2, 1, size)
 
@@ -98,29 +98,28 @@ class DownsamplingUnit(nn.Module):
     """Both branches see all channels and halve the map (figure 3d): ``(B, C_in, H_in, W_in)`` to ``(B, C_out,
     *out_size)``."""
 
-    def __init__(self, in_channels: int, out_channels: int, out_size: Size, operator: Operator) -> None:
+    def __init__(self, in_channels: int, out_channels: int, out_size: Size, operator: OperatorFactory) -> None:
         super().__init__()
         half = out_channels // 2
-        self.shortcut = block(operator, in_channels, _spatial_then_pointwise(operator, in_channels, half, 2, out_size))
+        self.shortcut = operator.block(in_channels, _spatial_then_pointwise(operator, in_channels, half, 2, out_size))
         self.transform = _transform(operator, in_channels, half, 2, out_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return _shuffle(self.shortcut(x), self.transform(x))
 
 
-def _transform(operator: Operator, in_channels: int, channels: int, stride: int, out_size: Size) -> nn.Module:
+def _transform(operator: OperatorFactory, in_channels: int, channels: int, stride: int, out_size: Size) -> nn.Module:
     """A 1x1 convolution before the operator and one after it."""
-    layers = [pointwise(operator, _conv)(in_channels, channels), *_bn_relu(channels)]
-    return block(
-        operator, in_channels, layers + _spatial_then_pointwise(operator, channels, channels, stride, out_size)
-    )
+    layers = [operator.pointwise(_conv)(in_channels, channels), *_bn_relu(channels)]
+    layers += _spatial_then_pointwise(operator, channels, channels, stride, out_size)
+    return operator.block(in_channels, layers)
 
 
 def _spatial_then_pointwise(
-    operator: Operator, channels: int, out_channels: int, stride: int, out_size: Size
+    operator: OperatorFactory, channels: int, out_channels: int, stride: int, out_size: Size
 ) -> list[nn.Module]:
     spatial = operator(channels, stride=stride, out_size=out_size)
-    conv = pointwise(operator, _conv)(channels, out_channels)
+    conv = operator.pointwise(_conv)(channels, out_channels)
     return [spatial, nn.BatchNorm2d(channels), conv, *_bn_relu(out_channels)]
 
 

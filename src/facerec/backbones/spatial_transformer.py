@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.backbones.parts import check_image_size, check_images
-from facerec.operators.base import halve
+from facerec.operators.base import SpatialOperator, halve
 
 _CHANNELS = (8, 16, 32, 32)
 # Keeps a face in sight: moved by a quarter of the image, turned by 30 degrees, its side times 0.5 to 1.5, at most.
@@ -96,7 +96,7 @@ class SpatialTransformer(nn.Module):
         return self.sampler(images, self.transform(images))
 
 
-class AffineSampler(nn.Module):
+class AffineSampler(SpatialOperator):
     """Images ``(B, C, H, W)`` and transforms ``(B, 2, 3)`` to the images ``(B, C, H, W)`` that the transforms see."""
 
     def forward(self, images: Tensor, theta: Tensor) -> Tensor:

@@ -2,13 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
@@ -16,6 +17,7 @@ from facerec.config.compose import compose_trained, resolved, sentence
 from facerec.config.schema import suggestion
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError
+from facerec.operators.base import OperatorFactory
 from facerec.training.checkpoints import load_checkpoint, load_weights
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
@@ -36,8 +38,22 @@ def build_backbone(cfg: DictConfig) -> nn.Module:
         )
     if not cfg.operator and option is not None and option.default is not None:
         raise InputError(f"{constructor.__name__} needs an operator, got operator=none: take operator=depthwise")
-    parts = {"operator": _Operator(_make(cfg.operator, "operator"))} if cfg.operator else {}
-    return _make(cfg.backbone, "backbone", **parts)
+    # Instantiated in two steps: Hydra would take the factory, a dataclass, for a part of the configuration. The first
+    # step alone would not miss a setting that has no value.
+    _refusing(OmegaConf.to_container, "backbone")(cfg.backbone, resolve=True, throw_on_missing=True)
+    backbone = _refusing(_make(cfg.backbone, "backbone", _partial_=True), "backbone")
+    return backbone(operator=_operator(cfg.operator)) if cfg.operator else backbone()
+
+
+def _operator(node: DictConfig) -> OperatorFactory:
+    """The operator; what its constructors refuse names its config node and not the backbone's."""
+    operator = OperatorFactory.of(_make(node, "operator"))
+    return OperatorFactory(
+        make=_refusing(operator.make, "operator"),
+        make_pointwise=operator.make_pointwise and _refusing(operator.make_pointwise, "operator"),
+        wrap_block=operator.wrap_block and _refusing(operator.wrap_block, "operator"),
+        default_last_stages=operator.default_last_stages,
+    )
 
 
 def build_trained(path: str | Path, overrides: Sequence[str] = ()) -> tuple[nn.Module, DictConfig, dict[str, Any]]:
@@ -91,10 +107,18 @@ def _make(node: DictConfig, key: str, **parts: Any) -> Any:
 def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
     """``make``, but what it refuses is the user's to mend: one sentence, with the config node it comes from."""
 
+    @wraps(make, updated=())
     def call(*args: Any, **parts: Any) -> Any:
         try:
             return make(*args, **parts)
-        except (InstantiationException, OmegaConfBaseException, ValueError, TypeError, ImportError) as error:
+        except (
+            InstantiationException,
+            OmegaConfBaseException,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            ImportError,
+        ) as error:
             cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
             if isinstance(cause, InputError):
                 raise cause from None
@@ -103,21 +127,3 @@ def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
             raise InputError(f"{' '.join(str(cause).split())} (config node: {key})") from error
 
     return call
-
-
-class _Operator:
-    """An operator, or a method of one, whose refusals name the operator's config node and not the backbone's."""
-
-    def __init__(self, operator: Any) -> None:
-        self._operator = operator
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(self._operator)
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return _refusing(self._operator, "operator")(*args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        of_it = getattr(self._operator, name)
-        return _Operator(of_it) if callable(of_it) else of_it

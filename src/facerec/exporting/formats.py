@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec.errors import InputError
+from facerec.kernels.dispatch import exporting
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def write(format: str, network: nn.Module, pixels: torch.Tensor, metadata: dict[
     """``network`` as a file; `InputError` where an operator of it has no form in that format."""
     writer = _function(format, "write")
     try:
-        writer(network, pixels, metadata, path)
+        with exporting():
+            writer(network, pixels, metadata, path)
     except (InputError, OSError):
         raise
     except Exception as error:

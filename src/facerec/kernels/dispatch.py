@@ -1,7 +1,28 @@
 """Checks and layout conversions that the operators of this package share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
+
+_exporting = False
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """In here the kernels answer as in `facerec.kernels.plain`, so that what an exporter traces runs without them."""
+    global _exporting
+    before, _exporting = _exporting, True
+    try:
+        yield
+    finally:
+        _exporting = before
+
+
+def is_exporting() -> bool:
+    """Whether this is inside `exporting`."""
+    return _exporting
 
 
 def needs_dispatch(*tensors: Tensor | None) -> bool:

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facerec.kernels.dispatch import images_at_a_time
+from facerec.kernels import plain
+from facerec.kernels.dispatch import images_at_a_time, is_exporting
 
 # As many images are concatenated as a core's own cache holds; larger maps are convolved one after the other.
 _CHUNK_BYTES = 768 << 10
@@ -45,6 +46,8 @@ def depthwise_per_image(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
         ``(B, C, H, W)`` with ``H = ceil(H_in / stride)``, ``W = ceil(W_in / stride)``; in channels_last memory, or, for
         one image, in the memory format of ``x``.
     """
+    if is_exporting():
+        return plain.depthwise_per_image(x, weight, stride)
     size = images_at_a_time(x, _CHUNK_BYTES)
     groups = [_side_by_side(*group, stride) for group in zip(x.split(size), weight.split(size), strict=True)]
     return groups[0] if len(groups) == 1 else torch.cat(groups)
@@ -70,6 +73,8 @@ def pointwise_per_image(x: Tensor, weight: Tensor) -> Tensor:
     Returns:
         ``(B, C_out, H, W)``; in channels_last memory, or, for one image, in the memory format of ``x``.
     """
+    if is_exporting():
+        return plain.pointwise_per_image(x, weight)
     if len(x) == 1:
         return F.conv2d(x, weight[0])
     positions = x.flatten(2).transpose(1, 2)

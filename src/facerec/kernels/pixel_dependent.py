@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from facerec.kernels import pixel_dependent_reference as pixel_dependent_shifted
+from facerec.kernels import plain
 from facerec.kernels.cpu import pixel_dependent_cpu as pixel_dependent_cpu
-from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, needs_dispatch
+from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, is_exporting, needs_dispatch
 
 
 def pixel_dependent_conv(
@@ -41,6 +42,8 @@ def pixel_dependent_conv(
     Raises:
         ValueError: the sizes do not match.
     """
+    if is_exporting():
+        return plain.pixel_dependent(x, weight, stride, channel_weight, combine)
     check_taps_and_devices(weight.shape[1], x, weight, channel_weight)
     _check_sizes(x, weight, stride, channel_weight)
     if combine not in ("mul", "add"):

@@ -21,9 +21,10 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from facerec.kernels import plain
 from facerec.kernels import position_dependent_reference as position_dependent_shifted
 from facerec.kernels.cpu import position_dependent_cpu as position_dependent_cpu
-from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, needs_dispatch
+from facerec.kernels.dispatch import check_taps_and_devices, in_channels_last, is_exporting, needs_dispatch
 
 
 def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
@@ -40,6 +41,8 @@ def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tenso
     Raises:
         ValueError: the sizes do not match.
     """
+    if is_exporting():
+        return plain.position_dependent(x, weight, stride)
     _check_sizes(x, weight, stride)
     weight = weight.to(_sum_type(x))
     return (_convolve if needs_dispatch(x, weight) else _forward)(x, weight, stride)

@@ -24,9 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.checks import check_counts, check_divides
+from facerec.operators.base import SpatialOperator
 
 
-class AxialAttention(nn.Module):
+class AxialAttention(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
 
     With S the side of the relative positions, an axis has ``2 * C * C + 8 * C + 3 * heads + 2 * (C / heads) *
@@ -44,7 +45,7 @@ class AxialAttention(nn.Module):
             larger than the relative positions.
     """
 
-    last_stages: int = 3
+    default_last_stages = 3
 
     def __init__(
         self,

@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from facerec.checks import check_choice, check_counts
 from facerec.kernels.per_image import depthwise_per_image, mix, pointwise_per_image
+from facerec.operators.base import Operator, OperatorFactory, Size, SpatialOperator
 
 
-def condconv(*, kernel_size: int = 3, experts: int = 4, where: str = "dw") -> Callable[..., nn.Module]:
+def condconv(*, kernel_size: int = 3, experts: int = 4, where: str = "dw") -> Operator:
     """The operator for a backbone.
 
     Args:
@@ -40,7 +41,12 @@ def condconv(*, kernel_size: int = 3, experts: int = 4, where: str = "dw") -> Ca
     check_choice("where", where, ("dw", "all"))
     if where == "dw":
         return partial(CondConv, kernel_size=kernel_size, experts=experts)
-    return CondConvBlocks(kernel_size=kernel_size, experts=experts)
+    check_counts(kernel_size=kernel_size, experts=experts)
+    return OperatorFactory(
+        make=partial(_routed_depthwise, kernel_size=kernel_size, experts=experts),
+        make_pointwise=partial(_routed_pointwise, experts=experts),
+        wrap_block=partial(RoutedBlock, experts=experts),
+    )
 
 
 class Routing(nn.Linear):
@@ -56,7 +62,7 @@ class Routing(nn.Linear):
         return super().forward(input.mean((2, 3))).to(self.weight.dtype).sigmoid()
 
 
-class RoutedConv(nn.Module):
+class RoutedConv(SpatialOperator):
     """A convolution whose weights are E experts, mixed by gates from elsewhere. Without bias.
 
     Args:
@@ -94,12 +100,19 @@ class RoutedConv(nn.Module):
         return math.prod(self.filter_shape[1:]) * out.numel() + self.experts.numel()
 
 
-def _routed_depthwise(channels: int, stride: int, kernel_size: int, experts: int) -> RoutedConv:
+def _routed_depthwise(
+    channels: int, stride: int = 1, out_size: Size | None = None, *, kernel_size: int, experts: int
+) -> RoutedConv:
+    check_counts(channels=channels)
     convolve = partial(depthwise_per_image, stride=stride)
     return RoutedConv(experts, (channels, 1, kernel_size, kernel_size), convolve)
 
 
-class CondConv(nn.Module):
+def _routed_pointwise(in_channels: int, out_channels: int, experts: int) -> RoutedConv:
+    return RoutedConv(experts, (out_channels, in_channels, 1, 1), pointwise_per_image)
+
+
+class CondConv(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``: a depthwise convolution routed by its own input.
 
     Args:
@@ -125,14 +138,14 @@ class CondConv(nn.Module):
         super().__init__()
         check_counts(channels=channels, kernel_size=kernel_size, experts=experts)
         self.routing = Routing(channels, experts)
-        self.conv = _routed_depthwise(channels, stride, kernel_size, experts)
+        self.conv = _routed_depthwise(channels, stride, kernel_size=kernel_size, experts=experts)
 
     def reset_parameters(self) -> None:
         self.routing.reset_parameters()
         self.conv.reset_parameters()
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Start as the depthwise convolution with the filters ``weight``, ``(C, 1, k, k)``.
 
         The routing starts at zero, so that every gate is 1/2 for every image, unlike in a fresh module. The experts
@@ -143,38 +156,10 @@ class CondConv(nn.Module):
         nn.init.zeros_(self.routing.weight)
         experts = self.conv.experts
         experts += 2 / len(experts) * weight.reshape(experts.shape[1:]) - experts.mean(dim=0)
+        return True
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x, self.routing(x))
-
-
-class CondConvBlocks:
-    """The operator that makes all convolutions of a block, and the routing which they share.
-
-    Args:
-        kernel_size: k of the depthwise convolution, odd; the zero padding is ``k // 2``.
-        experts: E, how many weights are mixed.
-
-    Raises:
-        ValueError: an argument outside the values above; the message names them.
-    """
-
-    def __init__(self, *, kernel_size: int = 3, experts: int = 4) -> None:
-        check_counts(kernel_size=kernel_size, experts=experts)
-        self.kernel_size, self.experts = kernel_size, experts
-
-    def __call__(self, channels: int, stride: int = 1, out_size: tuple[int, int] | None = None) -> RoutedConv:
-        """The depthwise convolution ``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; ``out_size`` is not needed."""
-        check_counts(channels=channels)
-        return _routed_depthwise(channels, stride, self.kernel_size, self.experts)
-
-    def pointwise(self, in_channels: int, out_channels: int) -> RoutedConv:
-        """A 1x1 convolution ``(B, C_in, H, W)`` to ``(B, C_out, H, W)``."""
-        return RoutedConv(self.experts, (out_channels, in_channels, 1, 1), pointwise_per_image)
-
-    def block(self, in_channels: int, layers: nn.Sequential) -> "RoutedBlock":
-        """The layers of a block whose input has ``in_channels``, together with the routing of those made here."""
-        return RoutedBlock(in_channels, layers, self.experts)
 
 
 class RoutedBlock(nn.Module):

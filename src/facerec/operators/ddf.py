@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from facerec.checks import check_choice, check_counts
 from facerec.kernels.pixel_dependent import pixel_dependent_conv
+from facerec.operators.base import SpatialOperator
 
 
-class DDF(nn.Module):
+class DDF(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``, any size.
 
     Args:
@@ -94,7 +95,7 @@ class DDF(nn.Module):
         return pixel_dependent_conv(x, spatial, self.stride, self.channel_filter(x), self.combine)
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``, exactly, on every image and at the border.
 
         Both branches begin with offsets alone, which alternate from tap to tap so that none of the normalised ones is
@@ -109,6 +110,7 @@ class DDF(nn.Module):
         channel = _normalise(offsets.to(self.gain.dtype), dim=0)
         spatial, weight = self._spatial_gain * channel, weight.flatten(1).to(self.gain)
         self.gain.copy_((weight / spatial if self.combine == "mul" else weight - spatial) / channel)
+        return True
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
         """Multiply-adds from ``x`` to ``out``: one a tap and output each for the filters of the positions, for

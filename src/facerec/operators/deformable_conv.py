@@ -17,14 +17,15 @@ Deviation from the paper: depthwise. That the convolution which predicts offsets
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from facerec.checks import check_counts
+from facerec.kernels.deformable import deformable_conv
+from facerec.operators.base import SpatialOperator
 
 _TENTH_OF_THE_RATE = 0.1**0.5
 
 
-class DeformableConv(nn.Module):
+class DeformableConv(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
 
     For the default kernel ``252 * C + 27`` parameters, and ``297 * C`` multiply-adds a position: 243 predict offsets
@@ -47,9 +48,9 @@ class DeformableConv(nn.Module):
     ) -> None:
         super().__init__()
         check_counts(channels=channels, kernel_size=kernel_size)
-        self.stride, self.padding, taps = stride, kernel_size // 2, kernel_size**2
+        self.stride, taps = stride, kernel_size**2
         self.weight = nn.Parameter(torch.empty(channels, 1, kernel_size, kernel_size))
-        self.predict = nn.Conv2d(channels, 3 * taps, kernel_size, stride, self.padding)
+        self.predict = nn.Conv2d(channels, 3 * taps, kernel_size, stride, kernel_size // 2)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -62,10 +63,11 @@ class DeformableConv(nn.Module):
             nn.init.zeros_(parameter)
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Compute exactly the depthwise convolution with ``weight``, ``(C, 1, k, k)``: zero offsets, modulation 1/2."""
         self.weight.copy_(2 * weight.reshape(self.weight.shape))
         self._still()
+        return True
 
     def offsets_and_modulation(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, 2 * k * k, H, W)``, (down, right) in pixels for each tap, row by row, and ``(B, k * k, H, W)`` in
@@ -80,15 +82,8 @@ class DeformableConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         offsets, modulation = self.offsets_and_modulation(x)
-        # torchvision's kernel has no bfloat16 on the CPU and wants one type for all.
-        out = deform_conv2d(
-            x.to(offsets.dtype),
-            offsets,
-            self.weight.to(offsets.dtype),
-            stride=(self.stride, self.stride),
-            padding=(self.padding, self.padding),
-            mask=modulation,
-        )
+        kind = offsets.dtype
+        out = deformable_conv(x.to(kind), offsets, modulation, self.weight.to(kind), self.stride)
         return out.to(x.dtype, memory_format=torch.channels_last)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from facerec.checks import check_counts
+from facerec.operators.base import SpatialOperator
 
 
-class Depthwise(nn.Conv2d):
+class Depthwise(SpatialOperator, nn.Conv2d):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; ``9 * C`` parameters and ``9 * C * H * W`` multiply-adds for the
     default kernel.
 
@@ -43,8 +44,9 @@ class Depthwise(nn.Conv2d):
             nn.init.zeros_(self.bias)
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``, exactly."""
         self.weight.copy_(weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+        return True

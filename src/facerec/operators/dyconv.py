@@ -16,6 +16,7 @@ Deviations from the paper: the hidden width of the attention is C // reduction +
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,10 +25,11 @@ from torch import Tensor, nn
 
 from facerec.checks import check_counts
 from facerec.kernels.per_image import depthwise_per_image, mix, pointwise_per_image
+from facerec.operators.base import OperatorFactory, SpatialOperator
 from facerec.operators.depthwise import Depthwise
 
 
-class DynamicConv(nn.Module):
+class DynamicConv(SpatialOperator):
     """What the two kinds below share.
 
     Args:
@@ -81,10 +83,10 @@ class DynamicConv(nn.Module):
         for weight in (self.hidden.weight, self.logits.weight, *filters):
             nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.logits.bias)
-        self.anneal(0.0)
+        self.on_step(0.0)
 
     @torch.no_grad()
-    def anneal(self, progress: float) -> None:
+    def on_step(self, progress: float) -> None:
         """Set the temperature for the time when ``progress``, between 0 and 1, of the training is done: it falls
         linearly to 1 and stays there. The recogniser calls this before each step; another training
         loop has to, or the attention stays near uniform."""
@@ -148,7 +150,7 @@ class DYConv(DynamicConv):
         self.stride = stride
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Start as the depthwise convolution with the filters ``weight``, ``(C, 1, k, k)``: every expert is a copy.
 
         The copies part, since each gets the share of the gradient that the attention gives it, and the fresh attention
@@ -157,6 +159,7 @@ class DYConv(DynamicConv):
         """
         self.reset_parameters()
         self.experts.copy_(weight.reshape(1, self.experts.shape[1]).expand_as(self.experts))
+        return True
 
     def forward(self, x: Tensor) -> Tensor:
         return depthwise_per_image(x, self.weight(x), self.stride)
@@ -173,7 +176,7 @@ class DynamicPointwise(DynamicConv):
         return pointwise_per_image(x, self.weight(x))
 
 
-class DYConvPointwise:
+class DYConvPointwise(OperatorFactory):
     """The operator that keeps the depthwise convolution of a block and makes its 1x1 convolutions dynamic.
 
     Args:
@@ -193,18 +196,10 @@ class DYConvPointwise:
         initial_temperature: float = 30.0,
         annealing_share: float = 0.26,
     ) -> None:
-        self.kernel_size = kernel_size
-        self.options = {
+        options = {
             "experts": experts,
             "reduction": reduction,
             "initial_temperature": initial_temperature,
             "annealing_share": annealing_share,
         }
-
-    def __call__(self, channels: int, stride: int = 1, out_size: tuple[int, int] | None = None) -> Depthwise:
-        """The ordinary depthwise convolution."""
-        return Depthwise(channels, stride, out_size, kernel_size=self.kernel_size)
-
-    def pointwise(self, in_channels: int, out_channels: int) -> DynamicPointwise:
-        """A dynamic 1x1 convolution ``(B, C_in, H, W)`` to ``(B, C_out, H, W)``."""
-        return DynamicPointwise(in_channels, out_channels, **self.options)
+        super().__init__(partial(Depthwise, kernel_size=kernel_size), partial(DynamicPointwise, **options))

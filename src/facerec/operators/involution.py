@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from facerec.checks import check_counts, check_divides
 from facerec.kernels.pixel_dependent import pixel_dependent_conv
+from facerec.operators.base import SpatialOperator
 
 
-class Involution(nn.Module):
+class Involution(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``, any size.
 
     Args:

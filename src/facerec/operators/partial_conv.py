@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from facerec.checks import check_counts
+from facerec.operators.base import SpatialOperator
 
 
-class PartialConv(nn.Module):
+class PartialConv(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; for the default k and n ``9 * (C // 4) ** 2`` parameters, and as many
     multiply-adds a position.
 

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from facerec.checks import check_choice, check_counts, check_divides
 from facerec.kernels.local_attention import local_attention
+from facerec.operators.base import SpatialOperator
 
 
-class SASA(nn.Module):
+class SASA(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``, any map size.
 
     ``3 * C * C / qkv_groups + window * C`` parameters and, a position of the input, ``3 * C * C / qkv_groups +
@@ -45,7 +46,7 @@ class SASA(nn.Module):
         ValueError: an argument outside the values above; the message names them.
     """
 
-    last_stages: int = 3
+    default_last_stages = 3
 
     def __init__(
         self,

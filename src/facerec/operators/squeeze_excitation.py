@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from facerec.checks import check_counts
+from facerec.operators.base import SpatialOperator
 from facerec.operators.depthwise import Depthwise
 
 
-class SqueezeExcitation(nn.Module):
+class SqueezeExcitation(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
 
     Args:
@@ -53,7 +54,7 @@ class SqueezeExcitation(nn.Module):
             module.reset_parameters()
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Compute exactly the depthwise convolution with ``weight``, ``(C, 1, k, k)``.
 
         The excitation gives 1/2 to every image, by zeros in W_2, which alone gets a gradient in the first step.
@@ -61,6 +62,7 @@ class SqueezeExcitation(nn.Module):
         self.conv.weight.copy_(2 * weight.reshape(self.conv.weight.shape))
         nn.init.zeros_(self.excite.weight)
         nn.init.zeros_(self.excite.bias)
+        return True
 
     def gate(self, convolved: Tensor) -> Tensor:
         """The factors s, ``(B, C)`` in (0, 1), from the result of the convolution; float32 under autocast."""

@@ -23,12 +23,13 @@ from torch import Tensor, nn
 
 from facerec.checks import check_counts
 from facerec.kernels.position_dependent import position_dependent_conv
+from facerec.operators.base import SpatialOperator
 from facerec.operators.common.generated import Generated
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.common.weight_generator import count_generator_macs, reset_generator, weight_generator
 
 
-class TVConv(nn.Module):
+class TVConv(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``, drop-in for a depthwise convolution at the same multiply-adds.
 
     Args:
@@ -134,12 +135,12 @@ class TVConv(nn.Module):
         if self._started_from is not None:
             self.start_from(self._started_from)
 
-    def without_weight_decay(self) -> list[nn.Parameter]:
+    def no_weight_decay(self) -> list[nn.Parameter]:
         """What the optimizer's weight decay must leave alone."""
         return [] if self.map_weight_decay else [self.affinity_maps]
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``: exactly with the generator's padding
         "replicate" and constant maps, else at the middle position and about it as far as the maps' features are the
         same there (with the normalisation "batch", in training alone). Maps that are initialised later start so too.
@@ -159,6 +160,7 @@ class TVConv(nn.Module):
         last.weight += step[:, None, None, None] * seen
         if self.bias_generator is not None:
             nn.init.zeros_(self.bias_generator[-1].weight)  # pyright: ignore[reportArgumentType]
+        return True
 
     def weight(self) -> Tensor:
         """The weights of every position, ``(k * k, H, W, C)``. The generator's channels are ordered (channel, tap),
@@ -179,12 +181,6 @@ class TVConv(nn.Module):
             return out
         return out + self._bias.get(self, self.bias).permute(2, 0, 1).to(out.dtype)
 
-    def expect_batches(self, first: bool, more_follow: bool) -> None:
-        """Before each batch: whether it is the first of a step, and whether the gradients of more are added up before
-        the parameters change: one generation serves them all."""
-        self._weight.expect(first, more_follow)
-        self._bias.expect(first, more_follow)
-
     def train(self, mode: bool = True) -> "TVConv":
         """Switch, and forget the weights that were kept for evaluation."""
         self._weight.forget()
@@ -198,7 +194,7 @@ class TVConv(nn.Module):
         return sum(count_generator_macs(generator, (height, width)) for generator in generators)
 
     @torch.no_grad()
-    def reparameterize(self) -> PositionDependentConv:
+    def inference_form(self) -> PositionDependentConv:
         """The inference form: weights generated once, maps and generator gone."""
         return PositionDependentConv(self.weight(), self.bias() if self.bias_generator else None, self.stride)
 

@@ -20,13 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from facerec.checks import check_counts
+from facerec.operators.base import SpatialOperator
 from facerec.operators.common.generated import Generated
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.common.weight_generator import count_generator_macs, reset_generator, weight_generator
 from facerec.operators.tvconv import TVConv
 
 
-class TVConvDynamic(nn.Module):
+class TVConvDynamic(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
 
     Args:
@@ -101,8 +102,8 @@ class TVConvDynamic(nn.Module):
         self.tvconv.reset_parameters()
         reset_generator(self.field_generator)
         for module in self.coefficients:
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()  # pyright: ignore[reportCallIssue]
+            if isinstance(module, nn.Linear):
+                module.reset_parameters()
         self._reset_last_coefficients(std=0.01)
 
     def _reset_last_coefficients(self, std: float) -> None:
@@ -112,11 +113,12 @@ class TVConvDynamic(nn.Module):
         nn.init.zeros_(last.bias)
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``, where `TVConv.start_from` does: coefficients
         0 for every image, by zeros in V_2, which alone of what makes the fields gets a gradient in the first step."""
         self.tvconv.start_from(weight)
         self._reset_last_coefficients(std=0)
+        return True
 
     def fields(self) -> Tensor:
         """F, ``(rank, H, W, C)``."""
@@ -127,29 +129,25 @@ class TVConvDynamic(nn.Module):
         """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         return self.tvconv(x) + _mix(self.coefficients(x), self._fields.get(self, self.fields))
 
-    def expect_batches(self, first: bool, more_follow: bool) -> None:
-        """As `TVConv.expect_batches`, which is told by itself."""
-        self._fields.expect(first, more_follow)
-
     def train(self, mode: bool = True) -> "TVConvDynamic":
         """As `TVConv.train`."""
         self._fields.forget()
         return super().train(mode)
 
     def count_macs_once(self) -> int:
-        """Multiply-adds of the generators of weights and fields."""
+        """Multiply-adds of the generator of fields."""
         height, width = self.tvconv.affinity_maps.shape[2:]
-        return self.tvconv.count_macs_once() + count_generator_macs(self.field_generator, (height, width))
+        return count_generator_macs(self.field_generator, (height, width))
 
     @torch.no_grad()
-    def reparameterize(self) -> "DeployedTVConvDynamic":
+    def inference_form(self) -> "DeployedTVConvDynamic":
         """The inference form: weights and fields generated once, maps and generators gone."""
         return DeployedTVConvDynamic(
-            self.tvconv.reparameterize(), copy.deepcopy(self.coefficients), BiasFields(self.fields())
+            self.tvconv.inference_form(), copy.deepcopy(self.coefficients), BiasFields(self.fields())
         )
 
 
-class BiasFields(nn.Module):
+class BiasFields(SpatialOperator):
     """Fixed fields over positions and channels, of which each image has its own mixture.
 
     Args:
@@ -172,7 +170,7 @@ class BiasFields(nn.Module):
         return len(self.fields) * out.numel()
 
 
-class DeployedTVConvDynamic(nn.Module):
+class DeployedTVConvDynamic(SpatialOperator):
     """The inference form of `TVConvDynamic`: ``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
 
     def __init__(self, conv: PositionDependentConv, coefficients: nn.Module, fields: BiasFields) -> None:

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from facerec.checks import check_counts
 from facerec.kernels.per_image import depthwise_per_image, mix
+from facerec.operators.base import SpatialOperator
 
 _REDUCTION, _LEAST_REDUCED = 16, 16
 
 
-class WeightNet(nn.Module):
+class WeightNet(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
 
     Args:
@@ -74,7 +75,7 @@ class WeightNet(nn.Module):
             nn.init.kaiming_normal_(self._as_filters(template), mode="fan_out", nonlinearity="relu")
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor) -> None:
+    def start_from(self, weight: Tensor) -> bool:
         """Start as the depthwise convolution with the filters ``weight``, ``(C, 1, k, k)``.
 
         The gates' last layer starts at zero, so that every gate is 1/2 for every image, unlike in a fresh module. The
@@ -85,6 +86,7 @@ class WeightNet(nn.Module):
         nn.init.zeros_(self.expand.weight)
         channels, count, taps = self.templates.shape
         self.templates += 2 / count * weight.reshape(channels, 1, taps) - self.templates.mean(dim=1, keepdim=True)
+        return True
 
     def gates(self, x: Tensor) -> Tensor:
         """``(B, C, H_in, W_in)`` to the gates ``(B, C, M / G)``, each between 0 and 1."""

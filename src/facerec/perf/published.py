@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facerec.operators.base import SpatialOperator
 from facerec.operators.common.weight_generator import reset_generator, weight_generator
 
 
-class PublishedTVConv(nn.Module):
+class PublishedTVConv(SpatialOperator):
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; parameters, their names and the meaning of
     the arguments are those of `facerec.operators.tvconv.TVConv`."""
 
@@ -52,7 +53,7 @@ class PublishedTVConv(nn.Module):
         return unfold_multiply_sum(x, self.weight(), self.stride)
 
     @torch.no_grad()
-    def reparameterize(self) -> nn.Module:
+    def inference_form(self) -> nn.Module:
         """The inference form, with the weights kept."""
         return _PublishedInference(self.weight(), self.stride)
 

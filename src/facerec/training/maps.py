@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.data.datamodule import FaceDataModule
+from facerec.operators.base import SpatialOperator
 
 
 def initialise_from_data(network: nn.Module, data: FaceDataModule, cache: Path) -> None:
-    """Give every module with ``starts_from_data`` the mean and deviation of the training images at each position, by
+    """Give every operator that ``starts_from_data`` the mean and deviation of the training images at each position, by
     its ``initialise_maps(statistics)``. Nothing is read where there is none.
 
     Args:
@@ -18,11 +19,12 @@ def initialise_from_data(network: nn.Module, data: FaceDataModule, cache: Path) 
         data: set up to fit.
         cache: folder in which what was computed is kept for the next run on these images.
     """
-    waiting = [module for module in network.modules() if getattr(module, "starts_from_data", False)]
+    operators = (module for module in network.modules() if isinstance(module, SpatialOperator))
+    waiting = [operator for operator in operators if operator.starts_from_data]
     if waiting:
         statistics = data.position_statistics(cache)
-        for module in waiting:
-            module.initialise_maps(statistics)  # pyright: ignore[reportCallIssue]
+        for operator in waiting:
+            operator.initialise_maps(statistics)
 
 
 def resample_maps(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from facerec.errors import InputError
+from facerec.operators.base import SpatialOperator
 from facerec.training.verifier import Batch, Verifier
 
 
@@ -47,26 +48,19 @@ class Recognizer(Verifier):
         return loss
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Tell every module that anneals something how far the training is, 0 in the first step and 1 in the last, and
-        every one that shares something between the batches of a step which of them this is."""
-        trainer = self.trainer
-        progress = trainer.global_step / max(1, trainer.estimated_stepping_batches - 1)
-        together = trainer.accumulate_grad_batches
-        first = batch_idx % together == 0
-        more_follow = (batch_idx + 1) % together != 0 and batch_idx + 1 != trainer.num_training_batches
+        """Tell every operator how far the training is, 0 in the first step and 1 in the last."""
+        progress = self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches - 1)
         for module in self.backbone.modules():
-            if hasattr(module, "anneal"):
-                module.anneal(progress)  # pyright: ignore[reportCallIssue]
-            if hasattr(module, "expect_batches"):
-                module.expect_batches(first, more_follow)  # pyright: ignore[reportCallIssue]
+            if isinstance(module, SpatialOperator):
+                module.on_step(progress)
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self._parameter_groups())
         return {"optimizer": optimizer, "lr_scheduler": self._lr_scheduler(optimizer)}
 
     def _parameter_groups(self) -> Any:
-        """All parameters; those that a module exempts from weight decay in a group of their own."""
-        exempt = [p for m in self.modules() if hasattr(m, "without_weight_decay") for p in m.without_weight_decay()]  # pyright: ignore
+        """All parameters; those that an operator exempts from weight decay in a group of their own."""
+        exempt = [p for m in self.modules() if isinstance(m, SpatialOperator) for p in m.no_weight_decay()]
         if not exempt:
             return self.parameters()
         others = [parameter for parameter in self.parameters() if not any(parameter is p for p in exempt)]

@@ -2,10 +2,16 @@
 
 from torch import Tensor, nn
 
+from facerec.kernels.plain import multiply_add
 from facerec.kernels.position_dependent import position_dependent_conv
+from facerec.operators.base import SpatialOperator
+from facerec.operators.common.low_rank import LowRankConv, rank_for, smallest_bias
+
+# From six on, ONNX Runtime is no faster with them than tap by tap (docs/performance.md).
+_MOST_DIRECTIONS = 5
 
 
-class PositionDependentConv(nn.Module):
+class PositionDependentConv(SpatialOperator):
     """A fixed weight for each tap, position and channel; nothing is learned and nothing is generated.
 
     The weights are kept as a buffer ``(k * k, H * W, C)``: of four dimensions, ``network.to(memory_format=...)`` would
@@ -31,6 +37,28 @@ class PositionDependentConv(nn.Module):
         out = position_dependent_conv(x, self.weight.unflatten(1, self.out_size), self.stride)
         return out if self.bias is None else out + self.bias.permute(2, 0, 1).to(out.dtype)
 
+    def export_form(self, tolerance: float) -> nn.Module:
+        """A `LowRankConv` where a few directions come within ``tolerance``; else, and at 0, `PositionTaps`, which is
+        exact and which a compiler makes one loop of."""
+        rank = rank_for(self, tolerance) if tolerance > 0 else _MOST_DIRECTIONS + 1
+        return PositionTaps(self) if rank > _MOST_DIRECTIONS else LowRankConv(self, rank)
+
     def count_macs(self, x: Tensor, out: Tensor) -> int:
         """Multiply-adds from ``x`` to ``out``: one a tap and output."""
         return self.weight.shape[0] * out.numel()
+
+
+class PositionTaps(nn.Module):
+    """`PositionDependentConv` with a buffer ``(H, W, C)`` a tap: of a part of one buffer, a compiler would keep all."""
+
+    def __init__(self, conv: PositionDependentConv) -> None:
+        super().__init__()
+        weights = conv.weight.unflatten(1, conv.out_size)
+        self.stride, self.kernel_size = conv.stride, round(len(weights) ** 0.5)
+        self.taps = nn.ParameterList([nn.Parameter(tap.clone(), requires_grad=False) for tap in weights])
+        self.bias = None if conv.bias is None else nn.Parameter(smallest_bias(conv.bias), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
+        out = multiply_add(x, self.stride, self.kernel_size, lambda tap: self.taps[tap])
+        return out if self.bias is None else out + self.bias

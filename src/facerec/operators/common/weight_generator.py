@@ -45,8 +45,8 @@ def reset_generator(generator: nn.Sequential) -> None:
     for layer in generator:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-        elif hasattr(layer, "reset_parameters"):
-            layer.reset_parameters()  # pyright: ignore[reportCallIssue]
+        elif isinstance(layer, nn.LayerNorm | nn.GroupNorm | nn.InstanceNorm2d | nn.BatchNorm2d):
+            layer.reset_parameters()
 
 
 def count_generator_macs(generator: nn.Sequential, size: tuple[int, int]) -> int:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facerec.exporting.low_rank import LowRankConv, rank_for
+from facerec.operators.common.low_rank import LowRankConv, rank_for
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 

@@ -9,19 +9,20 @@ positions: what a generator makes of a handful of smooth maps varies in few ways
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.exporting.exported_taps import smallest_bias
-from facerec.operators.common.position_dependent_base import PositionDependentConv
+if TYPE_CHECKING:
+    from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 
 class LowRankConv(nn.Module):
     """`PositionDependentConv` with the ``rank`` strongest directions of its weights."""
 
-    def __init__(self, conv: PositionDependentConv, rank: int) -> None:
+    def __init__(self, conv: "PositionDependentConv", rank: int) -> None:
         super().__init__()
         directions, maps, _ = _components(conv)
         side = round(len(conv.weight) ** 0.5)
@@ -42,14 +43,14 @@ class LowRankConv(nn.Module):
         return total
 
 
-def rank_for(conv: PositionDependentConv, tolerance: float) -> int:
+def rank_for(conv: "PositionDependentConv", tolerance: float) -> int:
     """The fewest directions with which the weights are off by at most ``tolerance``, root mean square over that of the
     weights."""
     left = _components(conv)[2]
     return max(1, int((left > tolerance).sum()))
 
 
-def _components(conv: PositionDependentConv) -> tuple[Tensor, Tensor, Tensor]:
+def _components(conv: "PositionDependentConv") -> tuple[Tensor, Tensor, Tensor]:
     """Directions ``(C, T, T)``, maps ``(C, T, H * W)``, strongest first, and ``(T + 1,)``: what is left of the weights'
     norm without 0, 1, 2, ... of them, as a share."""
     weight = conv.weight.permute(2, 0, 1).double()
@@ -57,6 +58,13 @@ def _components(conv: PositionDependentConv) -> tuple[Tensor, Tensor, Tensor]:
     strengths, directions = strengths.flip(1).clamp(min=0).sum(0), directions.flip(2)
     left = torch.cat((strengths.flip(0).cumsum(0).flip(0), strengths.new_zeros(1)))
     return directions, directions.mT @ weight, (left / strengths.sum()).sqrt()
+
+
+def smallest_bias(bias: Tensor) -> Tensor:
+    """``(H, W, C)`` as ``(C, H, W)``, or as ``(C, 1, 1)`` where all positions have the same."""
+    bias = bias.permute(2, 0, 1)
+    same = bias[:, :1, :1]
+    return (same if (bias == same).all() else bias).clone()
 
 
 def _fixed(tensors: Iterable[Tensor]) -> nn.ParameterList:
