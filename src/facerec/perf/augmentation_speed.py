@@ -26,7 +26,7 @@ _SEED = (1, 0, 0, 0)
 def cases(effort: Effort) -> list[Case]:
     """Return the case of the smallest network at the paper's image size, whose training step is the shortest."""
     setting = Setting(0.1, 4, 32) if effort.quick else Setting(0.1, 128)
-    return [Case("augmentation", f"{setting}: one batch", "ms", partial(_measure, setting, effort))]
+    return [Case("augmentation", f"{setting}: a batch", "ms", partial(_measure, setting, effort))]
 
 
 def _measure(setting: Setting, effort: Effort) -> Rounds:
