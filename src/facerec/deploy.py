@@ -1,4 +1,4 @@
-"""Training form to inference form."""
+"""Reparameterisation of trained modules for inference."""
 
 import copy
 
@@ -6,16 +6,16 @@ from torch import nn
 
 
 def reparameterize(model: nn.Module) -> nn.Module:
-    """A copy of ``model`` in evaluation mode in which every module that has a cheaper inference form is replaced by it.
+    """Return a copy of ``model`` in evaluation mode, in which modules are replaced by cheaper ones for inference.
 
-    A module offers the form as ``reparameterize()``. The model itself is left as it was; ``model`` may be such a
-    module.
+    A module provides its replacement by a method ``reparameterize()``. ``model`` may itself be such a module; it is not
+    modified.
     """
     return _replace(copy.deepcopy(model).eval())
 
 
 def _replace(module: nn.Module) -> nn.Module:
-    # timm has methods of this name that work in place on its own convolutions, which may have been replaced.
+    # timm's methods of this name work in place on its own convolutions, which may have been replaced.
     if hasattr(module, "reparameterize") and not type(module).__module__.startswith("timm."):
         return module.reparameterize().eval()  # pyright: ignore[reportCallIssue]
     for name, child in list(module._modules.items()):
