@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a network, for one image."""
+"""Parameters of a network and its multiply-adds per image."""
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -16,18 +16,20 @@ _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish, nn.PReLU)
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs.
+    """Parameters and multiply-adds of a network, the latter per image.
 
     Attributes:
         macs_paper: multiply-adds by the convention that reproduces the MACs column of arXiv 2203.10489 to the last
-            printed digit: `macs_core` plus biases, two a normalised element, one an activated element and one an
-                element that a pooling reads.
+            printed digit: `macs_core` plus biases, two per normalised element, one per activated element and one per
+            element that a pooling layer reads.
         macs_core: multiply-adds of convolutions, linear layers and operators, without biases, normalisation, activation
             and pooling.
-        params: learned numbers in training.
-        params_deployed: learned numbers that the inference form keeps.
-        weight_map_elements: cached numbers that the inference form reads beside its parameters, 0 for a convolution.
-        macs_once: multiply-adds that make the cached numbers: once a step in training, once and for all in deployment.
+        params: learned parameters in training.
+        params_deployed: learned parameters that remain after reparameterisation.
+        weight_map_elements: cached elements that the reparameterised network reads in addition to its parameters, 0 for
+            a convolution.
+        macs_once: multiply-adds that generate the cached elements: once per step in training, once and for all in
+            deployment.
     """
 
     macs_paper: int
@@ -39,7 +41,7 @@ class Cost:
 
 
 def measure_cost(network: nn.Module, image_size: tuple[int, int]) -> Cost:
-    """Count by one forward pass of one image ``(1, 3, H, W)``. The network's mode and weights are left as they were."""
+    """Count the cost in a forward pass of one image ``(1, 3, H, W)``; the network itself is not modified."""
     deployed = reparameterize(network).cpu()
     core, extra = _count_macs(deployed, torch.zeros(1, 3, *image_size))
     return Cost(
@@ -53,7 +55,7 @@ def measure_cost(network: nn.Module, image_size: tuple[int, int]) -> Cost:
 
 
 def _count_cached(network: nn.Module, deployed: nn.Module) -> int:
-    """Buffers that the inference form has and the training form has not."""
+    """Count the elements of the buffers that exist only after reparameterisation."""
     before = dict(network.named_buffers())
     return sum(buffer.numel() for name, buffer in deployed.named_buffers() if name not in before)
 
@@ -89,7 +91,10 @@ def _may_count(module: nn.Module) -> bool:
 
 
 def _outermost(module: nn.Module, counted: Container[nn.Module]) -> Iterator[nn.Module]:
-    """Those counted that no operator has counted with itself. A normalisation may have an activation inside."""
+    """Yield the counted modules that no operator has counted with itself.
+
+    A normalisation may contain an activation.
+    """
     if module in counted:
         yield module
     if not (module in counted and isinstance(module, SpatialOperator)):

@@ -1,4 +1,4 @@
-"""Training form to inference form."""
+"""Reparameterisation of trained modules for inference."""
 
 import copy
 from collections.abc import Callable
@@ -9,17 +9,19 @@ from facerec.operators.base import SpatialOperator
 
 
 def reparameterize(model: nn.Module) -> nn.Module:
-    """A copy of ``model`` in evaluation mode in which every module that has a cheaper inference form is replaced by it.
+    """Return a copy of ``model`` in evaluation mode, in which modules are replaced by cheaper ones for inference.
 
-    The form is `SpatialOperator.inference_form`. The model itself is left as it was; ``model`` may be such a
-    module.
+    A module provides its replacement by `SpatialOperator.inference_form`. ``model`` may itself be such a module; it is
+    not modified.
     """
     return replaced(copy.deepcopy(model).eval(), lambda operator: operator.inference_form())
 
 
 def replaced(module: nn.Module, form: Callable[[SpatialOperator], nn.Module]) -> nn.Module:
-    """``module``, changed in place, or what takes its place, with the ``form`` of every operator; what is inside an
-    operator is looked at where the form is the operator itself."""
+    """Replace each operator inside ``module`` by its ``form``, in place, and return the module or its replacement.
+
+    An operator whose form is itself is searched for operators inside it.
+    """
     own = form(module) if isinstance(module, SpatialOperator) else module
     if own is not module:
         return own.eval()

@@ -1,4 +1,4 @@
-"""The one exception for what a user brought and the program cannot use."""
+"""The exception for unusable user input."""
 
 _CONTROLS = {
     code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != ord("\t")
@@ -8,18 +8,18 @@ _CONTROLS = {
 class InputError(ValueError):
     """A file, list, archive, checkpoint or setting that cannot be used.
 
-    The message is one sentence that names the thing, its value and the remedy, in one line (`one_line`). The
-    command-line programs print it without a traceback and exit with status 1; every other exception is a defect of the
+    The message is one sentence, on one line (`one_line`), that names the thing, its value and the remedy. The
+    command-line programs print it without a traceback and exit with status 1; every other exception is a bug in the
     program and keeps its traceback.
     """
 
     def __init__(self, message: str) -> None:
-        # PyTorch's loading processes hand over their traceback inside the message; the sentence is its end.
+        # PyTorch's workers put their traceback into the message, which ends in the original sentence.
         if message.startswith("Caught InputError in DataLoader worker"):
             message = message.rstrip().rpartition(f"\n{__name__}.InputError: ")[2]
         super().__init__(one_line(message))
 
 
 def one_line(text: str) -> str:
-    """``text`` with control characters, which names of files may have, written as escapes: a line break as ``\\n``."""
+    """Escape control characters, which file names may contain, in ``text``: a line break becomes ``\\n``."""
     return text.translate(_CONTROLS)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, the folder they are in, and the names of those that a run leaves."""
+"""Writing of files whole or not at all, checks of output folders, and the names of a run's files."""
 
 import json
 import os
@@ -15,10 +15,11 @@ LAST, BEST, RESULTS, SCORES = "last.ckpt", "best.ckpt", "results.json", "scores.
 
 @contextmanager
 def replacing(path: Path, remedy: str = "free space or choose another folder") -> Iterator[Path]:
-    """A file beside ``path`` to write to, which takes its place when all is written.
+    """Yield a temporary file next to ``path`` to write to; it replaces ``path`` when the block ends without an error.
 
-    So a reader never sees half a file, and a kill leaves the old one; a full disk does too, and is an `InputError` with
-    the ``remedy``. So is a folder in its place, before anything is written.
+    A reader therefore never sees half a file, and a killed process leaves the old one. If the disk is full, the old
+    file also stays, and an `InputError` with the ``remedy`` is raised. If ``path`` is a folder, the same error is
+    raised before anything is written.
     """
     partial = path.with_name(f".partial.{os.getpid()}.{path.name}")  # two processes may write the same file
     try:
@@ -35,7 +36,8 @@ def replacing(path: Path, remedy: str = "free space or choose another folder") -
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes of this machine left of ``path`` in `replacing`, which may be large."""
+    """Remove the temporary files, possibly large, that killed processes of this machine left from `replacing`
+    ``path``."""
     for leftover in path.parent.glob(".partial.*"):
         process = leftover.name.removeprefix(".partial.").removesuffix(f".{path.name}")
         if process.isdecimal() and leftover.is_file() and not _is_alive(int(process)):
@@ -48,13 +50,13 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # another person's
+    except (OSError, OverflowError):  # it belongs to another user
         return True
     return True
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` whole or not at all."""
+    """Write ``content`` as JSON, whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -66,12 +68,15 @@ def refuse_missing_folder(root: str | Path) -> None:
 
 
 def check_output_folder(folder: Path, setting: str) -> None:
-    """Refuse now what could not be written after the work; nothing is made. `InputError` begins with ``setting``, such
-    as ``out=found``, where ``folder`` is a file, or cannot be made or written to."""
+    """Check before the work that ``folder`` can be written to, without creating it.
+
+    Raises an `InputError` that begins with ``setting``, such as ``out=found``, if ``folder`` is a file, or cannot be
+    created or written to.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{setting} is a file: name a folder, or a new one")
-    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise InputError(f"{setting} cannot be made, since {there} is no folder: name another one")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{setting} cannot be written to, since {there} is protected: name another folder")
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise InputError(f"{setting} cannot be made, since {existing} is no folder: name another one")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{setting} cannot be written to, since {existing} is protected: name another folder")

@@ -1,4 +1,4 @@
-"""A folder of images becomes a folder of aligned faces, in several processes."""
+"""Alignment of a folder of images into a folder of aligned faces, in several processes."""
 
 import math
 import os
@@ -19,9 +19,9 @@ from facerec.data import decode
 from facerec.data.source import digest
 from facerec.errors import InputError
 
-# Raise it when a face is warped or written otherwise than before: faces of earlier runs are then made again.
+# Raise it when a face is warped or written differently than before: faces of earlier runs are then made again.
 VERSION = 1
-_AT_ONCE = 8  # images a message between processes
+_CHUNK = 8  # images per message between processes
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Settings:
     """How faces are aligned.
 
     Attributes:
-        size: pixels of a side of the result.
-        border: a key of `warp.BORDERS`, for what lies beyond the image.
-        upright: whether an image is turned as its EXIF orientation says before anything else.
-        again: whether faces that are there already are made again.
+        size: side of the result in pixels.
+        border: a key of `warp.BORDERS`, for pixels outside the image.
+        upright: whether an image is first rotated according to its EXIF orientation.
+        again: whether existing faces are made again.
     """
 
     size: int = 112
@@ -42,7 +42,7 @@ class Settings:
 
 
 class Outcome(NamedTuple):
-    """What became of one image: ``reason`` says why there is no face, and is empty where there is one."""
+    """The result for one image. ``reason`` says why there is no face; it is empty if there is one."""
 
     path: str
     reason: str = ""
@@ -52,14 +52,14 @@ class Outcome(NamedTuple):
 
 
 class Alignment(Dataset[Outcome]):
-    """Work by number: item i aligns the i-th image and says what became of it.
+    """A data set whose item i aligns the i-th image and returns its `Outcome`.
 
     Args:
-        source: the folder of the images.
-        target: the folder of the faces.
-        outputs: the relative path of each image's face.
+        source: folder of the images.
+        target: folder of the faces.
+        outputs: maps each image's relative path to that of its face.
         placer: finds the face.
-        settings: the rest.
+        settings: all other settings.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Alignment(Dataset[Outcome]):
         return warp.warp(image, placement.matrix, self.settings.size, self.settings.border), placement
 
     def _key(self, path: str) -> str:
-        """Digest of all that decides the face of image ``path``."""
+        """Compute the digest of everything that determines the face of image ``path``."""
         try:
             found = (self.source / path).stat()
         except OSError as error:
@@ -109,15 +109,14 @@ class Alignment(Dataset[Outcome]):
 
 
 def align_all(alignment: Alignment, num_workers: int) -> Iterator[Outcome]:
-    """Align in ``num_workers`` processes, or fewer where there is not work for so many, with a progress bar on standard
-    error; the outcomes come in order.
+    """Align in up to ``num_workers`` processes, with a progress bar on standard error; yields the outcomes in order.
 
-    `InputError` where a face cannot be written; those written before stay.
+    Raises `InputError` if a face cannot be written; the faces written before are kept.
     """
-    useful = min(num_workers, math.ceil(len(alignment) / _AT_ONCE))
-    # One process needs no other: this one does as well.
+    useful = min(num_workers, math.ceil(len(alignment) / _CHUNK))
+    # A single worker would be no faster than this process.
     processes = decode.loading_processes(useful if useful > 1 else 0)
-    loader = DataLoader(alignment, batch_size=_AT_ONCE, collate_fn=list, **processes)
+    loader = DataLoader(alignment, batch_size=_CHUNK, collate_fn=list, **processes)
     with tqdm(total=len(alignment), desc="aligning", unit=" images", file=sys.stderr, mininterval=0.5) as progress:
         for outcomes in loader:
             yield from outcomes
@@ -125,7 +124,7 @@ def align_all(alignment: Alignment, num_workers: int) -> Iterator[Outcome]:
 
 
 def folder_digest(images: Path) -> str:
-    """What tells one folder of images from another."""
+    """Return the digest that identifies a folder of images."""
     return digest([os.path.realpath(images)])
 
 

@@ -1,5 +1,4 @@
-"""A face that is always in the same place: the fixed crop of images that were aligned before, such as deep-funnelled
-LFW."""
+"""A fixed crop for images whose faces are always at the same position, such as deep-funnelled LFW."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,15 +8,15 @@ import numpy as np
 from facerec.alignment.placement import Placement
 from facerec.errors import InputError
 
-# In deep-funnelled LFW (250 x 250) the eyes lie about (104, 113) and (146, 113): so says a configuration of OpenVINO's
-# accuracy checker for that set. The template's are 35.2 pixels apart: a crop of 112 * 42 / 35.2 = 134 pixels, placed so
-# that these eyes come to lie within a quarter of a pixel of the template's.
+# In deep-funnelled LFW (250 x 250) the eyes are at about (104, 113) and (146, 113), according to a configuration of
+# OpenVINO's accuracy checker for that set. The template's eyes are 35.2 pixels apart, so the crop has 112 * 42 / 35.2 =
+# 134 pixels; it is placed so that these eyes are within a quarter of a pixel of the template's.
 LFW = "58,51,134,134"
 
 
 @dataclass(frozen=True)
 class FixedCrop:
-    """The square with its corner at pixel (``left``, ``top``), ``side`` pixels wide, of every image."""
+    """Places the same square of every image: corner at pixel (``left``, ``top``), ``side`` pixels wide."""
 
     version: ClassVar[int] = 1
 
@@ -41,8 +40,8 @@ class FixedCrop:
 
 
 def parse_crop(text: str) -> FixedCrop:
-    """``LEFT,TOP,WIDTH,HEIGHT`` in pixels, or ``lfw``; `InputError` for anything else and for a crop that is not
-    square."""
+    """Parse ``LEFT,TOP,WIDTH,HEIGHT`` in pixels, or ``lfw``; raise `InputError` for anything else, and for a crop that
+    is not square."""
     fields = (LFW if text == "lfw" else text).split(",")
     if len(fields) != 4 or not all(field.strip().isdecimal() for field in fields):
         raise InputError(f"--crop {text} is not a crop: write LEFT,TOP,WIDTH,HEIGHT in pixels, or lfw")

@@ -1,4 +1,4 @@
-"""Faces found by OpenCV's own detector, with a YuNet model that the user brings."""
+"""Face detection by OpenCV's YuNet detector, with a model file that the user provides."""
 
 import hashlib
 from functools import cached_property
@@ -12,9 +12,9 @@ from cv2.utils import logging
 from facerec.alignment.placement import Placement, place_points
 from facerec.errors import InputError
 
-# What the published YuNet files are built for: some take no other size. An image is shrunk to fit and filled up.
+# Input size of the published YuNet files, some of which accept no other. An image is shrunk to fit and padded.
 _SIDE = 640
-# YuNet finds faces of up to about 300 pixels; one that fills the image is found when the image is smaller.
+# YuNet finds faces of up to about 300 pixels; a face that fills the image is found in a smaller version of the image.
 _LONGER_SIDES = (640, 320, 160)
 
 
@@ -22,10 +22,10 @@ class FaceDetector:
     """Places the face that YuNet finds.
 
     Args:
-        model: an ONNX file of YuNet (``face_detection_yunet_*.onnx`` of OpenCV's model zoo); `InputError` where it is
-            none.
-        face: which of several to take, the ``largest`` or the most ``central``.
-        min_score: faces that the detector is less sure of (0 to 1) are passed over.
+        model: an ONNX file of YuNet (``face_detection_yunet_*.onnx`` of OpenCV's model zoo); `InputError` if it is not
+            one.
+        face: which of several faces to choose, the ``largest`` or the most ``central``.
+        min_score: faces with a lower score of the detector (0 to 1) are ignored.
     """
 
     version: ClassVar[int] = 1
@@ -51,11 +51,11 @@ class FaceDetector:
         if not len(faces):
             raise InputError("no face was found in the image: lower --min-score or give landmarks")
         chosen = self._largest(faces) if self.face == "largest" else self._most_central(faces, image)
-        # The detector speaks of the subject's right eye first, which is the viewer's left one.
+        # The detector's first point is the subject's right eye, which is the viewer's left one.
         return place_points(chosen[4:14].reshape(5, 2).astype(float), image, size)
 
     def _detect(self, image: np.ndarray) -> np.ndarray:
-        """One face a row: left, top, width, height, five points, score."""
+        """Return one row per face: left, top, width, height, five points, score."""
         for side in _LONGER_SIDES:
             scale = min(1.0, side / max(image.shape[:2]))
             canvas = _fitted(image, scale)
@@ -75,19 +75,19 @@ class FaceDetector:
 
     @cached_property
     def _detector(self) -> cv2.FaceDetectorYN:
-        before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)  # it warns of a target that nobody chose
+        before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)  # it warns about a target that was not requested
         try:
             return cv2.FaceDetectorYN.create(str(self.model), "", (_SIDE, _SIDE), self.min_score)
         finally:
             logging.setLogLevel(before)
 
     def __getstate__(self) -> dict[str, object]:
-        """Without the detector, which each process makes for itself."""
+        """Leave out the detector, which each process creates for itself."""
         return {name: value for name, value in self.__dict__.items() if name != "_detector"}
 
 
 def _fitted(image: np.ndarray, scale: float) -> np.ndarray:
-    """``image``, RGB, shrunk by ``scale`` into the corner of what the detector takes, BGR."""
+    """Shrink ``image``, RGB, by ``scale`` and put it into the corner of the detector's input, BGR."""
     height, width = (max(1, round(length * scale)) for length in image.shape[:2])
     canvas = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -1,10 +1,10 @@
 """The landmarks that CFP (Sengupta et al., WACV 2016) ships in ``Data/Fiducials/ID/{frontal,profile}/NN.txt``.
 
-A profile's file has thirty lines ``x,y``, the half of a face that is turned to the camera. Neither the paper nor the
-data set says in which order; programs that others wrote for these files agree on this one (lines counted from 1):
-1 to 9 the jaw from the ear to the chin, 10 to 12 the brow, 13 to 18 around the eye, 19 to 22 the bridge of the nose
-down to its tip, 23 to 25 below the nose, 26 the corner of the mouth, 27 to 30 the middle of the lips. No public
-statement on the frontal files was found, so their lines have to be given.
+A profile's file has thirty lines ``x,y`` for the half of the face that is visible. Neither the paper nor the data set
+documents their order; third-party programs for these files agree on this one (lines counted from 1): 1 to 9 the jaw
+from the ear to the chin, 10 to 12 the brow, 13 to 18 around the eye, 19 to 22 the bridge of the nose down to its tip,
+23 to 25 below the nose, 26 the corner of the mouth, 27 to 30 the middle of the lips. No public statement about the
+frontal files was found, so their lines must be given.
 """
 
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ Lines = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Fiducials:
-    """The fiducial files below ``folder``, at the paths of the images with ``.txt``.
+    """Places faces by the fiducial files in ``folder``, at the images' relative paths with the suffix ``.txt``.
 
     Attributes:
-        profile: which lines of a file of the folder ``profile`` make a point, from 0: three groups (eye, nose, corner
-            of the mouth) or five (the order of `POINTS`); a group's mean is the point.
-        frontal: likewise of the other files; None where unknown.
+        profile: groups of line indices from 0, for files in a folder named ``profile``: three groups (eye, nose, corner
+            of the mouth) or five (the order of `POINTS`); a point is the mean of its group.
+        frontal: the same for all other files; None if unknown.
     """
 
     version: ClassVar[int] = 1
@@ -53,7 +53,10 @@ class Fiducials:
 
 
 def parse_lines(text: str) -> Lines:
-    """Groups of line numbers from 1, such as ``13-18/22/26``, as indices from 0; `InputError` for anything else."""
+    """Parse groups of line numbers from 1, such as ``13-18/22/26``, into indices from 0.
+
+    Raises `InputError` for anything else.
+    """
     try:
         groups = tuple(tuple(index for part in group.split(",") for index in _span(part)) for group in text.split("/"))
     except ValueError:
@@ -80,7 +83,7 @@ def _five_points(file_points: np.ndarray, lines: Lines) -> np.ndarray:
     points = np.array([file_points[list(group)].mean(axis=0) for group in lines])
     if len(lines) == 5:
         return points
-    # The nose points away from the ear: towards the viewer's right where the left half is seen.
+    # The nose points away from the ear: if the left half is visible, towards the viewer's right.
     left = file_points[_JAW_AT_THE_EAR, 0] < points[1, 0]
     five = np.full((5, 2), np.nan)
     five[_LEFT_HALF if left else _RIGHT_HALF] = points
@@ -92,9 +95,9 @@ def _read(file: Path) -> np.ndarray:
         text = file.read_text(encoding="utf-8-sig")
         rows = [[float(value) for value in line.split(",")] for line in text.split("\n") if line.strip()]
         if any(len(row) != 2 for row in rows):
-            raise ValueError("a line has not two values")
+            raise ValueError("a line does not have two values")
         return np.array(rows).reshape(-1, 2)
     except OSError as error:
         raise InputError(f"fiducial file {file} cannot be read ({error.strerror}): check --fiducials") from error
     except ValueError as error:
-        raise InputError(f"fiducial file {file} does not hold lines of X,Y: correct it") from error
+        raise InputError(f"fiducial file {file} does not consist of lines X,Y: correct it") from error

@@ -1,4 +1,4 @@
-"""Lists of five landmarks an image, in the forms in which they are passed around."""
+"""Lists of five landmarks per image, in the common formats."""
 
 import csv
 import unicodedata
@@ -14,11 +14,11 @@ from facerec.errors import InputError
 
 _PATH_COLUMNS = {"path", "image", "imageid", "imagepath", "file", "filename", "name"}
 _COLUMNS = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
-_FORMS = "a CSV with a header, or PATH X1 Y1 ... X5 Y5 a line"
+_FORMATS = "a CSV with a header, or one line PATH X1 Y1 ... X5 Y5 per image"
 
 
 class ListedLandmarks:
-    """The landmarks ``(5, 2)`` of each image by its path, as `normal_path` writes it."""
+    """Places faces by a list: ``points`` maps each image's `normal_path` to its landmarks ``(5, 2)``."""
 
     version: ClassVar[int] = 1
 
@@ -26,7 +26,7 @@ class ListedLandmarks:
         self.points = points
 
     def not_among(self, paths: Iterable[str]) -> list[str]:
-        """The listed paths that are none of ``paths``."""
+        """Return the listed paths that are not among ``paths``."""
         present = {normal_path(path) for path in paths}
         return [path for path in self.points if path not in present]
 
@@ -50,33 +50,33 @@ class _Row(NamedTuple):
 
 
 def read_landmarks(file: Path, root: Path, left: str = "viewer") -> ListedLandmarks:
-    """The landmarks in ``file`` of images below ``root``, whose paths start there or are absolute.
+    """Read the landmarks in ``file`` of the images in ``root``; paths are relative to ``root`` or absolute.
 
-    Read are a CSV (commas, semicolons or tabs) whose header names ``path`` and ``left_eye_x`` ... ``right_mouth_y`` in
-    any order, with or without underscores, an empty cell for a point that is hidden; lines of ``PATH X1 Y1 ... X5 Y5``
-    in the order of `POINTS`, with anything between path and points if tabs or commas separate them; and CelebA's list,
-    whose first line is the number of images and whose second names the columns. Lines that begin with ``#`` are
-    comments: a path that does is written ``./#...``.
+    Three formats are supported. A CSV (commas, semicolons or tabs) has a header with ``path`` and ``left_eye_x`` ...
+    ``right_mouth_y`` in any order, with or without underscores; an empty cell marks a hidden point. A list has lines
+    ``PATH X1 Y1 ... X5 Y5`` in the order of `POINTS`; if tabs or commas separate the fields, there may be other fields
+    between path and points. CelebA's list has the number of images in the first line and the column names in the
+    second. Lines that begin with ``#`` are comments; a path that begins with it is written ``./#...``.
 
-    ``left`` is whose left the file speaks of: the ``viewer``'s, as CelebA, or the ``subject``'s. `InputError` names the
-    line that is not of these forms and a path that stands there twice.
+    ``left`` says whose left the file refers to: the ``viewer``'s, as in CelebA, or the ``subject``'s. Raises
+    `InputError` for a line that is in none of these formats and for a repeated path.
     """
     points: dict[str, np.ndarray] = {}
     for row in _rows(file):
         path = normal_path(row.path, root)
         if path in points:
-            raise InputError(f"line {row.number} of {file} lists {row.path} again: keep one line an image")
+            raise InputError(f"line {row.number} of {file} lists {row.path} again: keep one line per image")
         points[path] = _parsed(file, row)
     if not points:
-        raise InputError(f"landmarks file {file} is empty: it must be {_FORMS}")
+        raise InputError(f"landmarks file {file} is empty: it must be {_FORMATS}")
     if left == "subject":
         points = {path: mirrored(row) for path, row in points.items()}
     return ListedLandmarks(points)
 
 
 def normal_path(path: str, root: Path | None = None) -> str:
-    """``path`` in the one spelling that compares: from ``root`` on, no ``./``, and letters with accents composed, which
-    Macs take apart."""
+    """Normalise ``path`` for comparisons: relative to ``root``, without ``./``, and with accented characters composed,
+    which macOS decomposes."""
     pure = PurePosixPath(path)
     if root is not None and pure.is_relative_to(root.absolute()):
         pure = pure.relative_to(root.absolute())
@@ -103,7 +103,7 @@ def _by_header(file: Path, names: list[str], lines: list[tuple[int, str]], delim
         raise InputError(
             f"the header of {file} does not name {missing[0]}: it needs path and, with _x and _y, {', '.join(POINTS)}"
         )
-    path = next(number for number, name in enumerate(names) if name in _PATH_COLUMNS)
+    path = next(index for index, name in enumerate(names) if name in _PATH_COLUMNS)
     order = [names.index(_plain(column)) for column in _COLUMNS]
     for number, fields in _fields(lines, delimiter):
         if len(fields) != len(names):
@@ -114,14 +114,14 @@ def _by_header(file: Path, names: list[str], lines: list[tuple[int, str]], delim
 def _by_position(file: Path, lines: list[tuple[int, str]], delimiter: str) -> Iterator[_Row]:
     for number, fields in _fields(lines, delimiter):
         if len(fields) < 11:
-            raise InputError(f"line {number} of {file} has {len(fields)} cells: it must be {_FORMS}")
+            raise InputError(f"line {number} of {file} has {len(fields)} cells: it must be {_FORMATS}")
         yield _Row(number, fields[0], fields[-10:])
 
 
 def _spaced(file: Path, number: int, line: str) -> _Row:
     fields = line.rsplit(maxsplit=10)
     if len(fields) != 11:
-        raise InputError(f"line {number} of {file} is {quote(line)}: it must be {_FORMS}")
+        raise InputError(f"line {number} of {file} is {quote(line)}: it must be {_FORMATS}")
     return _Row(number, fields[0], fields[1:])
 
 
@@ -139,7 +139,8 @@ def _parsed(file: Path, row: _Row) -> np.ndarray:
 
 
 def _plain(name: str) -> str:
-    plain = "".join(letter for letter in name.lower() if letter.isalnum())
+    """Normalise a column name: lower case, only letters and digits, the side before ``mouth``."""
+    plain = "".join(character for character in name.lower() if character.isalnum())
     for side in ("left", "right"):
         plain = plain.replace(f"mouth{side}", f"{side}mouth")
     return plain

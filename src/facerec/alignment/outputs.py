@@ -1,6 +1,7 @@
-"""An aligned face on disk: a JPEG or PNG that says in its comment what it was made of.
+"""Files of aligned faces: a JPEG or PNG whose comment states what it was derived from.
 
-So a second run knows without a list of its own, which an interruption could leave behind the files, what is done.
+A second run can therefore tell which faces are done without a separate list, which would be outdated after an
+interruption.
 """
 
 import errno
@@ -28,18 +29,18 @@ _MARK = "facerec alignment "
 
 
 class NameTooLong(InputError):
-    """The disk takes no name as long as this face's."""
+    """The name of this face is longer than the file system allows."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What an aligned face was made of.
+    """The source and placement of an aligned face.
 
     Attributes:
         key: digest of the source, its landmarks and all settings.
-        residual: as `Placement`'s.
-        points: where the landmarks lie in this image, five ``(x, y)`` to a hundredth of a pixel, None for hidden ones.
-        is_mirrored: as `Placement`'s.
+        residual: see `Placement`.
+        points: the landmarks in this image, five ``(x, y)`` to a hundredth of a pixel, None for hidden ones.
+        is_mirrored: see `Placement`.
         images: digest of the folder of the images; empty in faces of older versions.
     """
 
@@ -51,11 +52,13 @@ class Origin:
 
 
 def write_aligned(path: Path, face: np.ndarray, origin: Origin) -> None:
-    """Write uint8 RGB ``face`` as the suffix of ``path`` says, whole or not at all. `InputError` where the disk refuses
-    it, `NameTooLong` where only its name."""
+    """Write uint8 RGB ``face`` in the format of ``path``'s suffix, whole or not at all.
+
+    Raises `NameTooLong` if the file system refuses the name, `InputError` if writing fails otherwise.
+    """
     data = _encoded(face, path.suffix, _MARK + json.dumps(asdict(origin)))
-    # What a kill leaves of it must not look like an image to those who read the folder; and its name must not be
-    # longer than the face's, which may be as long as the disk allows.
+    # A leftover temporary file must not have an image suffix, and its name must not be longer than the face's, which
+    # may be at the file system's limit.
     partial = path.with_name(f".{os.getpid()}.{digest([path.name])}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +85,8 @@ def _encoded(face: np.ndarray, suffix: str, comment: str) -> bytes:
 
 
 def read_origin(path: Path) -> Origin | None:
-    """What `write_aligned` wrote into the file ``path``; None where there is none, or another's, or not all of it."""
+    """Read the origin that `write_aligned` stored in the file ``path``; None if the file is missing, incomplete or from
+    another program."""
     try:
         data = path.read_bytes()
         if _MARK.encode() not in data or not data.endswith(_ENDS[path.suffix]):
@@ -96,23 +100,24 @@ def read_origin(path: Path) -> Origin | None:
 
 
 class Leftovers(NamedTuple):
-    """Paths below the folder of faces: those ``removed``, and those of ``other`` folders of images, which stay."""
+    """Relative paths of faces: ``removed`` ones, and those from ``other`` folders of images, which are kept."""
 
     removed: list[str]
     other: list[str]
 
 
 def remove_leftovers(target: Path, outputs: set[str], made: set[str], images: str) -> Leftovers:
-    """Remove from ``target`` the faces that `write_aligned` wrote and that are none of ``made``.
+    """Remove from ``target`` the faces that `write_aligned` wrote and that are not in ``made``.
 
     Args:
-        target: the folder of faces; links in it are not followed, and what others put there stays.
-        outputs: the relative paths of the faces of all images of this run, made or not. A face at such a path, whether
-            of this suffix or the other, goes wherever it came from.
+        target: folder of the faces; links in it are not followed, and files of other programs are kept.
+        outputs: relative paths of the faces of all images of this run, made or not. A face at such a path, with either
+            suffix, is removed, wherever it came from.
         made: those of ``outputs`` for which there is a face.
-        images: the digest of the folder of images, as in `Origin`. Other faces go if they came from there.
+        images: digest of the folder of images, as in `Origin`. All other faces are removed if they came from there.
 
-    `InputError` where one cannot be removed.
+    Raises:
+        InputError: a face cannot be removed.
     """
     stems = {_stem(output) for output in outputs}
     left = Leftovers([], [])
@@ -140,7 +145,7 @@ def _stem(path: str) -> str:
 
 
 def _remove(target: Path, path: str) -> None:
-    """Remove the face, and the folders that are empty without it: an identity without images is none."""
+    """Remove the face, and the folders that are empty without it: an empty folder is not an identity."""
     try:
         (target / path).unlink()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which images there are to align, and where the aligned faces go."""
+"""Paths of the images to align and of the aligned faces."""
 
 import os
 from collections.abc import Iterable
@@ -7,16 +7,16 @@ from pathlib import Path, PurePosixPath
 from facerec.errors import InputError
 
 SHEET = "contact_sheet.png"  # in the folder of the faces
-# With HEIC, which cannot be decoded: so that whoever has such photos reads of it.
+# HEIC cannot be decoded; it is listed so that such photos are reported as failures.
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 
 
 def find_images(root: Path, apart_from: Path) -> list[str]:
-    """The images below ``root`` as relative paths with forward slashes, sorted.
+    """Find the images in ``root``; returns sorted relative paths with forward slashes.
 
-    Links are followed, and a folder that is reached in several ways is read once, by its own name where it has one
-    below ``root``. Hidden files and folders are left out, and so is ``apart_from``. `InputError` where ``root`` is no
-    folder.
+    Links are followed. A folder that can be reached in several ways is read once, by its own name if that is in
+    ``root``. Hidden files and folders are left out, and so is the folder ``apart_from``. Raises `InputError` if
+    ``root`` is not a folder.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder: give the folder of images to align")
@@ -30,7 +30,7 @@ def find_images(root: Path, apart_from: Path) -> list[str]:
             continue
         seen.add(real)
         for entry in _entries(folder):
-            if os.path.isdir(entry.path):  # an entry asked this would raise for a link to itself
+            if os.path.isdir(entry.path):  # entry.is_dir() would raise for a link to itself
                 (linked if entry.is_symlink() else own).append(entry.path)
             elif os.path.splitext(entry.name)[1].lower() in _SUFFIXES:
                 paths.append(PurePosixPath(os.path.relpath(entry.path, root)).as_posix())
@@ -46,7 +46,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def why_not_found(root: Path, path: str) -> str:
-    """Why the listed image ``path`` is none of those that `find_images` finds below ``root``, as a sentence."""
+    """Explain in one sentence why `find_images` does not find the listed image ``path`` in ``root``."""
     suffix = PurePosixPath(path).suffix
     if not os.path.isfile(root / path):
         return f"the image is listed and not below {root}: restore it or take it off the list"
@@ -58,14 +58,16 @@ def why_not_found(root: Path, path: str) -> str:
 
 
 def outputs(paths: Iterable[str], suffix: str) -> dict[str, str]:
-    """The relative path of each image's aligned face. `InputError` names two images that would have the same, and one
-    whose face would be the contact sheet."""
+    """Map each image to the relative path of its aligned face.
+
+    Raises `InputError` if two images would have the same one, or if a face would overwrite the contact sheet.
+    """
     sources: dict[str, str] = {}
     for path in paths:
         output = str(PurePosixPath(path).with_suffix(suffix))
         if output == SHEET:
             raise InputError(
-                f"the face of {path} would become {SHEET}, which is the page of pictures: rename the image"
+                f"the face of {path} would become {SHEET}, the name of the contact sheet: rename the image"
             )
         if output in sources:
             raise InputError(
@@ -76,7 +78,7 @@ def outputs(paths: Iterable[str], suffix: str) -> dict[str, str]:
 
 
 def refuse_overlap(source: Path, output: Path) -> None:
-    """`InputError` where aligned faces would be written over the images, or into a folder that holds them."""
+    """Raise `InputError` if ``output`` is the folder of the images or one of its parents."""
     inside = os.path.realpath(source)
     if inside == os.path.realpath(output) or Path(os.path.realpath(output)) in Path(inside).parents:
         raise InputError(f"aligned faces in {output} could overwrite the images in {source}: give another folder")

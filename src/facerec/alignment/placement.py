@@ -1,4 +1,4 @@
-"""Where a face is in its image: what every source of landmarks answers."""
+"""The placement of a face in its image: the interface of all sources of landmarks, and the fit to the template."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -7,18 +7,18 @@ import numpy as np
 
 from facerec.errors import InputError
 
-_SMALLEST_FACE = 4  # pixels of a side: landmarks as fractions of the image's sides make one of about 1
+_SMALLEST_FACE = 4  # side in pixels: landmarks given as fractions of the image's sides make a face of about 1 pixel
 _LARGEST_FACE = 10  # times the image
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How a face comes into its aligned image.
+    """The transform of a face into its aligned image.
 
     Attributes:
         matrix: affine ``(2, 3)``, from the pixels of the source to those of the result.
-        points: where `POINTS` come to lie, ``(5, 2)``, NaN where unknown; None where no landmark was used.
-        residual: root mean square distance from the template in pixels of the result; None likewise.
+        points: `POINTS` in the result, ``(5, 2)``, NaN where unknown; None if no landmarks were used.
+        residual: root mean square distance from the template in pixels of the result; None if no landmarks were used.
         is_mirrored: whether the points fit much better with left and right exchanged.
     """
 
@@ -29,29 +29,29 @@ class Placement:
 
 
 class FacePlacer(Protocol):
-    """Safe to pickle, and to use from worker processes.
+    """The interface of all sources of face positions. An implementation can be pickled and used in workers.
 
     Attributes:
-        version: raised when the class places a face otherwise than before, so that its faces are made again.
+        version: raised when the class places a face differently than before, so that its faces are made again.
     """
 
     version: ClassVar[int]
 
     def key(self, path: str) -> str:
-        """All but the image itself that decides the placement of image ``path``."""
+        """Return everything but the image itself that determines the placement of image ``path``."""
         ...
 
     def place(self, path: str, image: np.ndarray, size: int) -> Placement:
-        """The face of ``image``, uint8 RGB ``(H, W, 3)``; `InputError` says why there is none."""
+        """Place the face of ``image``, uint8 RGB ``(H, W, 3)``; raise `InputError` with the reason if there is none."""
         ...
 
 
 def place_points(points: np.ndarray, image: np.ndarray, size: int) -> Placement:
-    """The placement that takes the landmarks ``points`` ``(5, 2)`` to the template; `InputError` where they cannot
-    be those of a face in ``image``."""
+    """Fit the landmarks ``points`` ``(5, 2)`` to the template; raise `InputError` if they cannot belong to a face in
+    ``image``."""
     targets = template(size)
     height, width = image.shape[:2]
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what comes of it is refused below
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # invalid results are refused below
         matrix = fit_similarity(points, targets)
         x, y = np.nanmean(points, axis=0)
         side = size / np.hypot(*matrix[:, 0])
@@ -82,26 +82,26 @@ _MIRRORED = [1, 0, 2, 4, 3]
 
 
 def template(size: int) -> np.ndarray:
-    """Where `POINTS` belong in an image of ``size`` x ``size``, float64 ``(5, 2)``.
+    """Return the positions of `POINTS` in an image of ``size`` x ``size``, float64 ``(5, 2)``.
 
-    Another size than 112 is the 112 template resized, pixel centres and all: a face aligned to 96 shows what the same
-    face aligned to 112 shows after a resize. (Some programs multiply the coordinates instead, which at 96 lies 0.07
-    pixels from here.)
+    For sizes other than 112 the template is resized with respect to pixel centres, so that a face aligned to 96 shows
+    the same as the face aligned to 112 and then resized. (Some programs multiply the coordinates instead, which at 96
+    differs by 0.07 pixels.)
     """
     return (_TEMPLATE + 0.5) * (size / _SIDE) - 0.5
 
 
 def fit_similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The rotation, uniform scale and shift, without reflection, that takes ``points`` closest to ``targets`` in least
-    squares (Umeyama, TPAMI 1991), as a float64 ``(2, 3)`` matrix.
+    """Fit a similarity transform, without reflection, from ``points`` to ``targets`` by least squares (Umeyama, TPAMI
+    1991); returns a float64 ``(2, 3)`` matrix.
 
-    Both are ``(N, 2)``; rows with NaN in ``points`` are left out. `InputError` where fewer than two points are left, or
-    all in one place.
+    Both are ``(N, 2)``; rows with NaN in ``points`` are left out. Raises `InputError` if fewer than two points are
+    left, or if they coincide.
     """
     known = np.isfinite(points).all(axis=1)
     if known.sum() < 2:
         raise InputError(f"{known.sum()} of the face's points are known: alignment needs two or more")
-    # In the plane a rotation with scale is one complex factor, and its least-squares fit a quotient.
+    # In the plane, rotation with scale is one complex factor, and its least-squares fit is a quotient.
     source, target = (array[known] @ (1, 1j) for array in (points, targets))
     centred = source - source.mean()
     if not abs(centred).max() > 1e-6:
@@ -112,15 +112,15 @@ def fit_similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """``points`` ``(N, 2)`` after the affine ``matrix`` ``(2, 3)``."""
+    """Apply the affine ``matrix`` ``(2, 3)`` to ``points`` ``(N, 2)``."""
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def residual(points: np.ndarray, targets: np.ndarray) -> float:
-    """Root of the mean squared distance between the known rows of ``points`` and ``targets``."""
+    """Return the root mean squared distance between the known rows of ``points`` and ``targets``."""
     return float(np.sqrt(np.nanmean(((points - targets) ** 2).sum(axis=1))))
 
 
 def mirrored(points: np.ndarray) -> np.ndarray:
-    """`POINTS` with left and right exchanged."""
+    """Exchange left and right of ``points``, which are in the order of `POINTS`."""
     return points[_MIRRORED]

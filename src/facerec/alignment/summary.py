@@ -1,4 +1,4 @@
-"""What came of an alignment, kept small however many images there are: counts, failures, and faces to look at."""
+"""The summary of an alignment, small for any number of images: counts, failures, and faces for visual inspection."""
 
 import csv
 import random
@@ -49,12 +49,12 @@ class Summary:
             self.worst = sorted([*self.worst, outcome], key=_badness)[:_WORST]
 
     def _sample(self, outcome: Outcome) -> None:
-        """Every face so far is in the sample with the same probability."""
-        place = self._random.randrange(self.aligned + self.skipped)
+        """Update the sample, in which every face so far is with the same probability (reservoir sampling)."""
+        index = self._random.randrange(self.aligned + self.skipped)
         if len(self.spread) < _SPREAD:
             self.spread.append(outcome)
-        elif place < _SPREAD:
-            self.spread[place] = outcome
+        elif index < _SPREAD:
+            self.spread[index] = outcome
 
     @property
     def faces(self) -> int:
@@ -65,7 +65,7 @@ class Summary:
         return self.mirrored > self._with_points / 2
 
     def as_json(self) -> dict[str, int | float | None]:
-        """Residuals in pixels of the result, None where no landmark was used."""
+        """Return the counts and residuals; residuals are in pixels of the result, None if no landmarks were used."""
         return {
             "aligned": self.aligned,
             "skipped": self.skipped,
@@ -76,8 +76,10 @@ class Summary:
         }
 
     def reasons(self) -> list[tuple[str, int]]:
-        """The reasons of the failures up to their first colon, the commonest first. Those that differ in numbers or in
-        the path of the image alone are one, with ``…`` there."""
+        """Count the reasons of the failures, cut at their first colon, the most frequent first.
+
+        Reasons that differ only in numbers or in the image's path are merged, with ``…`` in place of the difference.
+        """
         groups: dict[str, Counter[str]] = defaultdict(Counter)
         for failure in self.failures:
             reason = _without_path(failure)
@@ -94,8 +96,8 @@ def _without_path(failure: Outcome) -> str:
 
 
 def write_failures(failures: Sequence[Outcome], path: Path) -> None:
-    """A CSV with ``path,reason`` a line, whole or not at all."""
-    # A file's name may be no text at all.
+    """Write a CSV with the columns ``path,reason``, whole or not at all."""
+    # A file's name may not be valid text.
     with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("path", "reason"))
@@ -103,8 +105,8 @@ def write_failures(failures: Sequence[Outcome], path: Path) -> None:
 
 
 def write_sheet(summary: Summary, target: Path, outputs: dict[str, str], path: Path) -> None:
-    """A page with a spread of the faces and those whose landmarks fit worst, the template's points and the landmarks
-    marked."""
+    """Write a contact sheet of a random sample of the faces and of those whose landmarks fit worst, with the template's
+    points and the landmarks marked."""
     spread = sorted(summary.spread)
     marks = "template green, landmarks red" if summary.worst else "template green"
     sections = [_section(f"{len(spread)} of {summary.faces:,} aligned faces ({marks})", spread, target, outputs)]
@@ -125,7 +127,7 @@ def _caption(outcome: Outcome) -> str:
 
 
 def _marked(path: Path) -> np.ndarray:
-    """The aligned face in ``path``, enlarged, with its points drawn on it."""
+    """Read the aligned face in ``path`` and enlarge it, with its points drawn on it."""
     face = decode_rgb(path.read_bytes(), str(path))
     scale = _SIDE / len(face)
     page = cv2.resize(face, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""From an image and an affine transform to the aligned face, without aliasing."""
+"""Warping of an image into the aligned face, without aliasing."""
 
 import math
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ BORDERS: Mapping[str, int] = {
     "replicate": cv2.BORDER_REPLICATE,
     "reflect": cv2.BORDER_REFLECT_101,
 }
-_LEAST_SCALE = 0.5  # where bilinear samples begin to miss pixels altogether
+_LEAST_SCALE = 0.5  # below it, bilinear sampling skips pixels
 _MOST_SAMPLES = 4
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int, border: str = "constant") -> np.ndarray:
-    """``image``, uint8 ``(H, W, 3)``, through the similarity ``matrix`` ``(2, 3)`` into ``(size, size, 3)``.
+    """Warp ``image``, uint8 ``(H, W, 3)``, by the similarity ``matrix`` ``(2, 3)`` into ``(size, size, 3)``.
 
-    Bilinear, as is customary, for faces of up to twice ``size``. Of a larger one up to 4 x 4 samples are averaged for
-    each pixel, and an image for which these would be too few is shrunk by pixel area before. ``border`` is a key of
-    `BORDERS`; the constant is black.
+    Interpolation is bilinear, as is customary, for faces of up to twice ``size``. For larger faces up to 4 x 4 samples
+    are averaged per pixel; an image for which these would be too few is first shrunk by area averaging. ``border`` is a
+    key of `BORDERS`; the constant border is black.
     """
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     samples = 1 if scale >= _LEAST_SCALE else min(math.ceil(1 / scale), _MOST_SAMPLES)
@@ -34,7 +34,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int, border: str = "consta
 
 
 def _shrunk(image: np.ndarray, matrix: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """``image`` made smaller by about ``factor``, and ``matrix`` from there on."""
+    """Shrink ``image`` by about ``factor``; returns it with the ``matrix`` from the smaller image to the result."""
     height, width = image.shape[:2]
     new_height, new_width = max(1, round(height * factor)), max(1, round(width * factor))
     small = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA)
@@ -42,10 +42,10 @@ def _shrunk(image: np.ndarray, matrix: np.ndarray, factor: float) -> tuple[np.nd
 
 
 def _resizing(x: float, y: float) -> np.ndarray:
-    """What a resize does to the coordinates of pixel centres."""
+    """Return the affine transform of pixel centres by a resize."""
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
 
 
 def _after(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """``first``, then ``second``, as one affine matrix."""
+    """Compose two affine matrices: ``first``, then ``second``."""
     return (np.vstack([second, [0, 0, 1]]) @ np.vstack([first, [0, 0, 1]]))[:2]

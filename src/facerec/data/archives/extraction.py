@@ -1,4 +1,4 @@
-"""The images of a ``.rec`` file as files in folders, byte for byte."""
+"""Extraction of the images of a ``.rec`` file into folders, byte for byte."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from facerec.files import replacing
 
 LIST = "train.txt"
 _MARK = ".extracted_from"
-_LEFTOVER = ".partial.[0-9]*"  # as `replacing` names what it has not finished
+_LEFTOVER = ".partial.[0-9]*"  # the names of `replacing`'s temporary files
 
 
 class Extracted(NamedTuple):
-    """``identities`` counts those with an image. ``written`` counts the images that no earlier, interrupted call wrote;
-    ``damaged`` has a sentence on each record that holds no image file."""
+    """The result of `extract`. ``identities`` counts those with an image, ``written`` the images that no earlier,
+    interrupted call wrote; ``damaged`` has one sentence per record without a valid image."""
 
     images: int
     identities: int
@@ -26,13 +26,13 @@ class Extracted(NamedTuple):
 
 
 def extract(source: InsightFaceRecords, folder: str | Path) -> Extracted:
-    """Write every image to ``folder/IDENTITY/KEY.SUFFIX``, with the suffix of what it is, and the list of all,
-    ``PATH IDENTITY`` in the order of the archive, to ``folder/train.txt``.
+    """Write every image to ``folder/IDENTITY/KEY.SUFFIX``, with the suffix of its format, and a list of all images,
+    lines ``PATH IDENTITY`` in the order of the archive, to ``folder/train.txt``.
 
-    Identities and keys are the archive's numbers with as many digits each, so that an archive which is built from the
-    folders or from the list has the same images in the same order. What an interrupted call wrote is kept, and no image
-    is ever half written. Records that hold no image file are left out. `InputError` for a ``folder`` with anything else
-    in it.
+    Identities and keys are the archive's numbers, padded to the same number of digits, so that an archive built from
+    the folders or the list has the same images in the same order. Images that an interrupted call wrote are kept, and
+    no image is ever half written. Records without a valid image are left out. Raises `InputError` if ``folder``
+    contains anything else.
     """
     folder = Path(folder)
     _claim(folder, f"{source.fingerprint()} {source.records.path.stat().st_size}\n", source.records.path)
@@ -56,7 +56,7 @@ def extract(source: InsightFaceRecords, folder: str | Path) -> Extracted:
 
 
 def _claim(folder: Path, mark: str, archive: Path) -> None:
-    """See to it that ``folder`` is empty or holds images of this archive, and remove what a kill left half written."""
+    """Check that ``folder`` is empty or has images of this archive, and remove temporary files of killed processes."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is not a folder: choose another one to extract into")
     try:

@@ -1,4 +1,4 @@
-"""What a ``.rec`` file holds, for people to look at."""
+"""Summary of a ``.rec`` file for inspection."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ _LOOKED_AT = 10_000
 class RecordSummary:
     """Counts of a training set; ``dialect`` is "classic" with identity records, "flat" without.
 
-    ``images_per_identity`` are the least, the median and the most. ``headers`` counts images by ``JPEG 112x112``,
-    format and height x width, or ``no image``, among ``looked_at`` of them at equal distances in the file.
+    ``images_per_identity`` are minimum, median and maximum. ``headers`` counts images by format and height x width,
+    such as ``JPEG 112x112``, or ``no image``, among ``looked_at`` evenly spaced ones.
     """
 
     records: int
@@ -35,7 +35,7 @@ class RecordSummary:
 
 
 def summarise(source: InsightFaceRecords) -> RecordSummary:
-    """Reads the headers of up to ten thousand images."""
+    """Summarise ``source``, reading the headers of up to ten thousand images."""
     counts = np.bincount(source.labels)
     looked_at = np.unique(np.linspace(0, len(source) - 1, min(len(source), _LOOKED_AT)).astype(np.int64))
     headers = Counter(
@@ -57,8 +57,8 @@ def summarise(source: InsightFaceRecords) -> RecordSummary:
 
 
 def record_lines(records: RecordFile) -> Iterator[str]:
-    """``KEY LABELS BYTES FORMAT HEIGHTxWIDTH`` of each record with tabs between, in the order of the file; labels have
-    commas between, and a record without an image has ``-`` in place of its format."""
+    """Yield a line per record, in the order of the file: key, labels, bytes, and format with height x width, separated
+    by tabs. Labels are separated by commas; a record without an image has ``-`` instead of the format."""
     for position, key in enumerate(records.keys):
         header, image = records.record(position)
         labels = ",".join(f"{label:g}" if label % 1 else f"{label:.0f}" for label in np.atleast_1d(header.label))

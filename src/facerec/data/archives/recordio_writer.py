@@ -1,4 +1,4 @@
-"""RecordIO files and InsightFace's training sets, written without MXNet, as MXNet writes them byte for byte.
+"""Writing of RecordIO files and InsightFace's training sets without MXNet, byte for byte as MXNet writes them.
 
 `facerec.data.readers.recordio` describes the container and the image header,
 `facerec.data.readers.insightface` the dialects.
@@ -26,7 +26,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 
 def frame(content: bytes) -> bytes:
-    """A record as it stands in the file: split at each aligned magic number, which is left out, and padded."""
+    """Encode a record for the file: split at each aligned magic number, which is left out, and padded."""
     cuts = _aligned_magic_numbers(content)
     if not cuts:
         return _part(_WHOLE, content)
@@ -36,20 +36,21 @@ def frame(content: bytes) -> bytes:
 
 
 def pack(label: float | Sequence[float], key: int, image: bytes = b"", id2: int = 0) -> bytes:
-    """The content of a record, MXNet's image header and the image: flag 0 for one label, n for a list of n."""
+    """Build the content of a record, MXNet's image header and the image; the flag is 0 for one label, n for a list of
+    n."""
     if isinstance(label, int | float):
         return struct.pack("<IfQQ", 0, label, key, id2) + image
     return struct.pack(f"<IfQQ{len(label)}f", len(label), 0.0, key, id2, *label) + image
 
 
 class RecordWriter:
-    """Appends to a ``.rec`` and its ``.idx``, open files; keeps nothing of what it wrote."""
+    """Appends records to an open ``.rec`` file and its ``.idx``, in constant memory."""
 
     def __init__(self, records: BinaryIO, index: TextIO) -> None:
         self._records, self._index, self._offset = records, index, 0
 
     def write(self, key: int, content: bytes) -> None:
-        """`InputError` for a record longer than the container's 29 bits can say."""
+        """Append a record; raise `InputError` if its length exceeds the container's 29 bits."""
         if len(content) > _LONGEST:
             raise InputError(
                 f"record {key} would have {len(content)} bytes, and RecordIO holds up to {_LONGEST}: leave the image "
@@ -63,10 +64,10 @@ class RecordWriter:
 
 @contextmanager
 def writing_records(path: Path) -> Iterator[RecordWriter]:
-    """A writer of ``path`` and the ``.idx`` beside it, which take their place when all is written.
+    """Yield a writer of ``path`` and its ``.idx``, which replace the old files when everything is written.
 
-    A kill leaves both as they were, or ``path`` without an index, which readers rebuild: never one with the other's.
-    What earlier kills left half written is removed.
+    A killed process leaves both as they were, or ``path`` without an index, which readers rebuild; it never leaves a
+    file with the index of another. Temporary files of earlier killed processes are removed.
     """
     index_path = path.with_suffix(".idx")
     for file in (path, index_path):
@@ -85,7 +86,7 @@ def write_index(records: RecordFile, path: Path) -> None:
 
 
 class Written(NamedTuple):
-    """What a training set holds; all images have ``height`` x ``width`` pixels."""
+    """Counts of a written training set; all images have ``height`` x ``width`` pixels."""
 
     images: int
     identities: int
@@ -96,13 +97,14 @@ class Written(NamedTuple):
 def write_training_set(
     source: EncodedLabelledSource, root: str | Path, name: str = "train", *, flat: bool = False
 ) -> Written:
-    """Write ``root/name.rec``, ``root/name.idx`` and, for the name train, ``root/property`` from ``source``, the files
-    of images as they are, reading one at a time.
+    """Write ``root/name.rec``, ``root/name.idx`` and, for the name train, ``root/property`` from ``source``.
 
-    The images are grouped by identity, labelled 0, 1, ...; with ``flat`` they stand in the order of ``source``, with
-    nothing beside them. Labels and ranges of keys are float32, so `InputError` refuses what would be rounded; it also
-    names a damaged image, and images of several sizes, since ``property`` states one. ``property`` has one line,
+    Image files are copied unchanged, one at a time. They are grouped by identity, with labels 0, 1, ...; if ``flat``,
+    they are in the order of ``source``, without identity records. ``property`` has one line,
     ``identities,height,width``: InsightFace's programs for MXNet fail on a second one.
+
+    Raises `InputError` if labels or ranges of keys, which are float32, would be rounded, for a damaged image, and for
+    images of several sizes, since ``property`` states only one.
     """
     path = Path(root) / f"{name}.rec"
     _refuse_what_float32_rounds(path, len(source), source.num_identities, flat)
@@ -116,12 +118,12 @@ def write_training_set(
             _write_identities(writer, np.bincount(source.labels, minlength=source.num_identities))
         if partial and property_path:
             partial.write_text(f"{source.num_identities},{size.height},{size.width}\n", encoding="ascii")
-            property_path.unlink(missing_ok=True)  # it may not outlive the records that it describes
+            property_path.unlink(missing_ok=True)  # the old file must not outlive the records that it describes
     return Written(len(source), source.num_identities, size.height, size.width)
 
 
 def property_of(path: Path) -> Path | None:
-    """The file ``property`` that describes the records in ``path``: a folder has one, of ``train.rec``."""
+    """Return the path of the file ``property`` for the records in ``path``; only ``train.rec`` has one."""
     return path.with_name("property") if path.stem == _DESCRIBED else None
 
 
@@ -134,7 +136,7 @@ def _write_images(writer: RecordWriter, source: EncodedLabelledSource, flat: boo
 
 
 def _write_identities(writer: RecordWriter, counts: np.ndarray) -> None:
-    """A record with the range of keys of each identity's images, and key 0 with the ranges of images and of these."""
+    """Write a record per identity with the range of its images' keys, and key 0 with the range of these records."""
     bounds = np.append(1, 1 + np.cumsum(counts)).tolist()
     first_identity, end = bounds[-1], bounds[-1] + len(counts)
     for key, begin, stop in zip(range(first_identity, end), bounds, bounds[1:], strict=False):
@@ -156,12 +158,12 @@ def _refuse_what_float32_rounds(path: Path, images: int, identities: int, flat: 
 
 
 def _aligned_magic_numbers(content: bytes) -> list[int]:
-    cuts, place = [], content.find(MAGIC)
-    while place >= 0:
-        if place % 4 == 0:
-            cuts.append(place)
-        # The magic number has four different bytes, so that it never overlaps itself.
-        place = content.find(MAGIC, place + len(MAGIC))
+    cuts, position = [], content.find(MAGIC)
+    while position >= 0:
+        if position % 4 == 0:
+            cuts.append(position)
+        # The magic number has four different bytes, so it never overlaps itself.
+        position = content.find(MAGIC, position + len(MAGIC))
     return cuts
 
 

@@ -1,5 +1,5 @@
-"""Random changes of images on the device, a whole batch at a time, with random numbers of each image's own.
+"""Augmentation on the device: random transforms of whole batches, with separate random numbers per image.
 
-A transform is called with images ``(B, 3, H, W)`` in [-1, 1] and as many numbers in [0, 1) an image as its
-``num_random`` says, and returns changed images. It draws nothing itself, so what it does follows from its arguments.
+A transform is called with images ``(B, 3, H, W)`` in [-1, 1] and random numbers ``(B, num_random)`` in [0, 1), and
+returns changed images. It draws no random numbers itself, so its result is determined by its arguments.
 """

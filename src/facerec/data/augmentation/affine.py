@@ -1,7 +1,8 @@
-"""Rotation, shear, scale and translation, each alone: the sensitivity study of the TVConv paper (arXiv 2203.10489).
+"""Rotation, shear, scale and translation as separate transforms, for the sensitivity study of the TVConv paper (arXiv
+2203.10489).
 
-Pixels are interpolated between their four neighbours; what comes from outside the image is black, as an aligner leaves
-it. ``strength`` multiplies the range, so that a study can vary all transforms by one setting.
+Interpolation is bilinear; pixels from outside the image are black, as after alignment. ``strength`` multiplies the
+range, so that a study can vary all transforms by one setting.
 """
 
 import torch
@@ -12,7 +13,7 @@ from facerec.checks import check_number
 
 
 class Rotation:
-    """About the centre by an angle uniform in ± ``degrees``."""
+    """Rotation about the centre by an angle uniform in ± ``degrees``."""
 
     num_random = 1
 
@@ -26,7 +27,7 @@ class Rotation:
 
 
 class Shear:
-    """Along the rows, the centre fixed, by an angle uniform in ± ``degrees``."""
+    """Horizontal shear about the centre by an angle uniform in ± ``degrees``."""
 
     num_random = 1
 
@@ -42,7 +43,7 @@ class Shear:
 
 
 class Scale:
-    """About the centre, to a size uniform in 1 ± ``spread``."""
+    """Scaling about the centre by a factor uniform in 1 ± ``spread``."""
 
     num_random = 1
 
@@ -57,7 +58,7 @@ class Scale:
 
 
 class Translation:
-    """By a share of the width and a share of the height, both uniform in ± ``share``."""
+    """Translation by a fraction of the width and a fraction of the height, both uniform in ± ``share``."""
 
     num_random = 2
 
@@ -65,36 +66,37 @@ class Translation:
         self.share = _product("share", share, strength)
 
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
-        still = torch.eye(2, device=images.device).expand(len(images), 2, 2)
-        return warp(images, still, _symmetric(random, self.share))
+        identity = torch.eye(2, device=images.device).expand(len(images), 2, 2)
+        return warp(images, identity, _symmetric(random, self.share))
 
 
 def warp(images: Tensor, matrices: Tensor, shifts: Tensor | None = None) -> Tensor:
-    """Images ``(B, C, H, W)`` in [-1, 1], resampled.
+    """Resample images by an affine transform per image.
 
     Args:
-        images: any number.
-        matrices: ``(B, 2, 2)``, from a place of the result to its place in the image, in pixels (x, y) from the centre.
-        shifts: ``(B, 2)``, of the image to the right and down, in shares of its width and height.
+        images: ``(B, C, H, W)`` in [-1, 1].
+        matrices: ``(B, 2, 2)``, from a position in the result to its position in the image, in pixels (x, y) from the
+            centre.
+        shifts: ``(B, 2)``, translation of the image to the right and down, as fractions of its width and height.
     """
     height, width = images.shape[-2:]
-    # affine_grid counts both sides from -1 to 1, whatever their lengths.
+    # affine_grid's coordinates range from -1 to 1 along both sides, whatever their lengths.
     sides = torch.tensor([width, height], device=images.device)
     linear = matrices * (sides / sides[:, None])
     offset = torch.zeros_like(linear[:, :, :1]) if shifts is None else linear @ (-2 * shifts[:, :, None])
     grid = F.affine_grid(torch.cat((linear, offset), dim=2), list(images.shape), align_corners=False)
-    black = -1.0  # grid_sample only knows zeros outside
+    black = -1.0  # grid_sample can only pad with zeros
     warped = F.grid_sample(images - black, grid.to(images.dtype), padding_mode="zeros", align_corners=False) + black
     return warped.contiguous(memory_format=torch.channels_last)
 
 
 def _symmetric(random: Tensor, half: float) -> Tensor:
-    """Uniform in [-half, half)."""
+    """Map uniform numbers in [0, 1) to [-half, half)."""
     return (2 * random - 1) * half
 
 
 def _product(name: str, value: float, strength: float) -> float:
-    """``value * strength``; `ValueError` where one of the three is no finite number of at least 0."""
+    """Return ``value * strength``; raise `ValueError` unless all three are finite and at least 0."""
     check_number(name, value)
     check_number("strength", strength)
     check_number(f"{name} * strength", value * strength)

@@ -1,4 +1,4 @@
-"""Any other transform, by its name in ``torchvision.transforms.v2``."""
+"""A wrapper for the transforms of ``torchvision.transforms.v2``."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,9 @@ from facerec.errors import InputError
 
 
 class Torchvision:
-    """Image by image, since torchvision draws its random numbers once a call: slower than the other transforms.
+    """Applies a torchvision transform to one image at a time, which is slower than the other transforms.
+
+    Torchvision draws its random numbers once per call, so a batch at once would get the same change for all images.
 
     Args:
         transform: takes an image ``(3, H, W)`` in [0, 1] and returns one of the same size.
@@ -25,15 +27,15 @@ class Torchvision:
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
         changed = torch.empty_like(images)
         with torch.random.fork_rng([images.device] if images.is_cuda else []):
-            for place, seed in enumerate((random[:, 0] * 2**24).long().tolist()):
+            for index, seed in enumerate((random[:, 0] * 2**24).long().tolist()):
                 torch.manual_seed(seed)
-                changed[place] = self._same_size(self.transform((images[place] + 1) / 2), images[place])
+                changed[index] = self._same_size(self.transform((images[index] + 1) / 2), images[index])
         return changed.mul_(2).sub_(1)
 
     def _same_size(self, changed: Tensor, image: Tensor) -> Tensor:
         if changed.shape != image.shape:
             raise InputError(
-                f"{type(self.transform).__name__} makes {list(changed.shape)} of an image {list(image.shape)}: take a "
+                f"{type(self.transform).__name__} changes an image {list(image.shape)} to {list(changed.shape)}: use a "
                 "transform that keeps the size"
             )
         return changed

@@ -11,13 +11,13 @@ from facerec.checks import check_number
 
 
 class Erasing:
-    """A rectangle of one grey in place of a part of the image.
+    """Replaces a random rectangle of the image by a uniform grey.
 
     Args:
-        probability: that an image loses a part.
-        area: least and largest share of the image's area.
-        ratio: least and largest height over width, drawn uniformly in its logarithm.
-        value: what takes the place, from -1, black, to 1.
+        probability: probability that an image is changed.
+        area: smallest and largest fraction of the image's area.
+        ratio: smallest and largest ratio of height to width; its logarithm is drawn uniformly.
+        value: grey level of the rectangle, from -1 (black) to 1 (white).
     """
 
     num_random = 5
@@ -31,7 +31,7 @@ class Erasing:
     ) -> None:
         check_number("probability", probability, 0, 1)
         if not _is_range(area, 1):
-            raise ValueError(f"area must be two shares from above 0 to 1, the smaller first, got {area!r}")
+            raise ValueError(f"area must be two fractions from above 0 to 1, the smaller first, got {area!r}")
         if not _is_range(ratio, math.inf):
             raise ValueError(f"ratio must be two numbers above 0, the smaller first, got {ratio!r}")
         check_number("value", value, -1, 1)
@@ -46,8 +46,10 @@ class Erasing:
         return torch.where(erased, torch.full_like(images[:1, :1, :1, :1], self.value), images)
 
     def rectangles(self, size: torch.Size, random: Tensor) -> Tensor:
-        """Top, left, height and width in pixels, int64 ``(B, 4)``; of height 0 where nothing is erased. A side that
-        would not fit is cut to the image's."""
+        """Return top, left, height and width in pixels, int64 ``(B, 4)``; the height is 0 if nothing is erased.
+
+        A side that is longer than the image's is cut to it.
+        """
         coin, area, ratio, down, right = random.unbind(1)
         pixels = size[0] * size[1] * torch.lerp(*_bounds(self.area, area), area)
         ratio = torch.lerp(*_bounds([math.log(end) for end in self.ratio], ratio), ratio).exp()
@@ -61,7 +63,7 @@ def _is_range(ends: Any, most: float) -> bool:
     try:
         least, largest = ends
         return bool(0 < least <= largest <= most and largest < math.inf)
-    except (TypeError, ValueError):  # no two, or no numbers
+    except (TypeError, ValueError):  # not two values, or not numbers
         return False
 
 

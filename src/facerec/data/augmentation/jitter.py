@@ -1,4 +1,4 @@
-"""Photometric jitter."""
+"""Photometric jitter of images."""
 
 import torch
 from torch import Tensor
@@ -7,14 +7,15 @@ from facerec.checks import check_number
 
 
 class Jitter:
-    """Brightness, contrast and saturation, in this order, by factors uniform in 1 ± their argument, each cut off at
-    black and white; then, by chance, grey.
+    """Changes brightness, contrast and saturation, in this order, by factors uniform in 1 ± their argument.
+
+    After each step values are clipped to black and white. Some images lose all colour, at random.
 
     Args:
-        brightness: multiplies all pixels.
-        contrast: multiplies the distance from the image's mean grey.
-        saturation: multiplies the distance from each pixel's grey.
-        grey: probability that all colour is taken away.
+        brightness: range of the factor of all pixels.
+        contrast: range of the factor of the difference from the image's mean grey.
+        saturation: range of the factor of the difference from each pixel's grey.
+        grey: probability that the image becomes grey.
     """
 
     num_random = 4
@@ -39,6 +40,6 @@ class Jitter:
 
 
 def luminance(pixels: Tensor) -> Tensor:
-    """RGB ``(B, 3, H, W)`` to grey ``(B, 1, H, W)`` (ITU-R BT.601)."""
+    """Convert RGB ``(B, 3, H, W)`` to grey ``(B, 1, H, W)`` (ITU-R BT.601)."""
     red, green, blue = pixels.split(1, dim=1)
     return 0.2989 * red + 0.587 * green + 0.114 * blue

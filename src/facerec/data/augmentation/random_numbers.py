@@ -1,4 +1,4 @@
-"""The random numbers of transforms: of a training batch, or of an image for ever."""
+"""The random numbers of transforms: drawn per training batch, or fixed for each image of a source."""
 
 import zlib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Transform(Protocol):
-    """See `facerec.data.augmentation`."""
+    """The interface of a transform, see `facerec.data.augmentation`."""
 
     num_random: int
 
@@ -18,8 +18,10 @@ class Transform(Protocol):
 
 
 def augment_batch(images: Tensor, transforms: Mapping[str, Transform], seed: tuple[int, ...]) -> Tensor:
-    """The images of a training batch after each of the named ``transforms``; all follows from ``seed`` and the names,
-    on every device and after a resume."""
+    """Apply each of the named ``transforms`` to a training batch.
+
+    The random numbers are determined by ``seed`` and the names, on every device and after a resume.
+    """
     for name, transform in transforms.items():
         entropy = int(np.random.SeedSequence((*seed, _number(name))).generate_state(1)[0])
         shape = len(images), transform.num_random
@@ -29,8 +31,10 @@ def augment_batch(images: Tensor, transforms: Mapping[str, Transform], seed: tup
 
 
 def augment_images(images: Tensor, transforms: Mapping[str, Transform], indices: Tensor, source: str) -> Tensor:
-    """The images of ``source`` at ``indices`` after each of the named ``transforms``; an image is changed in the same
-    way in every batch and every run."""
+    """Apply each of the named ``transforms`` to the images of ``source`` at ``indices``.
+
+    An image is changed in the same way in every batch and every run.
+    """
     for name, transform in transforms.items():
         random = numbers_of(indices, _number(f"{source}/{name}"), transform.num_random)
         images = transform(images, random.to(images.device, non_blocking=True))
@@ -38,10 +42,10 @@ def augment_images(images: Tensor, transforms: Mapping[str, Transform], indices:
 
 
 def numbers_of(indices: Tensor, seed: int, count: int) -> Tensor:
-    """Uniform float32 numbers in [0, 1), ``(B, count)``, each a hash of the index, its place and ``seed``: splitmix64
-    (Steele, Lea and Flood, 2014), the counter in place of the state."""
-    places = indices.cpu().numpy().astype(np.uint64)[:, None] * np.uint64(count) + np.arange(count, dtype=np.uint64)
-    mixed = _mixed(places + _mixed(np.array([seed], np.uint64)))
+    """Compute uniform float32 numbers in [0, 1), ``(B, count)``, each a hash of the image's index, its column and
+    ``seed``: splitmix64 (Steele, Lea and Flood, 2014) with a counter in place of the state."""
+    counters = indices.cpu().numpy().astype(np.uint64)[:, None] * np.uint64(count) + np.arange(count, dtype=np.uint64)
+    mixed = _mixed(counters + _mixed(np.array([seed], np.uint64)))
     return torch.from_numpy((mixed >> np.uint64(40)).astype(np.float32) / np.float32(2**24))
 
 

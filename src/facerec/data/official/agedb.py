@@ -1,8 +1,9 @@
-"""AgeDB-30 from ``04_FINAL_protocol_30_years.mat``, which its authors hand out beside ``03_Protocol_Images``.
+"""AgeDB-30 from ``04_FINAL_protocol_30_years.mat``, which its authors distribute with ``03_Protocol_Images``.
 
-A MATLAB file with ``splits``, ten cells, each a structure of two fields: pairs, a 2 x 600 cell array of structures
-whose first field is the name of an image without its suffix, and 600 answers, 1 or -1. So it is read by InsightFace's
-``agedb2pack.py`` and FaceX-Zoo's ``pairs_parser.py``. The lists that circulate as ``agedb_30_pair.txt`` are `plain`.
+The MATLAB file has a variable ``splits`` of ten cells, each a structure of two fields: pairs, a 2 x 600 cell array of
+structures whose first field is the name of an image without its suffix, and 600 answers, 1 or -1. InsightFace's
+``agedb2pack.py`` and FaceX-Zoo's ``pairs_parser.py`` read it in the same way. The lists that circulate as
+``agedb_30_pair.txt`` are in the format `plain`.
 """
 
 from io import BytesIO
@@ -16,8 +17,10 @@ from facerec.errors import InputError
 
 
 def read_agedb_pairs(file: str | Path) -> list[Pair]:
-    """The pairs in the order of ``file``, with ``.jpg`` added to the names. `InputError` for a file of another
-    structure and for folds of unequal size."""
+    """Read the pairs in the order of ``file``, with ``.jpg`` added to the names.
+
+    Raises `InputError` for a file of another structure and for folds of unequal size.
+    """
     file = Path(file)
     splits = _load(file).get("splits", np.empty(0))
     try:
@@ -37,7 +40,7 @@ def _load(file: Path) -> dict:
         raise InputError(f"pair list {file} cannot be read ({error.strerror}): check its name") from error
     try:
         return loadmat(BytesIO(data))
-    except Exception as error:  # SciPy raises whatever it stumbles over in a damaged file
+    except Exception as error:  # SciPy raises all kinds of exceptions for a damaged file
         raise _wrong(file, f"SciPy says: {error}") from error
 
 

@@ -1,8 +1,8 @@
 """Celebrities in Frontal-Profile, CFP-FF and CFP-FP, from the ``Protocol`` folder of its archive (see its readme).
 
-``Pair_list_F.txt`` and ``Pair_list_P.txt`` number the frontal and the profile images, ``NUMBER PATH`` a line with paths
-such as ``../Data/Images/001/frontal/01.jpg``. ``Split/FF/01/same.txt`` to ``Split/FP/10/diff.txt`` hold each fold's
-pairs, ``NUMBER,NUMBER`` a line: two frontal images in FF, a frontal and a profile image in FP.
+``Pair_list_F.txt`` and ``Pair_list_P.txt`` number the frontal and the profile images, in lines ``NUMBER PATH`` with
+paths such as ``../Data/Images/001/frontal/01.jpg``. ``Split/FF/01/same.txt`` to ``Split/FP/10/diff.txt`` contain each
+fold's pairs, in lines ``NUMBER,NUMBER``: two frontal images in FF, a frontal and a profile image in FP.
 """
 
 from pathlib import Path, PurePosixPath
@@ -15,9 +15,10 @@ _GIVE = "give CFP's Protocol folder, which holds Pair_list_F.txt and Split, as -
 
 
 def read_cfp_pairs(protocol: str | Path, split: str) -> list[Pair]:
-    """The pairs of ``split``, FF or FP, in the folder ``protocol``: fold by fold, those of one person first.
+    """Read the pairs of ``split``, FF or FP, in the folder ``protocol``: fold by fold, same-person pairs first.
 
-    Paths are ``001/frontal/01.jpg``. `InputError` names a missing file, a bad line, and folds of unequal size.
+    Paths are like ``001/frontal/01.jpg``. Raises `InputError` for a missing file, a bad line, and folds of unequal
+    size.
     """
     protocol = Path(protocol)
     lists = [_read_images(protocol / f"Pair_list_{kind}.txt") for kind in split]
@@ -34,7 +35,7 @@ def read_cfp_pairs(protocol: str | Path, split: str) -> list[Pair]:
 
 
 def cfp_images(protocol: str | Path) -> list[str]:
-    """The paths of all images, frontal and profile."""
+    """Return the paths of all images, frontal and profile."""
     lists = [_read_images(Path(protocol) / f"Pair_list_{kind}.txt") for kind in "FP"]
     return [path for images in lists for path in images.values()]
 

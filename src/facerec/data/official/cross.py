@@ -1,9 +1,10 @@
 """CALFW and CPLFW, LFW's pairs across age and across pose, from ``pairs_CALFW.txt`` and ``pairs_CPLFW.txt``.
 
-Two lines a pair, ``IMAGE TOKEN`` each, with one token for both: 0 for two people; for one person the number of the fold
-in CALFW, 1 to 10, and 1 in CPLFW. All 3,000 pairs of one person stand before the 3,000 of two, whose folds the lists do
-not tell: as FaceX-Zoo's ``pairs_parser.py`` does, each fold is a tenth of the former and a tenth of the latter, in the
-order of the list. Images stand in one folder, ``NAME_0001.jpg`` in CALFW, ``NAME_1.jpg`` in CPLFW.
+There are two lines ``IMAGE TOKEN`` per pair, with the same token: 0 for different people; for the same person the
+number of the fold, 1 to 10, in CALFW, and 1 in CPLFW. All 3,000 same-person pairs come before the 3,000
+different-person pairs, whose folds the lists do not give. As in FaceX-Zoo's ``pairs_parser.py``, each fold is a tenth
+of the former and a tenth of the latter, in the order of the list. All images are in one folder, ``NAME_0001.jpg`` in
+CALFW, ``NAME_1.jpg`` in CPLFW.
 """
 
 from pathlib import Path
@@ -16,13 +17,13 @@ _FETCH = "so fetch the official list again"
 
 
 def read_cross_pairs(file: str | Path) -> list[Pair]:
-    """The pairs, fold by fold, those of one person first. `InputError` names a bad line and folds of unequal size."""
+    """Read the pairs, fold by fold, same-person pairs first; raise `InputError` for a bad line or unequal folds."""
     file = Path(file)
     lines = list(pair_lines(file))
     if len(lines) % 2 or not lines:
         raise InputError(f"{file} has {len(lines)} lines, and two make a pair: it is cut off, {_FETCH}")
     pairs = [_parse(file, first, second) for first, second in zip(lines[::2], lines[1::2], strict=True)]
-    # Sorting keeps the order of the list among pairs with one token, which are all there are in CPLFW.
+    # Sorting is stable: pairs with the same token, in CPLFW all same-person pairs, keep the order of the list.
     same = [pair for token, pair in sorted(pairs, key=lambda found: found[0]) if token]
     different = [pair for token, pair in pairs if not token]
     _refuse_unequal(file, [token for token, _ in pairs])

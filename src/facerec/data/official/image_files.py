@@ -1,4 +1,4 @@
-"""The images that a benchmark's lists name, found in a person's folder and put into the new one."""
+"""Finding the images of a benchmark's lists in the user's folder, and placing them in the benchmark's own."""
 
 import os
 import shutil
@@ -16,7 +16,8 @@ _SHOWN = 3
 
 
 def find_images(names: Collection[str], folder: str | Path) -> dict[str, str]:
-    """As `find_those_there`, and all must be: `InputError` says how many are missing and names the first."""
+    """Find all ``names`` like `find_those_there`; raise `InputError` with the number of missing images and the first of
+    them."""
     found = find_those_there(names, folder)
     missing = [name for name in dict.fromkeys(names) if name not in found]
     if missing:
@@ -28,53 +29,57 @@ def find_images(names: Collection[str], folder: str | Path) -> dict[str, str]:
 
 
 def find_those_there(names: Collection[str], folder: str | Path) -> dict[str, str]:
-    """Where ``names`` stand below ``folder``: at the path as listed, or at one with the suffix of another image format,
-    as alignment may leave it. `InputError` for no folder, a path that leads out of it, and two names of one file."""
+    """Map those of ``names`` that exist in ``folder`` to their relative paths.
+
+    An image is at the listed path, or at that path with the suffix of another image format, which alignment may have
+    changed. Raises `InputError` if ``folder`` does not exist, a path leads out of it, or two names are the same file.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"image folder {folder} does not exist: name the folder that the lists' paths start from")
     contents: dict[str, dict[str, str]] = {}
     names = tqdm(dict.fromkeys(names), f"looking for images in {folder}", unit=" images", delay=2)
-    places = {name: _find(PurePosixPath(name), folder, contents) for name in names}
-    found = {name: place for name, place in places.items() if place is not None}
+    paths = {name: _find(PurePosixPath(name), folder, contents) for name in names}
+    found = {name: path for name, path in paths.items() if path is not None}
     _refuse_one_file_for_two(found, folder)
     return found
 
 
 def place_images(paths: Iterable[str], source: Path, target: Path, link: str) -> int:
-    """Put the images at ``paths`` below ``source`` at the same paths below ``target``; return how many were copied.
+    """Put the images at ``paths`` in ``source`` at the same paths in ``target``; return how many were copied.
 
-    A symbolic link to an image stands for the image. ``link``: ``hard`` copies where the file system cannot link, as
-    between two disks; ``symbolic`` breaks when ``source`` moves; ``copy`` always copies.
+    Symbolic links to images are resolved. ``link`` is one of `LINKS`: ``hard`` copies if the file system cannot link,
+    for instance between two disks; ``symbolic`` links break when ``source`` is moved; ``copy`` always copies.
     """
     copied = 0
     for path in tqdm(paths, f"filling {target.name}", unit=" images", delay=2):
-        image, place = os.path.realpath(source / path), target / path
-        place.parent.mkdir(parents=True, exist_ok=True)
+        image, destination = os.path.realpath(source / path), target / path
+        destination.parent.mkdir(parents=True, exist_ok=True)
         if link == "symbolic":
-            place.symlink_to(image)
-        elif link == "copy" or not _linked(image, place):
-            shutil.copyfile(image, place)
+            destination.symlink_to(image)
+        elif link == "copy" or not _linked(image, destination):
+            shutil.copyfile(image, destination)
             copied += 1
     return copied
 
 
-def _linked(image: str, place: Path) -> bool:
+def _linked(image: str, destination: Path) -> bool:
     try:
-        os.link(image, place)
-    except OSError:  # another disk, a file system without links, or another person's file
+        os.link(image, destination)
+    except OSError:  # another disk, a file system without links, or another user's file
         return False
     return True
 
 
 def _refuse_one_file_for_two(found: dict[str, str], folder: Path) -> None:
-    """A pair of an image with itself is no test; another spelling of one path is no other image."""
+    """Refuse two names of the same file, since a pair of an image with itself is no test; spellings of one path are one
+    name."""
     first: dict[str, str] = {}
-    for name, place in found.items():
-        other = first.setdefault(place, name)
+    for name, path in found.items():
+        other = first.setdefault(path, name)
         if _key(str(PurePosixPath(other))) != _key(str(PurePosixPath(name))):
             raise InputError(
-                f"the listed images {other} and {name} would both be {folder / place}: restore the one that is missing "
+                f"the listed images {other} and {name} would both be {folder / path}: restore the one that is missing "
                 "or take it off the list"
             )
 
@@ -92,7 +97,7 @@ def _find(name: PurePosixPath, folder: Path, contents: dict[str, dict[str, str]]
 
 
 def _images_in(folder: Path) -> dict[str, str]:
-    """Files by their name and by their name without suffix; the first in the alphabet where several share one."""
+    """Map names, with and without suffix, to files; the alphabetically first file if several share a name."""
     try:
         with os.scandir(folder) as entries:
             files = sorted(entry.name for entry in entries if entry.is_file())
@@ -104,5 +109,5 @@ def _images_in(folder: Path) -> dict[str, str]:
 
 
 def _key(name: str) -> str:
-    """Some systems and archives write a letter and its accent as two characters."""
+    """Normalise a name: some systems and archives write a letter and its accent as two characters."""
     return unicodedata.normalize("NFC", name)

@@ -1,4 +1,5 @@
-"""The one layout that training reads: ``ROOT/NAME/NAME_pair.txt`` over images below ``ROOT/NAME/NAME``."""
+"""Writing benchmarks in the layout that training reads: ``ROOT/NAME/NAME_pair.txt`` with images in
+``ROOT/NAME/NAME``."""
 
 import filecmp
 import os
@@ -20,7 +21,7 @@ from facerec.files import replacing
 
 
 class Prepared(NamedTuple):
-    """What was written: ``folder`` holds the images, ``linked`` and ``copied`` count those that were put there."""
+    """The benchmark that was written: ``folder`` has the images; ``linked`` and ``copied`` count those placed there."""
 
     benchmark: str
     pairs: int
@@ -40,16 +41,16 @@ def write_benchmark(
     others: Sequence[str] = (),
     shared: str | None = None,
 ) -> Prepared:
-    """Write ``pairs`` over the files below ``images`` that they name in the one layout below ``root``.
+    """Write ``pairs`` and the files in ``images`` that they name as a benchmark in ``root``.
 
-    Where ``images`` are the benchmark's own already, or the same files stand in the benchmark ``shared``, the list
-    alone is written. Everything is found before anything is written. `InputError` for missing images, for a path that a
-    pair list cannot hold, and for a benchmark that is there already.
+    If ``images`` is already the benchmark's own folder, or the benchmark ``shared`` has the same files, only the list
+    is written. All images are found before anything is written. Raises `InputError` for missing images, for a path that
+    a pair list cannot contain, and for a benchmark that already exists.
 
     Args:
-        link: one of `images.LINKS`.
-        others: images beyond those of ``pairs``, put there too as far as they are below ``images``.
-        shared: another benchmark of ``root``, whose images `read_pairs` takes where this one has none of its own.
+        link: one of `image_files.LINKS`.
+        others: further images to place, as far as they exist in ``images``.
+        shared: another benchmark of ``root``, whose images `read_pairs` uses if this one has none of its own.
     """
     root, images = Path(root), Path(images)
     found = find_images([image for pair in pairs for image in (pair.left, pair.right)], images)
@@ -69,8 +70,10 @@ def write_benchmark(
 
 
 def unpack_bin(path: str | Path, root: str | Path, name: str | None = None) -> Prepared:
-    """Write the verification set of InsightFace in ``path`` in the one layout, the images byte for byte as they are,
-    each once; ``name`` is by default that of the file. `InputError` as `write_benchmark`, and for what is no image."""
+    """Write InsightFace's verification set in ``path`` as a benchmark in ``root``, with each image's bytes unchanged.
+
+    ``name`` defaults to the file's. Raises `InputError` like `write_benchmark`, and for a record that is not an image.
+    """
     benchmark = open_bin(path)
     root, name, images = Path(root), name or benchmark.name, benchmark.images
     assert isinstance(images, EncodedSource)
@@ -102,7 +105,7 @@ def _refuse_existing(root: Path, name: str, may_hold_images: bool) -> None:
 
 
 def _holds(folder: Path, images: Path, paths: Collection[str]) -> bool:
-    """Whether the files at ``paths`` below both folders are the same."""
+    """Return whether the files at ``paths`` in both folders are the same."""
     if not folder.is_dir():
         return False
     if folder.samefile(images):
@@ -130,7 +133,7 @@ def _pair_line(left: str, right: str, is_same: bool) -> str:
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder``, which takes its place when it is filled; nothing is left of one that is not."""
+    """Yield a temporary folder next to ``folder``, which replaces it when complete and is removed after an error."""
     partial = folder.with_name(f".partial.{os.getpid()}.{folder.name}")
     try:
         partial.mkdir(parents=True)

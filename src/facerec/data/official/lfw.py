@@ -1,8 +1,8 @@
 """Labeled Faces in the Wild, View 2, from its ``pairs.txt`` (the README on the benchmark's page describes it).
 
-The first line says how many folds there are and how many pairs of each kind a fold holds: ``10 300``. Each fold lists
-its pairs of one person, ``NAME NUMBER NUMBER``, and then those of two, ``NAME NUMBER NAME NUMBER``, with tabs between.
-Image 7 of NAME is ``NAME/NAME_0007.jpg``.
+The first line gives the number of folds and the number of pairs of each kind per fold: ``10 300``. Each fold lists its
+same-person pairs, ``NAME NUMBER NUMBER``, and then its different-person pairs, ``NAME NUMBER NAME NUMBER``, with tabs
+between the fields. Image 7 of NAME is ``NAME/NAME_0007.jpg``.
 """
 
 from pathlib import Path
@@ -15,11 +15,11 @@ _FETCH = "so fetch the official pairs.txt of View 2 again"
 
 
 def read_lfw_pairs(file: str | Path) -> list[Pair]:
-    """The pairs in the order of ``file``. `InputError` names a line that is not what should stand there."""
+    """Read the pairs in the order of ``file``; raise `InputError` for a line that is not as expected."""
     file = Path(file)
     lines = list(pair_lines(file))
     per_kind = _read_first_line(file, lines)
-    pairs = [_parse(file, place, per_kind, number, line) for place, (number, line) in enumerate(lines[1:])]
+    pairs = [_parse(file, index, per_kind, number, line) for index, (number, line) in enumerate(lines[1:])]
     if len(pairs) != FOLDS * 2 * per_kind:
         raise InputError(
             f"{file} lists {len(pairs)} pairs, and its first line promises {FOLDS * 2 * per_kind}: it is cut off or "
@@ -40,8 +40,8 @@ def _read_first_line(file: Path, lines: list[tuple[int, str]]) -> int:
     return int(fields[1])
 
 
-def _parse(file: Path, place: int, per_kind: int, number: int, line: str) -> Pair:
-    fold, is_same = place // (2 * per_kind) + 1, place // per_kind % 2 == 0
+def _parse(file: Path, index: int, per_kind: int, number: int, line: str) -> Pair:
+    fold, is_same = index // (2 * per_kind) + 1, index // per_kind % 2 == 0
     fields = line.split("\t") if "\t" in line else words(line)
     names, images = (fields[:1] * 2, fields[1:]) if is_same else (fields[::2], fields[1::2])
     if len(fields) != (3 if is_same else 4) or not all(image.isdecimal() for image in images):
@@ -50,7 +50,7 @@ def _parse(file: Path, place: int, per_kind: int, number: int, line: str) -> Pai
             file,
             number,
             line,
-            f"and pair {place % per_kind + 1} of {per_kind} {expected} of fold {fold} should stand "
+            f"and pair {index % per_kind + 1} of {per_kind} {expected} of fold {fold} is expected "
             f"there: the list is incomplete or out of order, {_FETCH}",
         )
     left, right = (f"{name}/{name}_{int(image):04d}.jpg" for name, image in zip(names, images, strict=True))

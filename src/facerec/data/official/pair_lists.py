@@ -1,4 +1,4 @@
-"""Verification pairs as the authors of a benchmark list them, before it is known where the images are."""
+"""Verification pairs as listed by the authors of a benchmark, before the images are located."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ FOLDS = 10
 
 
 class Pair(NamedTuple):
-    """Two images by their paths in the benchmark's own folder, and whether they show one person."""
+    """Two images by their paths in the benchmark's own folder, and whether they show the same person."""
 
     left: str
     right: str
@@ -19,7 +19,7 @@ class Pair(NamedTuple):
 
 
 def pair_lines(file: Path, remedy: str = "check its name") -> Iterator[tuple[int, str]]:
-    """As `numbered_lines`, without outer spaces and tabs; official lists have no comments."""
+    """Yield the lines like `numbered_lines`, without outer spaces and tabs; official lists have no comments."""
     for number, line in numbered_lines(file, "pair list", remedy):
         yield number, line.strip(BLANKS)
 
@@ -29,8 +29,10 @@ def wrong_line(file: Path, number: int, line: str, problem: str) -> InputError:
 
 
 def refuse_one_sided_folds(file: Path, pairs: Sequence[Pair]) -> None:
-    """`InputError` when one of the contiguous tenths, which are the protocol's folds, holds one kind of pair alone,
-    and when there are no tenths: the protocols divide other numbers of pairs in different ways."""
+    """Raise `InputError` if one of the contiguous tenths, the protocol's folds, has only one kind of pair.
+
+    It is also raised if the number of pairs is not a multiple of ten, which the protocols divide in different ways.
+    """
     if len(pairs) < 2 * FOLDS:
         raise InputError(
             f"{file} lists {len(pairs)} pairs, and {FOLDS} folds with pairs of one person and of two need {2 * FOLDS}: "
@@ -55,7 +57,7 @@ _FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two,
 
 
 def read_plain_pairs(file: str | Path) -> list[Pair]:
-    """The pairs in the order of ``file``. `InputError` names a line that is not of this form, and a list without
+    """Read the pairs in the order of ``file``; raise `InputError` for a line of another format, and for a list without
     ten folds, such as one sorted by flag."""
     file = Path(file)
     pairs, two_people = [], ""

@@ -1,4 +1,4 @@
-"""Faces drawn by the program itself: a training set and benchmarks that need no download and show nobody."""
+"""Synthetic faces: a training set and benchmarks that need no download and show no real person."""
 
 from hashlib import sha256
 
@@ -9,7 +9,7 @@ from facerec.data.source import Benchmark, LabelledSource, digest
 from facerec.data.synthetic.painter import Conditions, draw_shot, draw_traits, paint
 from facerec.errors import InputError
 
-# Raise it when a face is painted with other pixels than before: cached ones are then painted again.
+# Raise it when a face is painted with different pixels than before: cached faces are then painted again.
 VERSION = 1
 
 NUM_FOLDS = 10  # as in LFW's protocol
@@ -22,16 +22,16 @@ CONDITIONS = {
     "synthetic_occlusion": Conditions(occlusion=0.8),
 }
 
-# Numbers the independent random streams: of a person, of a picture, of a benchmark's pairs.
+# Keys of the independent random streams: of a person, of an image, of a benchmark's pairs.
 _PERSON, _PICTURE, _PAIRS = range(3)
 
 
 class SyntheticFaces(LabelledSource):
-    """Drawn people, identity by identity, each image drawn when it is asked for.
+    """Synthetic people, ordered by identity; an image is painted when it is loaded.
 
-    An image follows from ``seed``, ``split``, ``conditions`` and the numbers of person and picture alone, up to the
+    An image is determined by ``seed``, ``split``, ``conditions`` and the indices of person and image alone, up to the
     last bit of OpenCV's arithmetic; no person of one split appears in the other. Faces are aligned to the ArcFace
-    template, some pixels off as an aligner would leave them.
+    template with an error of some pixels, like that of an aligner.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class SyntheticFaces(LabelledSource):
         return f"synthetic {self.split} person {person} picture {picture}"
 
     def identity_name(self, label: int) -> str:
-        """The person's number."""
+        """Return the person's index."""
         return str(label)
 
     def reference(self, index: int) -> str:
-        """The image's number."""
+        """Return the image's index."""
         return str(index)
 
     def fingerprint(self) -> str:
@@ -82,7 +82,7 @@ class SyntheticFaces(LabelledSource):
         return sha256(repr(what).encode()).hexdigest()[:16]
 
     def state(self) -> str:
-        """Digest of the painter's version."""
+        """Return a digest of the painter's version."""
         return digest([f"painter {VERSION}, OpenCV {cv2.__version__}"])
 
     def _locate(self, index: int) -> tuple[int, int]:
@@ -100,11 +100,11 @@ def synthetic_benchmark(
     image_size: int = 112,
     seed: int = 0,
 ) -> Benchmark:
-    """Verification pairs of people who are in no training split.
+    """Build verification pairs of people who are in no training split.
 
-    ``name`` says what varies most: ``synthetic``, ``synthetic_pose`` or ``synthetic_occlusion``. As in LFW, the pairs
-    come in ten folds of people of their own, each fold first its pairs of one person, then as many of two; no pair
-    occurs twice.
+    ``name`` selects the strongest variation: ``synthetic``, ``synthetic_pose`` or ``synthetic_occlusion``. As in LFW,
+    the pairs are in ten folds of disjoint people; each fold lists its same-person pairs and then as many
+    different-person pairs. No pair occurs twice.
     """
     if name not in CONDITIONS:
         raise InputError(f"there is no synthetic benchmark {name!r}: choose one of {', '.join(CONDITIONS)}")
@@ -127,7 +127,8 @@ def synthetic_benchmark(
 
 
 def _fold_pairs(rng: np.random.Generator, people: np.ndarray, images_per_identity: int, per_kind: int) -> np.ndarray:
-    """``per_kind`` pairs of one person, then of two, among ``people``: image numbers, int64 ``(2, 2 * per_kind)``."""
+    """Draw ``per_kind`` same-person pairs among ``people``, then as many different-person pairs: image indices, int64
+    ``(2, 2 * per_kind)``."""
     first, second = np.triu_indices(images_per_identity, 1)
     person, pair = np.divmod(_choose(rng, len(people) * len(first), per_kind, "one person"), max(len(first), 1))
     same = people[person] * images_per_identity + np.stack([first[pair], second[pair]])

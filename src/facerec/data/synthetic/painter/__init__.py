@@ -1,4 +1,4 @@
-"""Faces of people who do not exist, drawn from numbers."""
+"""Painting of synthetic faces from random numbers."""
 
 from facerec.data.synthetic.painter.portrait import paint
 from facerec.data.synthetic.painter.shot import Conditions, Shot, draw_shot

@@ -1,4 +1,4 @@
-"""From the drawn head to a picture: pose, lens, sensor, file."""
+"""The simulated camera, from the drawn head to an image: pose, lens, sensor, file."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ _CENTRE = 56.0, 62.0  # the head turns about this point
 
 
 def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the drawing each point of the picture comes from, x and y in the template, float32 ``(n, n)``.
+    """Compute the position in the drawing of each point of the image: x and y in the template, float32 ``(n, n)``.
 
-    A head of this ``depth`` on the grid ``at`` x ``at`` is turned by yaw, pitch and roll, then shifted and zoomed.
+    A head of this ``depth`` on the grid ``at`` x ``at`` is rotated by yaw, pitch and roll, then shifted and zoomed.
     """
     x, y = at[None, :] - _CENTRE[0] - shot.shift[0], at[:, None] - _CENTRE[1] - shot.shift[1]
     cos, sin = math.cos(shot.roll) / shot.zoom, math.sin(shot.roll) / shot.zoom
@@ -27,13 +27,13 @@ def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> tuple[np.ndarray,
 
 
 def warp(pixels: np.ndarray, source: Sequence[np.ndarray], scale: float) -> np.ndarray:
-    """Take each pixel from the place that ``source`` names in a drawing with a margin, ``scale`` pixels to the unit."""
+    """Sample each pixel at its position ``source`` in a drawing with a margin; ``scale`` is in pixels per unit."""
     columns, rows = (np.float32(scale) * place + np.float32(MARGIN * scale - 0.5) for place in source)
     return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def photograph(scene: np.ndarray, shot: Shot, blur: float) -> np.ndarray:
-    """Expose a float32 RGB scene of 0 to 255, blurred by ``blur`` pixels: uint8."""
+    """Expose a float32 RGB scene of 0 to 255, blurred by ``blur`` pixels; returns uint8."""
     if blur > 0:
         scene = cv2.GaussianBlur(scene, (0, 0), blur)
     noise = np.random.Generator(np.random.PCG64(shot.noise_seed)).standard_normal(scene.shape, np.float32)

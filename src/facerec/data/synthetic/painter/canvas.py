@@ -1,4 +1,4 @@
-"""The sheet a face is drawn on: twice the size of the image."""
+"""The canvas on which a face is drawn, at twice the size of the image."""
 
 from functools import cache
 
@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 
 FRAME = 112  # side of the template frame, in template pixels
-MARGIN = 8  # drawn around the frame, so that the head can turn and move
+MARGIN = 8  # drawn around the frame, so that the head can rotate and move
 _SHIFT = 5  # cv2 takes points as integers with this many fractional bits
 
-# What a pixel is made of, kept in the canvas' fourth channel. Antialiasing may mix them.
+# The material of a pixel, stored in the canvas' fourth channel. Antialiasing may mix them.
 BACKDROP, SKIN, HAIR = 0, 128, 255
 
 Rgb = tuple[float, ...] | np.ndarray
 
 
 class Canvas:
-    """RGB and material, uint8 ``(side, side, 4)``. Points are ``(N, 2)`` in template pixels."""
+    """An image of RGB and material, uint8 ``(side, side, 4)``. Points are ``(N, 2)`` in template pixels."""
 
     def __init__(self, image_size: int, margin: int = 0) -> None:
         self.margin = margin
@@ -28,7 +28,7 @@ class Canvas:
         cv2.fillPoly(self.pixels, [self._fixed(points)], _ink(colour, material), cv2.LINE_AA, _SHIFT)
 
     def stroke(self, points: np.ndarray, colour: Rgb, width: float, material: int = SKIN) -> None:
-        """An open line of ``width`` template pixels, or several if ``points`` is ``(lines, N, 2)``."""
+        """Draw an open line of ``width`` template pixels, or several if ``points`` is ``(lines, N, 2)``."""
         thickness = max(round(width * self.scale), 1)
         lines = list(self._fixed(points.reshape(-1, *points.shape[-2:])))
         cv2.polylines(self.pixels, lines, False, _ink(colour, material), thickness, cv2.LINE_AA, _SHIFT)
@@ -39,7 +39,7 @@ class Canvas:
         cv2.circle(self.pixels, centre, size, _ink(colour, material), -1, cv2.LINE_AA, _SHIFT)
 
     def box(self, x: float, y: float, half_width: float, half_height: float) -> tuple[slice, slice]:
-        """Rows and columns of ``pixels`` around a point."""
+        """Return the rows and columns of ``pixels`` around a point."""
         left, top = (max(int((value + self.margin) * self.scale), 0) for value in (x - half_width, y - half_height))
         right, bottom = (int((value + self.margin) * self.scale) + 1 for value in (x + half_width, y + half_height))
         return slice(top, bottom), slice(left, right)
@@ -58,12 +58,12 @@ class Canvas:
         part[:] = before + weight * (part.astype(np.float32) - before)
 
     def _fixed(self, points: np.ndarray) -> np.ndarray:
-        # cv2 puts pixel centres at whole numbers, the template frame at halves
+        # cv2 has pixel centres at integers, the template frame at half-integers
         return np.rint(((points + self.margin) * self.scale - 0.5) * 2**_SHIFT).astype(np.int32)
 
 
 def smooth(points: list[tuple[float, float]] | np.ndarray, closed: bool = True, steps: int = 6) -> np.ndarray:
-    """A Catmull-Rom curve through the points."""
+    """Compute a Catmull-Rom curve through the points."""
     knots = np.asarray(points, np.float64)
     ends = (knots[-1:], knots[:2]) if closed else (knots[:1], knots[-1:])
     padded = np.concatenate([ends[0], knots, ends[1]])
@@ -74,14 +74,14 @@ def smooth(points: list[tuple[float, float]] | np.ndarray, closed: bool = True, 
 
 @cache
 def _basis(steps: int) -> np.ndarray:
-    """Weights ``(steps, 4)`` of the four knots around a piece of the curve."""
+    """Return the weights ``(steps, 4)`` of the four knots around a piece of the curve."""
     t = np.linspace(0, 1, steps, endpoint=False)
     powers = np.stack([t**0, t, t**2, t**3], axis=1)
     return powers @ np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
 
 
 def mix(first: Rgb, second: Rgb, share: float) -> np.ndarray:
-    """``share`` of the second colour in the first."""
+    """Mix two colours; ``share`` is the fraction of the second."""
     return np.asarray(first) * (1 - share) + np.asarray(second) * share
 
 

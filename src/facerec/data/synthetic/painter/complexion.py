@@ -1,4 +1,4 @@
-"""Where skin is darker, redder or bearded."""
+"""The complexion: where the skin is darker, redder or bearded."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from facerec.data.synthetic.painter.traits import Traits
 
 
 def complexion(traits: Traits, shot: Shot, at: np.ndarray) -> list[np.ndarray]:
-    """Factors on the red, green and blue of the skin on the grid ``at`` x ``at``, float32."""
+    """Compute the factors of the skin's red, green and blue on the grid ``at`` x ``at``, float32."""
     hollow, flush = field(_hollows(traits), at), field(_flush(traits), at)
     hairy = 1 - np.exp(-2 * field(_beard(traits, shot), at))
     channels = []
@@ -19,7 +19,7 @@ def complexion(traits: Traits, shot: Shot, at: np.ndarray) -> list[np.ndarray]:
 
 
 def _hollows(traits: Traits) -> Hills:
-    """Depth of the shade in hollows and under overhangs."""
+    """Return the depth of the shade in hollows and under overhangs."""
     gap, eye_y, nose_y, mouth_y = traits.eye_gap, traits.eye_y, traits.nose_y, traits.mouth_y
     socket = 0.06 + 0.05 * traits.eye_depth
     both = [
@@ -37,7 +37,7 @@ def _hollows(traits: Traits) -> Hills:
 
 
 def _flush(traits: Traits) -> Hills:
-    """Strength of the blood under the skin."""
+    """Return the redness of the skin due to blood."""
     redness = 0.07 * traits.blush
     return [
         (36, 73, 8, 6, redness),
@@ -48,7 +48,7 @@ def _flush(traits: Traits) -> Hills:
 
 
 def _beard(traits: Traits, shot: Shot) -> Hills:
-    """Density of hair on the lower face."""
+    """Return the density of hair on the lower face."""
     full = traits.beard * shot.beard
     jaw, chin, mouth = traits.jaw, traits.chin_y, traits.mouth_y
     sides = [(traits.cheek - 3, 70, 3.5, 8), (jaw + 0.5, 84, 5, 6), (jaw - 7, 95, 6, 5.5), (jaw - 17, 102, 7, 5)]

@@ -1,4 +1,4 @@
-"""Eyes, brows, nose and mouth, drawn in flat colours; light is added afterwards."""
+"""Eyes, brows, nose and mouth, drawn in flat colours; lighting is added afterwards."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def paint_features(canvas: Canvas, traits: Traits, shot: Shot) -> None:
 
 
 def eye_centre(traits: Traits, side: int) -> tuple[float, float]:
-    """``side`` is -1 for the eye at the picture's left, 1 for the other."""
+    """Draw an eye; ``side`` is -1 for the eye on the left of the image, 1 for the other."""
     return 56 + side * traits.eye_gap, traits.eye_y + side * traits.asymmetry[0]
 
 
@@ -37,7 +37,7 @@ def _paint_eye(canvas: Canvas, traits: Traits, shot: Shot, side: int) -> None:
 
 
 def _lids(traits: Traits, shot: Shot, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Upper and lower edge of the opening, from the inner to the outer corner."""
+    """Return the upper and lower edge of the opening, from the inner to the outer corner."""
     x, y = eye_centre(traits, side)
     along = np.linspace(-1, 1, 17)
     arc = 1 - np.abs(along) ** 2.2
@@ -133,5 +133,5 @@ def _paint_mouth_inside(canvas: Canvas, top: np.ndarray, low: np.ndarray, lip: n
 
 
 def _arc(x: np.ndarray, half: float) -> np.ndarray:
-    """1 in the middle, 0 at the corners of the mouth."""
+    """Return weights that are 1 in the middle and 0 at the corners of the mouth."""
     return np.maximum(1 - np.abs((x - 56) / half) ** 2.2, 0)

@@ -1,11 +1,11 @@
-"""Hair behind and before the face, the fall of its strands, and the beard."""
+"""Hair behind and in front of the face, the direction of its strands, and the beard."""
 
 import numpy as np
 
 from facerec.data.synthetic.painter.canvas import HAIR, Canvas, mix, smooth
 from facerec.data.synthetic.painter.traits import Traits
 
-_LONG = 80.0  # hair that ends lower than this hangs before the ears
+_LONG = 80.0  # hair that ends lower than this hangs in front of the ears
 
 
 def paint_back_hair(canvas: Canvas, traits: Traits) -> None:
@@ -33,7 +33,8 @@ def paint_front_hair(canvas: Canvas, traits: Traits) -> None:
 
 
 def strands(traits: Traits, at: np.ndarray) -> np.ndarray:
-    """Brightness factor of the hair on the grid ``at`` x ``at``, float32; strands run away from the parting."""
+    """Compute the brightness factor of the hair on the grid ``at`` x ``at``, float32; strands run away from the
+    parting."""
     rng = np.random.Generator(np.random.PCG64(traits.texture))
     locks = np.repeat(rng.standard_normal(64, np.float32), 8)
     single = np.convolve(rng.standard_normal(514, np.float32), [0.5, 1, 0.5], "valid")
@@ -47,7 +48,7 @@ def strands(traits: Traits, at: np.ndarray) -> np.ndarray:
 
 
 def _hairline(traits: Traits) -> np.ndarray:
-    """The hair's lower edge before the forehead, from left to right."""
+    """Return the hair's lower edge in front of the forehead, from left to right."""
     sweep = traits.style.sweep
     edge, temple = traits.hairline_y + traits.style.fringe, traits.temple
     along = np.array([-1, -0.86, -0.6, -0.25, 0.1, 0.45, 0.8, 1]) * np.sign(sweep or 1)
@@ -92,6 +93,6 @@ def _half_width(traits: Traits) -> float:
 
 
 def _curl(points: np.ndarray, traits: Traits) -> np.ndarray:
-    """Curly hair has a wavy edge."""
+    """Make the edge of curly hair wavy."""
     wave = np.stack([np.sin(points[:, 1] * 0.55 + 1), np.sin(points[:, 0] * 0.6)], 1)
     return points + 2.0 * traits.curl * wave

@@ -34,7 +34,7 @@ def paint_face(canvas: Canvas, traits: Traits, shot: Shot) -> None:
 
 
 def outline(traits: Traits, shot: Shot) -> np.ndarray:
-    """The edge of the face, from crown to chin and round again."""
+    """Return the outline of the face, from crown to chin and back."""
     chin, point = traits.chin_y + 2.5 * shot.open_mouth, min(traits.chin_width + 3.5, 0.62 * traits.jaw)
     half = [
         (15.0, 1.0),

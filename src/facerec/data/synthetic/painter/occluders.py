@@ -1,4 +1,4 @@
-"""What may stand before a face: glasses, sunglasses, mask, cap, or something near the camera."""
+"""Occluders of a face: glasses, sunglasses, mask, cap, or an object near the camera."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from facerec.data.synthetic.painter.traits import Traits
 
 
 def paint_worn(canvas: Canvas, traits: Traits, shot: Shot) -> None:
-    """What is lit and turns with the head."""
+    """Draw an occluder that is lit and rotates with the head."""
     if shot.occluder == "mask":
         _paint_mask(canvas, traits, shot)
     elif shot.occluder == "cap":
@@ -20,7 +20,7 @@ def paint_worn(canvas: Canvas, traits: Traits, shot: Shot) -> None:
 
 
 def paint_object(canvas: Canvas, shot: Shot) -> None:
-    """A blurred thing at the picture's edge, between head and camera."""
+    """Draw a blurred object at the edge of the image, between head and camera."""
     if shot.occluder != "object":
         return
     across, down, size = shot.occluder_shape

@@ -1,4 +1,4 @@
-"""One picture of one person, from back to front."""
+"""Composition of one image of one person, from back to front."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from facerec.data.synthetic.painter.traits import Traits
 
 
 def paint(traits: Traits, shot: Shot, image_size: int) -> np.ndarray:
-    """RGB uint8 ``(image_size, image_size, 3)``, aligned to the ArcFace template but for the shot's pose.
+    """Paint an RGB image, uint8 ``(image_size, image_size, 3)``, aligned to the ArcFace template except for the pose.
 
     Shapes are drawn in flat colours at twice the size. Light is smooth, so it is computed at the picture's own
     resolution; both then turn with the head and meet.
@@ -40,7 +40,7 @@ def paint(traits: Traits, shot: Shot, image_size: int) -> np.ndarray:
 
 
 def _draw(traits: Traits, shot: Shot, image_size: int) -> Canvas:
-    """The whole scene in flat colours."""
+    """Draw the whole scene in flat colours."""
     canvas = Canvas(image_size, MARGIN)
     canvas.pixels[..., :3] = cv2.resize(shot.backdrop, (canvas.side, canvas.side), interpolation=cv2.INTER_LINEAR)
     hair.paint_back_hair(canvas, traits)
@@ -54,7 +54,8 @@ def _draw(traits: Traits, shot: Shot, image_size: int) -> Canvas:
 
 
 def _illuminate(flat: np.ndarray, light: np.ndarray, surface: np.ndarray) -> np.ndarray:
-    """Colours and material under light and shine, skin tinted by the complexion, hair by its strands: float32 RGB."""
+    """Apply light and shine to colours and material, complexion to the skin and strands to the hair; returns float32
+    RGB."""
     material = flat[..., 3].astype(np.float32)
     solid, hairy = np.minimum(material / SKIN, 1), np.maximum(material - SKIN, 0) / (HAIR - SKIN)
     shine = 255 * solid * light[..., 3]

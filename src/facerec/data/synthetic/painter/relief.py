@@ -17,12 +17,12 @@ Hills = list[tuple[float, float, float, float, float]]  # x, y, width, height of
 
 
 def grid(side: int, scale: float, margin: float = 0) -> np.ndarray:
-    """Template coordinate of each pixel centre along one axis."""
+    """Return the template coordinate of each pixel centre along one axis."""
     return ((np.arange(side) + 0.5) / scale - margin).astype(np.float32)
 
 
 def field(hills: Hills, at: np.ndarray) -> np.ndarray:
-    """Sum of the hills on the square grid ``at`` x ``at``, float32."""
+    """Compute the sum of the hills on the square grid ``at`` x ``at``, float32."""
     x, y, wide, high, amount = np.array(hills, np.float32).T[:, :, None]
     across = np.exp(-(((at - x) / wide) ** 2) / 2)
     down = np.exp(-(((at - y) / high) ** 2) / 2) * amount
@@ -30,7 +30,7 @@ def field(hills: Hills, at: np.ndarray) -> np.ndarray:
 
 
 def heights(traits: Traits, shot: Shot, at: np.ndarray) -> np.ndarray:
-    """Distance of the head's surface from the picture plane, template pixels."""
+    """Compute the distance of the head's surface from the image plane, in template pixels."""
     half_width = traits.cheek + 5
     radius = ((at[None, :] - 56) / half_width) ** 2 + ((at[:, None] - 58) / 66) ** 2
     # an ellipsoid that goes on as a cone behind the face's edge, so that neck and back hair turn away from the lamp too
@@ -40,7 +40,7 @@ def heights(traits: Traits, shot: Shot, at: np.ndarray) -> np.ndarray:
 
 
 def depth(traits: Traits, at: np.ndarray) -> np.ndarray:
-    """A tamer height field, 0 in the plane of the eyes, that turns without folding the picture."""
+    """Compute a smoother height field, 0 in the plane of the eyes, with which a rotation does not fold the image."""
     radius = ((at[None, :] - 56) / (traits.cheek + 8)) ** 2 + ((at[:, None] - 58) / 72) ** 2
     bowl = 26 * (1 - np.minimum(radius, 1.6)) - 20
     nose = (56.0, traits.nose_y - 2, 6.0, 8.0, traits.nose_height)
@@ -48,7 +48,8 @@ def depth(traits: Traits, at: np.ndarray) -> np.ndarray:
 
 
 def light(height: np.ndarray, shot: Shot, scale: float) -> np.ndarray:
-    """Factors on red, green and blue, and shine to be added: float32 ``(n, n, 4)``, ``scale`` pixels to the unit."""
+    """Compute the factors of red, green and blue, and the shine to add: float32 ``(n, n, 4)``; ``scale`` is in pixels
+    per unit."""
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=scale / 8)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=scale / 8)
     length = np.sqrt(1 + slope_x**2 + slope_y**2)

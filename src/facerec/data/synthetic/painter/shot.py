@@ -1,4 +1,4 @@
-"""What one picture adds to a person, whoever it is: pose, expression, hair style, light, occlusion and camera."""
+"""The conditions of one image, independent of the person: pose, expression, hair style, light, occlusion and camera."""
 
 import math
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from facerec.data.synthetic.painter.traits import Colour, HairStyle, draw_style
 
 @dataclass(frozen=True)
 class Conditions:
-    """How strongly pictures of one person differ. Angles are standard deviations in degrees, the others as said."""
+    """The variation between images of one person. Angles are standard deviations in degrees."""
 
     yaw: float = 14.0
     pitch: float = 8.0
-    occlusion: float = 0.35  # share of pictures with glasses, sunglasses, mask, cap or an object before the face
+    occlusion: float = 0.35  # fraction of images with glasses, sunglasses, mask, cap or an object in front of the face
     light: float = 1.0  # strength of the changes of light and colour; 0 is a studio
     expression: float = 1.0
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture's circumstances."""
+    """The conditions of one image."""
 
     # pose: radians, template pixels, factor
     yaw: float
@@ -40,14 +40,14 @@ class Shot:
     beard: float  # factor
     # light
     light: tuple[float, float, float]  # unit vector towards the lamp: right, down, towards the camera
-    ambient: float  # share of light from everywhere
+    ambient: float  # fraction of light from all directions
     lamp_colour: Colour  # factors near 1
     ambient_colour: Colour
     shine: float
     # what covers the face
     occluder: str  # "", "glasses", "sunglasses", "mask", "cap" or "object"
     occluder_colour: Colour
-    occluder_shape: tuple[float, float, float]  # three numbers in [0, 1)
+    occluder_shape: tuple[float, float, float]  # three random numbers in [0, 1)
     # surroundings
     backdrop: np.ndarray  # coarse colours, float32 (6, 6, 3)
     clothes: Colour
@@ -66,7 +66,7 @@ _OCCLUDER_SHARE = (0.4, 0.12, 0.14, 0.16, 0.18)
 
 
 def draw_shot(rng: np.random.Generator, conditions: Conditions) -> Shot:
-    """A random picture."""
+    """Draw the conditions of an image at random."""
     return Shot(
         **_draw_pose(rng, conditions),
         **_draw_expression(rng, conditions.expression),
@@ -131,7 +131,7 @@ def _draw_surroundings(rng: np.random.Generator, occlusion: float) -> dict:
 
 
 def _muted(rng: np.random.Generator) -> Colour:
-    """A colour halfway to grey."""
+    """Draw a random colour, mixed half with grey."""
     colour = rng.uniform(10, 240, 3)
     red, green, blue = ((colour + colour.mean()) / 2).tolist()
     return red, green, blue

@@ -1,4 +1,4 @@
-"""What a drawn person looks like, whatever the picture: the traits that carry identity.
+"""The traits that define a synthetic person's identity, the same in all images.
 
 Lengths are template pixels: the 112 x 112 frame of the five ArcFace landmarks, x to the right, y down, the face's
 axis at x = 56.
@@ -11,7 +11,7 @@ import numpy as np
 
 Colour = tuple[float, float, float]  # RGB, 0 to 255
 
-# Factor on all spreads. Smaller makes people more alike and verification harder.
+# Factor of all spreads. A smaller factor makes people more alike and verification harder.
 _VARIETY = 0.7
 
 _SKIN = np.array([[250, 222, 202], [238, 200, 172], [222, 176, 142], [192, 140, 104], [150, 102, 74], [108, 72, 54]])
@@ -82,7 +82,7 @@ class Traits:
 
 
 def draw_traits(rng: np.random.Generator) -> Traits:
-    """A random person."""
+    """Draw a random person."""
 
     def near(mean: float, spread: float) -> float:
         return mean + _VARIETY * spread * float(np.clip(rng.standard_normal(), -2.2, 2.2))
@@ -92,7 +92,7 @@ def draw_traits(rng: np.random.Generator) -> Traits:
 
 @dataclass(frozen=True)
 class HairStyle:
-    """What a hairdresser can change."""
+    """The traits of the hair that a hairdresser can change."""
 
     sweep: float  # -1 to 1: towards which side the hair falls
     volume: float
@@ -188,7 +188,7 @@ def _draw_hair(rng: np.random.Generator, near: Near) -> dict:
 
 
 def _between(palette: np.ndarray, place: float, rng: np.random.Generator, jitter: float) -> Colour:
-    """The colour at ``place`` in [0, 1) along the palette, moved a little."""
+    """Return the colour at position ``place`` in [0, 1) along the palette, with random jitter."""
     at = place * (len(palette) - 1)
     low = int(at)
     colour = palette[low] + (at - low) * (palette[low + 1] - palette[low]) + rng.normal(0, jitter, 3)
