@@ -1,4 +1,4 @@
-"""What the project claims of its speed, measured beside the competitors in one process.
+"""Benchmarks of the project's claims about speed and memory, measured together with the competitors in one process.
 
-A section is a module with a function ``cases(effort)``.
+Each section of the results is a module with a function ``cases(effort)``.
 """

@@ -1,4 +1,4 @@
-"""Random changes of a batch beside the training step that waits for it."""
+"""Time of each augmentation per batch, compared with the training step that waits for it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,13 +18,13 @@ from facerec.perf.setting import Setting
 from facerec.perf.timing import Effort, alternate, milliseconds
 
 ONE_BY_ONE = "torchvision's GaussianBlur, image by image"
-STEP, FLIP = f"training step, {DEPTHWISE}", "mirroring"
+STEP, FLIP = f"training step, {DEPTHWISE}", "horizontal flip"
 _TRANSFORMS = (Rotation, Shear, Scale, Translation, Erasing, Jitter, LowResolution)
 _SEED = (1, 0, 0, 0)
 
 
 def cases(effort: Effort) -> list[Case]:
-    """The smallest network at the paper's image size: no other waits less for its batch."""
+    """Return the case of the smallest network at the paper's image size, whose training step is the shortest."""
     setting = Setting(0.1, 4, 32) if effort.quick else Setting(0.1, 128)
     return [Case("augmentation", f"{setting}: a batch", "ms", partial(_measure, setting, effort))]
 

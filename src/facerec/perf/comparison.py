@@ -1,17 +1,17 @@
-"""A case: contenders measured side by side, and the ratios between them that somebody promised."""
+"""Benchmark cases: contenders measured side by side, and the ratios between them with their targets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-# For each contender a number a round; in one round all contenders met the same machine.
+# Measurements per contender, one per round; all contenders of a round ran under the same conditions.
 Rounds = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle of the rounds and the quartiles about it."""
+    """Median and quartiles over the rounds."""
 
     median: float
     lower: float
@@ -20,11 +20,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Goal:
-    """The number of ``top`` over the number of ``bottom``, whatever their unit, and what it is to be.
+    """The ratio of contender ``top`` to contender ``bottom``, in whatever unit they are measured, and its target.
 
     Attributes:
-        target: the least that it may be, or the most; None where nothing was promised.
-        at_most: ``target`` is the most.
+        target: lower bound of the ratio, or upper bound if ``at_most``; None if there is no target.
+        at_most: whether ``target`` is an upper bound.
     """
 
     top: str
@@ -35,7 +35,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A goal measured. ``met`` is None where nothing was promised, or where the run does not count."""
+    """The measured ratio of a `Goal`. ``met`` is None if there is no target or the run does not count."""
 
     name: str
     spread: Spread
@@ -46,7 +46,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A case measured."""
+    """The result of a `Case`."""
 
     section: str
     case: str
@@ -58,12 +58,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Case:
-    """What is yet to be measured.
+    """A benchmark to run.
 
     Attributes:
-        measure: runs all contenders.
-        goals: between contenders that ``measure`` returns.
-        note: what a reader of the numbers must know.
+        measure: runs all contenders and returns their measurements.
+        goals: ratios between contenders that ``measure`` returns.
+        note: a remark that readers of the results must know.
     """
 
     section: str
@@ -74,7 +74,7 @@ class Case:
     note: str = ""
 
     def run(self, counts: bool = True) -> Comparison:
-        """``counts``: whether targets are held against the ratios."""
+        """Measure all contenders; the ratios are compared with their targets only if ``counts``."""
         rounds = self.measure()
         contenders = {name: spread(values) for name, values in rounds.items()}
         ratios = [_ratio(goal, rounds, counts) for goal in self.goals]
@@ -82,13 +82,13 @@ class Case:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Median and quartiles."""
+    """Compute median and quartiles."""
     lower, median, upper = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
     return Spread(median, lower, upper)
 
 
 def _ratio(goal: Goal, rounds: Rounds, counts: bool) -> Ratio:
-    # Round by round: what slows the machine down for a while slows both down.
+    # The ratio is taken per round, because a temporary slowdown of the machine affects both contenders.
     ratio = spread([top / bottom for top, bottom in zip(rounds[goal.top], rounds[goal.bottom], strict=True)])
     met = None
     if counts and goal.target is not None:

@@ -1,9 +1,9 @@
-"""Exported files: TVConv at half the width beside the depthwise convolution, which the TVConv paper found as accurate,
-each in every runtime and then in the one that serves it best.
+"""Speed of exported files: TVConv at half the width against the depthwise convolution, in each runtime and then each in
+its fastest one. The TVConv paper found these two networks equally accurate.
 
-The same networks in PyTorch, with facerec's own kernels, stand beside the files.
+The same networks are also measured in PyTorch, with facerec's own kernels.
 
-Weights are applied exactly: with how few directions they could be applied is for a trained network to say.
+TVConv's weights are exact: only a trained network shows how good a low-rank approximation would be.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ Models = dict[str, dict[str, Model]]  # by network, then by format
 
 
 def cases(effort: Effort) -> list[Case]:
-    """One for each batch. The files are made before the first of them runs."""
+    """Return one case per batch size. The files are written when the first of them runs."""
     formats, batches = (_QUICK_FORMATS, (1,)) if effort.quick else (_FORMATS, _BATCHES)
     ours, theirs = (Setting(0.1, 2, 32),) * 2 if effort.quick else (Setting(0.5, 2), Setting(1.0, 2))
     names = f"{OURS} x{ours.width}", f"{DEPTHWISE} x{theirs.width}"
@@ -75,14 +75,14 @@ def _measure(ready: Callable[[], Models], batch: int, side: int, effort: Effort)
 
 
 def _in_pytorch(backbone: nn.Module) -> Model:
-    """The same network, BatchNorm folded as in a file, with facerec's kernels."""
+    """Wrap the network for PyTorch with facerec's kernels, with BatchNorm folded as in a file."""
     network = EmbedsPixels(fold_batch_norms(reparameterize(backbone))).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     embed = torch.inference_mode()(network)
     return Model({}, lambda pixels: embed(torch.from_numpy(pixels)).numpy())
 
 
 def random_pixels(batch: int, side: int) -> np.ndarray:
-    """Noise, uint8 ``(B, H, W, 3)``."""
+    """Draw noise, uint8 ``(B, H, W, 3)``."""
     return np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""The table of contents of a training set: how long it takes to read, and what memory it costs."""
+"""Time to read the index of a training set, and the memory that it takes."""
 
 import multiprocessing
 import time
@@ -24,18 +24,18 @@ from facerec.perf.comparison import Case, Rounds
 from facerec.perf.timing import Effort
 
 LIST, RECORDS = "list of image files", "flat .rec with .idx"
-_AN_IDENTITY, _DRAWS, _DEVICES = 100, 100_000, 8
+_IMAGES_PER_IDENTITY, _DRAWS, _DEVICES = 100, 100_000, 8
 _QUANTITIES = {
     "time to open": "s",
     "memory that it takes": "MB",
-    "memory of a forked loading process": "MB",
-    "memory of a spawned loading process": "MB",
+    "memory of a forked worker": "MB",
+    "memory of a spawned worker": "MB",
 }
 
 
 class Footprint(NamedTuple):
-    """Seconds to open, then 10^6 bytes: what the process has more than before, and what a loading process has written
-    and shares with nobody once it has gone through its part of an epoch."""
+    """Seconds to open the index, and memory in 10^6 bytes: the growth of the process, and what a forked and a spawned
+    worker have to themselves, shared with no other process, after their part of an epoch."""
 
     seconds: float
     resident: float
@@ -44,24 +44,29 @@ class Footprint(NamedTuple):
 
 
 def cases(effort: Effort) -> list[Case]:
-    """Both kinds of table at growing sizes. Nothing on systems without Linux's account of a process's memory."""
+    """Return the cases of both kinds of index at growing sizes; none on systems that lack Linux's memory accounting."""
     sizes = (1_000, 4_000) if effort.quick else (10_000, 100_000, 1_000_000, 10_000_000)
     if not Path("/proc/self/smaps_rollup").is_file():
         return []
     return [
-        Case("index", f"{kind}, {_AN_IDENTITY} images an identity: {what}", unit, partial(_measure, kind, sizes, place))
+        Case(
+            "index",
+            f"{kind}, {_IMAGES_PER_IDENTITY} images per identity: {quantity}",
+            unit,
+            partial(_measure, kind, sizes, field),
+        )
         for kind in (LIST, RECORDS)
-        for place, (what, unit) in enumerate(_QUANTITIES.items())
+        for field, (quantity, unit) in enumerate(_QUANTITIES.items())
     ]
 
 
-def _measure(kind: str, sizes: Sequence[int], place: int) -> Rounds:
-    return {f"{size:,} images": [footprint(kind, size)[place]] for size in sizes}
+def _measure(kind: str, sizes: Sequence[int], field: int) -> Rounds:
+    return {f"{size:,} images": [footprint(kind, size)[field]] for size in sizes}
 
 
 @cache
 def footprint(kind: str, size: int) -> Footprint:
-    """Of a generated table of ``size`` images, in a process of its own."""
+    """Measure a generated index of ``size`` images in its own process."""
     write, opener = {LIST: (write_list, _open_list), RECORDS: (write_records, InsightFaceRecords)}[kind]
     with TemporaryDirectory() as folder:
         write(Path(folder), size)
@@ -70,17 +75,17 @@ def footprint(kind: str, size: int) -> Footprint:
 
 
 def write_list(folder: Path, size: int) -> None:
-    """``folder/train.txt``, and of the images that it names only the first."""
+    """Write ``folder/train.txt``, and, of the images that it lists, only the first."""
     first = folder / _path(0)
     first.parent.mkdir()
     first.touch()
     with (folder / "train.txt").open("w") as file:
-        for number in range(size):
-            file.write(f"{_path(number)}\tperson_{number // _AN_IDENTITY:06}\n")
+        for index in range(size):
+            file.write(f"{_path(index)}\tperson_{index // _IMAGES_PER_IDENTITY:06}\n")
 
 
 def write_records(folder: Path, size: int) -> None:
-    """``folder/train.rec`` and its index; every image is one black pixel."""
+    """Write ``folder/train.rec`` and its .idx; every image is one black pixel."""
     image = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
     image += bytes(-len(image) % 4)
     head = [("magic", "S4"), ("length", "<u4"), ("flag", "<u4"), ("label", "<f4"), ("id", "<u8"), ("id2", "<u8")]
@@ -90,13 +95,13 @@ def write_records(folder: Path, size: int) -> None:
             keys = np.arange(start, min(start + 100_000, size))
             records = np.zeros(len(keys), record)
             records["magic"], records["length"], records["image"] = MAGIC, record.itemsize - 8, np.void(image)
-            records["label"], records["id"] = keys // _AN_IDENTITY, keys
+            records["label"], records["id"] = keys // _IMAGES_PER_IDENTITY, keys
             file.write(records.tobytes())
             index.writelines(f"{key}\t{key * record.itemsize}\n" for key in keys.tolist())
 
 
-def _path(number: int) -> str:
-    return f"person_{number // _AN_IDENTITY:06}/{number:09}.jpg"
+def _path(index: int) -> str:
+    return f"person_{index // _IMAGES_PER_IDENTITY:06}/{index:09}.jpg"
 
 
 def _open_list(folder: Path) -> LabelledSource:
@@ -108,19 +113,20 @@ def _open_and_walk(opener: Callable[[Path], LabelledSource], folder: Path) -> Fo
     source = opener(folder)
     seconds = time.perf_counter() - start
     resident = _memory("Anonymous") - before
-    share = list(islice(UniformImages(len(source), _DEVICES, rank=0), _DRAWS))
-    workers = [_memory_of_worker(source, share, method) for method in ("fork", "spawn")]
+    indices = list(islice(UniformImages(len(source), _DEVICES, rank=0), _DRAWS))
+    workers = [_memory_of_worker(source, indices, method) for method in ("fork", "spawn")]
     return Footprint(seconds, resident, *workers)
 
 
-def _memory_of_worker(source: LabelledSource, share: list[int], method: str) -> float:
+def _memory_of_worker(source: LabelledSource, indices: list[int], method: str) -> float:
+    """Let one worker look up the images of ``indices``; returns its private memory after the last batch."""
     options: dict[str, Any] = {"num_workers": 1, "collate_fn": float, "multiprocessing_context": method}
-    *_, last = DataLoader(_Walk(source), 128, sampler=share, **options)
+    *_, last = DataLoader(_Walk(source), 128, sampler=indices, **options)
     return last
 
 
 class _Walk(SharedArrays, Dataset):
-    """In place of the images, what the process that would load them has for itself when it has looked up all."""
+    """A data set that looks up each batch's images without loading them; its items are the worker's private memory."""
 
     def __init__(self, source: LabelledSource) -> None:
         self.source, self.targets = source, source.labels
@@ -132,6 +138,6 @@ class _Walk(SharedArrays, Dataset):
 
 
 def _memory(kind: str) -> float:
-    """Of this process, in 10^6 bytes, as Linux counts it."""
+    """Return this process's memory of one ``kind`` in 10^6 bytes, as counted by Linux."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")) * 1024 / 1e6

@@ -1,4 +1,4 @@
-"""One operator by itself, at the sizes that it has in MobileNetV2."""
+"""Speed of a single operator at the sizes that it has in MobileNetV2."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,19 +27,22 @@ class Shape:
     stride: int = 1
 
 
-# The targets are for the first one.
+# The targets apply to the first shape.
 SHAPES = (Shape(48, 48), Shape(8, 96), Shape(96, 12), Shape(960, 6), Shape(144, 48, 2))
 SMALL = (Shape(8, 6), Shape(8, 6, 2))
 
 
 def cases(effort: Effort) -> list[Case]:
-    """Forward and forward + backward in float32, forward in bfloat16; with given weights, so without the generator."""
+    """Return the cases per shape: forward and forward + backward in float32, forward in bfloat16.
+
+    The weights are given, so TVConv's weight generator is not included.
+    """
     found = []
-    for number, shape in enumerate(SMALL if effort.quick else SHAPES):
+    for index, shape in enumerate(SMALL if effort.quick else SHAPES):
         passes = (("forward", forward, torch.float32), ("forward + backward", forward_backward, torch.float32))
         for name, run, dtype in (*passes, ("forward, bfloat16", forward, torch.bfloat16)):
             title = f"{_BATCH} x {shape.channels} x {shape.side} x {shape.side}, stride {shape.stride}: {name}"
-            goals = _GOALS[name] if number == 0 else [Goal(g.top, g.bottom) for g in _GOALS["forward"]]
+            goals = _GOALS[name] if index == 0 else [Goal(g.top, g.bottom) for g in _GOALS["forward"]]
             found.append(Case("layer", title, "ms", partial(_measure, shape, dtype, run, effort), goals))
     return found
 
@@ -53,7 +56,7 @@ _GOALS = {
 
 @dataclass(frozen=True)
 class Contender:
-    """A convolution and what it is given: images and weights in the memory that suits it."""
+    """A convolution with its inputs: images and weights in the memory format that suits it."""
 
     convolve: Callable[[Tensor, Tensor], Tensor]
     images: Tensor
@@ -61,7 +64,7 @@ class Contender:
 
 
 def contenders(shape: Shape, dtype: torch.dtype, batch: int = _BATCH) -> dict[str, Contender]:
-    """On the same images; the two forms of TVConv with the same weights."""
+    """Build all contenders with the same images; both implementations of TVConv have the same weights."""
     images = torch.randn(batch, shape.channels, shape.side, shape.side, dtype=dtype)
     channels_last = images.to(memory_format=torch.channels_last)
     out_side = -(-shape.side // shape.stride)
@@ -79,7 +82,7 @@ def contenders(shape: Shape, dtype: torch.dtype, batch: int = _BATCH) -> dict[st
 
 
 def forward(contender: Contender) -> Callable[[], object]:
-    """A call that convolves, with no gradient in view."""
+    """Return a function that convolves in inference mode."""
 
     def call() -> None:
         with torch.inference_mode():
@@ -89,7 +92,7 @@ def forward(contender: Contender) -> Callable[[], object]:
 
 
 def forward_backward(contender: Contender) -> Callable[[], object]:
-    """A call that convolves and takes both gradients."""
+    """Return a function that convolves and computes both gradients."""
     leaves = [tensor.clone().requires_grad_() for tensor in (contender.images, contender.weight)]
     slope = torch.randn_like(contender.convolve(contender.images, contender.weight))
     return lambda: torch.autograd.grad(contender.convolve(*leaves), leaves, slope)

@@ -1,4 +1,4 @@
-"""The machine and the versions that a measurement belongs to."""
+"""The machine and the software versions of a measurement."""
 
 import platform
 import re
@@ -14,7 +14,8 @@ from facerec.runs.provenance import code_and_environment
 
 @dataclass(frozen=True)
 class Machine:
-    """``cores`` are those that this process may use; ``commit`` ends in "+" where the code differs from it."""
+    """Hardware and versions. ``cores`` counts those that this process may use; ``commit`` ends in "+" if the code has
+    uncommitted changes."""
 
     cpu: str
     cores: int
@@ -34,7 +35,7 @@ class Machine:
 
 
 def describe_machine() -> Machine:
-    """Of this process, now."""
+    """Describe the machine and the environment of this process."""
     code = code_and_environment()
     commit = code["git_commit"] and code["git_commit"][:12] + ("+" if code["git_dirty"] else "")
     return Machine(

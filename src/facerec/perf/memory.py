@@ -1,4 +1,4 @@
-"""The memory of a training step, in 10^6 bytes."""
+"""Memory of a training step, in 10^6 bytes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ from facerec.process import freed_memory_given_back
 
 
 def cases(effort: Effort) -> list[Case]:
-    """Ours beside the depthwise convolution at batch 512, and all three at batch 128."""
+    """Return the cases: our TVConv and the depthwise convolution at batch size 512, and all three at batch size 128."""
     if effort.quick:
         return _cases_of(Setting(0.1, 4, 32), tuple(KINDS))
     found = []
@@ -36,13 +36,13 @@ def _cases_of(wanted: Setting, contenders: tuple[str, ...]) -> list[Case]:
 
 
 def _measure(count: Callable[[Kind, Setting], int], setting: Setting, contenders: tuple[str, ...]) -> Rounds:
-    # One round: the same bytes every time.
+    # One round is enough: the bytes are the same every time.
     with freed_memory_given_back():
         return {contender: [count(KINDS[contender], setting) / 1e6] for contender in contenders}
 
 
 def peak_bytes(kind: Kind, setting: Setting) -> int:
-    """The most that parameters, gradients, momentum, images and results take together, in the second step."""
+    """Measure the peak memory of parameters, gradients, momentum, images and results together, in the second step."""
     step = TrainingStep(kind, setting)
     step()
     step.optimizer.zero_grad()
@@ -51,13 +51,13 @@ def peak_bytes(kind: Kind, setting: Setting) -> int:
 
 
 def saved_bytes(kind: Kind, setting: Setting) -> int:
-    """What the forward pass keeps for the backward pass beside the parameters, each piece of memory once."""
+    """Count the bytes that the forward pass saves for the backward pass, without parameters, each storage once."""
     step, kept = TrainingStep(kind, setting), {}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # a result that leads back to the graph that keeps it would never be freed
+        return tensor.detach()  # a result with a reference to the graph that saves it would never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss = step.loss()

@@ -1,4 +1,4 @@
-"""A network with our TVConv, with the depthwise convolution, and with the published TVConv: training and inference."""
+"""Training and inference speed of a network with our TVConv, the depthwise convolution, and the published TVConv."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ KINDS = {
 
 
 def cases(effort: Effort) -> list[Case]:
-    """MobileNetV2 x0.1 and x1.0: a training step, and the inference form."""
+    """Return the cases of MobileNetV2 x0.1 and x1.0: a training step, and inference."""
     found = []
     for width, times in ((0.1, 4),) if effort.quick else ((0.1, 4), (1.0, 6)):
         found += [*_training_cases(width, times, effort), _inference_case(width, effort)]
@@ -50,8 +50,11 @@ def cases(effort: Effort) -> list[Case]:
 
 
 def _training_cases(width: float, times: float, effort: Effort) -> list[Case]:
-    """``times`` the published algorithm is what ours is to reach. Where that one does not fit the memory, it is run in
-    a smaller batch beside the others, which are also run without it."""
+    """Return the training cases; the target is ``times`` the speed of the published algorithm.
+
+    If the published algorithm does not fit into memory, all three are run with a smaller batch, and the other two once
+    more with theirs.
+    """
     wanted = Setting(width, 4, 32) if effort.quick else Setting(width, 128)
     all_fit, two_fit = fitting(wanted, unfolds=True), fitting(wanted, unfolds=False)
     goals = [Goal(OURS, DEPTHWISE, 0.85), Goal(OURS, PUBLISHED, times)]
@@ -83,7 +86,10 @@ def _measure(setting: Setting, build: Builder, contenders: tuple[str, ...], effo
 
 
 class TrainingStep:
-    """Called: forward, AM-Softmax and its loss, backward, SGD as configured but for a rate that is safe on noise."""
+    """A training step as a callable: forward, AM-Softmax and its loss, backward, SGD.
+
+    SGD is configured as in training, except for a learning rate that is safe on noise.
+    """
 
     def __init__(self, kind: Kind, setting: Setting) -> None:
         self.network, self.images = (
@@ -101,31 +107,31 @@ class TrainingStep:
         self.optimizer.step()
 
     def loss(self) -> Tensor:
-        """Of the batch."""
+        """Compute the loss of the batch."""
         return F.cross_entropy(self.head(self.network(self.images), self.labels), self.labels)
 
 
 def inference_pass(kind: Kind, setting: Setting) -> Callable[[], object]:
-    """A pass of the inference form."""
+    """Return a function that runs one inference pass of a new network."""
     return pass_of(deployed(kind, setting), random_images(kind, setting.batch, setting.side))
 
 
 def pass_of(network: nn.Module, images: Tensor) -> Callable[[], object]:
-    """A pass of a network in inference form."""
+    """Return a function that runs one inference pass of ``network`` on ``images``."""
     return partial(torch.inference_mode()(network), images)
 
 
 def build_network(kind: Kind, setting: Setting) -> MobileNetV2:
-    """In training form, in the memory format of its kind."""
+    """Build the network as it is trained, in the memory format of its kind."""
     network = MobileNetV2(setting.width, kind.operator, (setting.side, setting.side))
     return network.to(memory_format=kind.memory_format)  # pyright: ignore[reportCallIssue]
 
 
 def deployed(kind: Kind, setting: Setting) -> nn.Module:
-    """In inference form."""
+    """Build the network and reparameterise it for inference, in the memory format of its kind."""
     return reparameterize(build_network(kind, setting)).to(memory_format=kind.memory_format)  # pyright: ignore[reportCallIssue]
 
 
 def random_images(kind: Kind, batch: int, side: int) -> Tensor:
-    """Noise, in the memory format of its kind."""
+    """Draw noise ``(B, 3, S, S)`` in the memory format of ``kind``."""
     return torch.randn(batch, 3, side, side).to(memory_format=kind.memory_format)

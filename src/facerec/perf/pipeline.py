@@ -1,4 +1,4 @@
-"""From files to batches, in images a second of one core."""
+"""Speed of loading batches from files, in images per second on one core."""
 
 import struct
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _BATCH, _DRAWN_SIDE = 128, 112
 
 
 def cases(effort: Effort) -> list[Case]:
-    """Drawn faces as JPEG files of 112 x 112, as they are and reduced to 96 x 96."""
+    """Return the cases: synthetic faces in JPEG files of 112 x 112, at full size and reduced to 96 x 96."""
     people, images = (2, 4) if effort.quick else (32, 32)
     drawn = f"{people * images:,} JPEGs of {_DRAWN_SIDE} x {_DRAWN_SIDE}, batch {_BATCH}, one process, one thread"
     found = []
@@ -45,21 +45,24 @@ def _measure(side: int, people: int, images: int, effort: Effort) -> Rounds:
 
 
 def draw(folder: Path, people: int, images: int) -> None:
-    """The same files twice: ``folder/images/PERSON/NUMBER.jpg`` and ``folder/train.rec``."""
+    """Write the same images as ``folder/images/LABEL/INDEX.jpg`` and as ``folder/train.rec`` with its .idx."""
     faces = SyntheticFaces(people, images, image_size=_DRAWN_SIDE)
-    with (folder / "train.rec").open("wb") as records, (folder / "train.idx").open("w") as index:
-        for number, label in enumerate(faces.labels):
-            bgr = faces.load(number)[:, :, ::-1]
+    with (folder / "train.rec").open("wb") as records, (folder / "train.idx").open("w") as offsets:
+        for index, label in enumerate(faces.labels):
+            bgr = faces.load(index)[:, :, ::-1]
             data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, 95))[1].tobytes()
-            path = folder / "images" / f"{label:04}" / f"{number:06}.jpg"
+            path = folder / "images" / f"{label:04}" / f"{index:06}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-            index.write(f"{number}\t{records.tell()}\n")
-            records.write(_record(data, float(label), number))
+            offsets.write(f"{index}\t{records.tell()}\n")
+            records.write(_record(data, float(label), index))
 
 
 def contenders(folder: Path, side: int) -> dict[str, Callable[[], object]]:
-    """An epoch of each, in random order; ours hands over uint8, and "normalised" what the network takes."""
+    """Return a function per contender that loads one epoch in random order.
+
+    Ours yield uint8 batches; the normalised contender yields the network's float input.
+    """
     labelled = read_identity_folders(folder / "images")
     packed = pack(_dataset(labelled, side), folder / "cache")
     theirs = ImageFolder(str(folder / "images"), Compose([Resize((side, side)), ToTensor()]))
@@ -91,6 +94,6 @@ def _normalised_epoch(loader: DataLoader) -> None:
 
 
 def _record(image: bytes, label: float, key: int) -> bytes:
-    """A whole record of a .rec file; the images hold no magic number that would split it."""
+    """Encode a whole record of a .rec file; the images contain no magic number, which would have to be split."""
     content = struct.pack("<IfQQ", 0, label, key, 0) + image
     return MAGIC + struct.pack("<I", len(content)) + content + bytes(-len(content) % 4)

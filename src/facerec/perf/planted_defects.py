@@ -1,4 +1,4 @@
-"""Defects to plant in a copy of some faces, to see whether they are found."""
+"""Defects to plant in a copy of a data set, to measure whether the checks find them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +11,19 @@ import numpy as np
 from facerec.data.modules import FolderData
 from facerec.files import replacing
 
-_SHARE = 0.1  # of the images or identities that get a defect
-HELD_OUT = 4  # images of each person of the benchmark that its pairs use; the others are for `people_of_benchmark`
+_FRACTION = 0.1  # of the images or identities that get a defect
+HELD_OUT = 4  # images per person of the benchmark that its pairs use; the others are for `people_of_benchmark`
 
-Planted = set[frozenset[str]]  # the images or identities that a finding must name, together
+Planted = set[frozenset[str]]  # for each expected finding, the images or identities that it must name
 
 
 @dataclass
 class Copy:
-    """A training list and a benchmark ``known`` in ``root``; ``rows`` give the identity of each training image, and
-    ``people`` the images of each person of the benchmark, below its folder."""
+    """A training list and a benchmark ``known`` in ``root``.
+
+    ``rows`` maps each training image to its identity, ``people`` each person of the benchmark to the paths of their
+    images in its folder.
+    """
 
     root: Path
     rng: np.random.Generator
@@ -31,7 +34,7 @@ class Copy:
         return cv2.imread(str(self.root / path))  # pyright: ignore[reportReturnType]
 
     def write(self, path: str, image: np.ndarray, identity: str | None = None, quality: int = 95) -> str:
-        """Write a BGR image as JPEG, in the training list where it has an ``identity``; its path."""
+        """Write a BGR image as JPEG and, if it has an ``identity``, add it to the training list; returns ``path``."""
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         self.write_file(path, encoded.tobytes(), identity)
         return path
@@ -46,35 +49,35 @@ class Copy:
         return sorted(set(self.rows.values()))
 
     def of(self, identity: str) -> list[str]:
-        return [path for path, who in self.rows.items() if who == identity]
+        return [path for path, name in self.rows.items() if name == identity]
 
     def some(self) -> list[str]:
-        """A tenth of the images, by chance."""
-        return self.rng.choice(list(self.rows), max(1, int(_SHARE * len(self.rows))), replace=False).tolist()
+        """Choose a tenth of the images at random."""
+        return self.rng.choice(list(self.rows), max(1, int(_FRACTION * len(self.rows))), replace=False).tolist()
 
     def some_identities(self) -> list[str]:
-        """A tenth of the identities, by chance."""
+        """Choose a tenth of the identities at random."""
         names = self.identities()
-        return self.rng.choice(names, max(1, int(_SHARE * len(names))), replace=False).tolist()
+        return self.rng.choice(names, max(1, int(_FRACTION * len(names))), replace=False).tolist()
 
     def other(self, path: str) -> str:
-        """An identity that the image does not have, by chance."""
-        return str(self.rng.choice([who for who in self.identities() if who != self.rows[path]]))
+        """Choose at random an identity other than the image's."""
+        return str(self.rng.choice([name for name in self.identities() if name != self.rows[path]]))
 
     def module(self) -> FolderData:
-        """The copy as a training run would read it."""
+        """Write the lists; returns the data module with which a training run would read the copy."""
         with replacing(self.root / "train.txt") as partial:
-            partial.write_text("".join(f"{path}\t{who}\n" for path, who in self.rows.items()), encoding="utf-8")
+            partial.write_text("".join(f"{path}\t{name}\n" for path, name in self.rows.items()), encoding="utf-8")
         with replacing(self.root / "known/known_pair.txt") as partial:
             partial.write_text("".join(self._pairs()), encoding="utf-8")
         return FolderData(root=str(self.root), train_list="train.txt", benchmarks=["known"], num_workers=0)
 
     def _pairs(self) -> list[str]:
-        """Each image with the next of its person, and with one of the next person."""
+        """Pair each image with the next one of the same person, and with one of the next person."""
         used = [images[:HELD_OUT] for images in self.people.values()]
         same = [f"{a} {b} 1\n" for images in used for a, b in pairwise(images)]
-        turned = zip(used, used[1:] + used[:1], strict=True)
-        return same + [f"{a} {b} -1\n" for here, there in turned for a, b in zip(here, there, strict=False)]
+        neighbours = zip(used, used[1:] + used[:1], strict=True)
+        return same + [f"{a} {b} -1\n" for one, other in neighbours for a, b in zip(one, other, strict=False)]
 
 
 Plant = Callable[[Copy], Planted]
@@ -86,35 +89,36 @@ def _each(names: list[str]) -> Planted:
 
 
 def changed(change: Change) -> Plant:
-    """Images that are changed where they are."""
+    """Return a defect that changes images in place."""
     return lambda copy: _each([copy.write(path, change(copy.read(path))) for path in copy.some()])
 
 
 def again(change: Change | None, across: bool = False, quality: int = 95) -> Plant:
-    """Images that are there a second time, changed, or as the same file; ``across``: in another identity."""
+    """Return a defect that adds images a second time, changed or, if ``change`` is None, as the same file; if
+    ``across``, in another identity."""
 
     def plant(copy: Copy) -> Planted:
         planted = {path: path.replace(".jpg", "_again.jpg") for path in copy.some()}
         for path, name in planted.items():
-            who = copy.other(path) if across else copy.rows[path]
+            identity = copy.other(path) if across else copy.rows[path]
             if change is None:
-                copy.write_file(name, (copy.root / path).read_bytes(), who)
+                copy.write_file(name, (copy.root / path).read_bytes(), identity)
             else:
-                copy.write(name, change(copy.read(path)), who, quality)
+                copy.write(name, change(copy.read(path)), identity, quality)
         return {frozenset(pair) for pair in planted.items()}
 
     return plant
 
 
 def swap_all(copy: Copy) -> Planted:
-    """Red and blue in all training images; the finding names the part."""
+    """Swap red and blue in all training images; the finding names the training set."""
     for path in copy.rows:
         copy.write(path, copy.read(path)[..., ::-1])
     return _each(["training set"])
 
 
 def truncate(copy: Copy) -> Planted:
-    """Files that end too early, the first bytes at least being there."""
+    """Truncate files; at least one byte remains."""
     for path in (planted := copy.some()):
         content = (copy.root / path).read_bytes()
         copy.write_file(path, content[: int(copy.rng.integers(1, len(content) - 2))])
@@ -122,67 +126,67 @@ def truncate(copy: Copy) -> Planted:
 
 
 def remove(copy: Copy) -> Planted:
-    """Files of the list that are not there."""
+    """Delete files that the list names."""
     for path in (planted := copy.some()):
         (copy.root / path).unlink()
     return _each(planted)
 
 
 def relabel(copy: Copy) -> Planted:
-    """One image in twenty with another identity's label."""
+    """Give one image in twenty the label of another identity."""
     for path in (planted := copy.some()[::2]):
         copy.rows[path] = copy.other(path)
     return _each(planted)
 
 
 def rename_half(name: Callable[[str], str]) -> Plant:
-    """Every second image of some identities under another ``name``."""
+    """Return a defect that renames the identity of every second image of some identities by ``name``."""
 
     def plant(copy: Copy) -> Planted:
         chosen = copy.some_identities()
-        for who in chosen:
-            copy.rows |= dict.fromkeys(copy.of(who)[::2], name(who))
-        return {frozenset([who, name(who)]) for who in chosen}
+        for identity in chosen:
+            copy.rows |= dict.fromkeys(copy.of(identity)[::2], name(identity))
+        return {frozenset([identity, name(identity)]) for identity in chosen}
 
     return plant
 
 
 def leave_one(copy: Copy) -> Planted:
-    """Identities that have lost all images but one."""
+    """Remove all images but one of some identities from the list."""
     chosen = copy.some_identities()
-    for who in chosen:
-        for path in copy.of(who)[1:]:
+    for identity in chosen:
+        for path in copy.of(identity)[1:]:
             del copy.rows[path]
     return _each(chosen)
 
 
 def images_of_benchmark(copy: Copy) -> Planted:
-    """An image of each person of the benchmark, compressed again, in the training set under another name."""
-    planted = {images[0]: f"train/stranger{number}/0.jpg" for number, images in enumerate(copy.people.values())}
+    """Add one image per person of the benchmark, compressed again, to the training set under another name."""
+    planted = {images[0]: f"train/stranger{index}/0.jpg" for index, images in enumerate(copy.people.values())}
     for image, name in planted.items():
         copy.write(name, copy.read(f"known/known/{image}"), name.split("/")[1], quality=60)
     return {frozenset(pair) for pair in planted.items()}
 
 
 def names_of_benchmark(copy: Copy) -> Planted:
-    """Identities that are called like people of the benchmark, but for capitals and separators."""
-    names = [who.upper().replace("_", "-") for who in copy.people]
+    """Give identities the names of people of the benchmark, except for case and separators."""
+    names = [person.upper().replace("_", "-") for person in copy.people]
     renamed = dict(zip(copy.some_identities(), names, strict=False))
-    copy.rows = {path: renamed.get(who, who) for path, who in copy.rows.items()}
+    copy.rows = {path: renamed.get(identity, identity) for path, identity in copy.rows.items()}
     return _each(list(renamed.values()))
 
 
 def people_of_benchmark(copy: Copy) -> Planted:
-    """Other images of people of the benchmark in the training set, under other names."""
-    strangers = {f"stranger{number}": images[HELD_OUT:] for number, images in enumerate(copy.people.values())}
-    for who, images in strangers.items():
+    """Add other images of people of the benchmark to the training set, under other names."""
+    strangers = {f"stranger{index}": images[HELD_OUT:] for index, images in enumerate(copy.people.values())}
+    for name, images in strangers.items():
         for image in images:
-            copy.write(f"train/{who}/{Path(image).name}", copy.read(f"known/known/{image}"), who)
-    return _each([who for who, images in strangers.items() if images])
+            copy.write(f"train/{name}/{Path(image).name}", copy.read(f"known/known/{image}"), name)
+    return _each([name for name, images in strangers.items() if images])
 
 
 def crop(pixels: int) -> Change:
-    """Fewer pixels at each edge."""
+    """Return a change that cuts off ``pixels`` at each edge."""
     return lambda image: np.ascontiguousarray(image[pixels:-pixels, pixels:-pixels])
 
 
@@ -190,8 +194,8 @@ def mirror(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1])
 
 
-def scale(share: float) -> Change:
-    return lambda image: cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+def scale(factor: float) -> Change:
+    return lambda image: cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 def brighten(factor: float) -> Change:

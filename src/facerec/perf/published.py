@@ -1,8 +1,8 @@
-"""The published algorithm of TVConv (arXiv 2203.10489, section 3), as a competitor: the input is unfolded to its
-windows, the windows are multiplied by the weights and summed, all in NCHW memory.
+"""The published algorithm of TVConv (arXiv 2203.10489, section 3), as a competitor: the input is unfolded into windows,
+which are multiplied by the weights and summed, all in NCHW memory.
 
-Written from the description. The inference form reads its windows through a view of the padded input, with strides that
-are right at stride 2 too, which those of the published code are not.
+It is written from the paper's description. For inference the windows are read through a strided view of the padded
+input; the strides are also correct at stride 2, unlike those of the published code.
 """
 
 import torch
@@ -14,8 +14,10 @@ from facerec.operators.common.weight_generator import reset_generator, weight_ge
 
 
 class PublishedTVConv(SpatialOperator):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; parameters, their names and the meaning of
-    the arguments are those of `facerec.operators.tvconv.TVConv`."""
+    """The published TVConv, ``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
+
+    Parameters, their names and the meaning of the arguments are those of `facerec.operators.tvconv.TVConv`.
+    """
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class PublishedTVConv(SpatialOperator):
         reset_generator(self.weight_generator)
 
     def weight(self) -> Tensor:
-        """``(C, k * k, H, W)``, as the generator lays it out."""
+        """Generate the weight ``(C, k * k, H, W)``, in the generator's layout."""
         generated = self.weight_generator(self.affinity_maps)
         return generated.view(self.channels, self.kernel_size**2, *generated.shape[2:])
 
@@ -54,7 +56,7 @@ class PublishedTVConv(SpatialOperator):
 
     @torch.no_grad()
     def inference_form(self) -> nn.Module:
-        """The inference form, with the weights kept."""
+        """Return the module for inference, with the generated weights cached."""
         return _PublishedInference(self.weight(), self.stride)
 
 
@@ -71,7 +73,8 @@ class _PublishedInference(nn.Module):
 
 
 def unfold_multiply_sum(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """``x`` ``(B, C, H_in, W_in)``, ``weight`` ``(C, T, H, W)`` with ``T = k * k``; to ``(B, C, H, W)``."""
+    """Convolve ``x``, ``(B, C, H_in, W_in)``, with ``weight``, ``(C, T, H, W)``, ``T = k * k``; returns
+    ``(B, C, H, W)``."""
     channels, taps, height, width = weight.shape
     side = round(taps**0.5)
     windows = F.unfold(x, side, padding=side // 2, stride=stride).view(-1, channels, taps, height, width)
@@ -79,7 +82,7 @@ def unfold_multiply_sum(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def windows_einsum(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """As `unfold_multiply_sum`, with nothing copied beforehand but the border."""
+    """Compute the same as `unfold_multiply_sum`, copying only the padded input beforehand."""
     _, taps, height, width = weight.shape
     side = round(taps**0.5)
     padded = F.pad(x, (side // 2,) * 4).contiguous()

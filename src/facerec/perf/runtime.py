@@ -1,4 +1,4 @@
-"""Time and memory of a network's inference form on this machine's CPU."""
+"""Time and memory of a network's inference on this machine's CPU."""
 
 import json
 import tempfile
@@ -19,12 +19,12 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a forward pass of 8 images in float32 takes, as in arXiv 2203.10489, section 4.1.
+    """Time and memory of a forward pass of 8 images in float32, as in arXiv 2203.10489, section 4.1.
 
     Attributes:
-        images_per_second: by the median of the passes of a second, in channels_last memory.
-        threads: that worked on it.
-        peak_memory_mb: most that the weights, the images and all intermediate results took at a time, in 10^6 bytes.
+        images_per_second: from the median of the passes within one second, in channels_last memory.
+        threads: number of threads used.
+        peak_memory_mb: peak memory of weights, images and all intermediate results together, in 10^6 bytes.
     """
 
     images_per_second: float
@@ -34,7 +34,7 @@ class Runtime:
 
 @torch.inference_mode()
 def measure_runtime(network: nn.Module, image_size: tuple[int, int], seconds: float = 1.0) -> Runtime:
-    """Run the inference form of ``network``, which is left as it was."""
+    """Measure ``network``, reparameterised for inference; the network itself is not modified."""
     deployed = reparameterize(network).cpu().to(memory_format=torch.channels_last)
     images = torch.randn(_BATCH, 3, *image_size).to(memory_format=torch.channels_last)
     peak = _resting_bytes(deployed, images) + peak_allocated(lambda: deployed(images))
@@ -43,7 +43,7 @@ def measure_runtime(network: nn.Module, image_size: tuple[int, int], seconds: fl
 
 
 def _time_passes(network: nn.Module, images: Tensor, seconds: float) -> list[float]:
-    """Seconds of each pass; at least five."""
+    """Return the seconds of each pass; there are at least five passes."""
     passes: list[float] = []
     while len(passes) < 5 or sum(passes) < seconds:
         start = time.perf_counter()
@@ -57,7 +57,7 @@ def _resting_bytes(network: nn.Module, images: Tensor) -> int:
 
 
 def peak_allocated(call: Callable[[], object]) -> int:
-    """Bytes that one call takes at its highest point, as PyTorch's allocator reports each of its steps."""
+    """Return the peak number of bytes that one call allocates, from the events of PyTorch's allocator."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         call()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,5 @@
-"""What the networks of a case have in common, with a batch that fits this machine: a competitor that unfolds its input
-needs twice the memory."""
+"""The common setting of the networks of a case, with a batch size that fits this machine: a competitor that unfolds its
+input needs twice the memory."""
 
 import ctypes
 import os
@@ -7,18 +7,18 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# The peak of a training step of MobileNetV2 at 96 x 96, measured by `facerec.perf.memory`, in bytes an image and
+# Peak memory of a training step of MobileNetV2 at 96 x 96, measured by `facerec.perf.memory`, in bytes per image and
 # rounded up.
 _LEAN = {0.1: 20e6, 1.0: 62e6}
 _UNFOLDED = {0.1: 33e6, 1.0: 112e6}
-# Of the free memory: freed memory is kept for the next step, contenders that take turns leave holes in it, and three of
-# them were seen to need 1.3 times the largest peak and more.
-_SHARE = 0.5
+# Usable fraction of the free memory: freed memory is kept for the next step, alternating contenders fragment it, and
+# three of them needed 1.3 times the largest peak and more.
+_FRACTION = 0.5
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Of MobileNetV2 and its square images."""
+    """Width of MobileNetV2, batch size, and side of its square images in pixels."""
 
     width: float
     batch: int
@@ -29,17 +29,17 @@ class Setting:
 
 
 def fitting(setting: Setting, unfolds: bool) -> Setting:
-    """``setting`` with its batch halved until a training step fits the memory that is free; ``unfolds``: that of the
-    published form too."""
-    an_image = (_UNFOLDED if unfolds else _LEAN)[setting.width]
-    batch, available = setting.batch, _SHARE * free_bytes()
-    while batch > 2 and batch * an_image > available:
+    """Halve the batch size of ``setting`` until a training step fits into the free memory; if ``unfolds``, also a step
+    of the published implementation."""
+    per_image = (_UNFOLDED if unfolds else _LEAN)[setting.width]
+    batch, available = setting.batch, _FRACTION * free_bytes()
+    while batch > 2 and batch * per_image > available:
         batch //= 2
     return replace(setting, batch=batch)
 
 
 def note_on(wanted: Setting, setting: Setting) -> str:
-    """What a reader must know of a smaller batch."""
+    """Explain a batch that is smaller than ``wanted``; empty if it is not."""
     if setting == wanted:
         return ""
     return (
@@ -48,7 +48,7 @@ def note_on(wanted: Setting, setting: Setting) -> str:
 
 
 def free_bytes() -> int:
-    """What Linux could give to a process now; elsewhere, half of what there is."""
+    """Return the memory that Linux could give to a process now; on other systems, half of the physical memory."""
     _give_back()
     table = Path("/proc/meminfo")
     if table.is_file():
@@ -58,6 +58,6 @@ def free_bytes() -> int:
 
 
 def _give_back() -> None:
-    """What earlier cases have freed and the C library keeps, see `facerec.process`."""
+    """Return memory to the system that earlier cases have freed and the C library keeps, see `facerec.process`."""
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Comparisons as tables: for a terminal, and for a page between two marks that are its own."""
+"""Tables of comparisons: for a terminal, and for a Markdown page, between two marks."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- measured by scripts/benchmark.py, which writes over all up to
 
 
 def show(comparisons: Sequence[Comparison], console: Console) -> None:
-    """A table a section."""
+    """Print one table per section."""
     for section, (header, *rows) in _sections(comparisons):
         table = Table(*header, title=section, title_justify="left", show_lines=True)
         for row in rows:
@@ -25,7 +25,7 @@ def show(comparisons: Sequence[Comparison], console: Console) -> None:
 
 
 def markdown(comparisons: Sequence[Comparison], machine: str, command: str) -> str:
-    """The same tables, below the command and the machine."""
+    """Render the same tables in Markdown, below the command and the machine."""
     lines = [f"`{command}`", "", f"{machine}. Medians, quartiles in brackets.", ""]
     for section, (header, *rows) in _sections(comparisons):
         lines += [f"### {section}", "", _line(header), "|---" * len(header) + "|", *map(_line, rows), ""]
@@ -33,15 +33,15 @@ def markdown(comparisons: Sequence[Comparison], machine: str, command: str) -> s
 
 
 def write_markdown(text: str, path: Path) -> None:
-    """Put ``text`` where the page ``path`` has the marks; a page that does not exist is made. `InputError` as from
-    `around_tables`."""
+    """Write ``text`` between the marks of the page ``path``, which is created if it does not exist. Raises `InputError`
+    like `around_tables`."""
     before, after = around_tables(path)
     with replacing(path) as partial:
         partial.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def around_tables(path: Path) -> tuple[str, str]:
-    """What stands before and after the tables of the page ``path``; `InputError` for a page without their marks."""
+    """Return the text before and after the tables of the page ``path``; raise `InputError` if it lacks their marks."""
     page = path.read_text(encoding="utf-8") if path.is_file() else f"{BEGIN}\n{END}\n"
     before, begins, rest = page.partition(BEGIN)
     _, ends, after = rest.partition(END)
@@ -51,21 +51,21 @@ def around_tables(path: Path) -> tuple[str, str]:
 
 
 def sentence(ratio: Ratio) -> str:
-    """As in "a / b: 2.1x (2.0 to 2.2), target at least 2x: met"."""
-    said = f"{ratio.name}: {number(ratio.spread.median)}x{_quartiles(ratio.spread)}"
+    """Describe a ratio, such as "a / b: 2.1x (2.0 to 2.2), target at least 2x: met"."""
+    text = f"{ratio.name}: {number(ratio.spread.median)}x{_quartiles(ratio.spread)}"
     if ratio.target is None or ratio.met is None:
-        return said
+        return text
     bound = "at most" if ratio.at_most else "at least"
-    return f"{said}, target {bound} {ratio.target:g}x: {'met' if ratio.met else 'NOT met'}"
+    return f"{text}, target {bound} {ratio.target:g}x: {'met' if ratio.met else 'NOT met'}"
 
 
 def number(value: float) -> str:
-    """Three digits that count."""
+    """Format with three significant digits, or all digits of the integer part if it has more."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _sections(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, list[list[str]]]]:
-    """For each section the header and a row a comparison."""
+    """Yield each section's name with its rows: the header, then one row per comparison."""
     for section, group in groupby(comparisons, key=lambda comparison: comparison.section):
         members = list(group)
         names = list(dict.fromkeys(name for comparison in members for name in comparison.contenders))

@@ -1,5 +1,5 @@
-"""Throughput and memory by the method of the TVConv paper (arXiv 2203.10489, section 4.1): the best of five batches and
-three numbers of threads, and the peak at [8, 3, 96, 96]."""
+"""Throughput and memory by the method of the TVConv paper (arXiv 2203.10489, section 4.1): the best of five batch sizes
+and three numbers of threads, and peak memory for an input of [8, 3, 96, 96]."""
 
 from functools import partial
 from itertools import product
@@ -17,7 +17,8 @@ Networks = dict[str, tuple[Kind, float]]
 
 
 def cases(effort: Effort) -> list[Case]:
-    """TVConv beside the depthwise convolution at each width, and the paper's headline: TVConv at half the width."""
+    """Return the cases: TVConv and the depthwise convolution at each width, and the paper's headline comparison, TVConv
+    at half the width."""
     batches, cores, widths = ((1, 2), (1,), (0.1,)) if effort.quick else (_BATCHES, _THREADS, _WIDTHS)
     networks = {f"{name} x{width}": (KINDS[name], width) for width in widths for name in (OURS, DEPTHWISE)}
     goals = [Goal(f"{OURS} x{width}", f"{DEPTHWISE} x{width}") for width in widths]
@@ -34,9 +35,9 @@ def cases(effort: Effort) -> list[Case]:
 def _best_rates(networks: Networks, batches: tuple[int, ...], cores: tuple[int, ...], effort: Effort) -> Rounds:
     best: Rounds = {}
     ready = {name: (deployed(kind, Setting(width, 1, _SIDE)), kind) for name, (kind, width) in networks.items()}
-    for number, batch in product(cores, batches):
+    for num_threads, batch in product(cores, batches):
         calls = {name: pass_of(network, random_images(kind, batch, _SIDE)) for name, (network, kind) in ready.items()}
-        with threads(number):
+        with threads(num_threads):
             rates = per_second(alternate(calls, effort), batch)
         best = {name: max(best.get(name, rates[name]), rates[name], key=median) for name in networks}
     return best

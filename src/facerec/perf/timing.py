@@ -1,4 +1,4 @@
-"""Contenders timed in turns, so that a busy minute of the machine hits all of them."""
+"""Timing of contenders in turns, so that a slowdown of the machine affects all of them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +18,9 @@ class Effort:
 
     Attributes:
         rounds: turns of each contender, after one to warm up.
-        seconds: that a turn lasts; at least one call is made.
-        most_seconds: after which a case ends, if each contender has had three turns.
-        quick: small sizes, to see that everything runs; the numbers mean nothing.
+        seconds: duration of a turn, which makes at least one call.
+        most_seconds: time after which a case ends, once each contender has had three turns.
+        quick: use small sizes, to test that everything runs; the results mean nothing.
     """
 
     rounds: int = 7
@@ -33,23 +33,25 @@ QUICK = Effort(rounds=2, seconds=0.0, quick=True)
 
 
 def alternate(contenders: Mapping[str, Callable[[], object]], effort: Effort) -> Rounds:
-    """Seconds of a call, for each contender and round. Every other round goes through them backwards, so that none
-    always follows the same one."""
+    """Measure the seconds per call of each contender in each round.
+
+    Every other round runs them in reverse order, so that no contender always follows the same one.
+    """
     start = time.perf_counter()
     for call in contenders.values():
-        _seconds_a_call(call, effort.seconds)
+        _seconds_per_call(call, effort.seconds)
     rounds: Rounds = {name: [] for name in contenders}
-    for number in range(effort.rounds):
-        if number >= _FEWEST_ROUNDS and time.perf_counter() - start > effort.most_seconds:
+    for index in range(effort.rounds):
+        if index >= _FEWEST_ROUNDS and time.perf_counter() - start > effort.most_seconds:
             break
-        for name in list(contenders)[:: -1 if number % 2 else 1]:
-            rounds[name].append(_seconds_a_call(contenders[name], effort.seconds))
+        for name in list(contenders)[:: -1 if index % 2 else 1]:
+            rounds[name].append(_seconds_per_call(contenders[name], effort.seconds))
     return rounds
 
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """So many of PyTorch's."""
+    """Temporarily set PyTorch's number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -59,16 +61,16 @@ def threads(number: int) -> Iterator[None]:
 
 
 def milliseconds(rounds: Rounds) -> Rounds:
-    """Of a call, from its seconds."""
+    """Convert seconds to milliseconds."""
     return {name: [1000 * seconds for seconds in values] for name, values in rounds.items()}
 
 
 def per_second(rounds: Rounds, images: int) -> Rounds:
-    """Images a second, from the seconds of a call that works on so many."""
+    """Convert the seconds of a call that processes ``images`` images to images per second."""
     return {name: [images / seconds for seconds in values] for name, values in rounds.items()}
 
 
-def _seconds_a_call(call: Callable[[], object], seconds: float) -> float:
+def _seconds_per_call(call: Callable[[], object], seconds: float) -> float:
     calls, start = 0, time.perf_counter()
     while calls == 0 or time.perf_counter() - start < seconds:
         call()

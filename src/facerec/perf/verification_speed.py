@@ -1,4 +1,4 @@
-"""Verification of pairs of embeddings beside the loop over 20,001 thresholds that the published code runs."""
+"""Speed of the verification of pairs of embeddings, compared with the published code's loop over 20,001 thresholds."""
 
 from functools import partial
 
@@ -12,7 +12,8 @@ LOOP, OURS, OURS_EXACT = "loop over thresholds", "verify, tvconv_reference", "ve
 
 
 def cases(effort: Effort) -> list[Case]:
-    """The size of LFW. ``tvconv_reference`` gives the loop's own answer, ``tvconv`` is the default protocol."""
+    """Return the case at the size of LFW. ``tvconv_reference`` gives the same result as the loop; ``tvconv`` is the
+    default protocol."""
     pairs, dim, folds = (40, 8, 2) if effort.quick else (6000, 512, 10)
     goals = [Goal(LOOP, OURS, 100), Goal(LOOP, OURS_EXACT, 100)]
     measure = partial(_measure, pairs, dim, folds, effort)
@@ -20,7 +21,8 @@ def cases(effort: Effort) -> list[Case]:
 
 
 def random_pairs(pairs: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left, right and whether they are one person, every other pair: then the right side is the left and noise."""
+    """Draw left and right embeddings, and whether a pair is the same person. Every other pair is; its right side is the
+    left one plus noise."""
     generator = np.random.default_rng(0)
     left, right = generator.normal(size=(2, pairs, dim)).astype(np.float32)
     is_same = np.arange(pairs) % 2 == 0
@@ -29,8 +31,11 @@ def random_pairs(pairs: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def loop_over_thresholds(left: np.ndarray, right: np.ndarray, is_same: np.ndarray, folds: int) -> np.ndarray:
-    """The accuracy of each fold by the published algorithm, written from its description: for each fold the features
-    are centred on the mean of the others, and each of 20,001 thresholds is tried on the others' distances."""
+    """Compute the accuracy of each fold by the published algorithm, written from its description.
+
+    For each fold the features are centred on the mean of the other folds, and each of 20,001 thresholds is tried on the
+    other folds' distances.
+    """
     thresholds = np.arange(-10000, 10001) * 3.0 / 10000
     left, right = _unit(left), _unit(right)
     fold_of_pair, accuracies = np.arange(len(left)) // (len(left) / folds), np.empty(folds)
