@@ -5,7 +5,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # as a shell counts
@@ -29,7 +30,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         finally:
             sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit, ImportError) as ended:
-        if not _is_interrupt(ended):
+        if not is_interrupt(ended):
             raise
         print("interrupted", file=sys.stderr)
         status = INTERRUPTED
@@ -40,11 +41,23 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     sys.exit(status)
 
 
-def _is_interrupt(ended: BaseException) -> bool:
+def is_interrupt(ended: BaseException) -> bool:
     """Ctrl-C, also as what Lightning, status 1, or a compiled module that was being imported made of it."""
     if isinstance(ended, SystemExit) and ended.code != 1:
         return False
     return isinstance(ended, KeyboardInterrupt) or isinstance(ended.__cause__ or ended.__context__, KeyboardInterrupt)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Ctrl-C ends the process at once inside, and says nothing: nothing has begun (`_end_imports`)."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _open_closed_streams() -> None:

@@ -1,8 +1,5 @@
-"""Says what is wrong with your faces before a long run: python scripts/check_data.py data=folder data.root=faces
+"""Says what is wrong with your faces before a long run: facerec check_data data=folder data.root=faces
 
-Takes the overrides of train.py that choose the data, and beside them
-    checkpoint=FILE           a trained network, to find wrong labels, people with two identities, people of a benchmark
-    out=FOLDER                where to write report.json, with every image concerned, and report.png, with some of them
 Every list is read and every image decoded. Looked for are: what cannot be opened or read; lines of lists at which
 training would stop, such as an image that is listed twice, and such folders of identities; pictures that are there
 twice, also compressed or resized, in one identity or two; swapped red and blue; other sizes (WIDTHxHEIGHT), wide
@@ -13,66 +10,57 @@ unreadable, problems, findings. Exit status 1 when a finding is an error, 0 when
 """
 
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from facerec.program import run
 
 from rich.console import Console
 from rich.table import Table
 
 from facerec.config.build import build_data, build_trained
 from facerec.config.compose import compose
-from facerec.config.settings import take_own
+from facerec.config.settings import command, run_settings, setting
 from facerec.doctor.check import check_data
 from facerec.doctor.faces import Embedder
 from facerec.doctor.findings import DataReport, Finding, write_pictures
 from facerec.doctor.opening import WRONG
-from facerec.errors import InputError
 from facerec.files import check_output_folder, write_json
 from facerec.process import prepare_process
 
 SHOWN = 10  # of the unreadable images, which the JSON line has all, and of a list's wrong lines, as report.json
-_OWN_KEYS = {"checkpoint": "", "out": ""}
 
 
-def main(arguments: list[str]) -> int:
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0
+@dataclass
+class Settings:
+    """Settings:"""
+
+    interrupted = "interrupted: the report is not complete"
+
+    checkpoint: Path | None = setting("a trained network, to find wrong labels and people with two identities", None)
+    out: Path | None = setting("folder for report.json, with every image concerned, and report.png, with some", None)
+    overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and others that choose the data")
+
+
+def check(settings: Settings) -> int:
+    """The exit status, after the report was shown, printed and written."""
     prepare_process()
-    try:
-        own, overrides = take_own(arguments, _OWN_KEYS)
-        report = check(own, overrides)
-        if own["out"]:
-            write(report, Path(own["out"]))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: the report is not complete", file=sys.stderr)
-        return 130
-    return 0 if report.is_sound else 1
-
-
-def embedder_of(checkpoint: str) -> Embedder:
-    """The network of a checkpoint, at the image size that it was trained at."""
-    backbone, cfg, _ = build_trained(checkpoint)
-    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
-
-
-def check(own: dict[str, str], overrides: list[str]) -> DataReport:
-    """The report, shown and printed."""
-    if own["out"]:
-        check_output_folder(Path(own["out"]), f"out={own['out']}")
-    module = build_data(compose(overrides))
-    embedder = embedder_of(own["checkpoint"]) if own["checkpoint"] else None
+    if settings.out:
+        check_output_folder(settings.out, f"out={settings.out}")
+    module = build_data(compose(list(settings.overrides)))
+    embedder = embedder_of(settings.checkpoint) if settings.checkpoint else None
     report = check_data(module, embedder)
     show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
     print(json.dumps(report.summary()), flush=True)
-    return report
+    if settings.out:
+        write(report, settings.out)
+    return 0 if report.is_sound else 1
+
+
+def embedder_of(checkpoint: Path) -> Embedder:
+    """The network of a checkpoint, at the image size that it was trained at."""
+    backbone, cfg, _ = build_trained(checkpoint)
+    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
 
 
 def write(report: DataReport, out: Path) -> None:
@@ -138,5 +126,4 @@ def overview(report: DataReport) -> list[tuple[str, str]]:
     ]
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, check)

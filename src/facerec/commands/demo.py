@@ -2,30 +2,35 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from facerec.program import run
-
-ROOT = Path(__file__).resolve().parents[1]
+from facerec.config.settings import command, run_settings
 
 
-def main(overrides: list[str]) -> int:
+@dataclass
+class Settings:
+    """Settings:"""
+
+    overrides: tuple[str, ...] = run_settings("as for train, such as trainer.max_epochs=1")
+
+
+def show_all(settings: Settings) -> int:
     name = f"demo/{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder = Path("outputs") / name
     steps = (
-        ["train.py", "-m", "experiment=demo", f"name={name}", "operator=depthwise,tvconv", *overrides],
-        ["scripts/report.py", str(folder), "--markdown", str(folder / "table.md"), "--csv", str(folder / "table.csv")],
-        ["scripts/plot_runs.py", str(folder), "--out", str(folder / "demo.png")],
+        ["train", "-m", "experiment=demo", f"name={name}", "operator=depthwise,tvconv", *settings.overrides],
+        ["report", str(folder), f"markdown={folder / 'table.md'}", f"csv={folder / 'table.csv'}"],
+        ["plot_runs", str(folder), f"out={folder / 'demo.png'}"],
     )
     for step in steps:
-        print(f"\n$ python {' '.join(step)}", file=sys.stderr, flush=True)
-        status = subprocess.run([sys.executable, *step], cwd=ROOT, check=False).returncode
+        print(f"\n$ facerec {' '.join(step)}", file=sys.stderr, flush=True)
+        status = subprocess.run([sys.executable, "-m", "facerec.commands.main", *step], check=False).returncode
         if status:
             return status
     print(f"\npicture: {folder / 'demo.png'}\nmore:    tensorboard --logdir {folder}", file=sys.stderr)
     return 0
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, show_all)

@@ -1,29 +1,23 @@
-"""Verify a checkpoint: python scripts/evaluate.py checkpoint=outputs/NAME/RUN/best.ckpt
+"""Verify a checkpoint: facerec evaluate checkpoint=outputs/NAME/RUN/best.ckpt
 
-Beside checkpoint=, it takes
-    model=FILE                in place of checkpoint=: what scripts/export.py wrote, .onnx, .pt or .pt2, run on the CPU
-                              as it is; .pt and .pt2 files are programs: run those that you trust
-    form=training|deployed    the network as it was trained (default), or with position-dependent weights cached
-    image_size=...            pixels, another size than it was trained at; position-dependent maps are resampled
-    protocol=...              tvconv, tvconv_reference or insightface; default: the checkpoint's
-    data=... data.KEY=...     other data than the checkpoint's, as for train.py
+Or, with model= in place of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2), on the CPU as it is. Files
+of .pt and .pt2 are programs: run those that you trust. Of a run's settings it takes, as train does and by default as
+the checkpoint has them,
+    data=... data.KEY=...     other data
+    protocol=...              tvconv, tvconv_reference or insightface
     augmentation@data.test_augmentation=...
-                              transforms of the verified images: none, rotation, [shear,jitter] and so on, as for
-                              train.py; default: the checkpoint's
-    affine_strength=...       multiplies the ranges of rotation, shear, scale and translation that are chosen here;
-                              default: the checkpoint's
+                              transforms of the verified images: none, rotation, [shear,jitter] and so on
+    affine_strength=...       multiplies the ranges of rotation, shear, scale and translation that are chosen here
     trainer=... trainer.KEY=...
-    roc=FILE.png              where to draw the ROC curves
-Prints a table on stderr and, last, one JSON object. Epochs count from 1 in the table, as in report.py's, and from 0 in
+Prints a table on stderr and, last, one JSON object. Epochs count from 1 in the table, as in report's, and from 0 in
 the JSON object, as in results.json and in checkpoints.
 """
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from facerec.program import run
+from typing import Any, Literal
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -33,7 +27,7 @@ from torch import nn
 
 from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
 from facerec.config.compose import compose_trained
-from facerec.config.settings import split_arguments
+from facerec.config.settings import command, run_settings, setting
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting import formats as files
@@ -44,73 +38,65 @@ from facerec.runs.provenance import code_and_environment
 from facerec.runs.results import benchmark_fingerprints
 from facerec.verification.verify import VerificationResult
 
-_OWN_KEYS = {"checkpoint": None, "model": None, "form": "training", "image_size": None, "roc": None}
-_OTHER_KEYS = ("augmentation@data.test_augmentation", "affine_strength")
+
+@dataclass
+class Settings:
+    """Settings:"""
+
+    checkpoint: Path | None = setting("of a run", None)
+    model: Path | None = setting("an exported file, in place of a checkpoint", None)
+    form: Literal["training", "deployed"] = setting("as it was trained, or with its maps' weights cached", "training")
+    image_size: int | None = setting("pixels, another size than in training; maps are resampled", None, least=1)
+    roc: Path | None = setting("where to draw the ROC curves: .png, .svg or .pdf", None)
+    overrides: tuple[str, ...] = run_settings(
+        "as listed above",
+        *("data", "trainer", "protocol", "augmentation@data.test_augmentation", "affine_strength"),
+    )
 
 
-def main(arguments: list[str]) -> int:
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0 if arguments else 1
+def run(settings: Settings) -> dict[str, Any] | None:
+    """Show the results; what is printed of them, by the first of several devices."""
     prepare_process()
-    try:
-        own, overrides = split(arguments)
-        if own["model"] is not None:
-            found = evaluate_model(own["model"], overrides)
-        else:
-            found = evaluate(own["checkpoint"], own["form"], overrides + at_size(own["image_size"]))
-        publish(*found, own["roc"])
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """This program's own settings, and the overrides for the configuration."""
-    own, overrides = split_arguments(arguments, "evaluate.py", _OWN_KEYS, _OTHER_KEYS)
-    if own["model"] is not None:
-        refuse_with_model(own)
-    elif own["checkpoint"] is None:
+    if settings.model is not None:
+        refuse_with_model(settings)
+        return publish(*evaluate_model(settings.model, list(settings.overrides)), settings.roc)
+    if settings.checkpoint is None:
         raise InputError("no checkpoint given: add checkpoint=FILE, or model=FILE for an exported one")
-    if own["form"] not in ("training", "deployed"):
-        raise InputError(f"form must be training or deployed, got {own['form']!r}")
-    return own, overrides
+    return publish(*evaluate(settings), settings.roc)
 
 
-def refuse_with_model(own: dict[str, Any]) -> None:
+def refuse_with_model(settings: Settings) -> None:
     """An exported file is what it is."""
     for key in ("checkpoint", "form", "image_size"):
-        if own[key] != _OWN_KEYS[key]:
+        if getattr(settings, key) != getattr(Settings, key):
             raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
 
 
-def at_size(pixels: str | None) -> list[str]:
+def at_size(pixels: int | None) -> list[str]:
     """The overrides for square images of another size."""
     if pixels is None:
         return []
-    if not pixels.isdecimal():
-        raise InputError(f"image_size must be a number of pixels, got {pixels!r}")
     sides = f"[{pixels},{pixels}]"
     return [f"image_size={pixels}", f"backbone.image_size={sides}", f"data.image_size={sides}"]
 
 
-def evaluate(path: str, form: str, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
+def evaluate(settings: Settings) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
     """The results by benchmark, and what is printed of them."""
-    backbone, cfg, checkpoint = build_trained(path, overrides)
-    network = reparameterize(backbone) if form == "deployed" else backbone
-    said = {"checkpoint": str(Path(path)), "epoch": checkpoint["epoch"], "form": form}
+    path = str(settings.checkpoint)
+    backbone, cfg, checkpoint = build_trained(path, [*settings.overrides, *at_size(settings.image_size)])
+    network = reparameterize(backbone) if settings.form == "deployed" else backbone
+    said = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
     return verify(cfg, network, said)
 
 
-def evaluate_model(path: str, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
+def evaluate_model(path: Path, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
     """As `evaluate`, of an exported file."""
-    model = files.read(Path(path))
+    model = files.read(path)
     try:
         config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
-        said = {"model": str(Path(path)), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
+        said = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
     except (KeyError, ValueError) as error:
-        raise InputError(f"model {path} holds no configuration: use a file that scripts/export.py wrote") from error
+        raise InputError(f"model {path} holds no configuration: use a file that facerec export wrote") from error
     cfg = compose_trained({**config, "logger": {}, "callbacks": {}}, [*files.ON_CPU, *overrides])
     if list(cfg.data.image_size) != list(config["data"]["image_size"]):
         height, width = config["data"]["image_size"]
@@ -139,12 +125,12 @@ def verify(
 
 
 @rank_zero_only
-def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc: str | None) -> None:
-    """For people on stderr and as a picture, for programs on stdout; once, however many devices there are."""
+def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc: Path | None) -> dict[str, Any]:
+    """For people on stderr and as a picture; the summary is for programs. Once, however many devices there are."""
     show(results, summary)
     if roc is not None:
-        save_figure(roc_figure(results), Path(roc))
-    print(json.dumps(summary))
+        save_figure(roc_figure(results), roc)
+    return summary
 
 
 def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> None:
@@ -174,5 +160,4 @@ def transforms(nodes: dict[str, dict[str, Any]]) -> str:
     return f"under {', '.join(shown)}" if shown else "unchanged"
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, run)

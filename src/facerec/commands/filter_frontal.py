@@ -1,13 +1,7 @@
 """Keep the frontal faces of a training set, folders or an archive:
 
-    python scripts/filter_frontal.py classifier=outputs/frontal/frontal.pt data=folder data.root=FACES keep=0.67
+    facerec filter_frontal classifier=outputs/frontal/frontal.pt data=folder data.root=FACES keep=0.67
 
-Beside data=... data.KEY=..., as for train.py, it takes
-    classifier=FILE           what scripts/train_frontal.py wrote
-    keep=0.67                 share of the images to keep, the most frontal ones (default: the paper's 0.67); or
-    threshold=0.5             the least probability to keep
-    min_images=N              leave out identities with fewer images left (default: 1)
-    out=FOLDER                default: outputs/frontal/kept
 OUT then holds
     kept.txt                  the images that are kept, PATH IDENTITY a line, for data.train_list=OUT/kept.txt
     scores.csv                the probability of each image, and whether it is kept
@@ -21,13 +15,10 @@ there. A table goes to stderr; the last line on stdout is JSON.
 """
 
 import csv
-import json
-import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from facerec.program import run
 
 import numpy as np
 from rich.console import Console
@@ -36,8 +27,7 @@ from scipy.special import expit
 
 from facerec.config.build import build_data
 from facerec.config.compose import compose
-from facerec.config.schema import suggestion
-from facerec.config.settings import take_own
+from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
 from facerec.data.source import LabelledSource
 from facerec.errors import InputError
@@ -50,69 +40,55 @@ from facerec.plots.network import save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
 
-_OWN_KEYS = {"classifier": "", "keep": "", "threshold": "", "min_images": "1", "out": "outputs/frontal/kept"}
 PAPERS_SHARE = 0.67  # arXiv 2203.10489, section 4.1: 329k of 490k images
 SHOWN = 40  # images a section
 
 
-def main(arguments: list[str]) -> int:
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0 if arguments else 1
+@dataclass
+class Settings:
+    """Settings:"""
+
+    interrupted = "stopped: start again to go on, what is scored is kept"
+
+    classifier: Path = setting("what facerec train_frontal wrote")
+    keep: float | None = setting("share of the images to keep, the most frontal ones; the paper's 0.67", None)
+    threshold: float | None = setting("in place of keep, the least probability to keep", None)
+    min_images: int = setting("leave out identities with fewer images left", 1, least=1)
+    out: Path = setting("folder of the results", Path("outputs/frontal/kept"))
+    overrides: tuple[str, ...] = run_settings("as for train: data=... data.KEY=...", "data")
+
+    def share(self) -> float | None:
+        """Of the images to keep; None where a threshold decides."""
+        return PAPERS_SHARE if self.keep is None and self.threshold is None else self.keep
+
+
+def filter_images(settings: Settings) -> dict[str, Any]:
+    """Write the files and show the table; what is printed."""
     prepare_process()
-    try:
-        filter_images(*split(arguments))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped: start again to go on, what is scored is kept", file=sys.stderr)
-        return 130
-    return 0
-
-
-def filter_images(own: dict[str, Any], overrides: list[str]) -> None:
-    check_output_folder(Path(own["out"]), f"out={own['out']}")
-    classifier, data = load_classifier(own["classifier"]), build_data(compose(overrides))
+    refuse_early(settings)
+    classifier, data = load_classifier(settings.classifier), build_data(compose(list(settings.overrides)))
     source = data.open_train()
     for index in range(len(source)):
         source.reference(index)  # refuses what no list can hold, now and not after the scoring
-    logits = score_images(classifier, source, Path(own["out"]), data.num_workers or 0)
+    logits = score_images(classifier, source, settings.out, data.num_workers or 0)
     name_unreadable(source, logits)
-    wanted = {key: own[key] for key in ("threshold", "keep", "min_images")}
-    selection = select(logits, source.labels, **wanted)
-    if own["keep"] and selection.is_frontal.sum() > 1.01 * own["keep"] * len(source) + 1:
-        log(f"{selection.is_frontal.sum():,} images are kept and not {own['keep']:.0%}: so many are equally frontal")
-    results = {**describe(source, logits, selection), **provenance(source, own, overrides)}
-    publish(source, logits, selection, Path(own["out"]), results)
+    keep = settings.share()
+    selection = select(logits, source.labels, threshold=settings.threshold, keep=keep, min_images=settings.min_images)
+    if keep and selection.is_frontal.sum() > 1.01 * keep * len(source) + 1:
+        log(f"{selection.is_frontal.sum():,} images are kept and not {keep:.0%}: so many are equally frontal")
+    results = {**describe(source, logits, selection), **provenance(source, settings)}
+    publish(source, logits, selection, settings.out, results)
+    return results
 
 
-def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """This program's own settings, and the overrides for the configuration's data."""
-    own, overrides = take_own(arguments, _OWN_KEYS)
-    for argument in overrides:
-        key = argument.partition("=")[0]
-        if key.lstrip("+").split(".")[0] != "data":
-            raise InputError(f"filter_frontal.py does not take {argument!r}; {suggestion(key, [*own, 'data'])}")
-    if not own["classifier"]:
-        raise InputError("no classifier given: add classifier=FILE, which scripts/train_frontal.py writes")
-    if own["keep"] and own["threshold"]:
+def refuse_early(settings: Settings) -> None:
+    """`InputError` before anything is scored."""
+    if settings.keep is not None and settings.threshold is not None:
         raise InputError("keep and threshold both say how many are kept: give one of them")
-    share = None if own["threshold"] else _number("keep", own["keep"] or str(PAPERS_SHARE))
-    threshold = _number("threshold", own["threshold"]) if own["threshold"] else None
-    if not own["min_images"].isdecimal() or int(own["min_images"]) < 1:
-        raise InputError(f"min_images must be a whole number of at least 1, got {own['min_images']!r}")
-    return {**own, "keep": share, "threshold": threshold, "min_images": int(own["min_images"])}, overrides
-
-
-def _number(key: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 1:
-        raise InputError(f"{key} must be above 0 and at most 1, got {text!r}")
-    return value
+    for key, share in (("keep", settings.keep), ("threshold", settings.threshold)):
+        if share is not None and not 0 < share <= 1:
+            raise InputError(f"{key} must be above 0 and at most 1, got {share}")
+    check_output_folder(settings.out, f"out={settings.out}")
 
 
 def name_unreadable(source: LabelledSource, logits: np.ndarray) -> None:
@@ -135,12 +111,12 @@ def describe(source: LabelledSource, logits: np.ndarray, selection: Selection) -
     }
 
 
-def provenance(source: LabelledSource, own: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+def provenance(source: LabelledSource, settings: Settings) -> dict[str, Any]:
     """What a person needs to make the list again."""
     return {
-        **{key: own[key] for key in ("classifier", "keep", "min_images")},
-        "list": str(Path(own["out"]) / "kept.txt"),
-        "data": {"settings": overrides, "fingerprint": source.fingerprint()},
+        **{"classifier": str(settings.classifier), "keep": settings.share(), "min_images": settings.min_images},
+        "list": str(settings.out / "kept.txt"),
+        "data": {"settings": list(settings.overrides), "fingerprint": source.fingerprint()},
         **code_and_environment(),
     }
 
@@ -148,7 +124,7 @@ def provenance(source: LabelledSource, own: dict[str, Any], overrides: list[str]
 def publish(
     source: LabelledSource, logits: np.ndarray, selection: Selection, out: Path, results: dict[str, Any]
 ) -> None:
-    """Write the files, the table and the line of JSON."""
+    """Write the files and show the table."""
     probabilities, is_readable = expit(logits.astype(np.float64)), ~np.isnan(logits)
     write_list(source, np.flatnonzero(selection.is_kept), out / "kept.txt")
     write_scores(source, probabilities, selection, out / "scores.csv")
@@ -158,7 +134,6 @@ def publish(
     write_page(source, logits, selection, out / "threshold.png")
     write_json(out / "filter.json", results)
     show(results)
-    print(json.dumps(results))
 
 
 def write_list(source: LabelledSource, kept: np.ndarray, path: Path) -> None:
@@ -218,5 +193,4 @@ def show(results: dict[str, Any]) -> None:
     Console(stderr=True).print(table)
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, filter_images)

@@ -1,20 +1,16 @@
-"""Count a network: python scripts/measure.py backbone=mbv2 operator=tvconv width=0.1
+"""Count a network: facerec measure backbone=mbv2 operator=tvconv width=0.1
 
-Takes the overrides of train.py, and needs no data. Several values with commas between them are compared, each a row:
-    python scripts/measure.py operator=depthwise,tvconv,involution width=0.1,0.5 speed=true
-    speed=true                also run 8 images on this machine's CPU: images a second, and the peak of the memory
-    markdown=FILE.md          where to write the table as well
+Takes the settings of train, and needs no data. Several values with commas between them are compared, each a row:
+    facerec measure operator=depthwise,tvconv,involution width=0.1,0.5 speed=true
 Prints a table on stderr and, last, one JSON object, or a list of them where several networks were compared.
 """
 
-import json
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
-
-from facerec.program import run
 
 from rich.console import Console
 from rich.progress import track
@@ -22,49 +18,40 @@ from rich.table import Table
 
 from facerec.config.build import build_backbone
 from facerec.config.compose import compose
-from facerec.config.settings import take_own
+from facerec.config.settings import command, run_settings, setting
 from facerec.cost import measure_cost
 from facerec.errors import InputError
 from facerec.files import replacing
 from facerec.perf.runtime import measure_runtime
 from facerec.process import prepare_process
 
-_OWN_KEYS = {"speed": "false", "markdown": ""}
+
+@dataclass
+class Settings:
+    """Settings:"""
+
+    speed: bool = setting("also run 8 images on this CPU: images a second, and the peak of the memory", False)
+    markdown: Path | None = setting("where to write the table as well", None)
+    overrides: tuple[str, ...] = run_settings("as for train")
 
 
-def main(arguments: list[str]) -> int:
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0
+def measure_all(settings: Settings) -> dict[str, Any] | list[dict[str, Any]]:
+    """Show the table; what is printed."""
     prepare_process()
-    try:
-        own, overrides = split(arguments)
-        cells = combinations(overrides)
-        console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
-        several = track(cells, "networks", console=console, transient=True, disable=len(cells) == 1)
-        measured = [measure(cell, own["speed"] == "true") for cell in several]
-        if own["markdown"]:
-            write_markdown(measured, varied(cells), Path(own["markdown"]))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    show(measured, varied(cells), console)
-    print(json.dumps(measured[0] if len(measured) == 1 else measured))
-    return 0
-
-
-def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """This program's own settings, and the overrides for the configuration."""
-    own, overrides = take_own(arguments, _OWN_KEYS)
-    for argument in overrides:
+    for argument in settings.overrides:
         if argument.partition("=")[0] == "sweep":
-            raise InputError(f"measure.py does not run {argument}: give the values with commas between them")
-    if own["speed"] not in ("true", "false"):
-        raise InputError(f"speed must be true or false, got {own['speed']!r}")
-    return own, overrides
+            raise InputError(f"{argument} is not measured: give the values with commas between them")
+    cells = combinations(settings.overrides)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+    several = track(cells, "networks", console=console, transient=True, disable=len(cells) == 1)
+    measured = [measure(cell, settings.speed) for cell in several]
+    if settings.markdown:
+        write_markdown(measured, varied(cells), settings.markdown)
+    show(measured, varied(cells), console)
+    return measured[0] if len(measured) == 1 else measured
 
 
-def combinations(overrides: list[str]) -> list[list[str]]:
+def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """Every combination of the values that commas separate; a list in brackets is one value."""
     choices = []
     for override in overrides:
@@ -115,5 +102,4 @@ def _numbers(measured: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in measured.items() if key != "settings"}
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, measure_all)

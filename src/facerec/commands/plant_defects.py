@@ -1,26 +1,17 @@
-"""Plants defects in a copy of some faces and says which are found: python scripts/plant_defects.py data.root=faces
+"""Plants defects in a copy of some faces and says which are found: facerec plant_defects data.root=faces
 
-Takes the overrides of train.py that choose a training set, and beside them
-    identities=60             to train on, and as many for a benchmark: those with the most images, by turns
-    images=10                 of each
-    checkpoint=FILE           a trained network, to plant wrong labels and people with two names too
-    seed=1                    of what is planted where
-    out=FILE.json             where to write the table as well
 Each defect goes into a fresh copy in a temporary folder, in a tenth of its images or identities unless its name says
 otherwise. A false alarm is what the same check reports there and neither was planted nor is reported of the untouched
 copy; what is reported of that one stands in the last column.
 Prints a table on stderr and, last, one JSON list.
 """
 
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-from facerec.program import run
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -28,7 +19,7 @@ from rich.table import Table
 
 from facerec.config.build import build_data, build_trained
 from facerec.config.compose import compose
-from facerec.config.settings import take_own
+from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
 from facerec.data.archives.recordio_writer import pack, writing_records
 from facerec.data.datamodule import FaceDataModule
@@ -42,45 +33,39 @@ from facerec.perf import planted_defects as planting
 from facerec.perf.planted_defects import Copy, Planted, again, changed
 from facerec.process import prepare_process
 
-_OWN_KEYS = {"identities": "60", "images": "10", "checkpoint": "", "seed": "1", "out": ""}
 Make = Callable[[Path], Copy]
 
 
-def main(arguments: list[str]) -> int:
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0
+@dataclass
+class Settings:
+    """Settings:"""
+
+    interrupted = "interrupted: nothing was reported"
+
+    identities: int = setting("to train on, and as many for a benchmark: those with most images", 60, least=1)
+    images: int = setting("of each identity", 10, least=1)
+    checkpoint: Path | None = setting("a trained network, to plant wrong labels and people with two names too", None)
+    seed: int = setting("of what is planted where", 1, least=1)
+    out: Path | None = setting("where to write the table as JSON as well", None)
+    overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and others that choose the data")
+
+
+def plant(settings: Settings) -> list[dict[str, Any]]:
+    """Show the table; what is printed."""
     prepare_process()
-    try:
-        own, overrides = split(arguments)
-        source = build_data(compose(overrides)).open_train()
-        make = copier(source, int(own["identities"]), int(own["images"]), int(own["seed"]))
-        outcomes = study(make, embedder_of(own["checkpoint"]) if own["checkpoint"] else None)
-        if own["out"]:
-            write_json(Path(own["out"]), [asdict(outcome) for outcome in outcomes])
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: nothing was reported", file=sys.stderr)
-        return 130
+    source = build_data(compose(list(settings.overrides))).open_train()
+    make = copier(source, settings.identities, settings.images, settings.seed)
+    outcomes = study(make, embedder_of(settings.checkpoint) if settings.checkpoint else None)
+    results = [asdict(outcome) for outcome in outcomes]
+    if settings.out:
+        write_json(settings.out, results)
     show(outcomes)
-    print(json.dumps([asdict(outcome) for outcome in outcomes]))
-    return 0
+    return results
 
 
-def embedder_of(checkpoint: str) -> Embedder:
+def embedder_of(checkpoint: Path) -> Embedder:
     backbone, cfg, _ = build_trained(checkpoint)
     return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
-
-
-def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """This program's own settings, and the overrides for the configuration."""
-    own, overrides = take_own(arguments, _OWN_KEYS)
-    for key in ("identities", "images", "seed"):
-        if not own[key].isdecimal() or int(own[key]) < 1:
-            raise InputError(f"{key} must be a whole number of at least 1, got {own[key]!r}")
-    return own, overrides
 
 
 def copier(source: LabelledSource, identities: int, images: int, seed: int) -> Make:
@@ -249,5 +234,4 @@ def show(outcomes: list[Outcome]) -> None:
     Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, plant)

@@ -1,19 +1,18 @@
-"""Draw finished runs: python scripts/plot_runs.py outputs/NAME [--out FILE.png]
+"""Draw finished runs: facerec plot_runs outputs/NAME ...
 
 ROC curves of every run's best checkpoint, and the affinity maps of the first run that has any.
 """
 
-import argparse
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-
-from facerec.program import run
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from facerec.config.build import build_trained
-from facerec.errors import InputError
+from facerec.config.settings import command, setting
+from facerec.console import log
 from facerec.files import BEST, SCORES
 from facerec.operators.tvconv import TVConv
 from facerec.plots.network import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
@@ -25,26 +24,25 @@ from facerec.verification.roc import roc_curve
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, help="default: runs.png in the first folder")
-    options = parser.parse_args(arguments)
-    out = options.out or options.folders[0] / "runs.png"
-    try:
-        save_figure(picture(find_runs(options.folders)), out)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"drawn: {out}", file=sys.stderr)
-    return 0
+@dataclass
+class Settings:
+    """Settings:"""
+
+    folders: tuple[Path, ...] = setting("of runs", word=True)
+    out: Path | None = setting("the picture; runs.png in the first folder if not given", None)
+
+
+def draw(settings: Settings) -> None:
+    out = settings.out or settings.folders[0] / "runs.png"
+    save_figure(picture(find_runs(list(settings.folders))), out)
+    log(f"drawn: {out}")
 
 
 def picture(runs: list[Path]) -> Figure:
     """ROC curves on the left; affinity maps on the right where a run has them."""
     layers = next((found for found in map(trained_layers, runs) if found), {})
     figure = Figure(figsize=(13 if layers else 6.5, 5.5), layout="constrained")
-    parts = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
+    parts: Any = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
     draw_roc(parts[0], curves(runs), ", ".join(sorted({read_results(run)["protocol"] for run in runs})))
     if layers:
         draw_affinity(parts[1], layers)
@@ -71,5 +69,4 @@ def trained_layers(run: Path) -> dict[str, TVConv]:
     return spread(spatial_layers(backbone), 4)
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, draw)

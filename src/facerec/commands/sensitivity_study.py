@@ -1,27 +1,19 @@
 """How far accuracy falls when faces are not where training saw them:
 
-    python scripts/sensitivity.py checkpoint=outputs/affine/RUN/best.ckpt checkpoint=outputs/affine/OTHER/best.ckpt
+    facerec sensitivity checkpoint=outputs/affine/RUN/best.ckpt checkpoint=outputs/affine/OTHER/best.ckpt
 
-Verifies each checkpoint on the images as they are, then under each affine transform alone, at growing strength. Takes
-    checkpoint=FILE           once for each network to compare, on the same benchmarks and by the same protocol
-    transforms=...            default: rotation,shear,scale,translation
-    strengths=...             multiples of the ranges in configs/augmentation; default: 0.5,1,2
-    out=FOLDER                of sensitivity.json and sensitivity.png; default: outputs/sensitivity
-    protocol=...              tvconv, tvconv_reference or insightface; default: the checkpoints'
-    data=... data.KEY=...     other data than the checkpoints', as for train.py; data.cache=FOLDER decodes once
-    trainer=... trainer.KEY=...
+Verifies each checkpoint on the images as they are, then under each affine transform alone, at growing strength: on the
+same benchmarks and by the same protocol, tvconv, tvconv_reference or insightface; the checkpoints' if none is given.
 An image is changed in the same way for every network and in every run. All is written at the end, with a table on
 stderr and, last, one JSON object.
 """
 
 import json
-import math
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from facerec.program import run
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
@@ -31,7 +23,7 @@ from tqdm import tqdm
 
 from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
 from facerec.config.compose import compose_trained
-from facerec.config.settings import split_arguments
+from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import check_output_folder, write_json
@@ -43,7 +35,20 @@ from facerec.runs.results import benchmark_fingerprints
 from facerec.runs.run_names import run_names
 
 _GROUP = "augmentation@data.test_augmentation"
-_OWN_KEYS = {"transforms": ",".join(TRANSFORMS), "strengths": "0.5,1,2", "out": "outputs/sensitivity"}
+
+
+@dataclass
+class Settings:
+    """Settings:"""
+
+    checkpoint: tuple[Path, ...] = setting("of a run; once for each network to compare")
+    transforms: tuple[str, ...] = setting("to study", ("rotation", "shear", "scale", "translation"))
+    strengths: tuple[float, ...] = setting("multiples of the ranges in configs/augmentation", (0.5, 1, 2))
+    out: Path = setting("folder of sensitivity.json and sensitivity.png", Path("outputs/sensitivity"))
+    overrides: tuple[str, ...] = run_settings(
+        "as for train: protocol=..., data=..., trainer=...; data.cache=FOLDER decodes once",
+        *("data", "trainer", "protocol"),
+    )
 
 
 class Network(NamedTuple):
@@ -55,34 +60,16 @@ class Network(NamedTuple):
     config: dict[str, Any]
 
 
-def main(arguments: list[str]) -> int:
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0 if arguments else 1
+def run(settings: Settings) -> None:
+    """Verify, show and write."""
     prepare_process()
-    try:
-        paths, own, overrides = split(arguments)
-        plans = planned(*(own[key].strip("[]").split(",") for key in ("transforms", "strengths")))
-        conditions = composed(opened(paths), plans, overrides)
-        publish(*study(conditions), Path(own["out"]))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-def split(arguments: list[str]) -> tuple[list[str], dict[str, Any], list[str]]:
-    """The checkpoints, this program's other settings, and the overrides for the configuration."""
-    paths = [a.removeprefix("checkpoint=") for a in arguments if a.startswith("checkpoint=")]
-    others = [a for a in arguments if not a.startswith("checkpoint=")]
-    own, overrides = split_arguments(others, "sensitivity.py", _OWN_KEYS)
-    if not paths:
-        raise InputError("no checkpoint given: add checkpoint=FILE, once for each network")
-    check_output_folder(Path(own["out"]), f"out={own['out']}")
-    for override in overrides:
+    check_output_folder(settings.out, f"out={settings.out}")
+    for override in settings.overrides:
         if override.lstrip("+").startswith("data.test_augmentation"):
-            raise InputError(f"sensitivity.py changes the test images itself: leave {override} out")
-    return paths, own, overrides
+            raise InputError(f"the test images are changed here already: leave {override} out")
+    plans = planned(settings.transforms, settings.strengths)
+    conditions = composed(opened([str(path) for path in settings.checkpoint]), plans, list(settings.overrides))
+    publish(*study(conditions), settings.out)
 
 
 def opened(paths: Sequence[str]) -> list[Network]:
@@ -96,24 +83,17 @@ def opened(paths: Sequence[str]) -> list[Network]:
     return [Network(*parts) for parts in zip(run_names(configs), paths, backbones, configs, strict=True)]
 
 
-def planned(transforms: Sequence[str], strengths: Sequence[str]) -> list[list[str]]:
+def planned(transforms: Sequence[str], strengths: Sequence[float]) -> list[list[str]]:
     """The overrides of each condition, the images as they are first."""
     for name in transforms:
         if name not in TRANSFORMS:
             raise InputError(f"transforms must be of {', '.join(TRANSFORMS)}, got {name!r}")
     for strength in strengths:
-        if not is_positive(strength):
-            raise InputError(f"strengths must be numbers above 0 with commas between them, got {strength!r}")
-    factors = dict.fromkeys(f"affine_strength={float(strength):g}" for strength in strengths)
+        if strength <= 0:
+            raise InputError(f"strengths must be numbers above 0 with commas between them, got {strength:g}")
+    factors = dict.fromkeys(f"affine_strength={strength:g}" for strength in strengths)
     shifts = [[f"{_GROUP}={name}", factor] for name in dict.fromkeys(transforms) for factor in factors]
     return [[f"{_GROUP}=none"], *shifts]
-
-
-def is_positive(text: str) -> bool:
-    try:
-        return 0 < float(text) < math.inf
-    except ValueError:
-        return False
 
 
 def composed(
@@ -187,5 +167,4 @@ def publish(measurements: list[Measurement], summary: dict[str, Any], out: Path)
     log(f"written: {out / 'sensitivity.json'} and sensitivity.png")
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, run)

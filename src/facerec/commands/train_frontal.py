@@ -1,8 +1,8 @@
-"""Train a classifier of frontal and profile faces: python scripts/train_frontal.py CFP --out outputs/frontal
+"""Train a classifier of frontal and profile faces: facerec train_frontal CFP out=outputs/frontal
 
 CFP is a folder ID/frontal/IMAGE and ID/profile/IMAGE of aligned faces. First the classifier is cross-validated over
 disjoint people, then trained on all of them. OUT then holds
-    frontal.pt           the classifier, for scripts/filter_frontal.py
+    frontal.pt           the classifier, for facerec filter_frontal
     frontal.json         accuracy, AUC, calibration, and how much it looks at borders in place of faces
     frontal.png          histogram, ROC curve and calibration of people that it never saw
     mistakes.png         the images that it is most wrong about
@@ -10,20 +10,17 @@ disjoint people, then trained on all of them. OUT then holds
 CFP's 7,000 images take half an hour on a CPU. A table goes to stderr; the last line on stdout is JSON.
 """
 
-import argparse
 import csv
-import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from facerec.program import run
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
+from facerec.config.settings import command, setting
 from facerec.console import log
 from facerec.data.readers.folders import FolderImages
 from facerec.errors import InputError
@@ -42,55 +39,46 @@ SHOWN = 40  # mistakes of either kind
 WEAK = 0.8  # area under the ROC curve that no classifier worth using stays below
 
 
-def main(arguments: list[str]) -> int:
-    options = read_options(arguments)
+@dataclass
+class Settings:
+    """Settings:"""
+
+    interrupted = "stopped: start again, a classifier is written when all folds are done"
+
+    folder: Path = setting("CFP", word=True)
+    out: Path = setting("folder of the results", Path("outputs/frontal"))
+    folds: int = setting("of the cross-validation", 5)
+    epochs: int = setting("of training", 8)
+    width: float = setting("of the MobileNetV2", 0.25)
+    image_size: int = setting("pixels", 64)
+    batch_size: int = setting("images a step", 128)
+    seed: int = setting("of weights, order and disguises", 1)
+    force: bool = setting("replace a classifier that is there", False)
+    num_workers: int = setting("processes that decode", 2, least=0)
+
+
+def train(settings: Settings) -> dict[str, Any]:
+    """Cross-validate, train, write the files and show the table; what is printed."""
     prepare_process()
     try:
-        train(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
-        print("stopped: start again, a classifier is written when all folds are done", file=sys.stderr)
-        return 130
-    return 0
-
-
-def train(options: argparse.Namespace) -> None:
-    try:
-        recipe = Recipe(options.width, options.image_size, options.epochs, options.batch_size, options.seed)
+        recipe = Recipe(settings.width, settings.image_size, settings.epochs, settings.batch_size, settings.seed)
     except ValueError as error:
         raise InputError(str(error)) from error
-    if options.num_workers < 0:
-        raise InputError(f"num_workers must be at least 0, got {options.num_workers}")
-    check_out(options.out, options.force)
-    images = read_pose_folders(options.folder, recipe.image_size, options.num_workers)
-    split_into_folds(images, options.folds, recipe.seed)
-    logits, folds, first = cross_validate(images, recipe, options.folds)
+    check_out(settings.out, settings.force)
+    images = read_pose_folders(settings.folder, recipe.image_size, settings.num_workers)
+    split_into_folds(images, settings.folds, recipe.seed)
+    logits, folds, first = cross_validate(images, recipe, settings.folds)
     found = measure(images, logits, folds, first)
-    publish(options, images, found, train_calibrated(images, logits, recipe))
+    return publish(settings, images, found, train_calibrated(images, logits, recipe))
 
 
 def check_out(folder: Path, replace: bool) -> None:
     """Better refused now than after the training."""
     if (folder / "frontal.pt").exists() and not replace:
-        raise InputError(f"{folder / 'frontal.pt'} is there already: add --force to replace it, or give another --out")
-    check_output_folder(folder, f"--out {folder}")
-
-
-def read_options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", metavar="CFP", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("outputs/frontal"))
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
-    parser.add_argument("--width", type=float, default=Recipe.width, help="of the MobileNetV2")
-    parser.add_argument("--image-size", type=int, default=Recipe.image_size, help="pixels")
-    parser.add_argument("--batch-size", type=int, default=Recipe.batch_size)
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--force", action="store_true", help="replace a classifier that is there")
-    parser.add_argument("--num-workers", type=int, default=2, help="processes that decode")
-    return parser.parse_args(arguments)
+        raise InputError(
+            f"{folder / 'frontal.pt'} is there already: add force=true to replace it, or give another out=FOLDER"
+        )
+    check_output_folder(folder, f"out={folder}")
 
 
 def measure(images: PoseImages, logits: np.ndarray, folds: np.ndarray, first: FrontalClassifier) -> dict[str, Any]:
@@ -117,27 +105,27 @@ def measure(images: PoseImages, logits: np.ndarray, folds: np.ndarray, first: Fr
 
 
 def publish(
-    options: argparse.Namespace, images: PoseImages, found: dict[str, Any], classifier: FrontalClassifier
-) -> None:
-    """Write the files, the table and the line of JSON."""
+    settings: Settings, images: PoseImages, found: dict[str, Any], classifier: FrontalClassifier
+) -> dict[str, Any]:
+    """Write the files, and show the table; what is printed."""
     probabilities, calibration = found.pop("probabilities"), found.pop("reliability")
     figure = cross_validation_figure(probabilities, images.is_frontal, found["auc"], calibration)
     results = {
         **found,
         "calibration_error": calibration.error,
-        "recipe": {key: getattr(options, key) for key in ("width", "image_size", "epochs", "batch_size", "seed")},
+        "recipe": {key: getattr(settings, key) for key in ("width", "image_size", "epochs", "batch_size", "seed")},
         "data": images.fingerprint(),
         **code_and_environment(),
     }
-    save_classifier(classifier, options.out / "frontal.pt", results)
-    save_figure(figure, options.out / "frontal.png")
-    write_mistakes(options.folder, images, probabilities, options.out / "mistakes.png")
-    write_probabilities(images, probabilities, options.out / "out_of_fold.csv")
-    write_json(options.out / "frontal.json", results)
+    save_classifier(classifier, settings.out / "frontal.pt", results)
+    save_figure(figure, settings.out / "frontal.png")
+    write_mistakes(settings.folder, images, probabilities, settings.out / "mistakes.png")
+    write_probabilities(images, probabilities, settings.out / "out_of_fold.csv")
+    write_json(settings.out / "frontal.json", results)
     show(results)
     if results["auc"] < WEAK:
-        log(f"the classifier hardly tells the poses apart (AUC {results['auc']:.2f}): give it more images or --epochs")
-    print(json.dumps(results))
+        log(f"the classifier hardly tells the poses apart (AUC {results['auc']:.2f}): give it more images or epochs")
+    return results
 
 
 def write_mistakes(folder: Path, images: PoseImages, probabilities: np.ndarray, path: Path) -> None:
@@ -169,5 +157,4 @@ def show(results: dict[str, Any]) -> None:
     Console(stderr=True).print(table)
 
 
-if __name__ == "__main__":
-    run(main)
+main = command(Settings, train)

@@ -27,7 +27,7 @@ from facerec.files import OUTPUTS
 from facerec.runs.folder import cell_folder, run_folder_for
 
 AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
-CONFIG_FOLDER = Path(__file__).resolve().parents[3] / "configs"
+CONFIG_FOLDER = (Path(__file__).parents[1] / "configs").resolve()  # a link in a checkout, a folder where installed
 
 # Classes that have another name than in the checkpoints of older versions.
 MOVED = {"facerec.checkpoints.WholeCheckpoint": "facerec.training.checkpoints.WholeCheckpoint"}
