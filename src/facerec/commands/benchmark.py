@@ -28,7 +28,7 @@ from facerec.perf.timing import QUICK, Effort
 from facerec.process import prepare_process
 
 _MODULES = (layer, network, memory, throughput, pipeline, index, augmentation, verification, export)
-SECTIONS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
+SECTIONS = {module.__name__.rpartition(".")[2].removesuffix("_speed"): module for module in _MODULES}
 
 
 @dataclass

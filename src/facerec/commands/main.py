@@ -4,6 +4,7 @@ import ast
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 from facerec.program import importing, run
@@ -34,7 +35,9 @@ def console() -> None:
 
 def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("\n".join([__doc__ or "", *(f"    {name:<19}{_documentation(name)[0]}" for name in COMMANDS)]))
+        print(__doc__)
+        for name in COMMANDS:
+            print(f"    {name:<19}{_documentation(name)[0].partition(':')[0].rstrip('.')}")
         return 0 if arguments else 1
     name, *others = arguments
     if name not in COMMANDS:
@@ -48,16 +51,17 @@ def command(name: str) -> Callable[[list[str]], int]:
 
     def main(arguments: list[str]) -> int:
         if name == "train":  # whose help is Hydra's
-            return _imported(name).program(arguments)
+            return module_of(name).program(arguments)
         if {"-h", "--help"} & set(arguments):
             print("\n".join([*_documentation(name), *_settings(name)]))
             return 0
-        return _imported(name).main(arguments)
+        return module_of(name).main(arguments)
 
     return main
 
 
-def _imported(name: str):
+def module_of(name: str) -> ModuleType:
+    """The command's module, imported."""
     with importing():
         return importlib.import_module(f"facerec.commands.{_MODULES.get(name, name)}")
 
@@ -87,10 +91,17 @@ def _setting(key: str, kind: str, call: ast.Call) -> str:
     help = cast(ast.Constant, call.args[0]).value
     if cast(ast.Name, call.func).id == "run_settings":
         return f"    {'KEY=VALUE':<33} {help}"
-    default = ast.unparse(call.args[1]).removeprefix("Path(").strip("')") if len(call.args) > 1 else "required"
-    shown = "" if default in ("None", "(", "") else f" ({default.lower()})"
+    default = _default(call.args[1]) if len(call.args) > 1 else "required"
+    shown = f" ({default})" if default else ""
     word = any(keyword.arg == "word" for keyword in call.keywords)  # KEY= may be left out
     return f"    {(f'[{key}=]' if word else f'{key}=') + _placeholder(kind):<33} {help}{shown}"
+
+
+def _default(value: ast.expr) -> str:
+    default = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)  # Path("...")
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _placeholder(kind: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from math import inf, isfinite, nan
 from pathlib import Path
-from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from facerec.program import INTERRUPTED, is_interrupt
@@ -121,7 +120,7 @@ def _value(f: Field[Any], kind: Any, texts: list[str]) -> Any:
 
 
 def _converted(f: Field[Any], kind: Any, text: str) -> Any:
-    if get_origin(kind) is UnionType:
+    if type(None) in get_args(kind):
         kind = next(member for member in get_args(kind) if member is not type(None))
     choices = {"true": True, "false": False} if kind is bool else {choice: choice for choice in get_args(kind)}
     if choices:
