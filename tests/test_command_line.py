@@ -52,7 +52,7 @@ def test_the_settings_of_a_run_are_collected_in_their_order():
         "data=folder",
         "+trainer.limit=2",
         "augmentation@data.test_augmentation=rotation",
-        "data.root=/x/faces (1)",
+        "data.root=/x/a (1)",
     )
     assert parsed(*given, "quick=true").overrides == (*given[:3], "data.root='/x/a (1)'")
 
