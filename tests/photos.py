@@ -1,4 +1,4 @@
-"""Photos with landmarks, and what `scripts/align_faces.py` makes of them."""
+"""Photos with landmarks, and what `facerec align_faces` makes of them."""
 
 import csv
 import json
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from image_files import plain, write_image
-from running import program
 
 from facerec.alignment.placement import POINTS, template
+from facerec.commands.main import module_of
 
 HEADER = ["path", *(f"{point}_{axis}" for point in POINTS for axis in "xy")]
 
 
 def align_faces(*arguments: object) -> int:
-    return program("scripts/align_faces.py").main([str(argument) for argument in arguments])
+    return module_of("align_faces").main([str(argument) for argument in arguments])
 
 
 def result(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

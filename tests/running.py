@@ -32,7 +32,7 @@ ONE_EPOCH = ["trainer.max_epochs=1"]
 
 
 def program(name: str) -> ModuleType:
-    """``train.py`` or ``scripts/NAME.py``, fresh."""
+    """``train.py``, fresh."""
     spec = importlib.util.spec_from_file_location(f"program_{Path(name).stem}", ROOT / name)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,38 +1,122 @@
-"""A command line is the program's own settings and those of the run, and nothing of the network."""
+"""A command line is the command's own settings and those of a run, and nothing else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from unittest import mock
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from says import refuses
+from says import refuses, says
 
-from facerec.config.settings import quoted, split_arguments
+from facerec.config.settings import command, parse, quoted, run_settings, setting, subcommands
 from facerec.errors import InputError
 
-DEFAULTS = {"checkpoint": None, "form": "training"}
+
+@dataclass
+class Settings:
+    checkpoint: Path = setting("required", word=True)
+    folders: tuple[Path, ...] = setting("several", (), word=True)
+    form: Literal["training", "deployed"] = setting("a choice", "training")
+    name: str | None = setting("text", None)
+    quick: bool = setting("a switch", False)
+    size: int = setting("a number with limits", 112, least=16, most=1024)
+    seed: int = setting("with one limit", 1, least=1)
+    strengths: tuple[float, ...] = setting("numbers", (0.5, 1))
+    overrides: tuple[str, ...] = run_settings("of a run", "data", "trainer", "augmentation@data.test_augmentation")
+
+
+def parsed(*arguments: str) -> Settings:
+    return parse(Settings, ["checkpoint=a.ckpt", *arguments])
 
 
 def test_what_is_not_given_is_the_default_and_the_last_of_two_counts():
-    arguments = ["checkpoint=a.ckpt", "data=folder", "checkpoint=b=c.ckpt", "+trainer.limit=2", "protocol=insightface"]
-    own, overrides = split_arguments(arguments, "look.py", DEFAULTS)
-    assert own == {"checkpoint": "b=c.ckpt", "form": "training"}
-    assert overrides == ["data=folder", "+trainer.limit=2", "protocol=insightface"]
-    assert DEFAULTS == {"checkpoint": None, "form": "training"}
+    assert parsed() == Settings(Path("a.ckpt"))
+    given = parsed("checkpoint=b=c.ckpt", "quick=true", "size=16", "form=deployed")
+    assert given == Settings(Path("b=c.ckpt"), size=16, quick=True, form="deployed")
+    assert parsed("strengths=[1,2.5]").strengths == (1, 2.5)
 
 
-@pytest.mark.parametrize("argument", ["width=0.2", "operator=tvconv", "database=a", "check"])
-def test_anything_else_is_refused_with_what_there_is(argument):
-    with refuses("look.py", repr(argument), "checkpoint, form, data, trainer, protocol", error=InputError):
-        split_arguments([argument], "look.py", DEFAULTS)
+@pytest.mark.parametrize("text", ["2024", "1.50", "a=b", "a b", "[x]", "null", "true", "x,y", "{}"])
+def test_text_is_what_was_typed(text):
+    assert parsed(f"name={text}").name == text and str(parsed(f"folders={text}").folders[0]) == text
 
 
-def test_what_a_program_takes_beside_is_taken_whole():
-    others = ("augmentation@data.test_augmentation", "affine_strength")
-    given = ["augmentation@data.test_augmentation=rotation", "affine_strength=2"]
-    assert split_arguments(given, "look.py", DEFAULTS, others) == (DEFAULTS, given)
-    for argument in given:
-        with refuses("look.py", argument, error=InputError):
-            split_arguments([argument], "look.py", DEFAULTS)
-    with refuses("affine_strength.x", "augmentation@data.test_augmentation", error=InputError):
-        split_arguments(["affine_strength.x=2"], "look.py", DEFAULTS, others)
+def test_words_fill_what_takes_words_and_may_have_an_equals_sign_in_a_path():
+    settings = parse(Settings, ["a.ckpt", "x", "quick=true", "runs/operator=tvconv,seed=2"])
+    assert settings == Settings(Path("a.ckpt"), (Path("x"), Path("runs/operator=tvconv,seed=2")), quick=True)
+
+
+def test_the_settings_of_a_run_are_collected_in_their_order():
+    given = (
+        "data=folder",
+        "+trainer.limit=2",
+        "augmentation@data.test_augmentation=rotation",
+        "data.root=/x/a (1)",
+    )
+    assert parsed(*given, "quick=true").overrides == (*given[:3], "data.root='/x/a (1)'")
+
+
+@pytest.mark.parametrize(
+    ("argument", "facts"),
+    [
+        ("operator=tvconv", ("'operator=tvconv'", "of a run", "checkpoint, folders")),
+        ("nmae=x", ("'nmae=x'", "'name'")),
+        ("--quick", ("--quick is written quick=true",)),
+        ("--size", ("--size VALUE is written size=VALUE",)),
+        ("--name=x", ("--name=x is written name=x",)),
+        ("--formm", ("'--formm'", "KEY=VALUE", "'form'")),
+        ("form=fast", ("form", "training or deployed", "'fast'")),
+        ("quick=yes", ("quick", "true or false", "'yes'")),
+        ("size=8", ("size", "a whole number between 16 and 1024", "'8'")),
+        ("size=1.5", ("size", "a whole number", "'1.5'")),
+        ("seed=0", ("seed", "of at least 1", "'0'")),
+        ("strengths=1,nan", ("strengths", "a number", "'nan'")),
+        ("name=", ("name=", "no value", "leave name out")),
+    ],
+)
+def test_a_mistake_is_refused_with_its_remedy(argument, facts):
+    with refuses(*facts, error=InputError):
+        parsed(argument)
+
+
+def test_what_must_be_given_is_asked_for_and_a_flag_shows_its_own_value():
+    with refuses("no checkpoint", "checkpoint=", error=InputError):
+        parse(Settings, [])
+    with refuses("--size 96 is written size=96", error=InputError):
+        parsed("--size", "96")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (InputError("no such thing"), 1, "no such thing\n"),
+        (KeyboardInterrupt(), 130, "nothing was written\n"),
+        (KeyboardInterrupt("after 3"), 130, "after 3\n"),
+    ],
+)
+def test_a_command_ends_in_one_sentence(error, status, said, capsys, monkeypatch):
+    monkeypatch.setattr(Settings, "interrupted", "nothing was written", raising=False)
+    assert command(Settings, mock.Mock(side_effect=error))(["a.ckpt"]) == status
+    assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)], ids=repr)
+def test_ctrl_c_without_a_sentence_and_an_exit_are_for_the_program(error):
+    with pytest.raises(type(error)):
+        command(Settings, mock.Mock(side_effect=error))(["a.ckpt"])
+
+
+@pytest.mark.parametrize(("result", "status", "printed"), [({"a": 1}, 0, '{"a": 1}\n'), (None, 0, ""), (3, 3, "")])
+def test_a_command_prints_json_or_gives_its_status(result, status, printed, capsys):
+    assert command(Settings, lambda settings: result)(["a.ckpt"]) == status
+    assert capsys.readouterr().out == printed
+
+
+def test_a_command_of_several_words_names_them(capsys):
+    main = subcommands({"ls": lambda arguments: len(arguments), "build": lambda arguments: 9})
+    assert main(["ls", "a", "b"]) == 2
+    assert main(["list"]) == 1 and says(capsys.readouterr().err, "ls, build", "'list'")
 
 
 @pytest.mark.parametrize("text", ["/x/Zoë faces", "Zoë", "a#b", "/x/faces (1)", "~/x", "李明", "a;b", "100 %&"])

@@ -1,6 +1,5 @@
 """Every operator is on its page, and every setting, command, number, formula and link of the page is real."""
 
-import importlib.util
 import re
 import shlex
 from functools import cache
@@ -14,7 +13,9 @@ from torch import nn
 
 from facerec.backbones import MobileNetV2
 from facerec.backbones.mlp_mixer import MLPMixer
+from facerec.commands.main import module_of
 from facerec.config.compose import check_command_line, compose
+from facerec.config.settings import parse
 from facerec.cost import Cost, measure_cost
 from facerec.operators.base import OperatorFactory
 from facerec.operators.tvconv import TVConv
@@ -26,13 +27,6 @@ PROSE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
 NAMES = [file.stem for file in FILES]
 WIDTHS = (0.1, 1.0)
 FILTERS = torch.zeros(48, 1, 3, 3)
-
-
-def script(name: str):
-    spec = importlib.util.spec_from_file_location(f"page_{name}", ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def section(heading: str) -> str:
@@ -155,10 +149,10 @@ def test_a_training_of_the_page_composes(words):
 
 def test_the_table_holds_what_its_commands_measure():
     measured, listed = (
-        script("measure"),
+        module_of("measure"),
         [cells[0].strip("`") for cells in table(section("What they cost").split("One layer")[0])],
     )
-    cells = [cell for _, *words in commands_of("scripts/measure.py") for cell in measured.combinations(words)]
+    cells = [cell for _, *words in commands_of("measure") for cell in measured.combinations(words)]
     assert {" ".join(cell)[len("operator=") :] for cell in cells} == {
         f"{row} width={w}" for row in listed for w in WIDTHS
     }
@@ -169,11 +163,11 @@ def commands_of(program: str) -> list[list[str]]:
 
 
 def test_the_verification_at_another_size_is_one_that_the_program_takes():
-    evaluate = script("evaluate")
-    ((_, *words),) = commands_of("scripts/evaluate.py")
-    own, overrides = evaluate.split(words)
-    assert own["image_size"] == "112" and overrides == []
-    compose(evaluate.at_size(own["image_size"]))
+    evaluate = module_of("evaluate")
+    ((_, *words),) = commands_of("evaluate")
+    settings = parse(evaluate.Settings, words)
+    assert settings.image_size == 112 and not settings.overrides
+    compose(evaluate.at_size(settings.image_size))
 
 
 def test_the_program_replaces_some_convolutions_and_keeps_the_others(unfilled):

@@ -1,6 +1,5 @@
 """Every command, program, setting and path of the README and of the guide in docs/ is real."""
 
-import importlib.util
 import re
 import shlex
 import sys
@@ -11,8 +10,9 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from facerec.commands.main import module_of
 from facerec.config.compose import check_command_line, compose
-from facerec.config.settings import take_own
+from facerec.config.settings import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ["README.md", "CONTRIBUTING.md"] + [
@@ -33,20 +33,10 @@ def commands() -> list[list[str]]:
     return [words for words in lines if words]
 
 
-def script(name: str):
-    spec = importlib.util.spec_from_file_location(f"readme_{name}", ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-COMMANDS_WITH_OPTIONS = {
-    f"scripts/{name}.py" for name in ("align_faces", "prepare_benchmark", "recordio", "train_frontal")
-}
 # What is set apart in the text and is not for one of the scripts alone.
 _MENTIONED = re.findall(r"`((?:data|operator|backbone|trainer|head|augmentation@data)[.=a-z_]*=[^`]+)`", GUIDE)
 SETTINGS = sorted(set(_MENTIONED) - {"operator=blur"})  # that one is the reader's own
-PYTHON_COMMANDS = sorted({tuple(words[1:]) for words in commands() if words[0] == "python"})
+PROGRAMS = [words for words in commands() if words[0] in ("python", "facerec")]
 
 
 def test_what_is_made_has_a_rule():
@@ -55,38 +45,21 @@ def test_what_is_made_has_a_rule():
     assert {"demo", "test"} <= named <= set(rules)
 
 
-@pytest.mark.parametrize("words", PYTHON_COMMANDS, ids=" ".join)
-def test_a_command_names_a_program_and_settings_that_exist(words, tmp_path, monkeypatch):
+@pytest.mark.parametrize("words", PROGRAMS, ids=" ".join)
+def test_a_command_names_a_program_and_settings_that_exist(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)  # not where somebody may have typed them before
-    program, *arguments = words
-    assert (ROOT / program).is_file()
-    if program == "train.py":
-        check_command_line(arguments)
-    elif program == "scripts/check_data.py":
-        compose(take_own(arguments, script("check_data")._OWN_KEYS)[1])
-    elif program in ("scripts/filter_frontal.py", "scripts/plant_defects.py"):
-        compose(script(Path(program).stem).split(arguments)[1])
-    elif program in COMMANDS_WITH_OPTIONS:
-        # What they are given is not there, which is said in a sentence; a wrong option would end otherwise.
-        assert script(Path(program).stem).main(arguments) == 1
-    elif program == "scripts/evaluate.py":
-        own, overrides = script("evaluate").split(arguments)
-        assert own["checkpoint"] or own["model"]
-        compose(overrides)
-    elif program == "scripts/sensitivity.py":
-        checkpoints, _, overrides = script("sensitivity").split(arguments)
-        assert checkpoints
-        compose(overrides)
-    elif program == "scripts/export.py":
-        own, overrides = script("export").split(arguments)
-        assert own["output"].suffix == ".onnx" and not overrides
-    elif program == "scripts/benchmark.py":
-        assert script("benchmark").read_settings(arguments)["sections"]
-    elif program == "scripts/measure.py":
-        assert script("measure").main(arguments) == 0
-    else:
-        assert program in ("scripts/report.py", "scripts/plot_runs.py")
-        assert arguments[0].startswith("outputs/")
+    name, arguments = (Path(words[1]).stem if words[0] == "python" else words[1]), words[2:]
+    assert words[0] == "facerec" or (ROOT / words[1]).is_file()
+    if name == "train":
+        return check_command_line(arguments)
+    module = module_of(name)
+    if not hasattr(module, "Settings") or name == "measure":
+        status = module.main(arguments)  # a wrong setting would be said in other words than a file that is not there
+        assert status == 0 or not re.search("is written|is no setting|not taken here|must be", capsys.readouterr().err)
+        return None
+    settings = parse(module.Settings, arguments)
+    if hasattr(settings, "overrides"):
+        compose(list(settings.overrides))
 
 
 @pytest.mark.parametrize("settings", SETTINGS)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, as_program, only_run, program, train, trained
+from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, as_program, only_run, train, trained
 from says import says
+
+from facerec.commands.main import module_of
 
 CHANGED = [
     *("data.num_identities=32", "data.images_per_identity=4", "data.held_out_identities=20"),
@@ -38,7 +40,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 def evaluated(folder: Path, capsys, *arguments: str) -> dict:
     with as_program(folder):
-        assert program("scripts/evaluate.py").main(list(arguments)) == 0
+        assert module_of("evaluate").main(list(arguments)) == 0
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from image_files import NUM_NOISE_PAIRS, write_noise
-from running import DATA, DEPTHWISE, ROOT, as_program, only_run, program
+from running import DATA, DEPTHWISE, ROOT, as_program, only_run
+
+from facerec.commands.main import module_of
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_one_device_verifies_the_same(two_devices, capsys):
     for name in ("best", "last"):
         with as_program(folder):
             arguments = [f"checkpoint={run / name}.ckpt", "trainer=cpu"]
-            assert program("scripts/evaluate.py").main(arguments) == 0
+            assert module_of("evaluate").main(arguments) == 0
         alone = json.loads(capsys.readouterr().out.splitlines()[-1])["benchmarks"]["odd"]
         together = results[name]["benchmarks"]["odd"]
         assert together["num_pairs"] == alone["num_pairs"] == NUM_NOISE_PAIRS

@@ -38,7 +38,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         finally:
             sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit, ImportError) as ended:
-        if not _is_interrupt(ended):
+        if not is_interrupt(ended):
             raise
         print("interrupted", file=sys.stderr)
         status = INTERRUPTED
@@ -186,7 +186,7 @@ def _is_closed_pipe(descriptor: int) -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
 
 
-def _is_interrupt(ended: BaseException) -> bool:
+def is_interrupt(ended: BaseException) -> bool:
     """Whether this is Ctrl-C, also as what Lightning, status 1, or a compiled module that was being imported made of
     it."""
     if isinstance(ended, SystemExit) and ended.code != 1:

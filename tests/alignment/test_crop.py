@@ -33,10 +33,10 @@ def test_a_crop_beyond_the_image_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "facts"),
     [
-        ("1,2,3", ("--crop 1,2,3", "LEFT,TOP,WIDTH,HEIGHT", "lfw")),
-        ("-1,2,3,3", ("--crop -1,2,3,3", "LEFT,TOP,WIDTH,HEIGHT")),
-        ("1,2,30,40", ("--crop 1,2,30,40", "30x40", "square")),
-        ("1,2,0,0", ("--crop 1,2,0,0", "0x0")),
+        ("1,2,3", ("crop=1,2,3", "LEFT,TOP,WIDTH,HEIGHT", "lfw")),
+        ("-1,2,3,3", ("crop=-1,2,3,3", "LEFT,TOP,WIDTH,HEIGHT")),
+        ("1,2,30,40", ("crop=1,2,30,40", "30x40", "square")),
+        ("1,2,0,0", ("crop=1,2,0,0", "0x0")),
     ],
 )
 def test_what_is_no_square_is_refused(text: str, facts: tuple[str, ...]) -> None:

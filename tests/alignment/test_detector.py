@@ -48,13 +48,13 @@ def test_a_face_that_fills_the_image_is_found_when_the_image_is_smaller(tmp_path
 
 def test_an_image_without_a_face_says_so(tmp_path: Path) -> None:
     write_yunet(tmp_path / "yunet.onnx", [])
-    with refuses("no face", "--min-score", error=InputError):
+    with refuses("no face", "min_score", error=InputError):
         FaceDetector(tmp_path / "yunet.onnx").place("a.jpg", picture(640, 640), 112)
 
 
 def test_a_face_of_too_small_a_score_is_none(tmp_path: Path) -> None:
     write_yunet(tmp_path / "yunet.onnx", [LARGE._replace(score=0.7)])
-    with refuses("no face", "--min-score", error=InputError):
+    with refuses("no face", "min_score", error=InputError):
         FaceDetector(tmp_path / "yunet.onnx", min_score=0.8).place("a.jpg", picture(480, 640), 112)
     assert (
         FaceDetector(tmp_path / "yunet.onnx", min_score=0.6).place("a.jpg", picture(480, 640), 112).points is not None

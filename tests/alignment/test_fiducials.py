@@ -43,7 +43,7 @@ def test_frontal_files_need_to_be_told_which_lines_make_the_points(tmp_path: Pat
     points[[37, 40]], points[[43, 46]] = template(112)[0], template(112)[1]
     points[[30, 48, 54]] = template(112)[2:]
     write_points(tmp_path, "001/frontal/02.txt", points)
-    with refuses("CFP", "points", "--frontal", error=InputError):
+    with refuses("CFP", "points", "frontal_points=", error=InputError):
         Fiducials(tmp_path, parse_lines(PROFILE_LINES), None).key("001/frontal/02.jpg")
     fiducials = Fiducials(tmp_path, parse_lines(PROFILE_LINES), parse_lines("38,41/44,47/31/49/55"))
     placement = fiducials.place("001/frontal/02.jpg", PICTURE, 112)

@@ -10,7 +10,7 @@ def reasons(*failures: tuple[str, str]) -> list[tuple[str, int]]:
 
 
 def test_reasons_that_differ_in_numbers_are_one() -> None:
-    crop = "the crop of 134 pixels from (58, 51) reaches beyond the image of {} pixels: give another --crop"
+    crop = "the crop of 134 pixels from (58, 51) reaches beyond the image of {} pixels: give another crop"
     assert reasons(("a.jpg", crop.format("90x80")), ("b.jpg", "other: x"), ("c.jpg", crop.format("70x60"))) == [
         ("the crop of … pixels from (…, …) reaches beyond the image of …x… pixels", 2),
         ("other", 1),
@@ -24,7 +24,7 @@ def test_a_reason_that_is_always_the_same_keeps_its_numbers() -> None:
 
 
 def test_reasons_that_differ_in_the_path_are_one() -> None:
-    read = "fiducial file cfp/Fiducials/{} cannot be read (No such file or directory): check --fiducials"
+    read = "fiducial file cfp/Fiducials/{} cannot be read (No such file or directory): check fiducials="
     assert reasons(
         ("ann/frontal/a.jpg", read.format("ann/frontal/a.txt")), ("bob/frontal/b.jpg", read.format("bob/frontal/b.txt"))
     ) == [("fiducial file cfp/Fiducials/….txt cannot be read (No such file or directory)", 2)]

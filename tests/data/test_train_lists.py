@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from image_files import GREEN, RED, plain, write_faces, write_image, write_text
 from recordio_writer import classic, flat, pixels, png, write_records
-from running import program
 from says import every, refuses, says
 
+from facerec.commands.main import module_of
 from facerec.data.archives.extraction import extract
 from facerec.data.archives.recordio_writer import write_training_set
 from facerec.data.readers.folders import read_identity_folders
@@ -33,7 +33,7 @@ class TestFolders:
         return read_identity_folders(tmp_path / "train")
 
     def test_a_written_list_names_the_images_and_identities_of_the_folders(self, faces, tmp_path):
-        written = program("scripts/filter_frontal.py").write_list
+        written = module_of("filter_frontal").write_list
         written(faces, np.arange(len(self.ODD)), tmp_path / "list.txt")
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
         assert [path.removeprefix("./") for path in listed.paths] == list(faces.paths)
@@ -45,7 +45,7 @@ class TestFolders:
         assert (tmp_path / "again.txt").read_bytes() == (tmp_path / "list.txt").read_bytes()
 
     def test_an_archive_that_is_built_from_a_written_list_has_the_identities_of_the_folders(self, faces, tmp_path):
-        written = program("scripts/filter_frontal.py").write_list
+        written = module_of("filter_frontal").write_list
         written(faces, np.arange(len(self.ODD)), tmp_path / "list.txt")
         for name, source in (("a", faces), ("b", read_train_list(tmp_path / "train", tmp_path / "list.txt"))):
             write_training_set(source, tmp_path / name)

@@ -18,7 +18,7 @@ from facerec.data.decode import decode_rgb
 def test_photos_become_faces_with_a_page_to_look_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = tmp_path / "photos"
     write_points(tmp_path / "points.csv", write_photos(photos, 9))  # more than go to one process
-    assert align_faces(photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 2) == 0
+    assert align_faces(photos, tmp_path / "out", f"landmarks={tmp_path / 'points.csv'}", "workers=2") == 0
     assert result(capsys) == dict(aligned=9, skipped=0, failed=0, removed=0, mean_residual=0.0, largest_residual=0.0)
     face = cv2.imread(str(tmp_path / "out" / "ann é" / "3.jpg"))
     assert face is not None and face.shape == (112, 112, 3)
@@ -32,12 +32,12 @@ def test_a_list_that_speaks_of_the_subjects_left_is_noticed(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_points(tmp_path / "points.csv", {path: points[[1, 0, 2, 4, 3]] for path, points in read(tmp_path).items()})
-    arguments = (photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 1)
+    arguments = (photos, tmp_path / "out", f"landmarks={tmp_path / 'points.csv'}", "workers=1")
     assert align_faces(*arguments) == 0
     printed = capsys.readouterr()
     assert says(printed.err, "most faces", "left and right", "exchanged")
     assert json.loads(printed.out)["mean_residual"] > 10
-    assert align_faces(*arguments, "--left", "subject") == 0
+    assert align_faces(*arguments, "left=subject") == 0
     printed = capsys.readouterr()
     assert "exchanged" not in printed.err
     assert json.loads(printed.out)["mean_residual"] == 0
@@ -55,10 +55,10 @@ def test_profiles_of_cfp_are_aligned_by_their_fiducials(tmp_path: Path, capsys: 
     for view in ("profile", "frontal"):
         write_image(images / "001" / view / "01.jpg", plain((9, 99, 200), (160, 200)))
         write_text(fiducials / "001" / view / "01.txt", "".join(f"{x},{y}\n" for x, y in points))
-    assert align_faces(images, tmp_path / "out", "--fiducials", fiducials, "--workers", 1) == 0
+    assert align_faces(images, tmp_path / "out", f"fiducials={fiducials}", "workers=1") == 0
     found = result(capsys)
     assert (found["aligned"], found["failed"], found["largest_residual"]) == (1, 1, 0)
-    assert says(failures(tmp_path / "out")["001/frontal/01.jpg"], "CFP", "--frontal-points")
+    assert says(failures(tmp_path / "out")["001/frontal/01.jpg"], "CFP", "frontal_points=LINES")
 
 
 def test_faces_that_the_detector_finds_are_aligned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,8 +67,8 @@ def test_faces_that_the_detector_finds_are_aligned(tmp_path: Path, capsys: pytes
 
     write_photos(tmp_path / "photos", 9)
     write_yunet(tmp_path / "yunet.onnx", [Face(30, 20, 110, 130, template(112) + 20)])
-    found = tmp_path / "photos", tmp_path / "out", "--detector", tmp_path / "yunet.onnx"
-    assert align_faces(*found, "--workers", 2) == 0
+    found = tmp_path / "photos", tmp_path / "out", f"detector={tmp_path / 'yunet.onnx'}"
+    assert align_faces(*found, "workers=2") == 0
     printed = result(capsys)
     assert (printed["aligned"], printed["failed"]) == (9, 0)
     assert printed["largest_residual"] < 0.01
@@ -95,8 +95,8 @@ def test_real_faces_that_were_put_into_photos_come_back(tmp_path: Path, capsys: 
         write_image(tmp_path / "in" / name, photo)
         points[name] = transform(matrix, template(112))
     write_points(tmp_path / "points.csv", points)
-    source = (tmp_path / "in", tmp_path / "out", "--landmarks", tmp_path / "points.csv")
-    assert align_faces(*source, "--format", "png", "--workers", 1) == 0
+    source = (tmp_path / "in", tmp_path / "out", f"landmarks={tmp_path / 'points.csv'}")
+    assert align_faces(*source, "format=png", "workers=1") == 0
     printed = result(capsys)
     assert (printed["aligned"], printed["failed"]) == (20, 0)
     assert printed["largest_residual"] < 0.01

@@ -13,7 +13,7 @@ def test_failures_are_listed_and_the_rest_is_made(
 ) -> None:
     write_image(photos / "eve" / "1.png", plain((1, 2, 3)))
     (photos / "ann é" / "4.png").unlink()
-    assert align_faces(photos, tmp_path / "out", "--landmarks", tmp_path / "points.csv", "--workers", 1) == 0
+    assert align_faces(photos, tmp_path / "out", f"landmarks={tmp_path / 'points.csv'}", "workers=1") == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["failed"] == 2
     assert says(printed.err, "2 of 6 images", "1: the image has no landmarks")
@@ -26,7 +26,7 @@ def test_a_name_with_a_line_break_is_a_sentence_in_one_line(tmp_path: Path, caps
     for number in range(9):  # more than go to one process
         write_image(tmp_path / "photos" / "n\nl" / f"\n{number}.png", plain((1, 2, 3), (120, 120)))
     (tmp_path / "file").touch()
-    arguments = (tmp_path / "photos", tmp_path / "file", "--crop", "0,0,112,112", "--workers", 2)
+    arguments = (tmp_path / "photos", tmp_path / "file", "crop=0,0,112,112", "workers=2")
     assert align_faces(*arguments) == 1
     assert says(capsys.readouterr().err.splitlines()[-1], r"file/n\nl/\n0.jpg", "Not a directory")
 
@@ -38,14 +38,14 @@ def test_names_that_are_no_text_are_aligned_and_listed(tmp_path: Path, capsys: p
             (tmp_path / "photos" / os.fsdecode(name)).write_bytes(content)
         except OSError:
             pytest.skip("this file system has no such names")
-    assert align_faces(tmp_path / "photos", tmp_path / "out", "--crop", "0,0,40,40", "--workers", 1) == 0
+    assert align_faces(tmp_path / "photos", tmp_path / "out", "crop=0,0,40,40", "workers=1") == 0
     assert (tmp_path / "out" / os.fsdecode(b"m\xfcller.jpg")).is_file()
     assert list(failures(tmp_path / "out")) == ["b\\udcfcd.png"]
     assert (tmp_path / "out" / "contact_sheet.png").is_file()
 
 
 def test_nothing_aligned_is_exit_status_1(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert align_faces(photos, tmp_path / "out", "--crop", "lfw", "--workers", 1) == 1
+    assert align_faces(photos, tmp_path / "out", "crop=lfw", "workers=1") == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out) == dict(
         aligned=0, skipped=0, failed=5, removed=0, mean_residual=None, largest_residual=None
@@ -56,26 +56,28 @@ def test_nothing_aligned_is_exit_status_1(photos: Path, tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
-        (["no", "out", "--crop", "lfw"], ("no", "folder", "images to align")),
-        (["empty", "out", "--crop", "lfw"], ("empty", "no image", "images to align")),
-        (["photos", "photos", "--crop", "lfw"], ("photos", "overwrite", "another folder")),
-        (["photos", "out", "--crop", "1,2"], ("--crop 1,2", "LEFT,TOP,WIDTH,HEIGHT")),
-        (["photos", "out", "--crop", "lfw", "--size", "0"], ("--size 0", "16", "1024")),
-        (["photos", "out", "--landmarks", "no.csv"], ("landmarks file", "no.csv", "No such file or directory")),
-        (["photos", "out", "--detector", "no.onnx"], ("detector", "no.onnx", "No such file or directory")),
-        (["photos", "out", "--fiducials", "no", "--profile-points", "x"], ("'x'", "points", "three groups")),
-        (["photos", "out", "--crop", ""], ("--crop ", "LEFT,TOP,WIDTH,HEIGHT")),
-        (["photos", "out", "--crop", "lfw", "--workers", "0"], ("--workers 0", "1 or more")),
-        (["photos", "out", "--crop", "lfw", "--left", "viewer"], ("--left", "--landmarks")),
-        (["photos", "out", "--landmarks", "points.csv", "--face", "largest"], ("--face", "--detector")),
-        (["photos", "out", "--landmarks", "points.csv", "--min-score", "0"], ("--min-score", "--detector")),
-        (["photos", "out", "--crop", "lfw", "--frontal-points", "1/2/3"], ("--frontal-points", "--fiducials")),
-        (["photos", "out", "--detector", "no.onnx", "--profile-points", "1/2/3"], ("--profile-points", "--fiducials")),
-        (["photos", "out", "--detector", "no.onnx", "--min-score", "90"], ("--min-score 90.0", "0 and 1")),
-        (["photos", "out", "--detector", "no.onnx", "--min-score", "nan"], ("--min-score nan", "0 and 1")),
-        (["page", "out", "--crop", "lfw", "--format", "png"], ("contact_sheet.jpg", "contact_sheet.png", "rename")),
-        (["twice", "out", "--crop", "lfw"], ("1.jpg", "1.png", "rename")),
-        (["photos", "file", "--landmarks", "points.csv"], ("0.jpg", "Not a directory")),
+        (["no", "out", "crop=lfw"], ("no", "folder", "images to align")),
+        (["empty", "out", "crop=lfw"], ("empty", "no image", "images to align")),
+        (["photos", "photos", "crop=lfw"], ("photos", "overwrite", "another folder")),
+        (["photos", "out", "crop=1,2"], ("crop=1,2", "LEFT,TOP,WIDTH,HEIGHT")),
+        (["photos", "out", "crop=lfw", "size=0"], ("size", "16", "1024", "'0'")),
+        (["photos", "out", "landmarks=no.csv"], ("landmarks file", "no.csv", "No such file or directory")),
+        (["photos", "out", "detector=no.onnx"], ("detector", "no.onnx", "No such file or directory")),
+        (["photos", "out", "fiducials=no", "profile_points=x"], ("'x'", "points", "three groups")),
+        (["photos", "out", "crop="], ("crop= has no value",)),
+        (["photos", "out", "crop=lfw", "workers=0"], ("workers", "at least 1", "'0'")),
+        (["photos", "out", "crop=lfw", "left=viewer"], ("left=", "landmarks=")),
+        (["photos", "out", "landmarks=points.csv", "face=largest"], ("face=", "detector=")),
+        (["photos", "out", "landmarks=points.csv", "min_score=0"], ("min_score=", "detector=")),
+        (["photos", "out", "crop=lfw", "frontal_points=1/2/3"], ("frontal_points=", "fiducials=")),
+        (["photos", "out", "detector=no.onnx", "profile_points=1/2/3"], ("profile_points=", "fiducials=")),
+        (["photos", "out", "detector=no.onnx", "min_score=90"], ("min_score", "0 and 1", "'90'")),
+        (["photos", "out", "detector=no.onnx", "min_score=nan"], ("min_score", "0 and 1", "'nan'")),
+        (["photos", "out"], ("landmarks, detector, fiducials, crop", "got 0")),
+        (["photos", "out", "crop=lfw", "landmarks=a"], ("landmarks, detector, fiducials, crop", "got 2")),
+        (["page", "out", "crop=lfw", "format=png"], ("contact_sheet.jpg", "contact_sheet.png", "rename")),
+        (["twice", "out", "crop=lfw"], ("1.jpg", "1.png", "rename")),
+        (["photos", "file", "landmarks=points.csv"], ("0.jpg", "Not a directory")),
     ],
 )
 def test_wrong_input_ends_in_one_sentence(
@@ -91,7 +93,7 @@ def test_wrong_input_ends_in_one_sentence(
     Path("file").touch()
     for name in ("twice/1.png", "twice/1.jpg", "page/contact_sheet.jpg"):
         write_image(Path(name), plain((1, 2, 3)))
-    assert align_faces(*arguments[:2], "--workers", 1, *arguments[2:]) == 1
+    assert align_faces(*arguments[:2], "workers=1", *arguments[2:]) == 1
     printed = capsys.readouterr()
     assert says(printed.err.splitlines()[-1], *facts)
     assert printed.out == ""

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from image_files import NUM_NOISE_PAIRS, write_noise
-from running import ROOT, as_program, program
-from says import every, says
+from running import as_program
+from says import says
 
+from facerec.commands.main import module_of
 from facerec.config import build
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.tvconv import TVConv
@@ -21,7 +22,7 @@ def evaluate(capsys, tmp_path):
 
     def evaluated(*arguments: str) -> tuple[int, dict, str]:
         with as_program(tmp_path):
-            status = program("scripts/evaluate.py").main(list(arguments))
+            status = module_of("evaluate").main(list(arguments))
         printed = capsys.readouterr()
         return status, json.loads(printed.out.splitlines()[-1]) if status == 0 else printed.out, printed.err
 
@@ -56,7 +57,7 @@ def test_a_checkpoint_verifies_as_its_run_said(name, network, verified, request)
 
 def test_the_deployed_form_verifies_as_the_training_form(verified, tvconv_run):
     path = f"checkpoint={tvconv_run / 'best.ckpt'}"
-    with mock.patch("facerec.config.build.build_verifier", side_effect=build.build_verifier) as build_verifier:
+    with mock.patch("facerec.commands.evaluate.build_verifier", side_effect=build.build_verifier) as build_verifier:
         training, deployed = verified(path), verified(path, "form=deployed")
     kinds = [{type(module) for module in call.args[1].modules()} for call in build_verifier.call_args_list]
     assert [(TVConv in kind, PositionDependentConv in kind) for kind in kinds] == [(True, False), (False, True)]
@@ -70,7 +71,7 @@ def test_the_deployed_form_verifies_as_the_training_form(verified, tvconv_run):
 @pytest.mark.parametrize("network", ["depthwise", "tvconv"])
 def test_at_another_image_size_than_in_training(network, verified, request):
     path = f"checkpoint={request.getfixturevalue(f'{network}_run') / 'best.ckpt'}"
-    with mock.patch("facerec.config.build.build_verifier", side_effect=build.build_verifier) as build_verifier:
+    with mock.patch("facerec.commands.evaluate.build_verifier", side_effect=build.build_verifier) as build_verifier:
         trained, larger, deployed = (
             verified(path, *size) for size in ([], ["image_size=48"], ["image_size=48", "form=deployed"])
         )
@@ -82,7 +83,7 @@ def test_at_another_image_size_than_in_training(network, verified, request):
 
 def test_an_image_size_that_is_no_number_is_refused(evaluate, depthwise_run):
     status, _, said = evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", "image_size=large")
-    assert status == 1 and says(said, "image_size", "pixels", "'large'") and said.count("\n") == 1
+    assert status == 1 and says(said, "image_size", "whole number", "'large'") and said.count("\n") == 1
 
 
 def test_another_protocol_and_other_settings_of_the_same_data(verified, depthwise_run):
@@ -127,11 +128,11 @@ def test_nothing_is_left_behind(evaluate, depthwise_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
-        (["operator=depthwise"], ("evaluate.py", "'operator=depthwise'", "checkpoint")),
-        (["backbone.width=0.2"], ("evaluate.py", "'backbone.width=0.2'", "checkpoint")),
+        (["operator=depthwise"], ("'operator=depthwise'", "checkpoint")),
+        (["backbone.width=0.2"], ("'backbone.width=0.2'", "checkpoint")),
         (
             ["~data.seed"],
-            ("evaluate.py", "'~data.seed'", "checkpoint"),
+            ("seed", "config node: data"),
         ),
         (["form=fast"], ("form", "training", "deployed", "'fast'")),
         (["protocol=lfw"], ("protocol", "tvconv, tvconv_reference, insightface", "'lfw'")),
@@ -168,13 +169,3 @@ def test_weights_of_another_network_are_named(evaluate, depthwise_run, tmp_path)
     status, _, said = evaluate("checkpoint=other.ckpt")
     assert status == 1
     assert says(said, "other.ckpt", "size mismatch for ", "image size") and said.count("\n") == 1
-
-
-@pytest.mark.parametrize(("arguments", "status"), [([], 1), (["--help"], 0), (["-h"], 0)])
-def test_help_names_every_setting(arguments, status, capsys):
-    module = program("scripts/evaluate.py")
-    assert module.main(arguments) == status
-    said = capsys.readouterr().out
-    keys = ("checkpoint", "model", "form", "protocol", "data", "augmentation@data.test_augmentation", "trainer", "roc")
-    assert every(f"{key}=" in said for key in (*keys, "affine_strength"))
-    assert (ROOT / "scripts" / "evaluate.py").read_text().startswith(f'"""{said.strip().splitlines()[0]}')

@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from running import ROOT, as_program, program
-from says import every, refuses, says
+from running import as_program
+from says import refuses, says
 
+from facerec.commands.main import module_of
 from facerec.exporting import formats as files
 from facerec.exporting import pt2_format as pt2_file
 from facerec.exporting.formats import Model
@@ -22,7 +23,7 @@ def run_script(capsys, tmp_path):
 
     def ran(script: str, *arguments: str) -> tuple[int, dict, str]:
         with as_program(tmp_path):
-            status = program(f"scripts/{script}.py").main(list(arguments))
+            status = module_of(script).main(list(arguments))
         printed = capsys.readouterr()
         return status, json.loads(printed.out.splitlines()[-1]) if status == 0 else printed.out, printed.err
 
@@ -34,7 +35,7 @@ def exported(tvconv_run, tmp_path_factory):
     """The ONNX file of a run with TVConv. Read it only."""
     folder = tmp_path_factory.mktemp("exported")
     with as_program(folder):
-        assert program("scripts/export.py").main([f"checkpoint={tvconv_run / 'best.ckpt'}", "output=new/net.onnx"]) == 0
+        assert module_of("export").main([f"checkpoint={tvconv_run / 'best.ckpt'}", "output=new/net.onnx"]) == 0
     return folder / "new" / "net.onnx"
 
 
@@ -111,12 +112,12 @@ def test_a_file_that_computes_something_else_is_not_kept_and_the_old_one_is(dept
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
-        (["width=0.2"], ("export.py", "'width=0.2'", "checkpoint")),
+        (["width=0.2"], ("'width=0.2'", "checkpoint")),
         (
             ["augmentation@data.test_augmentation=rotation"],
-            ("export.py", "'augmentation@data.test_augmentation=rotation'", "checkpoint"),
+            ("'augmentation@data.test_augmentation=rotation'", "checkpoint"),
         ),
-        (["format=tflite"], ("format", "onnx, torchscript, pt2", "'tflite'")),
+        (["format=tflite"], ("format", "onnx or torchscript or pt2", "'tflite'")),
         (["int8=maybe"], ("int8", "true or false", "'maybe'")),
         (["int8=true", "format=pt2"], ("int8=true", "format=onnx", "format=pt2")),
         (["tolerance=much"], ("tolerance", "at least 0", "'much'")),
@@ -155,8 +156,8 @@ def test_a_checkpoint_must_be_given(run_script):
         (["model=cut.onnx"], ("cut.onnx", "onnx", "export it again")),
         (["model=cut.pt"], ("cut.pt", "torchscript", "export it again")),
         (["model=cut.pt2"], ("cut.pt2", "pt2", "export it again")),
-        (["model=other.onnx"], ("other.onnx", "configuration", "scripts/export.py")),
-        (["model=odd.onnx"], ("odd.onnx", "configuration", "scripts/export.py")),
+        (["model=other.onnx"], ("other.onnx", "configuration", "facerec export")),
+        (["model=odd.onnx"], ("odd.onnx", "configuration", "facerec export")),
         (
             ["model=whole.onnx", "data.image_size=[48,48]"],
             ("whole.onnx", "32x32", "data.image_size"),
@@ -207,12 +208,3 @@ def test_pt2_computes_the_same_for_any_number_of_images_and_keeps_its_metadata(t
     assert model.metadata["epoch"] == "3"
     for count in (1, 3, 5):
         np.testing.assert_allclose(model.embed(pixels[:count].numpy()), Scale()(pixels[:count]), rtol=1e-5)
-
-
-@pytest.mark.parametrize(("arguments", "status"), [([], 1), (["--help"], 0)])
-def test_help_names_every_setting(arguments, status, capsys):
-    assert program("scripts/export.py").main(arguments) == status
-    said = capsys.readouterr().out
-    keys = ("checkpoint", "format", "output", "int8", "tolerance", "protocol", "data")
-    assert every(f"{key}=" in said for key in keys)
-    assert (ROOT / "scripts" / "export.py").read_text().startswith(f'"""{said.strip().splitlines()[0]}')

@@ -6,9 +6,9 @@ from image_files import write_image
 from pose_folders import read_csv, stripes
 from random_weights import randomise
 from recordio_writer import classic, png, write_records
-from running import program
 from says import every, says
 
+from facerec.commands.main import module_of
 from facerec.config.build import build_data
 from facerec.config.compose import compose
 from facerec.frontal.classifier import FrontalClassifier, save_classifier
@@ -33,7 +33,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
 
 
 def run(capsys, *given: str):
-    status = program("scripts/filter_frontal.py").main(list(given))
+    status = module_of("filter_frontal").main(list(given))
     return status, capsys.readouterr()
 
 
@@ -56,7 +56,7 @@ def test_the_list_is_one_that_training_reads_and_holds_the_most_frontal(faces, c
 
 def test_another_threshold_reads_no_image_again(faces, capsys, monkeypatch):
     run(capsys, *arguments(faces))
-    module = program("scripts/filter_frontal.py")
+    module = module_of("filter_frontal")
     monkeypatch.setattr(module, "write_page", lambda *_: None)
     monkeypatch.setattr("facerec.data.readers.folders.FolderImages.load", None)
     assert module.main(arguments(faces, "threshold=0.01")) == 0
@@ -88,7 +88,7 @@ def test_an_archive_is_filtered_by_its_keys(faces, capsys):
 
 
 def score_images_of(folder: Path, overrides: list[str]):
-    classifier = program("scripts/filter_frontal.py").load_classifier(folder / "frontal.pt")
+    classifier = module_of("filter_frontal").load_classifier(folder / "frontal.pt")
     return score_images(classifier, build_data(compose(overrides)).open_train(), folder / "again")
 
 
@@ -105,13 +105,13 @@ def test_an_unreadable_image_is_left_out_and_counted(faces, capsys):
 @pytest.mark.parametrize(
     ("given", "facts"),
     [
-        (["keep=1.5"], ("keep", "at most 1", "'1.5'")),
-        (["threshold=x"], ("threshold", "at most 1", "'x'")),
+        (["keep=1.5"], ("keep", "at most 1", "got 1.5")),
+        (["threshold=x"], ("threshold", "a number", "'x'")),
         (["keep=0.5", "threshold=0.5"], ("keep", "threshold", "one of them")),
         (["min_images=0"], ("min_images", "at least 1", "'0'")),
-        (["classifier="], ("classifier=FILE", "scripts/train_frontal.py")),
+        (["classifier="], ("classifier= has no value",)),
         (["classifer=x"], ("'classifer=x'", "'classifier'")),
-        (["width=0.5"], ("filter_frontal.py", "'width=0.5'", "classifier, keep")),
+        (["width=0.5"], ("'width=0.5'", "classifier, keep")),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(faces, capsys, given, facts):
@@ -134,7 +134,7 @@ def test_the_table_has_four_digits_and_the_json_all(faces, capsys):
 
 
 def test_the_page_says_that_images_above_the_threshold_are_left_out(faces, capsys, monkeypatch):
-    module = program("scripts/filter_frontal.py")
+    module = module_of("filter_frontal")
     pages = []
     monkeypatch.setattr(module, "write_contact_sheet", lambda sections, path: pages.append(sections))
     (faces / "faces/train/solo").mkdir()

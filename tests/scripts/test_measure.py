@@ -1,15 +1,16 @@
 import json
 
 import pytest
-from running import program
 from says import every, says
+
+from facerec.commands.main import module_of
 
 
 @pytest.fixture
 def measure(capsys):
     def measured(*arguments: str) -> tuple[int, list[str], str]:
         """Exit status, lines for programs, text for people."""
-        status = program("scripts/measure.py").main(list(arguments))
+        status = module_of("measure").main(list(arguments))
         printed = capsys.readouterr()
         return status, printed.out.splitlines(), printed.err
 
@@ -49,11 +50,11 @@ def test_the_image_size_counts(measure):
 @pytest.mark.parametrize(
     ("argument", "facts"),
     [
-        ("widht=0.1", ("'widht'", "'width'")),
+        ("widht=0.1", ("'widht=0.1'", "'width'")),
         ("width=-1", ("width", "positive", "-1.0", "config node: backbone")),
         ("operator=tvcov", ("operator=tvcov", "'tvconv'")),
         ("--hlep", ("'--hlep'", "KEY=VALUE")),
-        ("sweep=operators", ("measure.py", "sweep=operators", "commas")),
+        ("sweep=operators", ("sweep=operators", "commas")),
         ("speed=yes", ("speed", "true or false", "'yes'")),
     ],
 )
@@ -99,8 +100,3 @@ def test_speed_is_measured_on_request(measure):
     assert measured["images_per_second"] > 0 and measured["threads"] == 1
     assert measured["peak_memory_mb"] > measured["params"] * 4 / 1e6
     assert "peak_memory_mb" in shown
-
-
-def test_help_says_what_it_takes(measure):
-    status, lines, _ = measure("--help")
-    assert status == 0 and "speed=true" in "\n".join(lines)

@@ -1,15 +1,16 @@
 import json
 
 import pytest
-from running import program
 from says import says
 from shared_data import FACES, needs_faces
+
+from facerec.commands.main import module_of
 
 
 @pytest.fixture
 def run(capsys):
     def planted(*arguments: str):
-        status = program("scripts/plant_defects.py").main(list(arguments))
+        status = module_of("plant_defects").main(list(arguments))
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 
@@ -29,7 +30,7 @@ def test_what_is_planted_in_real_faces_is_found(run, tmp_path):
 
 
 def test_of_three_equal_images_any_two_pairs_explain_the_third():
-    script = program("scripts/plant_defects.py")
+    script = module_of("plant_defects")
     pair = {name: frozenset(name) for name in ("ab", "bc", "ac", "de", "cd", "x", "y")}
     assert script.unexplained({pair["ac"]}, {pair["ab"], pair["bc"]}) == 0
     assert script.unexplained({pair["ac"], pair["cd"]}, {pair["ab"], pair["bc"], pair["de"]}) == 1

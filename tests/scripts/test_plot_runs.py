@@ -3,8 +3,9 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from running import program
 from says import says
+
+from facerec.commands.main import module_of
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def runs(depthwise_run, tvconv_run, tmp_path):
 
 
 def test_the_picture_has_a_curve_for_each_run_and_the_maps_of_tvconv(runs):
-    module = program("scripts/plot_runs.py")
+    module = module_of("plot_runs")
     found = module.find_runs([runs])
     assert len(found) == 2
     roc, *maps = module.picture(found).axes
@@ -28,7 +29,7 @@ def test_the_picture_has_a_curve_for_each_run_and_the_maps_of_tvconv(runs):
 
 
 def test_the_curves_are_those_of_the_best_checkpoints_scores(tvconv_run):
-    module = program("scripts/plot_runs.py")
+    module = module_of("plot_runs")
     ((label, (false_accepts, true_accepts)),) = module.curves([tvconv_run]).items()
     summary = module.RunResults.read(tvconv_run).best["benchmarks"]["synthetic"]
     assert label.endswith(f"AUC {summary['auc']:.3f}") and label.startswith("TVConv, MobileNetV2 x0.1, synthetic: ")
@@ -36,13 +37,13 @@ def test_the_curves_are_those_of_the_best_checkpoints_scores(tvconv_run):
 
 
 def test_runs_without_maps_have_the_curves_alone(depthwise_run):
-    module = program("scripts/plot_runs.py")
+    module = module_of("plot_runs")
     assert len(module.picture([depthwise_run]).axes) == 1
 
 
 def test_the_program_writes_the_picture(runs, capsys):
     out = runs / "new" / "runs.png"
-    assert program("scripts/plot_runs.py").main([str(runs), "--out", str(out)]) == 0
+    assert module_of("plot_runs").main([str(runs), f"out={out}"]) == 0
     assert str(out) in capsys.readouterr().err
     assert cv2.imread(str(out)).shape == (825, 1950, 3)
 
@@ -51,12 +52,12 @@ def test_the_program_writes_the_picture(runs, capsys):
 def test_a_run_that_lacks_a_file_is_named(missing, runs, capsys):
     for file in runs.rglob(missing):
         file.unlink()
-    assert program("scripts/plot_runs.py").main([str(runs), "--out", str(runs / "a.png")]) == 1
+    assert module_of("plot_runs").main([str(runs), f"out={runs / 'a.png'}"]) == 1
     said = capsys.readouterr().err
     assert missing in said and said.count("\n") == 1
     assert not (runs / "a.png").exists()
 
 
 def test_a_folder_without_runs_is_named(tmp_path, capsys):
-    assert program("scripts/plot_runs.py").main([str(tmp_path / "gone")]) == 1
+    assert module_of("plot_runs").main([str(tmp_path / "gone")]) == 1
     assert says(capsys.readouterr().err, "no results.json", str(tmp_path / "gone"))

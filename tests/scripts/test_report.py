@@ -4,21 +4,22 @@ import os
 from pathlib import Path
 
 import pytest
-from running import program
 from says import every, says
+
+from facerec.commands.main import module_of
 
 
 @pytest.fixture
 def report(capsys):
     def reported(*arguments: object) -> tuple[int, str, str]:
-        status = program("scripts/report.py").main([str(argument) for argument in arguments])
+        status = module_of("report").main([str(argument) for argument in arguments])
         return status, *capsys.readouterr()
 
     return reported
 
 
 def test_every_run_has_its_rows_on_the_terminal_and_in_the_files(report, depthwise_run, tvconv_run, tmp_path):
-    files = ["--csv", tmp_path / "new" / "table.csv", "--markdown", tmp_path / "table.md"]
+    files = [f"csv={tmp_path / 'new' / 'table.csv'}", f"markdown={tmp_path / 'table.md'}"]
     status, shown, _ = report(depthwise_run, tvconv_run, *files)
     assert status == 0
     with (tmp_path / "new" / "table.csv").open(newline="") as file:
@@ -45,5 +46,5 @@ def test_no_run_and_a_damaged_one_are_named(report, tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_named(report, depthwise_run, tmp_path):
     (tmp_path / f".partial.{os.getpid()}.table.csv").symlink_to("/dev/full")
-    status, _, said = report(depthwise_run, "--csv", tmp_path / "table.csv")
+    status, _, said = report(depthwise_run, f"csv={tmp_path / 'table.csv'}")
     assert status == 1 and says(said, f"{tmp_path}/table.csv", "No space left on device", "free")

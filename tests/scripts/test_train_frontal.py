@@ -3,21 +3,21 @@ import json
 import pytest
 from image_files import plain, write_image
 from pose_folders import read_csv, write_people
-from running import program
 from says import says
 
+from facerec.commands.main import module_of
 from facerec.frontal.classifier import load_classifier
 
-SMALL = ["--folds=2", "--epochs=1", "--width=0.1", "--image-size=32", "--batch-size=8", "--num-workers=0"]
+SMALL = ["folds=2", "epochs=1", "width=0.1", "image_size=32", "batch_size=8", "num_workers=0"]
 
 
 def train(*arguments) -> int:
-    return program("scripts/train_frontal.py").main([str(argument) for argument in arguments])
+    return module_of("train_frontal").main([str(argument) for argument in arguments])
 
 
 def test_it_leaves_a_classifier_and_says_what_it_is_worth(tmp_path, capsys):
     write_people(tmp_path / "cfp", identities=4, images=3)
-    assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL) == 0
+    assert train(tmp_path / "cfp", f"out={tmp_path / 'out'}", *SMALL) == 0
     printed = capsys.readouterr()
     results = json.loads(printed.out.splitlines()[-1])
     assert (results["images"], results["frontal"], results["identities"], results["folds"]) == (24, 12, 4, 2)
@@ -38,7 +38,7 @@ def test_it_leaves_a_classifier_and_says_what_it_is_worth(tmp_path, capsys):
 
 def test_a_folder_of_something_else_is_one_sentence_and_nothing_is_written(tmp_path, capsys):
     write_image(tmp_path / "cfp/ann/1.jpg", plain((1, 2, 3)))
-    assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL) == 1
+    assert train(tmp_path / "cfp", f"out={tmp_path / 'out'}", *SMALL) == 1
     assert says(capsys.readouterr().err, str(tmp_path), "ID/profile/IMAGE", "CFP")
     assert not (tmp_path / "out").exists()
 
@@ -46,13 +46,13 @@ def test_a_folder_of_something_else_is_one_sentence_and_nothing_is_written(tmp_p
 def test_an_output_that_cannot_be_made_is_refused_before_the_training(tmp_path, capsys):
     write_people(tmp_path / "cfp", identities=2, images=1)
     (tmp_path / "file").write_text("mine")
-    assert train(tmp_path / "cfp", "--out", tmp_path / "file", *SMALL) == 1
-    assert says(capsys.readouterr().err, f"--out {tmp_path / 'file'}", "name a folder")
+    assert train(tmp_path / "cfp", f"out={tmp_path / 'file'}", *SMALL) == 1
+    assert says(capsys.readouterr().err, f"out={tmp_path / 'file'}", "name a folder")
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_wrong_number_is_one_sentence(tmp_path, capsys):
-    assert train(tmp_path, *SMALL, "--epochs=0") == 1
+    assert train(tmp_path, *SMALL, "epochs=0") == 1
     assert says(capsys.readouterr().err, "epochs", "at least 1", "got 0")
 
 
@@ -60,9 +60,9 @@ def test_a_classifier_that_is_there_is_replaced_on_request_alone(tmp_path, capsy
     write_people(tmp_path / "cfp", identities=4, images=1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/frontal.pt").write_bytes(b"mine")
-    assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL) == 1
-    assert says(capsys.readouterr().err, "frontal.pt", "--force", "--out")
+    assert train(tmp_path / "cfp", f"out={tmp_path / 'out'}", *SMALL) == 1
+    assert says(capsys.readouterr().err, "frontal.pt", "force=true", "out=FOLDER")
     assert (tmp_path / "out/frontal.pt").read_bytes() == b"mine"
-    assert train(tmp_path / "cfp", "--out", tmp_path / "out", *SMALL, "--force") == 0
+    assert train(tmp_path / "cfp", f"out={tmp_path / 'out'}", *SMALL, "force=true") == 0
     assert load_classifier(tmp_path / "out/frontal.pt").image_size == 32
     assert says(capsys.readouterr().err, "hardly", "poses", "AUC 0.")

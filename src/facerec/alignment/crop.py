@@ -32,7 +32,7 @@ class FixedCrop:
         if self.left + self.side > width or self.top + self.side > height:
             raise InputError(
                 f"the crop of {self.side} pixels from ({self.left}, {self.top}) reaches beyond the image of "
-                f"{width}x{height} pixels: give another --crop"
+                f"{width}x{height} pixels: give another crop"
             )
         scale = size / self.side
         shift = [(0.5 - corner) * scale - 0.5 for corner in (self.left, self.top)]
@@ -44,8 +44,8 @@ def parse_crop(text: str) -> FixedCrop:
     is not square."""
     fields = (LFW if text == "lfw" else text).split(",")
     if len(fields) != 4 or not all(field.strip().isdecimal() for field in fields):
-        raise InputError(f"--crop {text} is not a crop: write LEFT,TOP,WIDTH,HEIGHT in pixels, or lfw")
+        raise InputError(f"crop={text} is not a crop: write LEFT,TOP,WIDTH,HEIGHT in pixels, or lfw")
     left, top, width, height = map(int, fields)
     if width != height or not width:
-        raise InputError(f"--crop {text} is {width}x{height} pixels: an aligned face is square, so give a square")
+        raise InputError(f"crop={text} is {width}x{height} pixels: an aligned face is square, so give a square")
     return FixedCrop(left, top, width)

@@ -36,7 +36,7 @@ class FaceDetector:
             self._digest = hashlib.sha256(model.read_bytes()).hexdigest()
             self._detector.detect(np.zeros((_SIDE, _SIDE, 3), np.uint8))
         except OSError as error:
-            raise InputError(f"detector {model} cannot be read ({error.strerror}): check --detector") from error
+            raise InputError(f"detector {model} cannot be read ({error.strerror}): check detector=") from error
         except cv2.error as error:
             raise InputError(
                 f"{model} is not a YuNet face detector that OpenCV {cv2.__version__} can run: take "
@@ -49,7 +49,7 @@ class FaceDetector:
     def place(self, path: str, image: np.ndarray, size: int) -> Placement:
         faces = self._detect(image)
         if not len(faces):
-            raise InputError("no face was found in the image: lower --min-score or give landmarks")
+            raise InputError("no face was found in the image: lower min_score or give landmarks")
         chosen = self._largest(faces) if self.face == "largest" else self._most_central(faces, image)
         # The detector's first point is the subject's right eye, which is the viewer's left one.
         return place_points(chosen[4:14].reshape(5, 2).astype(float), image, size)

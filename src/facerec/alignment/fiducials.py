@@ -48,7 +48,7 @@ class Fiducials:
     def _points(self, path: str) -> np.ndarray:
         lines = self.profile if PurePosixPath(path).parent.name == "profile" else self.frontal
         if lines is None:
-            raise InputError("the order of the points of CFP's frontal files is not known: give --frontal-points")
+            raise InputError("the order of the points of CFP's frontal files is not known: give frontal_points=LINES")
         return _five_points(_read(self.folder / PurePosixPath(path).with_suffix(".txt")), lines)
 
 
@@ -98,6 +98,6 @@ def _read(file: Path) -> np.ndarray:
             raise ValueError("a line does not have two values")
         return np.array(rows).reshape(-1, 2)
     except OSError as error:
-        raise InputError(f"fiducial file {file} cannot be read ({error.strerror}): check --fiducials") from error
+        raise InputError(f"fiducial file {file} cannot be read ({error.strerror}): check fiducials=") from error
     except ValueError as error:
         raise InputError(f"fiducial file {file} does not consist of lines X,Y: correct it") from error

@@ -84,7 +84,7 @@ def normal_path(path: str, root: Path | None = None) -> str:
 
 
 def _rows(file: Path) -> Iterator[_Row]:
-    lines = list(numbered_lines(file, "landmarks file", "check --landmarks", comments=True))
+    lines = list(numbered_lines(file, "landmarks file", "check landmarks=", comments=True))
     first = lines[0][1] if lines else ""
     delimiter = next((mark for mark in "\t;," if mark in first), None)
     if first.strip().isdecimal():  # CelebA

@@ -26,7 +26,8 @@ from facerec.files import OUTPUTS, refuse_missing_folder
 from facerec.runs.folder import cell_folder, run_folder_for
 
 AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
-CONFIG_FOLDER = Path(__file__).resolve().parents[3] / "configs"
+_IN_PACKAGE = Path(__file__).resolve().parents[1] / "configs"
+CONFIG_FOLDER = _IN_PACKAGE if _IN_PACKAGE.is_dir() else Path(__file__).resolve().parents[3] / "configs"  # a checkout's
 
 # Classes that have another name than in the checkpoints of older versions.
 MOVED = {"facerec.checkpoints.WholeCheckpoint": "facerec.training.checkpoints.WholeCheckpoint"}

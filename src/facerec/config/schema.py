@@ -10,7 +10,7 @@ from omegaconf import MISSING
 from facerec.errors import InputError
 
 # Groups that change other nodes and have none of their own.
-_OVERLAY_GROUPS = ("augmentation", "experiment", "sweep", "hydra")
+OVERLAY_GROUPS = ("augmentation", "experiment", "sweep", "hydra")
 
 
 @dataclass
@@ -54,7 +54,7 @@ ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
 
 def reject_unknown_keys(keys: Iterable[str]) -> None:
     """`InputError` for the first of the root ``keys`` that no configuration has, with the nearest one that it has."""
-    allowed = (*ROOT_KEYS, *_OVERLAY_GROUPS)
+    allowed = (*ROOT_KEYS, *OVERLAY_GROUPS)
     for key in keys:
         if key not in allowed:
             raise InputError(f"unknown config key {key!r}; {suggestion(key, allowed)}")

@@ -1,14 +1,23 @@
-"""A program's own settings, KEY=VALUE, among those of the configuration."""
+"""A command's settings: KEY=VALUE on the command line, a dataclass in the program."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, field, fields
+from math import inf, isfinite, nan
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
+from facerec.config.schema import OVERLAY_GROUPS, ROOT_KEYS, suggestion
 from facerec.errors import InputError
+from facerec.process import INTERRUPTED, is_interrupt
 
-_RUN_KEYS = ("data", "trainer", "protocol")
+T = TypeVar("T")
 _MARKS = frozenset(",='\"[]{}$")  # of Hydra's grammar: who writes one of them means it
 
 
@@ -34,29 +43,152 @@ def _is_understood(argument: str) -> bool:
     return True
 
 
-def take_own(arguments: list[str], defaults: Mapping[str, str | None]) -> tuple[dict[str, Any], list[str]]:
-    """The program's own settings, those that are not given by their ``defaults``, and all other arguments, `quoted`."""
-    own: dict[str, Any] = dict(defaults)
-    others: list[str] = []
+def setting(help: str, default: Any = MISSING, *, word: bool = False, least: float = -inf, most: float = inf) -> Any:
+    """A field of a command's settings, which says ``help`` of itself.
+
+    Without a ``default`` it must be given; as a ``word`` its value may stand without ``KEY=``; numbers are from
+    ``least`` to ``most``. Its type is str, Path, int, float, bool, a Literal, one of them or None, or a tuple of one.
+    """
+    return field(default=default, metadata={"help": help, "word": word, "least": least, "most": most})
+
+
+def run_settings(help: str, *groups: str) -> Any:
+    """The field, a tuple of str, for a run's settings: what ``train.py`` takes of these root keys and groups; without
+    any it takes them all."""
+    return field(default=(), metadata={"help": help, "groups": groups or (*ROOT_KEYS, *OVERLAY_GROUPS)})
+
+
+def parse(kind: type[T], arguments: Sequence[str]) -> T:
+    """The settings that are given; `InputError` for one that there is not, that is missing, or of another type."""
+    own = {f.name: f for f in fields(kind) if "groups" not in f.metadata}  # pyright: ignore[reportArgumentType]
+    run = next((f for f in fields(kind) if "groups" in f.metadata), None)  # pyright: ignore[reportArgumentType]
+    groups = run.metadata["groups"] if run else ()
+    types, texts, of_run = get_type_hints(kind), defaultdict[str, list[str]](list), list[str]()
     for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key in defaults:
-            own[key] = value
+        key, equals, text = argument.partition("=")
+        if equals and key in own:
+            texts[key].append(text)
+        elif any(key.lstrip("+~") == g or key.lstrip("+~").startswith((f"{g}.", f"{g}@")) for g in groups):
+            of_run.append(argument)
+        elif not (_is_key(key) and equals) and (free := _free_word(own, types, texts)) and argument[:1] != "-":
+            texts[free].append(argument)
         else:
-            others.append(argument)
-    return own, quoted(others)
+            raise InputError(_refusal(argument, types, arguments, [*own, *groups]))
+    values = {key: _value(own[key], types[key], given) for key, given in texts.items()}
+    for key, f in own.items():
+        if f.default is MISSING and key not in values:
+            raise InputError(f"no {key} given: add {key}=...")
+    return kind(**values, **({run.name: tuple(quoted(of_run))} if run else {}))
 
 
-def split_arguments(
-    arguments: list[str], program: str, defaults: Mapping[str, str | None], others: Sequence[str] = ()
-) -> tuple[dict[str, Any], list[str]]:
-    """The program's own settings, those that are not given by their ``defaults``, and the overrides for the trained
-    configuration: of data, trainer, protocol, and ``others`` whole. `InputError` for anything else: the network is the
-    checkpoint's."""
-    own, overrides = take_own(arguments, defaults)
-    for argument in overrides:
-        key = argument.partition("=")[0]
-        if key.lstrip("+").split(".")[0] not in _RUN_KEYS and key not in others:
-            known = ", ".join([*defaults, *_RUN_KEYS, *others])
-            raise InputError(f"{program} does not take {argument!r}: the network is the checkpoint's; it takes {known}")
-    return own, overrides
+def _is_key(text: str) -> bool:
+    return re.fullmatch(r"[~+]*[\w.@-]+", text) is not None
+
+
+def _free_word(own: Mapping[str, Field[Any]], types: Mapping[str, Any], texts: Mapping[str, list[str]]) -> str | None:
+    """The setting that the next word is for: the first that has none yet or takes several."""
+    words = (key for key, f in own.items() if f.metadata["word"])
+    return next((key for key in words if key not in texts or get_origin(types[key]) is tuple), None)
+
+
+def _refusal(argument: str, types: Mapping[str, Any], arguments: Sequence[str], known: list[str]) -> str:
+    """Why ``argument`` is no setting; of a flag, how it is written as a setting."""
+    key, equals, text = argument.partition("=")
+    if argument.startswith("-"):
+        name = key.lstrip("-").replace("-", "_")
+        following = (*arguments[arguments.index(argument) + 1 :], "VALUE")[0]
+        if name not in types:
+            return f"{argument!r} is no setting: write KEY=VALUE; {suggestion(name, known)}"
+        written, value = (argument, text) if equals else (key, "true") if types[name] is bool else (None, following)
+        return f"{written or f'{key} {value}'} is written {name}={value}"
+    if not equals:
+        return f"{argument!r} is no setting: write KEY=VALUE; {suggestion(key, known)}"
+    root = key.lstrip("+~").partition(".")[0]
+    of_run = ", of a run's settings" if root in ROOT_KEYS else ""
+    return f"{argument!r} is not taken here{of_run}; {suggestion(key if '.' not in key else root, known)}"
+
+
+def _value(f: Field[Any], kind: Any, texts: list[str]) -> Any:
+    """What the texts of one key mean; the last counts where the setting takes one value."""
+    if get_origin(kind) is not tuple:
+        return _converted(f, kind, texts[-1])
+    item = get_args(kind)[0]
+    if item is not Path:  # a path may have commas, and stands alone
+        texts = [one for text in texts for one in text.strip("[]").split(",")]
+    return tuple(_converted(f, item, text) for text in texts)
+
+
+def _converted(f: Field[Any], kind: Any, text: str) -> Any:
+    if type(None) in get_args(kind):
+        kind = next(member for member in get_args(kind) if member is not type(None))
+    choices = {"true": True, "false": False} if kind is bool else {choice: choice for choice in get_args(kind)}
+    if choices:
+        if text not in choices:
+            raise InputError(f"{f.name} must be {' or '.join(choices)}, got {text!r}")
+        return choices[text]
+    if kind in (int, float):
+        return _number(f, kind, text)
+    if not text:
+        raise InputError(f"{f.name}= has no value: give one, or leave {f.name} out")
+    return kind(text)
+
+
+def _number(f: Field[Any], kind: type[int] | type[float], text: str) -> int | float:
+    least, most = f.metadata["least"], f.metadata["most"]
+    try:
+        number = kind(text)
+    except ValueError:
+        number = nan
+    if isfinite(number) and least <= number <= most:
+        return number
+    limits = f" of at least {least}" if most == inf else f" between {least} and {most}"
+    what = ("a whole number" if kind is int else "a number") + (limits if least > -inf else "")
+    raise InputError(f"{f.name} must be {what}, got {text!r}")
+
+
+def command(kind: type[T], work: Callable[[T], Any]) -> Callable[[list[str]], int]:
+    """A command's ``main``: ``work`` with the settings of the command line, and the exit status.
+
+    What ``work`` gives is the status if it is an int, and otherwise printed as a line of JSON, unless it is None. An
+    `InputError` is said in its sentence, with status 1. For Ctrl-C the settings' class may have a sentence of its own,
+    ``interrupted``, or ``work`` raises KeyboardInterrupt with one; the status is then 130.
+    """
+
+    def main(arguments: list[str]) -> int:
+        try:
+            result = work(parse(kind, arguments))
+        except InputError as error:
+            return _ended(str(error), 1)
+        except (KeyboardInterrupt, SystemExit) as ended:
+            sentence = ended.args[0] if type(ended) is KeyboardInterrupt and ended.args else _sentence(kind)
+            if not is_interrupt(ended) or not sentence:
+                raise
+            return _ended(sentence, INTERRUPTED)
+        if isinstance(result, int):
+            return result
+        if result is not None:
+            print(json.dumps(result))
+        return 0
+
+    return main
+
+
+def subcommands(choices: Mapping[str, Callable[[list[str]], int]]) -> Callable[[list[str]], int]:
+    """The ``main`` of a command whose first word chooses among several."""
+
+    def main(arguments: list[str]) -> int:
+        word = arguments[0] if arguments else ""
+        if word in choices:
+            return choices[word](arguments[1:])
+        return _ended(f"the first word must be one of {', '.join(choices)}, got {word!r}", 1)
+
+    return main
+
+
+def _sentence(kind: type) -> str:
+    return getattr(kind, "interrupted", "")
+
+
+def _ended(sentence: str, status: int) -> int:
+    print(sentence, file=sys.stderr)
+    return status

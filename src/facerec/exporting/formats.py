@@ -74,7 +74,7 @@ def read(path: Path) -> Model:
     except Exception as error:
         raise InputError(f"model {path} cannot be read as {by_suffix[path.suffix]}: export it again") from error
     if "config" not in model.metadata:
-        raise InputError(f"model {path} holds no configuration: use a file that scripts/export.py wrote")
+        raise InputError(f"model {path} holds no configuration: use a file that facerec export wrote")
     return model
 
 

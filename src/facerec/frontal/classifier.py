@@ -94,10 +94,10 @@ def load_classifier(path: str | Path) -> FrontalClassifier:
         classifier.load_state_dict(content["state_dict"])
     except OSError as error:
         raise InputError(
-            f"classifier {path} cannot be read ({error.strerror}): train one with scripts/train_frontal.py"
+            f"classifier {path} cannot be read ({error.strerror}): train one with facerec train_frontal"
         ) from error
     except Exception as error:  # a file of another kind can raise anything
         raise InputError(
-            f"{path} is damaged or not a classifier of frontal faces: give a file that scripts/train_frontal.py wrote"
+            f"{path} is damaged or no classifier of frontal faces: give a file that facerec train_frontal wrote"
         ) from error
     return classifier.eval()

@@ -130,7 +130,7 @@ def select(
         InputError: no image is readable, or none is kept.
     """
     if np.isnan(logits).all():
-        raise InputError("no image could be read: check the data with scripts/check_data.py")
+        raise InputError("no image could be read: look at the data with facerec check_data")
     if threshold is None:
         assert keep is not None
         least = least_of_share(logits, keep)

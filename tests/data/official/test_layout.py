@@ -73,10 +73,10 @@ def test_names_that_a_pair_list_cannot_hold_are_refused(root, images, name):
 def test_a_benchmark_that_is_there_is_left_alone(root, images):
     write_benchmark(root, "own", PAIRS, images)
     before = files(root)
-    with refuses("own/own_pair.txt", "remove", "--root", error=InputError):
+    with refuses("own/own_pair.txt", "remove", "root=", error=InputError):
         write_benchmark(root, "own", PAIRS[:1], images)
     (root / "own/own_pair.txt").unlink()
-    with refuses("data/own", "remove", "--images", error=InputError):
+    with refuses("data/own", "remove", "images=", error=InputError):
         write_benchmark(root, "own", PAIRS, images)
     (root / "own/own_pair.txt").write_bytes(before["own/own_pair.txt"])
     assert files(root) == before

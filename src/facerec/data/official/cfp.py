@@ -11,7 +11,7 @@ from facerec.data.official.pair_lists import FOLDS, Pair, pair_lines, wrong_line
 from facerec.errors import InputError
 
 _FETCH = "fetch the Protocol folder again"
-_GIVE = "give CFP's Protocol folder, which holds Pair_list_F.txt and Split, as --protocol"
+_GIVE = "give CFP's Protocol folder, which holds Pair_list_F.txt and Split, as protocol=FOLDER"
 
 
 def read_cfp_pairs(protocol: str | Path, split: str) -> list[Pair]:

@@ -96,11 +96,11 @@ def _refuse_existing(root: Path, name: str, may_hold_images: bool) -> None:
         raise InputError(f"{name!r} cannot be the name of a benchmark: give one without slashes")
     file = root / name / f"{name}_pair.txt"
     if file.exists():
-        raise InputError(f"{file} is there already: remove {root / name} or choose another --root or --name")
+        raise InputError(f"{file} is there already: remove {root / name} or choose another root= or name=")
     if not may_hold_images and (root / name).is_dir() and any((root / name).iterdir()):
         raise InputError(
-            f"{root / name} is there already: remove it, choose another --root, or give its images as --images "
-            f"{root / name / name}"
+            f"{root / name} is there already: remove it, choose another root=FOLDER, or give its images as "
+            f"images={root / name / name}"
         )
 
 

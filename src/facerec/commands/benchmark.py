@@ -1,0 +1,101 @@
+"""Measure what the project claims of its speed: facerec benchmark
+
+Every thing is measured beside its competitors in one process, in turns; ratios are held against their targets.
+Sections: layer, network, memory, throughput, pipeline, index, augmentation, verification, export.
+Prints tables on stderr and, last, one JSON object with the machine and every comparison.
+"""
+
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from facerec.config.settings import command, setting
+from facerec.errors import InputError
+from facerec.files import write_json
+from facerec.perf import augmentation_speed as augmentation
+from facerec.perf import export, index, layer, memory, pipeline, throughput
+from facerec.perf import network_speed as network
+from facerec.perf import verification_speed as verification
+from facerec.perf.comparison import Case, Comparison
+from facerec.perf.machine import describe_machine
+from facerec.perf.tables import around_tables, markdown, show, write_markdown
+from facerec.perf.timing import QUICK, Effort
+from facerec.process import prepare_process
+
+_MODULES = (layer, network, memory, throughput, pipeline, index, augmentation, verification, export)
+SECTIONS = {module.__name__.rpartition(".")[2].removesuffix("_speed"): module for module in _MODULES}
+
+
+@dataclass
+class Settings:
+    """Settings:"""
+
+    sections: tuple[str, ...] = setting("of what to measure; all if none is given", ())
+    threads: int | None = setting("of PyTorch; as many as it takes by itself if not given", None, least=1)
+    quick: bool = setting("small sizes, to see that everything runs, without targets", False)
+    markdown: Path | None = setting("the page whose tables are to be replaced, or a new one", None)
+    json: Path | None = setting("where to write the JSON as well", None)
+
+
+def benchmark(settings: Settings) -> dict[str, Any]:
+    """Measure, show and write what is asked for; the JSON."""
+    prepare_process()
+    refuse_early(settings)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    effort = QUICK if settings.quick else Effort()
+    machine, command = describe_machine(), " ".join(["facerec benchmark", *typed(settings)])
+    comparisons: list[Comparison] = []
+    for name in settings.sections or SECTIONS:
+        section = run_cases(SECTIONS[name].cases(effort), effort, console)
+        show(section, console)
+        comparisons += section
+    report = {"command": command, "machine": asdict(machine), "comparisons": [asdict(c) for c in comparisons]}
+    if settings.json:
+        write_json(settings.json, report)
+    if settings.markdown:
+        write_markdown(markdown(comparisons, str(machine), command), settings.markdown)
+    return report
+
+
+def typed(settings: Settings) -> list[str]:
+    """What differs from the defaults, as it is typed."""
+    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    texts = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in values.items()}
+    return [f"{key}={text.replace('True', 'true')}" for key, text in texts.items() if values[key]]
+
+
+def refuse_early(settings: Settings) -> None:
+    """`InputError` now rather than after an hour."""
+    for name in settings.sections:
+        if name not in SECTIONS:
+            raise InputError(f"there is no section {name!r}: choose from {', '.join(SECTIONS)}")
+    if settings.quick and settings.markdown and settings.markdown.is_file():
+        raise InputError(f"quick=true would write meaningless numbers over {settings.markdown}: give a new file")
+    for key, path in (("markdown", settings.markdown), ("json", settings.json)):
+        if path and not path.absolute().parent.is_dir():
+            raise InputError(f"{key}={path} has no folder: make it first")
+    if settings.markdown:
+        around_tables(settings.markdown)
+
+
+def run_cases(cases: list[Case], effort: Effort, console: Console) -> list[Comparison]:
+    """All of them, with a line that says which one is at work."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
+    comparisons = []
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=len(cases))
+        for case in cases:
+            progress.update(bar, description=f"{case.section}: {case.name}")
+            comparisons.append(case.run(counts=not effort.quick))
+            progress.advance(bar)
+    return comparisons
+
+
+main = command(Settings, benchmark)

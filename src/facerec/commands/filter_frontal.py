@@ -1,0 +1,196 @@
+"""Keep the frontal faces of a training set, folders or an archive:
+
+    facerec filter_frontal classifier=outputs/frontal/frontal.pt data=folder data.root=FACES keep=0.67
+
+OUT then holds
+    kept.txt                  the images that are kept, PATH IDENTITY a line, for data.train_list=OUT/kept.txt
+    scores.csv                the probability of each image, and whether it is kept
+    identities.csv            images of each identity, before and after
+    threshold.png             a page of images around the threshold, and of the most and the least frontal ones
+    histogram.png             how the probabilities are spread
+    filter.json               the settings and the counts
+    scores-*.f32              what is scored, to go on from
+A run that is interrupted goes on when it is started again; one with another threshold uses the probabilities that are
+there. A table goes to stderr; the last line on stdout is JSON.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.special import expit
+
+from facerec.config.build import build_data
+from facerec.config.compose import compose
+from facerec.config.settings import command, run_settings, setting
+from facerec.console import log
+from facerec.data.source import LabelledSource
+from facerec.errors import InputError
+from facerec.files import check_output_folder, replacing, write_json
+from facerec.frontal.classifier import load_classifier
+from facerec.frontal.pictures import scores_figure, section
+from facerec.frontal.scoring import Selection, score_images, select
+from facerec.plots.contact_sheet import write_contact_sheet
+from facerec.plots.network import save_figure
+from facerec.process import prepare_process
+from facerec.runs.provenance import code_and_environment
+
+PAPERS_SHARE = 0.67  # arXiv 2203.10489, section 4.1: 329k of 490k images
+SHOWN = 40  # images a section
+
+
+@dataclass
+class Settings:
+    """Settings:"""
+
+    interrupted = "stopped: start again to go on, what is scored is kept"
+
+    classifier: Path = setting("what facerec train_frontal wrote")
+    keep: float | None = setting("share of the images to keep, the most frontal ones; the paper's 0.67", None)
+    threshold: float | None = setting("in place of keep, the least probability to keep", None)
+    min_images: int = setting("leave out identities with fewer images left", 1, least=1)
+    out: Path = setting("folder of the results", Path("outputs/frontal/kept"))
+    overrides: tuple[str, ...] = run_settings("as for train: data=... data.KEY=...", "data")
+
+    def share(self) -> float | None:
+        """Of the images to keep; None where a threshold decides."""
+        return PAPERS_SHARE if self.keep is None and self.threshold is None else self.keep
+
+
+def filter_images(settings: Settings) -> dict[str, Any]:
+    """Write the files and show the table; what is printed."""
+    prepare_process()
+    refuse_early(settings)
+    classifier, data = load_classifier(settings.classifier), build_data(compose(list(settings.overrides)))
+    source = data.open_train()
+    for index in range(len(source)):
+        source.reference(index)  # refuses what no list can hold, now and not after the scoring
+    logits = score_images(classifier, source, settings.out, data.num_workers or 0)
+    name_unreadable(source, logits)
+    keep = settings.share()
+    selection = select(logits, source.labels, threshold=settings.threshold, keep=keep, min_images=settings.min_images)
+    if keep and selection.is_frontal.sum() > 1.01 * keep * len(source) + 1:
+        log(f"{selection.is_frontal.sum():,} images are kept and not {keep:.0%}: so many are equally frontal")
+    results = {**describe(source, logits, selection), **provenance(source, settings)}
+    publish(source, logits, selection, settings.out, results)
+    return results
+
+
+def refuse_early(settings: Settings) -> None:
+    """`InputError` before anything is scored."""
+    if settings.keep is not None and settings.threshold is not None:
+        raise InputError("keep and threshold both say how many are kept: give one of them")
+    for key, share in (("keep", settings.keep), ("threshold", settings.threshold)):
+        if share is not None and not 0 < share <= 1:
+            raise InputError(f"{key} must be above 0 and at most 1, got {share}")
+    check_output_folder(settings.out, f"out={settings.out}")
+
+
+def name_unreadable(source: LabelledSource, logits: np.ndarray) -> None:
+    unreadable = np.flatnonzero(np.isnan(logits))
+    if len(unreadable):
+        others = f" and {len(unreadable) - 1:,} others" if len(unreadable) > 1 else ""
+        log(f"image {source.name(int(unreadable[0]))}{others} cannot be read and is left out: see scores.csv")
+
+
+def describe(source: LabelledSource, logits: np.ndarray, selection: Selection) -> dict[str, Any]:
+    """The counts."""
+    return {
+        "images": len(source),
+        "unreadable": int(np.isnan(logits).sum()),
+        "frontal": int(selection.is_frontal.sum()),
+        "kept": int(selection.is_kept.sum()),
+        "identities": source.num_identities,
+        "identities_kept": len(np.unique(source.labels[selection.is_kept])),
+        "threshold": float(expit(selection.threshold)),
+    }
+
+
+def provenance(source: LabelledSource, settings: Settings) -> dict[str, Any]:
+    """What a person needs to make the list again."""
+    return {
+        **{"classifier": str(settings.classifier), "keep": settings.share(), "min_images": settings.min_images},
+        "list": str(settings.out / "kept.txt"),
+        "data": {"settings": list(settings.overrides), "fingerprint": source.fingerprint()},
+        **code_and_environment(),
+    }
+
+
+def publish(
+    source: LabelledSource, logits: np.ndarray, selection: Selection, out: Path, results: dict[str, Any]
+) -> None:
+    """Write the files and show the table."""
+    probabilities, is_readable = expit(logits.astype(np.float64)), ~np.isnan(logits)
+    write_list(source, np.flatnonzero(selection.is_kept), out / "kept.txt")
+    write_scores(source, probabilities, selection, out / "scores.csv")
+    write_identities(source, selection, out / "identities.csv")
+    figure = scores_figure(probabilities[is_readable], selection.is_kept[is_readable], results["threshold"])
+    save_figure(figure, out / "histogram.png")
+    write_page(source, logits, selection, out / "threshold.png")
+    write_json(out / "filter.json", results)
+    show(results)
+
+
+def write_list(source: LabelledSource, kept: np.ndarray, path: Path) -> None:
+    """A tab between image and identity: both may hold spaces."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for index in kept.tolist():
+            file.write(f"{source.reference(index)}\t{source.identity_name(int(source.labels[index]))}\n")
+
+
+def write_scores(source: LabelledSource, probabilities: np.ndarray, selection: Selection, path: Path) -> None:
+    rows = (
+        (source.reference(i), source.identity_name(int(source.labels[i])), f"{probabilities[i]:.6f}", int(is_kept))
+        for i, is_kept in enumerate(selection.is_kept)
+    )
+    write_csv(path, ["image", "identity", "probability", "kept"], rows)
+
+
+def write_identities(source: LabelledSource, selection: Selection, path: Path) -> None:
+    before = np.bincount(source.labels, minlength=source.num_identities)
+    after = np.bincount(source.labels[selection.is_kept], minlength=source.num_identities)
+    names = (source.identity_name(label) for label in range(source.num_identities))
+    write_csv(path, ["identity", "images", "kept"], zip(names, before, after, strict=True))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def write_page(source: LabelledSource, logits: np.ndarray, selection: Selection, path: Path) -> None:
+    """Images around the threshold, those just below it and those just above, and both ends."""
+    rising = np.argsort(logits, kind="stable")[: int((~np.isnan(logits)).sum())]
+    place, shown = int((logits < selection.threshold).sum()), f"{expit(selection.threshold):.3f}"
+    left_out = int((selection.is_frontal & ~selection.is_kept).sum())
+    above = f"; min_images leaves out {left_out:,} of those above it" if left_out else ""
+    parts = {
+        "the least frontal": rising[:SHOWN],
+        f"just below the threshold of {shown}": rising[max(0, place - SHOWN) : place],
+        f"just above the threshold of {shown}{above}": rising[place : place + SHOWN],
+        "the most frontal": rising[::-1][:SHOWN],
+    }
+
+    def caption(row: int) -> str:
+        return f"{source.name(row)}\n{expit(logits[row]):.3f}"
+
+    sections = [section(title, rows, source.load, caption) for title, rows in parts.items()]
+    write_contact_sheet(sections, path)
+
+
+def show(results: dict[str, Any]) -> None:
+    table = Table(box=None, show_header=False)
+    for key, value in results.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
+    Console(stderr=True).print(table)
+
+
+main = command(Settings, filter_images)

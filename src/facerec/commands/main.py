@@ -1,0 +1,115 @@
+"""facerec COMMAND KEY=VALUE ...: one command for each step; facerec COMMAND --help says what it takes."""
+
+import ast
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from facerec.config.schema import suggestion
+from facerec.console import log
+from facerec.process import importing, run
+
+_FOLDER = Path(__file__).parent
+# Commands whose module has another name, since modules of other packages have theirs.
+_MODULES = {
+    "train": "train_run",
+    "export": "export_model",
+    "recordio": "recordio_files",
+    "report": "report_runs",
+    "sensitivity": "sensitivity_study",
+}
+COMMANDS = (
+    *("train", "evaluate", "sensitivity", "measure", "benchmark", "export", "report", "plot_runs", "demo"),
+    *("align_faces", "prepare_benchmark", "recordio", "check_data", "plant_defects"),
+    *("train_frontal", "filter_frontal", "plot_synthetic"),
+)
+
+
+def console() -> None:
+    """The program ``facerec``."""
+    run(main)
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        for name in COMMANDS:
+            print(f"    {name:<19}{_documentation(name)[0].partition(':')[0].rstrip('.')}")
+        return 0 if arguments else 1
+    name, *others = arguments
+    if name not in COMMANDS:
+        log(f"there is no command {name!r}; {suggestion(name, COMMANDS)}")
+        return 1
+    return command(name)(others)
+
+
+def command(name: str) -> Callable[[list[str]], int]:
+    """The command's ``main``. Its help imports nothing of it, which may take seconds."""
+
+    def main(arguments: list[str]) -> int:
+        if name == "train":  # whose help is Hydra's
+            return module_of(name).program(arguments)
+        if {"-h", "--help"} & set(arguments):
+            print("\n".join([*_documentation(name), *_settings(name)]))
+            return 0
+        return module_of(name).main(arguments)
+
+    return main
+
+
+def module_of(name: str) -> ModuleType:
+    """The command's module, imported."""
+    with importing():
+        return importlib.import_module(f"facerec.commands.{_MODULES.get(name, name)}")
+
+
+def _source(name: str) -> ast.Module:
+    return ast.parse((_FOLDER / f"{_MODULES.get(name, name)}.py").read_text(encoding="utf-8"))
+
+
+def _documentation(name: str) -> list[str]:
+    if name == "train":
+        return ["Train a face recogniser: facerec train operator=tvconv backbone=mbv2 width=0.2"]
+    return (ast.get_docstring(_source(name)) or "").splitlines()
+
+
+def _settings(name: str) -> Iterator[str]:
+    """A paragraph for each class ...Settings of the module, a line for each field, as they are in the source."""
+    for node in _source(name).body:
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Settings"):
+            yield f"\n{ast.get_docstring(node)}"
+            for line in node.body:
+                if isinstance(line, ast.AnnAssign) and isinstance(line.value, ast.Call):
+                    yield _setting(ast.unparse(line.target), ast.unparse(line.annotation), line.value)
+
+
+def _setting(key: str, kind: str, call: ast.Call) -> str:
+    """``KEY=KIND  help (DEFAULT)`` of a call of `setting`, and the help alone of one of `run_settings`."""
+    help = cast(ast.Constant, call.args[0]).value
+    if cast(ast.Name, call.func).id == "run_settings":
+        return f"    {'KEY=VALUE':<33} {help}"
+    default = _default(call.args[1]) if len(call.args) > 1 else "required"
+    shown = f" ({default})" if default else ""
+    word = any(keyword.arg == "word" for keyword in call.keywords)  # KEY= may be left out
+    return f"    {(f'[{key}=]' if word else f'{key}=') + _placeholder(kind):<33} {help}{shown}"
+
+
+def _default(value: ast.expr) -> str:
+    default = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)  # Path("...")
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _placeholder(kind: str) -> str:
+    kind = kind.removesuffix(" | None")
+    if kind.startswith("Literal"):
+        return "|".join(ast.literal_eval(kind.removeprefix("Literal").replace("[", "(").replace("]", ",)")))
+    names = {"bool": "true|false", "int": "NUMBER", "float": "NUMBER", "str": "TEXT", "tuple[Path, ...]": "PATH"}
+    return names.get(kind, "PATH" if kind == "Path" else "A,B,...")
+
+
+if __name__ == "__main__":
+    console()

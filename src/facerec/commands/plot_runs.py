@@ -1,0 +1,73 @@
+"""Draw finished runs: facerec plot_runs outputs/NAME ...
+
+ROC curves of every run's best checkpoint, and the affinity maps of the first run that has any.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from facerec.config.build import build_trained
+from facerec.config.settings import command, setting
+from facerec.console import log
+from facerec.files import BEST, SCORES
+from facerec.operators.tvconv import TVConv
+from facerec.plots.network import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
+from facerec.runs.report import find_runs
+from facerec.runs.results import load_scores
+from facerec.runs.run_names import run_names
+from facerec.runs.run_results import RunResults
+from facerec.verification.roc import roc_curve
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass
+class Settings:
+    """Settings:"""
+
+    folders: tuple[Path, ...] = setting("of runs", word=True)
+    out: Path | None = setting("the picture; runs.png in the first folder if not given", None)
+
+
+def draw(settings: Settings) -> None:
+    out = settings.out or settings.folders[0] / "runs.png"
+    save_figure(picture(find_runs(list(settings.folders))), out)
+    log(f"drawn: {out}")
+
+
+def picture(runs: list[Path]) -> Figure:
+    """ROC curves on the left; affinity maps on the right where a run has them."""
+    layers = next((found for found in map(trained_layers, runs) if found), {})
+    figure = Figure(figsize=(13 if layers else 6.5, 5.5), layout="constrained")
+    parts: Any = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
+    draw_roc(parts[0], curves(runs), ", ".join(sorted({RunResults.read(run).protocol for run in runs})))
+    if layers:
+        draw_affinity(parts[1], layers)
+        parts[1].suptitle("affinity maps that TVConv learned, and its weights")
+    return figure
+
+
+def curves(runs: list[Path]) -> Curves:
+    """A curve for each run and benchmark, labelled with what tells it apart."""
+    found: Curves = {}
+    results = [RunResults.read(folder) for folder in runs]
+    names = run_names([result.config for result in results])
+    for folder, result, run_name in zip(runs, results, names, strict=True):
+        scores = load_scores(folder / SCORES)
+        for name, summary in result.best["benchmarks"].items():
+            fpr_tpr = roc_curve(scores[f"{name}/scores"], scores[f"{name}/is_same"])
+            found[roc_label(f"{run_name}, {name}", summary)] = fpr_tpr
+    return found
+
+
+def trained_layers(run: Path) -> dict[str, TVConv]:
+    """Some layers with affinity maps of the run's best network; none where its operator has none."""
+    backbone, _, _ = build_trained(run / BEST)
+    return spread(spatial_layers(backbone), 4)
+
+
+main = command(Settings, draw)
