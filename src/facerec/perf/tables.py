@@ -12,7 +12,7 @@ from facerec.errors import InputError
 from facerec.files import replacing
 from facerec.perf.comparison import Comparison, Ratio, Spread
 
-BEGIN, END = "<!-- measured by scripts/benchmark.py, which writes over all up to the end mark -->", "<!-- end -->"
+BEGIN, END = "<!-- measured by facerec benchmark, which writes over all up to the end mark -->", "<!-- end -->"
 
 
 def show(comparisons: Sequence[Comparison], console: Console) -> None:
