@@ -4,12 +4,13 @@
 # make setup   .venv with the pinned packages; both of the above do it themselves
 # make lint    what a change must pass beside the tests
 # make docs    the documentation as a site, in site/; a broken link is an error
+# make package the wheel, installed with the lowest versions allowed, used in an empty folder and tested
 
 PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: demo test test-fast setup lint docs
+.PHONY: demo test test-fast setup lint docs package
 
 demo: $(READY)
 	$(RUN) scripts/demo.py
@@ -30,6 +31,9 @@ lint: $(READY)
 
 docs: $(READY)
 	.venv/bin/mkdocs build --strict
+
+package: $(READY)
+	PYTHON=$(PYTHON) .ci/package
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "facerec needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
