@@ -159,7 +159,7 @@ def test_a_benchmark_is_the_same_each_time_and_another_for_another_seed():
         (dict(num_identities=0), ("num_identities", "0", "at least 1")),
         (dict(images_per_identity=-1), ("images_per_identity", "-1", "at least 1")),
         (dict(image_size=16), ("image_size", "16", "32 to 512")),
-        (dict(seed=-1), ("seed", "-1", "0 or more")),
+        (dict(seed=-1), ("seed", "-1", "from 0")),
         (dict(split="val"), ("split", "'val'", "train", "test")),
     ],
 )

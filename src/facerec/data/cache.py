@@ -1,5 +1,6 @@
 """What is kept on disk: decoded pixels of all images, and the index of a large archive."""
 
+import math
 import os
 import shutil
 import time
@@ -11,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from facerec.console import log
@@ -45,7 +46,11 @@ def pack(images: ImageDataset, folder: Path, num_workers: int = 0) -> PackedData
 
 def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
     shape = (len(images), *images.image_size, 3)
-    _refuse_without_room(path.parent, int(np.prod(shape)))
+    free, needed = shutil.disk_usage(path.parent).free / 1e9, math.prod(shape) / 1e9
+    if free < needed:
+        raise InputError(
+            f"{path.parent} has {free:.1f} GB of room, and the decoded images take {needed:.1f}: free space, {_ELSE}"
+        )
     with replacing(path, f"free space, {_ELSE}") as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         with tqdm(desc=f"decoding once into {path.parent}", total=len(images), unit=" images", delay=2) as bar:
@@ -57,15 +62,6 @@ def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
         os.fsync(file.fileno())  # or a power failure could leave the name without the pixels
 
 
-def _refuse_without_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise InputError(
-            f"{folder} has {free / 1e9:.1f} GB of room, and the decoded images take {needed / 1e9:.1f}: free space, "
-            f"{_ELSE}"
-        )
-
-
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process writes ``path``; then clear away what one left that was killed."""
@@ -74,9 +70,14 @@ def _alone(path: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): {_ELSE}") from error
     lock = FileLock(path.with_name(f".lock.{path.name}"))
-    is_locked = _acquire(lock)
+    with suppress(OSError, NotImplementedError):  # a file system without locks: two processes may do the same work
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log("another process is decoding the same images: waiting for it")
+            lock.acquire()
     try:
-        if is_locked:
+        if lock.is_locked:
             for partial in path.parent.glob(f".partial.*.{path.name}"):
                 partial.unlink()
         yield
@@ -85,19 +86,6 @@ def _alone(path: Path) -> Iterator[None]:
         with suppress(OSError):  # Windows does not remove an open file; there the release does
             Path(lock.lock_file).unlink()
         lock.release()
-
-
-def _acquire(lock: BaseFileLock) -> bool:
-    """Whether this process has the lock now; False where the file system has none, and two may do the same work."""
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log("another process is decoding the same images: waiting for it")
-            lock.acquire()
-    except (OSError, NotImplementedError):
-        return False
-    return True
 
 
 _WORTH_KEEPING = 2.0  # seconds of reading

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from facerec.checks import check_number_or_share, check_seed, check_transforms
+from facerec.checks import check_choice, check_number_or_share, check_seed, check_transforms
 from facerec.data.augmentation.random_numbers import Transform, augment_batch, augment_images
 from facerec.data.cache import pack
 from facerec.data.held_out import HELD_OUT, split_identities
@@ -90,11 +90,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             self.num_workers = min(_MOST_WORKERS, available_cores())
         if not isinstance(self.num_workers, int) or self.num_workers < 0:
             raise ValueError(f"num_workers must be null or a whole number of at least 0, got {self.num_workers!r}")
-        self._check_choices()
-
-    def _check_choices(self) -> None:
-        if self.sampling not in SAMPLINGS:
-            raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {self.sampling!r}")
+        check_choice("sampling", self.sampling, SAMPLINGS)
         check_number_or_share("held_out_identities", self.held_out_identities)
         check_seed("held_out_seed", self.held_out_seed)
         check_seed("seed", self.seed)
@@ -201,7 +197,10 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     def _loader(self, dataset: ImageDataset | PackedDataset, batch_size: int, *, training: bool) -> DataLoader:
         replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = self._sampler(dataset, replicas, rank, training)
+        if training and self.sampling == "identities":
+            sampler = UniformIdentities(dataset.targets, replicas, rank, self.seed)
+        else:
+            sampler = (UniformImages if training else Share)(len(dataset), replicas, rank, self.seed)
         if self.trainer and training:
             # Lightning tells the sampler too, but after a resume only when the loading processes have begun.
             progress = self.trainer.fit_loop.epoch_progress.current
@@ -216,26 +215,16 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _sampler(self, dataset: ImageDataset | PackedDataset, replicas: int, rank: int, training: bool) -> Share:
-        if not training:
-            return Share(len(dataset), replicas, rank)
-        if self.sampling == "identities":
-            return UniformIdentities(dataset.targets, replicas, rank, self.seed)
-        return UniformImages(len(dataset), replicas, rank, self.seed)
-
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Pixels to the network's input, on the device."""
         images, targets = normalise(batch[0]), batch[1]
         trainer = self.trainer
         if trainer is not None and trainer.training:
             step = (trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_idx + 1)
-            images = self._augment(images, (self.seed, *step, trainer.global_rank))
+            seed = (self.seed, *step, trainer.global_rank)
+            images = flip_at_random(images, seed) if self.horizontal_flip else images
+            images = augment_batch(images, self.train_augmentation, seed)
         elif self.test_augmentation:
             name = self.opened_benchmarks[dataloader_idx].name
             images = augment_images(images, self.test_augmentation, targets, name)
         return images, targets
-
-    def _augment(self, images: Tensor, seed: tuple[int, ...]) -> Tensor:
-        if self.horizontal_flip:
-            images = flip_at_random(images, seed)
-        return augment_batch(images, self.train_augmentation, seed)

@@ -19,7 +19,7 @@ _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
-def use_one_thread() -> None:
+def use_one_thread(_: int = 0) -> None:
     """Have OpenCV work with one thread in this process: images are decoded by several processes at once, and threads
     inside each would only fight for the cores."""
     if cv2.getNumThreads() != 1:
@@ -30,11 +30,7 @@ def loading_processes(number: int) -> dict[str, Any]:
     """Options of PyTorch's loader for ``number`` processes that decode, each with one thread."""
     if number:
         use_one_thread()  # a process is forked without OpenCV's threads, and would wait for them
-    return {"num_workers": number, "worker_init_fn": _start_process}
-
-
-def _start_process(number: int) -> None:
-    use_one_thread()  # one that starts afresh has all threads
+    return {"num_workers": number, "worker_init_fn": use_one_thread}  # one that starts afresh has all threads
 
 
 def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:

@@ -15,7 +15,7 @@ class SharedArrays:
     """
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: _as_tensor(v) if _can_be_shared(v) else v for key, v in self.__dict__.items()}
+        return {key: _shared(value) for key, value in self.__dict__.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= {key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in state.items()}
@@ -25,12 +25,10 @@ class SharedArrays:
 _tensors: dict[int, torch.Tensor] = {}
 
 
-def _can_be_shared(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
-
-
-def _as_tensor(array: np.ndarray) -> torch.Tensor:
-    if id(array) not in _tensors:
-        _tensors[id(array)] = torch.tensor(array)
-        weakref.finalize(array, _tensors.pop, id(array), None)
-    return _tensors[id(array)]
+def _shared(value: Any) -> Any:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        return value
+    if id(value) not in _tensors:
+        _tensors[id(value)] = torch.tensor(value)
+        weakref.finalize(value, _tensors.pop, id(value), None)
+    return _tensors[id(value)]

@@ -32,12 +32,10 @@ class ImageSource(Protocol):
     def load(self, index: int) -> np.ndarray:
         """Image ``index`` as uint8 RGB ``(H, W, 3)`` in its native size; `InputError` names the image when it is
         unreadable."""
-        ...
 
     @abstractmethod
     def name(self, index: int) -> str:
         """What a person would call the image: its relative path, or ``train.rec record 12``."""
-        ...
 
     def full_name(self, index: int) -> str:
         """The name of the image, for a file of its own with all folders, so that a person finds it."""
@@ -55,13 +53,11 @@ class ImageSource(Protocol):
     @abstractmethod
     def fingerprint(self) -> str:
         """Short hexadecimal digest of names, order and labels. No image is read."""
-        ...
 
     @abstractmethod
     def state(self) -> str:
         """Short hexadecimal digest of what shows that an image may have other pixels than before: sizes and times of
         the files, or the program that draws. No image is read."""
-        ...
 
 
 class LabelledSource(ImageSource, Protocol):
@@ -77,13 +73,11 @@ class LabelledSource(ImageSource, Protocol):
     @abstractmethod
     def identity_name(self, label: int) -> str:
         """What the source calls the identity: the name of its folder, or its number in an archive."""
-        ...
 
     @abstractmethod
     def reference(self, index: int) -> str:
         """What stands for image ``index`` in a training list, ``REFERENCE IDENTITY`` a line with a tab between: its
         path below the root, or its key in an archive. `InputError` where a list cannot hold it."""
-        ...
 
 
 @runtime_checkable
@@ -93,7 +87,6 @@ class EncodedSource(ImageSource, Protocol):
     @abstractmethod
     def encoded(self, index: int) -> bytes:
         """The file of image ``index`` as it is; `InputError` when it cannot be read."""
-        ...
 
 
 class EncodedLabelledSource(EncodedSource, LabelledSource, Protocol):

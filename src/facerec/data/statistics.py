@@ -1,6 +1,5 @@
 """What the images of a training set look like on average, position by position."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,19 +38,13 @@ def position_statistics(
 def _mean_and_deviation(images: ImageDataset | PackedDataset, mirrored: bool, num_workers: int) -> np.ndarray:
     total = squares = torch.zeros(())
     count = 0
-    for batch in _batches(images, num_workers):
-        pixels = batch.sub_(127.5).div_(127.5)
+    # A generator of its own: a run must not depend on whether the maps were kept from another.
+    loader = image_loader(images, 256, num_workers, generator=torch.Generator())
+    for batch, _ in tqdm(loader, "mean and deviation of the training images", leave=False):
+        pixels = batch.double().sub_(127.5).div_(127.5)  # float64, since a sum over millions of images needs it
         total, squares, count = total + pixels.sum(0), squares + pixels.square().sum(0), count + len(pixels)
     mean, square = total / count, squares / count
     if mirrored:
         mean, square = (mean + mean.flip(1)) / 2, (square + square.flip(1)) / 2
     deviation = (square - mean.square()).clamp(min=0).sqrt()
     return torch.stack((mean, deviation)).permute(0, 3, 1, 2).float().numpy()
-
-
-def _batches(images: ImageDataset | PackedDataset, num_workers: int) -> Iterator[Tensor]:
-    """Float64, since a sum over millions of images needs it."""
-    # A generator of its own: a run must not depend on whether the maps were kept from another.
-    loader = image_loader(images, 256, num_workers, generator=torch.Generator())
-    for pixels, _ in tqdm(loader, "mean and deviation of the training images", leave=False):
-        yield pixels.double()

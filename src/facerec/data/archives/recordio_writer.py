@@ -4,6 +4,7 @@
 `facerec.data.readers.insightface` the dialects.
 """
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,7 +28,8 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 def frame(content: bytes) -> bytes:
     """Encode a record for the file: split at each aligned magic number, which is left out, and padded."""
-    cuts = _aligned_magic_numbers(content)
+    # The magic number has four different bytes, so it never overlaps itself.
+    cuts = [found.start() for found in re.finditer(re.escape(MAGIC), content) if found.start() % 4 == 0]
     if not cuts:
         return _part(_WHOLE, content)
     starts, ends = [0, *(cut + len(MAGIC) for cut in cuts)], [*cuts, len(content)]
@@ -155,16 +157,6 @@ def _refuse_what_float32_rounds(path: Path, images: int, identities: int, flat: 
             f"{path} would have {images} images and {identities} identities, and the classic layout's ranges in "
             f"float32 are exact up to {_EXACT_IN_FLOAT32} of both: choose the flat layout"
         )
-
-
-def _aligned_magic_numbers(content: bytes) -> list[int]:
-    cuts, position = [], content.find(MAGIC)
-    while position >= 0:
-        if position % 4 == 0:
-            cuts.append(position)
-        # The magic number has four different bytes, so it never overlaps itself.
-        position = content.find(MAGIC, position + len(MAGIC))
-    return cuts
 
 
 def _part(flag: int, content: bytes) -> bytes:

@@ -27,13 +27,11 @@ class LowResolution:
         self.probability, self.smallest = probability, smallest
 
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
-        fraction = torch.where(random[:, 0] < self.probability, self._fraction(random[:, 1]), 1.0)
+        fraction = self.smallest + random[:, 1] * (1 - self.smallest)
+        fraction = torch.where(random[:, 0] < self.probability, fraction, 1.0)
         rows, columns = (_chosen(side, fraction) for side in images.shape[-2:])
         changed = rows[:, None] @ images @ columns.transpose(1, 2)[:, None]
         return changed.contiguous(memory_format=torch.channels_last)
-
-    def _fraction(self, random: Tensor) -> Tensor:
-        return self.smallest + random * (1 - self.smallest)
 
 
 def _chosen(side: int, fraction: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def write_benchmark(
     """
     root, images = Path(root), Path(images)
     found = find_images([image for pair in pairs for image in (pair.left, pair.right)], images)
-    text = _pair_list([(found[pair.left], found[pair.right], pair.is_same) for pair in pairs])
+    text = "".join(_pair_line(found[pair.left], found[pair.right], pair.is_same) for pair in pairs)
     paths = set(found.values()) | set(find_those_there(others, images).values())
     own = root / name / name
     _refuse_existing(root, name, may_hold_images=own.exists() and own.samefile(images))
@@ -86,7 +86,7 @@ def unpack_bin(path: str | Path, root: str | Path, name: str | None = None) -> P
             files.append(f"{index:06d}{read_header(data, images.name(index)).suffix}")
             (partial / name / files[-1]).write_bytes(data)
         sides = zip(benchmark.left.tolist(), benchmark.right.tolist(), benchmark.is_same.tolist(), strict=True)
-        text = _pair_list([(files[left], files[right], is_same) for left, right, is_same in sides])
+        text = "".join(_pair_line(files[left], files[right], is_same) for left, right, is_same in sides)
         (partial / f"{name}_pair.txt").write_text(text, encoding="utf-8", newline="\n")
     return Prepared(name, len(benchmark), len(images), str(root / name / name), copied=len(images))
 
@@ -110,14 +110,10 @@ def _holds(folder: Path, images: Path, paths: Collection[str]) -> bool:
         return False
     if folder.samefile(images):
         return True
-    return all(
-        (folder / path).is_file() and filecmp.cmp(folder / path, images / path, shallow=False)
-        for path in tqdm(paths, f"comparing with {folder}", unit=" images", delay=2)
+    files = (
+        (folder / path, images / path) for path in tqdm(paths, f"comparing with {folder}", unit=" images", delay=2)
     )
-
-
-def _pair_list(pairs: Sequence[tuple[str, str, bool]]) -> str:
-    return "".join(_pair_line(left, right, is_same) for left, right, is_same in pairs)
+    return all(ours.is_file() and filecmp.cmp(ours, theirs, shallow=False) for ours, theirs in files)
 
 
 def _pair_line(left: str, right: str, is_same: bool) -> str:

@@ -28,13 +28,11 @@ def image_paths(root: Path, folder: str) -> list[str]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{here}/{entry.name}")
-                elif entry.name.lower().endswith(IMAGE_SUFFIXES) and not _is_link_to_folder(entry):
+                elif entry.is_symlink() and os.path.isdir(entry.path):
+                    continue
+                elif entry.name.lower().endswith(IMAGE_SUFFIXES):
                     paths.append(f"{here}/{entry.name}")
     return sorted(paths, key=lambda path: path.split("/"))
-
-
-def _is_link_to_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_symlink() and os.path.isdir(entry.path)
 
 
 def identity_folders(folder: Path, on_problem: OnProblem = refuse) -> list[str]:
@@ -78,11 +76,6 @@ def _read_twice(link: Path, place: str, taken: dict[str, Path]) -> str:
     return ""
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    # The entry itself raises where a link leads to itself.
-    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
-
-
 def looked_for(number: int) -> range:
     """Which of a ``number`` of paths are looked for: of more than a million, ten thousand at even distances."""
     return range(0, number, 1 if number <= _MANY else number // _SAMPLE)
@@ -99,18 +92,18 @@ def missing_files(root: Path, paths: Sequence[str]) -> np.ndarray:
     missing: list[int] = []
     for folder, files in tqdm(folders.items(), f"looking for the images in {root}", unit=" folders", delay=2):
         here = os.path.join(root, folder)
-        there = _names_of_files(here) if len(files) >= _WORTH_LISTING else None
-        missing += [number for number, name in files if not _is_there(here, name, there)]
+        if len(files) >= _WORTH_LISTING:
+            there = _names_of_files(here)
+        else:
+            there = {name for _, name in files if os.path.isfile(os.path.join(here, name))}
+        missing += [number for number, name in files if name not in there]
     return np.sort(np.array(missing, np.int64))
-
-
-def _is_there(folder: str, name: str, there: set[str] | None) -> bool:
-    return os.path.isfile(os.path.join(folder, name)) if there is None else name in there
 
 
 def _names_of_files(folder: str) -> set[str]:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if _is_file(entry)}
+            # A link that leads to itself raises when the entry is asked.
+            return {e.name for e in entries if (os.path.isfile(e.path) if e.is_symlink() else e.is_file())}
     except OSError:  # no folder, no file
         return set()

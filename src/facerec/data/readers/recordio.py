@@ -199,17 +199,13 @@ class RecordFile(SharedArrays):
     @property
     def _data(self) -> mmap.mmap:
         if self._map is None:
-            self._map = _map_file(self.path)
+            if not self.path.is_file():
+                raise InputError(f"record file {self.path} does not exist: check the folder and the name")
+            if self.path.stat().st_size == 0:
+                raise InputError(f"record file {self.path} is empty: fetch it again")
+            with self.path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return self._map
-
-
-def _map_file(path: Path) -> mmap.mmap:
-    if not path.is_file():
-        raise InputError(f"record file {path} does not exist: check the folder and the name")
-    if path.stat().st_size == 0:
-        raise InputError(f"record file {path} is empty: fetch it again")
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from hashlib import sha256
 import cv2
 import numpy as np
 
+from facerec.checks import check_choice, check_counts, check_seed
 from facerec.data.source import Benchmark, LabelledSource, digest
 from facerec.data.synthetic.painter import Conditions, draw_shot, draw_traits, paint
 from facerec.errors import InputError
@@ -44,14 +45,11 @@ class SyntheticFaces(LabelledSource):
         split: str = "train",
         conditions: Conditions = DEFAULT,
     ) -> None:
-        _check_count("num_identities", num_identities)
-        _check_count("images_per_identity", images_per_identity)
+        check_counts(num_identities=num_identities, images_per_identity=images_per_identity)
         if not SMALLEST <= image_size <= LARGEST:
             raise ValueError(f"image_size is {image_size}, but faces are drawn at {SMALLEST} to {LARGEST} pixels")
-        if seed < 0:
-            raise ValueError(f"seed is {seed}, but a seed is 0 or more")
-        if split not in SPLITS:
-            raise ValueError(f"split is {split!r}, but the splits are {' and '.join(SPLITS)}")
+        check_seed("seed", seed)
+        check_choice("split", split, SPLITS)
         self.num_identities, self.images_per_identity = num_identities, images_per_identity
         self.image_size, self.seed, self.split, self.conditions = image_size, seed, split, conditions
         self.labels = np.repeat(np.arange(num_identities), images_per_identity)
@@ -117,10 +115,8 @@ def synthetic_benchmark(
     )
     rng = _stream(seed, "test", _PAIRS)
     per_kind = num_pairs // (2 * NUM_FOLDS)
-    folds = [
-        _fold_pairs(rng, people, images_per_identity, per_kind)
-        for people in np.array_split(np.arange(num_identities), NUM_FOLDS)
-    ]
+    groups = np.array_split(np.arange(num_identities), NUM_FOLDS)
+    folds = [_fold_pairs(rng, people, images_per_identity, per_kind) for people in groups]
     left, right = np.concatenate(folds, axis=1)
     is_same = np.tile(np.repeat([True, False], per_kind), NUM_FOLDS)
     return Benchmark(name, images, left, right, is_same)
@@ -148,12 +144,6 @@ def _choose(rng: np.random.Generator, available: int, count: int, kind: str) -> 
     return rng.choice(available, count, replace=False)
 
 
-def _check_count(name: str, count: int) -> None:
-    if count < 1:
-        raise ValueError(f"{name} is {count}, but a set of faces needs at least 1")
-
-
 def _stream(seed: int, split: str, kind: int, person: int = 0, picture: int = 0) -> np.random.Generator:
-    return np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence((seed, SPLITS.index(split), kind, person, picture)))
-    )
+    entropy = np.random.SeedSequence((seed, SPLITS.index(split), kind, person, picture))
+    return np.random.Generator(np.random.PCG64(entropy))

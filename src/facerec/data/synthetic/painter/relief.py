@@ -74,10 +74,8 @@ def _bones(traits: Traits) -> Hills:
         (22, 67, 8, 6, traits.cheekbone),
         (24, 84, 8, 9, -0.5 * traits.cheekbone),
     ]
-    return [(56 + side * x, y, w, h, a) for x, y, w, h, a in both for side in (-1, 1)] + [
-        (56, 26, 22, 12, 1.8),
-        (56, traits.chin_y - 5, 7 + 0.3 * traits.chin_width, 4.5, traits.chin_height),
-    ]
+    chin = (56, traits.chin_y - 5, 7 + 0.3 * traits.chin_width, 4.5, traits.chin_height)
+    return [(56 + side * x, y, w, h, a) for x, y, w, h, a in both for side in (-1, 1)] + [(56, 26, 22, 12, 1.8), chin]
 
 
 def _nose(traits: Traits) -> Hills:
