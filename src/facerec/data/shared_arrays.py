@@ -1,4 +1,4 @@
-"""Arrays that loading processes share."""
+"""Arrays that workers share."""
 
 import weakref
 from typing import Any
@@ -8,10 +8,10 @@ import torch
 
 
 class SharedArrays:
-    """An object whose NumPy arrays a loading process does not copy.
+    """An object whose NumPy arrays are not copied to workers.
 
-    A process that is forked shares them anyhow, since no Python object in them is touched. To one that starts afresh
-    they travel as tensors, which PyTorch hands over as shared memory.
+    A forked worker shares them anyway, since no Python object in them is touched. A spawned worker receives them as
+    tensors, which PyTorch transfers through shared memory.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -21,7 +21,7 @@ class SharedArrays:
         self.__dict__ |= {key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in state.items()}
 
 
-# The memory must stay while processes start from it, and all of them share one: by the address of the array.
+# Keep each array's shared tensor alive while workers start; keyed by id(array).
 _tensors: dict[int, torch.Tensor] = {}
 
 
