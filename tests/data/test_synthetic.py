@@ -173,8 +173,8 @@ def test_bad_arguments_are_named(arguments, facts):
     [
         (("synthetic_easy", 40, 5, 200), ("'synthetic_easy'", "one of synthetic, ")),
         (("synthetic", 40, 5, 201), ("num_pairs", "201", "multiple of 20")),
-        (("synthetic", 40, 1, 200), ("0 pairs", "one person", "the 10 asked for")),
-        (("synthetic", 10, 9, 200), ("0 pairs", "two people", "the 10 asked for")),
+        (("synthetic", 40, 1, 200), ("0 of the 10 pairs", "one person", "num_pairs")),
+        (("synthetic", 10, 9, 200), ("0 of the 10 pairs", "two people", "num_pairs")),
     ],
 )
 def test_benchmarks_that_cannot_be_are_refused(arguments, facts):

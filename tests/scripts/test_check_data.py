@@ -133,7 +133,7 @@ def test_out_holds_all_details_and_a_page_of_pictures(faces, capsys, tmp_path):
     ("place", "facts"),
     [
         ("file", ("file", "name a folder")),
-        ("file/in", ("is no folder", "name ano")),
+        ("file/in", ("is not a folder", "name ano")),
     ],
 )
 def test_out_that_cannot_be_made_is_refused_before_anything_is_opened(faces, capsys, monkeypatch, place, facts):

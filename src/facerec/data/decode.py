@@ -105,9 +105,8 @@ class OneSize:
         if not self._first:
             self._first, self.height, self.width = name, height, width
         elif (height, width) != (self.height, self.width):
-            raise InputError(
-                f"image {name} has {height}x{width} pixels and {self._first} {self.height}x{self.width}: {self._remedy}"
-            )
+            sizes = f"{height}x{width} pixels and {self._first} {self.height}x{self.width}"
+            raise InputError(f"image {name} has {sizes}: {self._remedy}")
 
 
 def _is_cut_off(data: bytes) -> bool:

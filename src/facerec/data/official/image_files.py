@@ -78,10 +78,8 @@ def _refuse_one_file_for_two(found: dict[str, str], folder: Path) -> None:
     for name, path in found.items():
         other = first.setdefault(path, name)
         if _key(str(PurePosixPath(other))) != _key(str(PurePosixPath(name))):
-            raise InputError(
-                f"the listed images {other} and {name} would both be {folder / path}: restore the one that is missing "
-                "or take it off the list"
-            )
+            both = f"the listed images {other} and {name} would both be {folder / path}"
+            raise InputError(f"{both}: restore the one that is missing or take it off the list")
 
 
 def _find(name: PurePosixPath, folder: Path, contents: dict[str, dict[str, str]]) -> str | None:

@@ -98,10 +98,8 @@ def _refuse_existing(root: Path, name: str, may_hold_images: bool) -> None:
     if file.exists():
         raise InputError(f"{file} is there already: remove {root / name} or choose another root= or name=")
     if not may_hold_images and (root / name).is_dir() and any((root / name).iterdir()):
-        raise InputError(
-            f"{root / name} is there already: remove it, choose another root=FOLDER, or give its images as "
-            f"images={root / name / name}"
-        )
+        remedy = f"remove it, choose another root=FOLDER, or give its images as images={root / name / name}"
+        raise InputError(f"{root / name} is there already: {remedy}")
 
 
 def _holds(folder: Path, images: Path, paths: Collection[str]) -> bool:
@@ -119,10 +117,8 @@ def _holds(folder: Path, images: Path, paths: Collection[str]) -> bool:
 def _pair_line(left: str, right: str, is_same: bool) -> str:
     for path in (left, right):
         if path != path.strip() or path.startswith("#") or set(path) & set("\t\r\n"):
-            raise InputError(
-                f"image {path!r} cannot stand in a pair list, where a first #, tabs, line breaks and outer spaces "
-                "mean something: rename it"
-            )
+            problem = "cannot be in a pair list, where a first #, tabs, line breaks and outer spaces mean something"
+            raise InputError(f"image {path!r} {problem}: rename it")
     separator = "\t" if any(character.isspace() for character in left + right) else " "
     return f"{left}{separator}{right}{separator}{1 if is_same else -1}\n"
 
@@ -136,9 +132,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, folder)
     except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written ({error.strerror or error}, {error.filename}): free space or choose another "
-            "folder"
-        ) from error
+        problem = f"{folder} cannot be written ({error.strerror or error}, {error.filename})"
+        raise InputError(f"{problem}: free space or choose another folder") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

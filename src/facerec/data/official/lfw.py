@@ -21,10 +21,8 @@ def read_lfw_pairs(file: str | Path) -> list[Pair]:
     per_kind = _read_first_line(file, lines)
     pairs = [_parse(file, index, per_kind, number, line) for index, (number, line) in enumerate(lines[1:])]
     if len(pairs) != FOLDS * 2 * per_kind:
-        raise InputError(
-            f"{file} lists {len(pairs)} pairs, and its first line promises {FOLDS * 2 * per_kind}: it is cut off or "
-            f"was changed, {_FETCH}"
-        )
+        problem = f"lists {len(pairs)} pairs, and its first line promises {FOLDS * 2 * per_kind}"
+        raise InputError(f"{file} {problem}: it is cut off or was changed, {_FETCH}")
     return pairs
 
 

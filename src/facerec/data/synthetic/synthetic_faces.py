@@ -68,11 +68,9 @@ class SyntheticFaces(LabelledSource):
         return f"synthetic {self.split} person {person} picture {picture}"
 
     def identity_name(self, label: int) -> str:
-        """Return the person's index."""
         return str(label)
 
     def reference(self, index: int) -> str:
-        """Return the image's index."""
         return str(index)
 
     def fingerprint(self) -> str:
@@ -80,7 +78,6 @@ class SyntheticFaces(LabelledSource):
         return sha256(repr(what).encode()).hexdigest()[:16]
 
     def state(self) -> str:
-        """Return a digest of the painter's version."""
         return digest([f"painter {VERSION}, OpenCV {cv2.__version__}"])
 
     def _locate(self, index: int) -> tuple[int, int]:
@@ -107,9 +104,8 @@ def synthetic_benchmark(
     if name not in CONDITIONS:
         raise InputError(f"there is no synthetic benchmark {name!r}: choose one of {', '.join(CONDITIONS)}")
     if num_pairs < 1 or num_pairs % (2 * NUM_FOLDS):
-        raise InputError(
-            f"num_pairs is {num_pairs}: give a multiple of {2 * NUM_FOLDS}, for {NUM_FOLDS} folds of equal halves"
-        )
+        remedy = f"give a multiple of {2 * NUM_FOLDS}, for {NUM_FOLDS} folds of equal halves"
+        raise InputError(f"num_pairs is {num_pairs}: {remedy}")
     images = SyntheticFaces(
         num_identities, images_per_identity, image_size=image_size, seed=seed, split="test", conditions=CONDITIONS[name]
     )
@@ -137,10 +133,8 @@ def _fold_pairs(rng: np.random.Generator, people: np.ndarray, images_per_identit
 
 def _choose(rng: np.random.Generator, available: int, count: int, kind: str) -> np.ndarray:
     if available < count:
-        raise InputError(
-            f"a fold holds only {available} pairs of {kind}, fewer than the {count} asked for: "
-            "raise num_identities or images_per_identity, or lower num_pairs"
-        )
+        remedy = "raise num_identities or images_per_identity, or lower num_pairs"
+        raise InputError(f"a fold has only {available} of the {count} pairs of {kind}: {remedy}")
     return rng.choice(available, count, replace=False)
 
 

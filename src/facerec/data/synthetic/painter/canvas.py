@@ -58,7 +58,7 @@ class Canvas:
         part[:] = before + weight * (part.astype(np.float32) - before)
 
     def _fixed(self, points: np.ndarray) -> np.ndarray:
-        # cv2 has pixel centres at integers, the template frame at half-integers
+        # cv2 has pixel centres at integers, the template frame at half-integers.
         return np.rint(((points + self.margin) * self.scale - 0.5) * 2**_SHIFT).astype(np.int32)
 
 
