@@ -52,7 +52,7 @@ def check_transforms(key: str, value: Any) -> None:
     """Check for transforms by name, see `facerec.data.augmentation`."""
     if not isinstance(value, Mapping):
         option = "none" if value is None else value
-        raise ValueError(f"{key} holds transforms by name, got {value!r}: write augmentation@data.{key}={option}")
+        raise ValueError(f"{key} must be transforms by name, got {value!r}: write augmentation@data.{key}={option}")
     for name, transform in value.items():
         if not callable(transform) or not hasattr(transform, "num_random"):
             raise ValueError(f"{key}.{name} is not a transform, got {transform!r}: give it a _target_ or leave it out")

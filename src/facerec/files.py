@@ -69,8 +69,7 @@ def refuse_missing_folder(root: str | Path) -> None:
 def check_output_folder(folder: Path, setting: str) -> None:
     """Check before the work that ``folder`` can be written to, without creating it.
 
-    Raises an `InputError` that begins with ``setting``, such as ``out=found``, if ``folder`` is a file, or cannot be
-    created or written to.
+    Raises an `InputError` that begins with ``setting``, such as ``out=found``, if it is a file or cannot be written to.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{setting} is a file: name a folder, or a new one")

@@ -101,8 +101,7 @@ class Contents(NamedTuple):
 
 
 def kept_contents(folder: Path | None, files: Sequence[Path], reader: str, read: Callable[[], Contents]) -> Contents:
-    """Return the result of ``read``, from the cache in ``folder`` if possible; it is cached if reading takes over 2
-    seconds.
+    """Return the result of ``read``, cached in ``folder`` if reading takes more than 2 seconds.
 
     Args:
         folder: created if it is missing; if it cannot be written to, nothing is cached. None: no cache.

@@ -168,8 +168,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             )
 
     def position_statistics(self, cache: Path) -> Tensor:
-        """Return mean and standard deviation of the training images at each position, ``(2, 3, H, W)``; see
-        `position_statistics`."""
+        """Return the training images' mean and standard deviation at each position, ``(2, 3, H, W)``."""
         assert self.train_source is not None and self._train is not None
         fingerprint = digest([self.train_source.fingerprint(), self._state(self.train_source)])
         return position_statistics(self._train, fingerprint, self.horizontal_flip, cache, self.num_workers or 0)

@@ -55,8 +55,7 @@ def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:
 
 
 def resize(image: np.ndarray, out: np.ndarray) -> None:
-    """Resize uint8 ``(h, w, 3)`` to ``out``, uint8 ``(H, W, 3)``: by area when shrinking (no aliasing), else
-    bilinearly."""
+    """Resize uint8 ``(h, w, 3)`` to ``out``, ``(H, W, 3)``, by area when shrinking (no aliasing), else bilinearly."""
     height, width = out.shape[:2]
     if image.shape == out.shape:
         out[:] = image

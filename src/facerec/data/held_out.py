@@ -19,8 +19,7 @@ def split_identities(source: LabelledSource, wanted: int | float, seed: int) -> 
 
     Args:
         source: all images.
-        wanted: number of identities to hold out, each with at least two images; below 1, their fraction of all
-            identities.
+        wanted: number of identities to hold out, each with at least two images; below 1, a fraction of all.
         seed: seed of the identities and the pairs.
     """
     rng = np.random.default_rng(seed)
@@ -64,8 +63,7 @@ def _benchmark(
 
 
 def _available(fold: list[np.ndarray]) -> int:
-    """Return how many pairs of each kind a fold allows; only half of the different-person pairs, so that sampling ends
-    soon."""
+    """Return the limit of pairs of each kind: half of the different-person pairs, so that sampling ends soon."""
     counts = np.array([len(images) for images in fold])
     of_one = (counts * (counts - 1) // 2).sum()
     of_two = (counts.sum() ** 2 - (counts**2).sum()) // 2

@@ -49,8 +49,7 @@ class ImageDataset(SharedArrays, Dataset):
 
 
 class PackedDataset(Dataset):
-    """Images of an `ImageDataset` from the file that `pack` wrote; all processes share the operating system's file
-    cache.
+    """Images of an `ImageDataset` from the file that `pack` wrote; processes share the system's cache of it.
 
     Args:
         path: NumPy file of uint8 ``(N, H, W, 3)``; `InputError` if it is damaged.
@@ -65,7 +64,6 @@ class PackedDataset(Dataset):
         return len(self.targets)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return uint8 RGB images ``(B, H, W, 3)`` and their targets ``(B,)``."""
         # Gathered into pinned memory, so that the loader need not copy it there.
         shape = (len(indices), *self._pixels.shape[1:])
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
@@ -97,8 +95,7 @@ def image_loader(
     """Create a loader of whole batches of ``dataset``.
 
     Args:
-        dataset: images to decode in workers, or packed ones, which this process gathers itself: receiving a batch from
-            a worker takes longer.
+        dataset: images to decode in workers, or packed ones, which this process gathers faster itself.
         batch_size: images per batch.
         num_workers: number of workers.
         keep_workers: keep them between epochs.
@@ -126,8 +123,7 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def flip_at_random(images: Tensor, seed: tuple[int, ...]) -> Tensor:
-    """Flip each image of ``(B, 3, H, W)`` horizontally with probability 0.5, determined by ``seed`` alone on every
-    device."""
+    """Flip each image of ``(B, 3, H, W)`` with probability 0.5, determined by ``seed`` alone, on every device."""
     entropy = int(np.random.SeedSequence(seed).generate_state(1)[0])
     coins = torch.rand(len(images), generator=torch.Generator().manual_seed(entropy)) < 0.5
     return torch.where(coins.to(images.device)[:, None, None, None], images.flip(-1), images)

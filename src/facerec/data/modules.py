@@ -34,8 +34,7 @@ class FolderData(FaceDataModule):
 
     Args:
         root: the folder of all data.
-        train_list: a list of lines ``PATH IDENTITY``, relative to ``root`` or ``train_folder``; None: all of that
-            folder.
+        train_list: a list of lines ``PATH IDENTITY``, relative to ``root`` or ``train_folder``; None: all of it.
         train_folder: folder in ``root`` with one folder per identity; read if there is no list.
     """
 

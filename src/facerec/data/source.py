@@ -17,7 +17,7 @@ from facerec.errors import InputError
 OnProblem = Callable[[int | str, str], None]
 
 
-def refuse(place: int | str, sentence: str) -> None:
+def refuse(_: int | str, sentence: str) -> None:
     """Raise the sentence as an `InputError`: no training on data that is partly wrong."""
     raise InputError(sentence)
 

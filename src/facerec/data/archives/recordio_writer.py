@@ -36,8 +36,8 @@ def frame(content: bytes) -> bytes:
 
 
 def pack(label: float | Sequence[float], key: int, image: bytes = b"", id2: int = 0) -> bytes:
-    """Build the content of a record, MXNet's image header and the image; the flag is 0 for one label, n for a list of
-    n."""
+    """Build the content of a record: MXNet's image header, with flag 0 or the number of listed labels, and the
+    image."""
     if isinstance(label, int | float):
         return struct.pack("<IfQQ", 0, label, key, id2) + image
     return struct.pack(f"<IfQQ{len(label)}f", len(label), 0.0, key, id2, *label) + image
@@ -121,8 +121,7 @@ def write_training_set(
 
 
 def property_of(path: Path) -> Path | None:
-    """Return the path of the file ``property`` for the records in ``path``; InsightFace reads it for ``train.rec``
-    only."""
+    """Return the path of the ``property`` file for the records in ``path``; only ``train.rec`` has one."""
     return path.with_name("property") if path.stem == "train" else None
 
 

@@ -16,8 +16,7 @@ _SHOWN = 3
 
 
 def find_images(names: Collection[str], folder: str | Path) -> dict[str, str]:
-    """Find all ``names`` like `find_those_there`; raise `InputError` with the number of missing images and the first of
-    them."""
+    """Find all ``names`` like `find_those_there`; raise `InputError` with the number of missing images."""
     found = find_those_there(names, folder)
     missing = [name for name in dict.fromkeys(names) if name not in found]
     if missing:
@@ -72,8 +71,7 @@ def _linked(image: str, destination: Path) -> bool:
 
 
 def _refuse_one_file_for_two(found: dict[str, str], folder: Path) -> None:
-    """Refuse two names of the same file, since a pair of an image with itself is no test; spellings of one path are one
-    name."""
+    """Refuse two names of one file: a pair of an image with itself is no test. Spellings of a path are one name."""
     first: dict[str, str] = {}
     for name, path in found.items():
         other = first.setdefault(path, name)

@@ -1,5 +1,4 @@
-"""Writing benchmarks in the layout that training reads: ``ROOT/NAME/NAME_pair.txt`` with images in
-``ROOT/NAME/NAME``."""
+"""Writing benchmarks in the layout of training: ``ROOT/NAME/NAME_pair.txt`` with images in ``ROOT/NAME/NAME``."""
 
 import filecmp
 import os

@@ -43,8 +43,8 @@ def _parse(file: Path, index: int, per_kind: int, number: int, line: str) -> Pai
     names, images = (fields[:1] * 2, fields[1:]) if is_same else (fields[::2], fields[1::2])
     if len(fields) != (3 if is_same else 4) or not all(image.isdecimal() for image in images):
         expected = "NAME NUMBER NUMBER" if is_same else "NAME NUMBER NAME NUMBER"
-        place = f"pair {index % per_kind + 1} of {per_kind} {expected} of fold {fold}"
-        problem = f"and {place} is expected there: the list is incomplete or out of order, {_FETCH}"
+        position = f"pair {index % per_kind + 1} of {per_kind} {expected} of fold {fold}"
+        problem = f"and {position} is expected there: the list is incomplete or out of order, {_FETCH}"
         raise wrong_line(file, number, line, problem)
     left, right = (f"{name}/{name}_{int(image):04d}.jpg" for name, image in zip(names, images, strict=True))
     return Pair(left, right, is_same)

@@ -47,12 +47,11 @@ def refuse_one_sided_folds(file: Path, pairs: Sequence[Pair]) -> None:
             raise InputError(f"{problem}: list the pairs fold by fold, each with pairs of one person and of two")
 
 
-_FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two, and tabs where a path holds spaces"
+_FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two, and tabs if a path has spaces"
 
 
 def read_plain_pairs(file: str | Path) -> list[Pair]:
-    """Read the pairs in the order of ``file``; raise `InputError` for a line of another format, and for a list without
-    ten folds, such as one sorted by flag."""
+    """Read the pairs in the order of ``file``; raise `InputError` for a bad line and for a list without ten folds."""
     file = Path(file)
     pairs, two_people = [], ""
     for number, line in pair_lines(file):

@@ -46,9 +46,8 @@ class EncodedImages(EncodedSource):
 def open_bin(path: str | Path) -> Benchmark:
     """Read a verification set without running anything that its pickle names.
 
-    Pair i consists of images 2i and 2i + 1. Images that are equal byte for byte are one image of the benchmark, named
-    like ``lfw.bin image 12``, its first index in the file. Raises `InputError` for a damaged or hostile file and for
-    another structure.
+    Pair i consists of images 2i and 2i + 1. Images that are equal byte for byte are one image, named like ``lfw.bin
+    image 12`` by the first index. Raises `InputError` for a damaged or hostile file, or another format.
     """
     path = Path(path)
     encoded, is_same = _check_structure(path, load_plain_pickle(path))
@@ -60,8 +59,7 @@ def open_bin(path: str | Path) -> Benchmark:
 
 
 def write_bin(benchmark: Benchmark, path: str | Path) -> None:
-    """Write ``benchmark`` as InsightFace reads it: a tuple of 2P encoded images, ``bytes`` that stay unchanged, and P
-    bools.
+    """Write ``benchmark`` as InsightFace reads it: a tuple of 2P unchanged encoded images, ``bytes``, and P bools.
 
     Raises `InputError` for synthetic or damaged images, and for several sizes, which InsightFace cannot load; its
     programs evaluate 112x112.

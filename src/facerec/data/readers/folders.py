@@ -114,8 +114,7 @@ def read_pairs(root: str | Path, name: str, on_problem: OnProblem = refuse) -> B
     FLAG is 1 for the same person or -1. The separators are spaces or tabs; a single tab each if a path contains spaces.
     Outer spaces do not belong to a path. Empty lines and lines that start with # are ignored.
 
-    ``on_problem`` is called for lines of another format. Raises `InputError` for a missing file or folder and for a
-    list without pairs.
+    ``on_problem`` is called for lines of another format. Raises `InputError` for a missing file or folder, or no pair.
     """
     root = Path(root)
     file = root / name / f"{name}_pair.txt"
@@ -146,8 +145,7 @@ def _parsed_pairs(file: Path, on_problem: OnProblem) -> Iterator[tuple[str, str,
 
 
 def _paths_of(folder: Path, identities: list[str], counts: dict[str, int], on_problem: OnProblem) -> Iterator[str]:
-    """Yield the paths of all images, identity by identity, and put the number of each identity's images in
-    ``counts``."""
+    """Yield the paths of all images, identity by identity, and put their number per identity in ``counts``."""
     for identity in tqdm(identities, f"listing {folder}", unit=" identities", delay=2):
         here = folder / identity
         if os.path.isfile(here / f"{identity}_pair.txt"):

@@ -44,8 +44,7 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
 
     The separator is a tab, and both fields may contain spaces: the identity is everything after the tab, like the name
     of a folder, and outer spaces do not belong to a reference unless ``./`` precedes them. Repeated tabs and tabs at
-    the ends are allowed. Without tabs, the last word is the identity. Empty lines and lines that start with # are
-    ignored.
+    the ends are allowed. Without tabs, the last word is the identity. Empty lines and comments (#) are ignored.
 
     ``on_problem`` is called for lines of another format and for repeated references; ``./a.png`` repeats ``a.png``.
     Raises `InputError` for a missing or unreadable file and for one without rows.

@@ -19,8 +19,7 @@ _WORTH_LISTING = 8  # files in a folder, from which on listing it is faster than
 def image_paths(root: Path, folder: str) -> list[str]:
     """Return the images in ``root/folder`` and its subfolders as paths relative to ``root``, sorted folder by folder.
 
-    Links to folders are not followed, and hidden files and folders, such as temporary files and those of macOS, are
-    ignored.
+    Links to folders are not followed, and hidden files and folders, such as temporary ones, are ignored.
     """
     paths, folders = [], [folder]
     while folders:
@@ -83,8 +82,7 @@ def looked_for(number: int) -> range:
 
 
 def missing_files(root: Path, paths: Sequence[str]) -> np.ndarray:
-    """Return the ascending indices of those ``paths`` in ``root`` that are `looked_for` and have no file, with a
-    progress bar on standard error."""
+    """Return the ascending indices of `looked_for` ``paths`` in ``root`` without a file, with a progress bar."""
     folders: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number in looked_for(len(paths)):
         path = paths[number]

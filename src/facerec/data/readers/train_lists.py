@@ -54,9 +54,8 @@ def read_record_list(
 ) -> Subset:
     """Read the images of an archive that a list names by their keys, with the class labels that they have there.
 
-    ``on_problem`` is called for the lines that `read_list` finds wrong, those whose record or class the archive does
-    not have, and repeated records, such as 1 and 01. Raises `InputError` like `read_list`, and for a list without a
-    valid line.
+    ``on_problem`` is called for the lines that `read_list` finds wrong, those whose record or class is not in the
+    archive, and repeated records, such as 1 and 01. Raises `InputError` like `read_list`, and if no line is valid.
     """
     rows = read_list(root, train_list, on_problem)
     positions = _positions_of(records, rows)

@@ -119,8 +119,7 @@ def synthetic_benchmark(
 
 
 def _fold_pairs(rng: np.random.Generator, people: np.ndarray, images_per_identity: int, per_kind: int) -> np.ndarray:
-    """Draw ``per_kind`` same-person pairs among ``people``, then as many different-person pairs: image indices, int64
-    ``(2, 2 * per_kind)``."""
+    """Draw same-person pairs, then as many different-person pairs: image indices, ``(2, 2 * per_kind)``."""
     first, second = np.triu_indices(images_per_identity, 1)
     person, pair = np.divmod(_choose(rng, len(people) * len(first), per_kind, "one person"), max(len(first), 1))
     same = people[person] * images_per_identity + np.stack([first[pair], second[pair]])

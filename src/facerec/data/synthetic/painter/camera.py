@@ -28,7 +28,7 @@ def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> tuple[np.ndarray,
 
 def warp(pixels: np.ndarray, source: Sequence[np.ndarray], scale: float) -> np.ndarray:
     """Sample each pixel at its position ``source`` in a drawing with a margin; ``scale`` is in pixels per unit."""
-    columns, rows = (np.float32(scale) * place + np.float32(MARGIN * scale - 0.5) for place in source)
+    columns, rows = (np.float32(scale) * axis + np.float32(MARGIN * scale - 0.5) for axis in source)
     return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -33,8 +33,7 @@ def paint_front_hair(canvas: Canvas, traits: Traits) -> None:
 
 
 def strands(traits: Traits, at: np.ndarray) -> np.ndarray:
-    """Compute the brightness factor of the hair on the grid ``at`` x ``at``, float32; strands run away from the
-    parting."""
+    """Compute the brightness factor of the hair on the grid ``at`` x ``at``, float32; strands start at the parting."""
     rng = np.random.Generator(np.random.PCG64(traits.texture))
     locks = np.repeat(rng.standard_normal(64, np.float32), 8)
     single = np.convolve(rng.standard_normal(514, np.float32), [0.5, 1, 0.5], "valid")

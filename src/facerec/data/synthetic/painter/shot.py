@@ -55,7 +55,7 @@ class Shot:
 
 
 OCCLUDERS = ("glasses", "sunglasses", "mask", "cap", "object")
-_OCCLUDER_SHARE = (0.4, 0.12, 0.14, 0.16, 0.18)
+_OCCLUDER_FRACTIONS = (0.4, 0.12, 0.14, 0.16, 0.18)
 
 
 def draw_shot(rng: np.random.Generator, conditions: Conditions) -> Shot:
@@ -115,7 +115,7 @@ def _draw_surroundings(rng: np.random.Generator, occlusion: float) -> dict:
     spots = rng.normal(0, rng.uniform(4, 40), (6, 6, 1)) + rng.normal(0, 12, (6, 6, 3))
     covered = rng.random() < occlusion
     return dict(
-        occluder=str(rng.choice(OCCLUDERS, p=_OCCLUDER_SHARE)) if covered else "",
+        occluder=str(rng.choice(OCCLUDERS, p=_OCCLUDER_FRACTIONS)) if covered else "",
         occluder_colour=_muted(rng),
         occluder_shape=tuple(rng.random(3).tolist()),
         backdrop=np.clip(base + spots, 0, 255).astype(np.float32),
