@@ -86,7 +86,7 @@ def _alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-_WORTH_KEEPING = 2.0  # seconds of reading
+_WORTH_CACHING = 2.0  # seconds of reading
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile)  # or missing: the archive is read again
 
 
@@ -100,7 +100,7 @@ class Contents(NamedTuple):
     classes: np.ndarray
 
 
-def kept_contents(folder: Path | None, files: Sequence[Path], reader: str, read: Callable[[], Contents]) -> Contents:
+def cached_contents(folder: Path | None, files: Sequence[Path], reader: str, read: Callable[[], Contents]) -> Contents:
     """Return the result of ``read``, cached in ``folder`` if reading takes more than 2 seconds.
 
     Args:
@@ -116,7 +116,7 @@ def kept_contents(folder: Path | None, files: Sequence[Path], reader: str, read:
         return Contents(*(arrays[name] for name in Contents._fields))
     start = time.perf_counter()
     contents = read()
-    if time.perf_counter() - start > _WORTH_KEEPING:
+    if time.perf_counter() - start > _WORTH_CACHING:
         with suppress(InputError), replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, **contents._asdict())
     return contents

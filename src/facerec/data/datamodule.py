@@ -162,10 +162,9 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         """Raise `InputError` if the checkpoint was trained on other images; some may be held out now."""
         theirs, ours = state_dict["train_fingerprint"], self.state_dict()["train_fingerprint"]
         if theirs is not None and ours is not None and theirs != ours:
-            raise InputError(
-                f"the checkpoint was trained on other images (fingerprint {theirs}, this run's {ours}): use "
-                "the checkpoint's data, data.held_out_identities and data.held_out_seed, or start without resume"
-            )
+            problem = f"the checkpoint was trained on other images (fingerprint {theirs}, this run's {ours})"
+            settings = "the checkpoint's data, data.held_out_identities and data.held_out_seed"
+            raise InputError(f"{problem}: use {settings}, or start without resume")
 
     def position_statistics(self, cache: Path) -> Tensor:
         """Return the training images' mean and standard deviation at each position, ``(2, 3, H, W)``."""

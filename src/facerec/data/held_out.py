@@ -39,10 +39,8 @@ def _check_number(number: int, candidates: int, identities: int) -> None:
         remedy = f"take {2 * NUM_FOLDS} or more, two for each of {NUM_FOLDS} folds, or 0 for none"
         raise InputError(f"data.held_out_identities comes to {number}: {remedy}")
     if number > min(candidates, identities - 2):
-        raise InputError(
-            f"data.held_out_identities comes to {number}, but of {identities} identities {candidates} have two images "
-            "or more, and two must remain to train on: lower it"
-        )
+        problem = f"but of {identities} identities {candidates} have two images or more, and two must remain"
+        raise InputError(f"data.held_out_identities comes to {number}, {problem} to train on: lower it")
 
 
 def _benchmark(

@@ -30,22 +30,22 @@ def position_statistics(
     path = folder / f"position-{fingerprint}-{height}x{width}{'-mirrored' if flip else ''}.npy"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        statistics = _mean_and_deviation(images, flip, num_workers)
+        statistics = _compute(images, flip, num_workers)
         with replacing(path) as partial, partial.open("wb") as file:
             np.save(file, statistics)
     return torch.from_numpy(np.load(path))
 
 
-def _mean_and_deviation(images: ImageDataset | PackedDataset, flip: bool, num_workers: int) -> np.ndarray:
+def _compute(images: ImageDataset | PackedDataset, flip: bool, num_workers: int) -> np.ndarray:
     total = squares = torch.zeros(())
     count = 0
     # A separate generator: a run must not depend on whether the maps were cached by another.
     loader = image_loader(images, 256, num_workers, generator=torch.Generator())
-    for batch, _ in tqdm(loader, "mean and deviation of the training images", leave=False):
+    for batch, _ in tqdm(loader, "statistics of the training images", leave=False):
         pixels = batch.double().sub_(127.5).div_(127.5)  # float64, since a sum over millions of images needs it
         total, squares, count = total + pixels.sum(0), squares + pixels.square().sum(0), count + len(pixels)
     mean, square = total / count, squares / count
     if flip:
         mean, square = (mean + mean.flip(1)) / 2, (square + square.flip(1)) / 2
-    deviation = (square - mean.square()).clamp(min=0).sqrt()
-    return torch.stack((mean, deviation)).permute(0, 3, 1, 2).float().numpy()
+    std = (square - mean.square()).clamp(min=0).sqrt()
+    return torch.stack((mean, std)).permute(0, 3, 1, 2).float().numpy()

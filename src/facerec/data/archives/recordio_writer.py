@@ -19,7 +19,7 @@ from facerec.data.source import EncodedLabelledSource
 from facerec.errors import InputError
 from facerec.files import remove_leftovers, replacing
 
-_LONGEST = (1 << 29) - 1  # bytes of a record
+_LONGEST = 2**29 - 1  # bytes of a record
 _EXACT_IN_FLOAT32 = 2**24
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 

@@ -44,8 +44,5 @@ def _chosen(side: int, fraction: Tensor) -> Tensor:
 def _matrices(side: int, device: torch.device) -> Tensor:
     """Compute the matrices for all sizes from 1 to ``side``: resampling is linear, so it is applied to unit vectors."""
     units = torch.eye(side)[None, None]
-    found = []
-    for size in range(1, side + 1):
-        small = F.interpolate(units, (size, side), mode="bilinear", antialias=True)
-        found.append(F.interpolate(small, (side, side), mode="bilinear")[0, 0])
-    return torch.stack(found).to(device)
+    small = (F.interpolate(units, (size, side), mode="bilinear", antialias=True) for size in range(1, side + 1))
+    return torch.cat([F.interpolate(rows, (side, side), mode="bilinear")[0] for rows in small]).to(device)

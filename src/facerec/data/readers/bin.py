@@ -39,8 +39,7 @@ class EncodedImages(EncodedSource):
         return digest(f"{name} {content}" for name, content in zip(self._names, contents, strict=True))
 
     def state(self) -> str:
-        """Return an empty text: images in memory do not change."""
-        return ""
+        return ""  # images in memory do not change
 
 
 def open_bin(path: str | Path) -> Benchmark:

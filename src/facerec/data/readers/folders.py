@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -41,11 +42,8 @@ class FolderImages(SharedArrays, EncodedSource):
 
     def encoded(self, index: int) -> bytes:
         path = self.full_name(index)
-        try:
-            with open(path, "rb", buffering=0) as file:
-                return file.read()
-        except OSError as error:
-            raise _cannot_be_read(path, error) from error
+        with _refusing_unreadable(path), open(path, "rb", buffering=0) as file:
+            return file.read()
 
     def fingerprint(self) -> str:
         return digest(self.paths)
@@ -158,12 +156,15 @@ def _paths_of(folder: Path, identities: list[str], counts: dict[str, int], on_pr
 
 
 def _size_and_time(path: str) -> str:
-    try:
+    with _refusing_unreadable(path):
         found = os.stat(path)
-    except OSError as error:
-        raise _cannot_be_read(path, error) from error
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
-def _cannot_be_read(path: str, error: OSError) -> InputError:
-    return InputError(f"image {path} cannot be read ({error.strerror}): restore it or take it off the list")
+@contextmanager
+def _refusing_unreadable(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"image {path} cannot be read ({error.strerror}): restore it or take it off the list"
+        raise InputError(message) from error

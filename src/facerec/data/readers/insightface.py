@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.data.cache import Contents, kept_contents
+from facerec.data.cache import Contents, cached_contents
 from facerec.data.decode import decode_rgb
 from facerec.data.readers.recordio import RecordFile
 from facerec.data.shared_arrays import SharedArrays
@@ -31,14 +31,14 @@ class InsightFaceRecords(SharedArrays, EncodedLabelledSource):
     ``labels`` number the class labels that occur, in ascending order, from 0. A ``property`` file that disagrees causes
     a warning and is otherwise ignored. In the classic dialect the constructor reads a few records per identity and
     takes the other labels from the ranges; in other dialects, and if ranges and labels disagree, it reads the first 40
-    bytes of every record. ``cache`` is the folder of `kept_contents`.
+    bytes of every record. ``cache`` is the folder of `cached_contents`.
     """
 
     def __init__(self, root: str | Path, name: str = "train", cache: Path | None = None):
         root = Path(root)
         path = root / f"{name}.rec"
         files = path, path.with_suffix(".idx")
-        contents = kept_contents(cache, files, f"insightface {VERSION}", partial(_read_contents, path))
+        contents = cached_contents(cache, files, f"insightface {VERSION}", partial(_read_contents, path))
         self.records = RecordFile.from_table(path, contents.keys, contents.offsets)
         self._positions = contents.positions
         self._classes, self.labels = _number_from_0(contents.classes.astype(np.int64))
@@ -97,10 +97,8 @@ def _read_classes(records: RecordFile) -> tuple[np.ndarray, np.ndarray]:
     is_class = (classes >= 0) & (classes <= _EXACT_IN_FLOAT32) & (classes == np.floor(classes))
     if not is_class.all():
         wrong = np.argmin(is_class)
-        raise InputError(
-            f"{records.path} record {records.keys[positions[wrong]]} has the label {classes[wrong]}: write the file "
-            f"again with integers from 0 to {_EXACT_IN_FLOAT32} as labels"
-        )
+        problem = f"{records.path} record {records.keys[positions[wrong]]} has the label {classes[wrong]}"
+        raise InputError(f"{problem}: write the file again with integers from 0 to {_EXACT_IN_FLOAT32} as labels")
     return positions, classes
 
 

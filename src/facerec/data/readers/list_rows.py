@@ -49,7 +49,9 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
     ``on_problem`` is called for lines of another format and for repeated references; ``./a.png`` repeats ``a.png``.
     Raises `InputError` for a missing or unreadable file and for one without rows.
     """
-    file = _find(Path(root), Path(train_list))
+    file = next((path for path in (Path(train_list), Path(root, train_list)) if os.path.isfile(path)), None)
+    if file is None:
+        raise InputError(f"training list {train_list} does not exist, nor does it in {root}: check its name")
     rows = _gather(file, on_problem)
     if not len(rows.lines):
         raise InputError(f"training list {file} has no line PATH IDENTITY: write one per image")
@@ -65,13 +67,6 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
 def repeated(file: Path, reference: str, line: int, earlier: int) -> str:
     """Return the sentence about a ``line`` that names the same image as an ``earlier`` one."""
     return f"line {line} of {file} names {reference} again, after line {earlier}: remove one of the two lines"
-
-
-def _find(root: Path, train_list: Path) -> Path:
-    for candidate in (train_list, root / train_list):
-        if os.path.isfile(candidate):
-            return candidate
-    raise InputError(f"training list {train_list} does not exist, nor does it in {root}: check its name")
 
 
 @dataclass(frozen=True)

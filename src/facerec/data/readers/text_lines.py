@@ -48,11 +48,13 @@ def _texts(file: Path, kind: str, remedy: str) -> Iterator[str]:
     start = line = 0
     for block in _blocks(file, kind, remedy):
         try:
-            text = block.decode()
+            text, wrong = block.decode(), block.find(0)
         except UnicodeDecodeError as error:
-            raise _not_text(file, kind, start + error.start, line + _line_at(block, error.start)) from error
-        if "\0" in text:
-            raise _not_text(file, kind, start + block.index(0), line + _line_at(block, block.index(0)))
+            text, wrong = "", error.start
+        if wrong >= 0:
+            number = line + 1 + block[:wrong].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n")
+            problem = f"{kind} {file} is not UTF-8 text (byte {start + wrong})"
+            raise InputError(f"{problem}: save it as UTF-8, or correct line {number}")
         if start == 0:
             text = text.removeprefix("\ufeff")
         if "\r" in text:
@@ -72,12 +74,3 @@ def _blocks(file: Path, kind: str, remedy: str) -> Iterator[bytes]:
                 bar.update(len(block))
     except OSError as error:
         raise InputError(f"{kind} {file} cannot be read ({error.strerror}): {remedy}") from error
-
-
-def _line_at(block: bytes, position: int) -> int:
-    """Return the number, from 1, of the line of the byte at ``position``, which is no line end."""
-    return block[:position].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
-
-
-def _not_text(file: Path, kind: str, position: int, line: int) -> InputError:
-    return InputError(f"{kind} {file} is not UTF-8 text (byte {position}): save it as UTF-8, or correct line {line}")
