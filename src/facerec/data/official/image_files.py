@@ -20,7 +20,7 @@ def find_images(names: Collection[str], folder: str | Path) -> dict[str, str]:
     found = find_those_there(names, folder)
     missing = [name for name in dict.fromkeys(names) if name not in found]
     if missing:
-        some = f"{len(missing)} of the {len(found) + len(missing)} listed images are not in {folder}"
+        some = f"{len(missing)} of the {len(found) + len(missing)} images on the lists are not in {folder}"
         remedy = "restore them or name the folder that these paths start from"
         raise InputError(f"{some}, such as {', '.join(missing[:_SHOWN])}: {remedy}")
     return found
