@@ -1,8 +1,8 @@
-"""What a program says to the person who waits."""
+"""Messages of a program to its user."""
 
 import sys
 
 
 def log(message: str) -> None:
-    """One line to the person who waits."""
+    """Print one line to standard error."""
     print(message, file=sys.stderr, flush=True)

@@ -24,7 +24,7 @@ def replacing(path: Path, remedy: str = "free space or choose another folder") -
     partial = path.with_name(f".partial.{os.getpid()}.{path.name}")  # two processes may write the same file
     try:
         if path.exists() and not path.is_file():
-            raise OSError("it is there and is no file")
+            raise OSError("it exists and is not a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         os.replace(partial, path)
@@ -36,8 +36,7 @@ def replacing(path: Path, remedy: str = "free space or choose another folder") -
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files, possibly large, that killed processes of this machine left from `replacing`
-    ``path``."""
+    """Remove the temporary files of `replacing` ``path`` that killed processes left."""
     for leftover in path.parent.glob(".partial.*"):
         process = leftover.name.removeprefix(".partial.").removesuffix(f".{path.name}")
         if process.isdecimal() and leftover.is_file() and not _is_alive(int(process)):
@@ -62,7 +61,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def refuse_missing_folder(root: str | Path) -> None:
-    """`InputError` where ``root``, the folder of the data, does not exist."""
+    """Raise `InputError` if ``root``, the folder of the data, does not exist."""
     if not Path(root).is_dir():
         raise InputError(f"folder {root} does not exist: set data.root to the folder that holds your faces")
 
@@ -70,13 +69,12 @@ def refuse_missing_folder(root: str | Path) -> None:
 def check_output_folder(folder: Path, setting: str) -> None:
     """Check before the work that ``folder`` can be written to, without creating it.
 
-    Raises an `InputError` that begins with ``setting``, such as ``out=found``, if ``folder`` is a file, or cannot be
-    created or written to.
+    Raises an `InputError` that begins with ``setting``, such as ``out=found``, if it is a file or cannot be written to.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{setting} is a file: name a folder, or a new one")
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
-        raise InputError(f"{setting} cannot be made, since {existing} is no folder: name another one")
+        raise InputError(f"{setting} cannot be created, since {existing} is not a folder: name another one")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{setting} cannot be written to, since {existing} is protected: name another folder")

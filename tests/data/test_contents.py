@@ -13,7 +13,7 @@ from facerec.data.readers.insightface import InsightFaceRecords
 
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
-    monkeypatch.setattr(contents, "_WORTH_KEEPING", -1.0)
+    monkeypatch.setattr(contents, "_WORTH_CACHING", -1.0)
     return written(tmp_path / "data", [3.0, 5.0, 5.0])
 
 
@@ -64,7 +64,7 @@ def test_what_changed_is_read_anew(archive, tmp_path, monkeypatch, changed):
 
 
 def test_what_is_soon_read_is_not_kept(archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(contents, "_WORTH_KEEPING", 1000.0)
+    monkeypatch.setattr(contents, "_WORTH_CACHING", 1000.0)
     opened(archive, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 

@@ -27,12 +27,12 @@ class TestRefusals:
 
     def test_a_first_image_of_a_list_that_is_not_there_although_others_are(self, faces):
         write_text(faces / "list.txt", "gone/0.png a\nann/0.png a\nbob/0.png b\n")
-        with refuses(str(faces / "train/gone/0.png"), "line 1", "list.txt", "not there", error=InputError):
+        with refuses(str(faces / "train/gone/0.png"), "line 1", "list.txt", "missing", error=InputError):
             folder_data(faces, train_list="list.txt").setup("fit")
 
     def test_a_link_among_the_training_images_that_leads_nowhere(self, faces):
         (faces / "train/bob/9.png").symlink_to("gone.png")
-        with refuses(str(faces / "train/bob/9.png"), "not there", "restore", error=InputError):
+        with refuses(str(faces / "train/bob/9.png"), "missing", "restore", error=InputError):
             folder_data(faces).setup("fit")
 
     def test_a_batch_that_does_not_divide_over_the_devices(self, faces):

@@ -155,7 +155,7 @@ def test_an_image_split_by_the_magic_number_is_whole_again(tmp_path, shift):
 @pytest.mark.parametrize("label", [-1.0, 0.5, float("nan"), float("inf"), 2.0**24 + 2])
 def test_a_label_that_is_no_class_number_is_refused(tmp_path, label):
     write_records(tmp_path / "train.rec", flat([0.0, label], IMAGES[:2]))
-    with refuses("train.rec record 1", "label", "whole num", error=InputError):
+    with refuses("train.rec record 1", "label", "integers", error=InputError):
         InsightFaceRecords(tmp_path)
 
 

@@ -169,7 +169,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_is_lost(tmp_path
     (tmp_path / name).unlink()
     write_image(tmp_path / name / "mine.png", plain(RED))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
-    with refuses(str(tmp_path / name), "no file", "free", error=InputError):
+    with refuses(str(tmp_path / name), "not a file", "free", error=InputError):
         write_training_set(FACES, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
 

@@ -159,7 +159,7 @@ def test_a_benchmark_is_the_same_each_time_and_another_for_another_seed():
         (dict(num_identities=0), ("num_identities", "0", "at least 1")),
         (dict(images_per_identity=-1), ("images_per_identity", "-1", "at least 1")),
         (dict(image_size=16), ("image_size", "16", "32 to 512")),
-        (dict(seed=-1), ("seed", "-1", "0 or more")),
+        (dict(seed=-1), ("seed", "-1", "from 0")),
         (dict(split="val"), ("split", "'val'", "train", "test")),
     ],
 )
@@ -173,8 +173,8 @@ def test_bad_arguments_are_named(arguments, facts):
     [
         (("synthetic_easy", 40, 5, 200), ("'synthetic_easy'", "one of synthetic, ")),
         (("synthetic", 40, 5, 201), ("num_pairs", "201", "multiple of 20")),
-        (("synthetic", 40, 1, 200), ("0 pairs", "one person", "the 10 asked for")),
-        (("synthetic", 10, 9, 200), ("0 pairs", "two people", "the 10 asked for")),
+        (("synthetic", 40, 1, 200), ("0 of the 10 pairs", "one person", "num_pairs")),
+        (("synthetic", 10, 9, 200), ("0 of the 10 pairs", "two people", "num_pairs")),
     ],
 )
 def test_benchmarks_that_cannot_be_are_refused(arguments, facts):

@@ -18,7 +18,7 @@ from facerec.errors import InputError
 
 def test_a_first_line_that_is_no_path_is_one_sentence(tmp_path):
     write_text(tmp_path / "list.txt", f"{'long' * 100} ann\n")
-    with refuses("list.txt", "first image", "folder", error=InputError):
+    with refuses("list.txt", "no image", "longlong", "folder", error=InputError):
         read_train_list(tmp_path, "list.txt")
 
 

@@ -41,7 +41,7 @@ def test_every_wrong_line_of_a_list_is_reported_and_the_others_are_looked_at(fac
     assert (found.severity, found.count, report.is_sound) == ("error", 3, False)
     assert {entry["line"]: entry["problem"].partition("list.txt ")[2] for entry in found.details} == {
         2: f"is '{below}ann/1.png': write PATH IDENTITY",
-        3: f"names {below}ann/0.png again, after line 1: an image stands in a list once, so remove one of them",
+        3: f"names {below}ann/0.png again, after line 1: remove one of the two lines",
         7: f"is '{below}alone': write PATH IDENTITY",
     }
 
@@ -97,7 +97,7 @@ def test_every_wrong_identity_folder_is_reported_and_the_others_are_looked_at(fa
     (found,) = [finding for finding in report.findings if finding.name == "wrong_folders"]
     assert (found.severity, found.part, found.count) == ("error", "training set", 5)
     expected = {
-        "gone": ("link", "nowhere", "restore"),
+        "gone": ("link", "broken", "restore"),
         "above": ("link", str(faces), "twice", "remove"),
         "two": (f"{faces}/train/one", "links", "remove one"),
         "dan": ("no image", "remove", "fill"),
@@ -130,7 +130,7 @@ def test_a_long_list_whose_images_are_all_missing_is_one_problem(faces, monkeypa
     write_text(faces / "list.txt", "".join(f"elsewhere/{number}.png a\n" for number in range(10)))
     report = check_data(folder_data(faces, train_list="list.txt"))
     (problem,) = report.problems
-    assert report.images == 0 and says(problem, str(faces / "list.txt"), "first image", "elsewhere/")
+    assert report.images == 0 and says(problem, str(faces / "list.txt"), "no image", "elsewhere/")
 
 
 def test_of_many_wrong_lines_the_first_are_kept_and_all_are_counted(monkeypatch):

@@ -133,7 +133,7 @@ def test_out_holds_all_details_and_a_page_of_pictures(faces, capsys, tmp_path):
     ("place", "facts"),
     [
         ("file", ("file", "name a folder")),
-        ("file/in", ("is no folder", "name ano")),
+        ("file/in", ("is not a folder", "name ano")),
     ],
 )
 def test_out_that_cannot_be_made_is_refused_before_anything_is_opened(faces, capsys, monkeypatch, place, facts):
@@ -149,7 +149,7 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(faces, capsys):
     (faces / "found/report.json").mkdir(parents=True)
     status, printed = run_script(capsys, *folder_arguments(faces, f"out={faces / 'found'}"))
     assert status == 1 and json.loads(printed.out)["images"] == 13 and "training images" in printed.err
-    assert says(printed.err.splitlines()[-1], "report.json", "no file", "another folder")
+    assert says(printed.err.splitlines()[-1], "report.json", "not a file", "another folder")
 
 
 def test_the_script_names_each_wrong_identity_folder(faces, capsys):

@@ -1,4 +1,4 @@
-"""What is kept on disk: decoded pixels of all images, and the index of a large archive."""
+"""Caches on disk: the decoded pixels of all images, and the index of a large archive."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from facerec.console import log
@@ -20,20 +20,20 @@ from facerec.data.source import digest
 from facerec.errors import InputError
 from facerec.files import replacing
 
-_ELSE = "set data.cache to another folder, or to null to do without"
+_ELSE = "set data.cache to another folder, or to null for no cache"
 
 
 def pack(images: ImageDataset, folder: Path, num_workers: int = 0) -> PackedDataset:
-    """The same images from ``folder/images-FINGERPRINT.npy``, uint8 ``(N, H, W, 3)``, ``N * H * W * 3`` bytes.
+    """Return the images as a dataset over ``folder/images-FINGERPRINT.npy``, uint8 ``(N, H, W, 3)``.
 
-    The file is written when it is missing, with a progress bar on standard error, and kept; images or a size that
-    changed have another fingerprint. Of several processes one writes it, and the others wait. It is whole under that
-    name, whatever happens; the `InputError` of an image that cannot be decoded or of a full disk leaves nothing behind.
+    A missing file is written, with a progress bar on standard error; changed images or another size have another
+    fingerprint. One of several processes writes the file while the others wait. It is never incomplete under its name.
+    Raises `InputError`, and leaves nothing behind, if an image cannot be decoded or the disk is full.
 
     Args:
         images: each is decoded once.
-        folder: made when it is missing.
-        num_workers: loading processes.
+        folder: created if it is missing.
+        num_workers: number of workers that decode.
     """
     path = folder / f"images-{images.fingerprint()}.npy"
     if not path.is_file():
@@ -45,68 +45,54 @@ def pack(images: ImageDataset, folder: Path, num_workers: int = 0) -> PackedData
 
 def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
     shape = (len(images), *images.image_size, 3)
-    _refuse_without_room(path.parent, int(np.prod(shape)))
+    free, needed = shutil.disk_usage(path.parent).free / 1e9, np.prod(shape) / 1e9
+    if free < needed:
+        sizes = f"has {free:.1f} GB left, and the decoded images take {needed:.1f} GB"
+        raise InputError(f"{path.parent} {sizes}: free space, {_ELSE}")
     with replacing(path, f"free space, {_ELSE}") as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         with tqdm(desc=f"decoding once into {path.parent}", total=len(images), unit=" images", delay=2) as bar:
-            # A generator of its own: a run must not depend on whether its images were kept from another.
+            # A separate generator: a run must not depend on whether its images were cached by another.
             for batch, _ in image_loader(images, 256, num_workers, generator=torch.Generator()):
                 file.write(batch.numpy())
                 bar.update(len(batch))
         file.flush()
-        os.fsync(file.fileno())  # or a power failure could leave the name without the pixels
-
-
-def _refuse_without_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise InputError(
-            f"{folder} has {free / 1e9:.1f} GB of room, and the decoded images take {needed / 1e9:.1f}: free space, "
-            f"{_ELSE}"
-        )
+        os.fsync(file.fileno())  # otherwise a power failure could leave the name without the pixels
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process writes ``path``; then clear away what one left that was killed."""
+    """Wait until no other process writes ``path``, and remove what killed processes left."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): {_ELSE}") from error
     lock = FileLock(path.with_name(f".lock.{path.name}"))
-    is_locked = _acquire(lock)
-    try:
-        if is_locked:
-            for partial in path.parent.glob(f".partial.*.{path.name}"):
-                partial.unlink()
-        yield
-    finally:
-        # While the lock is held: who waits for it then finds it without a name, and takes that of a new file.
-        with suppress(OSError):  # Windows does not remove an open file; there the release does
-            Path(lock.lock_file).unlink()
-        lock.release()
-
-
-def _acquire(lock: BaseFileLock) -> bool:
-    """Whether this process has the lock now; False where the file system has none, and two may do the same work."""
-    try:
+    with suppress(OSError, NotImplementedError):  # a file system without locks: two processes may do the same work
         try:
             lock.acquire(timeout=0)
         except Timeout:
             log("another process is decoding the same images: waiting for it")
             lock.acquire()
-    except (OSError, NotImplementedError):
-        return False
-    return True
+    try:
+        if lock.is_locked:
+            for partial in path.parent.glob(f".partial.*.{path.name}"):
+                partial.unlink()
+        yield
+    finally:
+        # Removed while it is locked: a process that waits for it then finds the name gone and locks a new file.
+        with suppress(OSError):  # Windows cannot remove an open file, and removes it on release
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
-_WORTH_KEEPING = 2.0  # seconds of reading
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile)  # or missing: each is read anew
+_WORTH_CACHING = 2.0  # seconds of reading
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile)  # or missing: the archive is read again
 
 
 class Contents(NamedTuple):
-    """Of all records the keys and the offsets, int64; of the images the numbers of their records, int64, and the
-    classes as they are stored, float32."""
+    """Index of a ``.rec`` file: ``keys`` and ``offsets`` of all records, int64; ``positions``, the record index of each
+    image, int64; ``classes``, each image's stored label, float32."""
 
     keys: np.ndarray
     offsets: np.ndarray
@@ -114,15 +100,14 @@ class Contents(NamedTuple):
     classes: np.ndarray
 
 
-def kept_contents(folder: Path | None, files: Sequence[Path], reader: str, read: Callable[[], Contents]) -> Contents:
-    """What ``read`` returns; where that took more than two seconds, it is left in ``folder`` and read from there the
-    next time, unless one of the ``files`` has another size or time, or the ``reader`` another version.
+def cached_contents(folder: Path | None, files: Sequence[Path], reader: str, read: Callable[[], Contents]) -> Contents:
+    """Return the result of ``read``, cached in ``folder`` if reading takes more than 2 seconds.
 
     Args:
-        folder: made when it is missing; what cannot be written there is read anew each time. None: nothing is kept.
-        files: that are read, those of them that exist.
-        reader: name and version of the reader.
-        read: the files.
+        folder: created if it is missing; if it cannot be written to, nothing is cached. None: no cache.
+        files: those that exist determine the cache's key by size and modification time.
+        reader: name and version of the reader, also part of the key.
+        read: reads the files.
     """
     if folder is None:
         return read()
@@ -131,7 +116,7 @@ def kept_contents(folder: Path | None, files: Sequence[Path], reader: str, read:
         return Contents(*(arrays[name] for name in Contents._fields))
     start = time.perf_counter()
     contents = read()
-    if time.perf_counter() - start > _WORTH_KEEPING:
+    if time.perf_counter() - start > _WORTH_CACHING:
         with suppress(InputError), replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, **contents._asdict())
     return contents

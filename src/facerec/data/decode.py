@@ -1,4 +1,4 @@
-"""The one place where an encoded image becomes pixels, for training and for evaluation alike, or tells its size."""
+"""Decoding of image files to pixels or to their size, the same for training and evaluation."""
 
 import warnings
 from io import BytesIO
@@ -10,39 +10,34 @@ from PIL import Image
 
 from facerec.errors import InputError
 
-# Raise it when a file is decoded or resized to other pixels than before: whatever was cached is then made again.
+# Raise it when files are decoded or resized to different pixels than before, which invalidates caches.
 VERSION = 1
-DECODER = f"decoder {VERSION}, OpenCV {cv2.__version__}"  # part of every cache's key
+DECODER = f"decoder {VERSION}, OpenCV {cv2.__version__}"  # part of the key of every cache
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
-def use_one_thread() -> None:
-    """Have OpenCV work with one thread in this process: images are decoded by several processes at once, and threads
-    inside each would only fight for the cores."""
+def use_one_thread(_: int = 0) -> None:
+    """Limit OpenCV to one thread in this process: workers decode in parallel, and more threads would only compete."""
     if cv2.getNumThreads() != 1:
         cv2.setNumThreads(1)
 
 
 def loading_processes(number: int) -> dict[str, Any]:
-    """Options of PyTorch's loader for ``number`` processes that decode, each with one thread."""
+    """Return options of PyTorch's loader for ``number`` workers that decode with one thread each."""
     if number:
-        use_one_thread()  # a process is forked without OpenCV's threads, and would wait for them
-    return {"num_workers": number, "worker_init_fn": _start_process}
-
-
-def _start_process(number: int) -> None:
-    use_one_thread()  # one that starts afresh has all threads
+        use_one_thread()  # a forked worker has none of OpenCV's threads, and would wait for them
+    return {"num_workers": number, "worker_init_fn": use_one_thread}  # a spawned one has all
 
 
 def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:
     """Decode JPEG, PNG or another format known to OpenCV to uint8 RGB ``(H, W, 3)``.
 
     Greyscale, 16-bit and CMYK files become 8-bit RGB. EXIF orientation is ignored, since aligned faces are already
-    upright, unless ``upright`` asks for the image as it is displayed. `InputError` names the image when it is empty,
-    cut off or not an image.
+    upright, unless ``upright`` requests the image as it is displayed. Raises `InputError` with the image's name if it
+    is empty, cut off or not an image.
     """
     if not data:
         raise InputError(f"image {name} is empty: fetch it again or take it off the list")
@@ -54,16 +49,13 @@ def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:
     except cv2.error:  # the header claims a size beyond OpenCV's limit
         image = None
     if image is None:
-        raise InputError(
-            f"image {name} cannot be decoded: it is damaged or not a JPEG or PNG file, so replace it or take it off "
-            "the list"
-        )
+        problem = "cannot be decoded: it is damaged or not a JPEG or PNG file"
+        raise InputError(f"image {name} {problem}, so replace it or take it off the list")
     return image
 
 
 def resize(image: np.ndarray, out: np.ndarray) -> None:
-    """Write uint8 ``(h, w, 3)`` into ``out``, uint8 ``(H, W, 3)``, by pixel area when shrinking (no aliasing), else
-    bilinear."""
+    """Resize uint8 ``(h, w, 3)`` to ``out``, ``(H, W, 3)``, by area when shrinking (no aliasing), else bilinearly."""
     height, width = out.shape[:2]
     if image.shape == out.shape:
         out[:] = image
@@ -73,7 +65,7 @@ def resize(image: np.ndarray, out: np.ndarray) -> None:
 
 
 class Header(NamedTuple):
-    """What the first bytes of an image file say of it: ``format`` is JPEG, PNG, BMP or WEBP."""
+    """Format (JPEG, PNG, BMP or WEBP) and size of an image file."""
 
     format: str
     height: int
@@ -85,22 +77,21 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes, name: str) -> Header:
-    """Format and size of an image file without decoding it. `InputError` names the image when it is no image file."""
+    """Read format and size of an image file without decoding it; raise `InputError` if it is not an image."""
     try:
-        # Pillow only warns of a size that no face has, which a damaged header may state.
+        # A damaged header may state a huge size, of which Pillow only warns.
         with warnings.catch_warnings(action="error"), Image.open(BytesIO(data), formats=tuple(_SUFFIXES)) as image:
             return Header(str(image.format), image.height, image.width)
     except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(
-            f"image {name} is not a JPEG, PNG, BMP or WebP file: fetch it again or take it off the list"
-        ) from error
+        problem = "is not a JPEG, PNG, BMP or WebP file"
+        raise InputError(f"image {name} {problem}: fetch it again or take it off the list") from error
 
 
 class OneSize:
-    """Refuses the first image whose size is not that of the images before it: readers of archives take one size.
+    """Refuses the first image that differs in size from those before it, for readers that need images of one size.
 
     Args:
-        remedy: the end of the sentence.
+        remedy: the end of the error message.
     """
 
     def __init__(self, remedy: str) -> None:
@@ -108,26 +99,25 @@ class OneSize:
         self.height, self.width = 0, 0
 
     def check(self, data: bytes, name: str) -> None:
-        """Decodes the image. `InputError` names both images, or one that is damaged."""
+        """Decode the image; raise `InputError` if it is damaged or has another size."""
         height, width = decode_rgb(data, name).shape[:2]
         if not self._first:
             self._first, self.height, self.width = name, height, width
         elif (height, width) != (self.height, self.width):
-            raise InputError(
-                f"image {name} has {height}x{width} pixels and {self._first} {self.height}x{self.width}: {self._remedy}"
-            )
+            sizes = f"{height}x{width} pixels and {self._first} {self.height}x{self.width}"
+            raise InputError(f"image {name} has {sizes}: {self._remedy}")
 
 
 def _is_cut_off(data: bytes) -> bool:
-    # OpenCV 4 fills the missing part of a truncated file with grey and says nothing, so the end marker is looked for
-    # here. A JPEG's must follow its last scan header: an embedded thumbnail has an end marker of its own, earlier.
+    # OpenCV 4 silently fills the missing part of a truncated file with grey, so the end marker is checked here. A
+    # JPEG's must follow its last scan header: an embedded thumbnail has its own end marker, earlier.
     if data.startswith(_JPEG_START):
         return data.rfind(_JPEG_END) < max(data.rfind(_JPEG_SCAN), 2)
     return data.startswith(_PNG_START) and not _png_reaches_its_end(data)
 
 
 def _png_reaches_its_end(data: bytes) -> bool:
-    # Chunk by chunk: length, kind, content, checksum. OpenCV would reserve up to 4 GB for a damaged length.
+    # A chunk is length, kind, content, checksum. OpenCV would allocate up to 4 GB for a damaged length.
     start = len(_PNG_START)
     while start + 12 <= len(data):
         length, kind = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8]

@@ -1,4 +1,4 @@
-"""A verification set of identities that are not trained on, to choose the best epoch without a look at a benchmark."""
+"""A verification set of identities that are not trained on, to choose the best epoch without a benchmark."""
 
 import numpy as np
 
@@ -8,19 +8,19 @@ from facerec.errors import InputError
 
 HELD_OUT = "held_out"
 NUM_FOLDS = 10  # as in LFW's protocol
-_MOST_PAIRS = 300  # of one person in a fold, and as many of two: as in LFW's protocol
+_MOST_PAIRS = 300  # of each kind per fold, as in LFW's protocol
 
 
 def split_identities(source: LabelledSource, wanted: int | float, seed: int) -> tuple[Subset, Benchmark]:
-    """The images of all other identities to train on, and pairs of the images of those that are held out.
+    """Split ``source`` into a training set and a benchmark of held-out identities.
 
-    The pairs come in ten folds of people of their own, each fold first up to 300 pairs of one person, then as many of
-    two; no pair occurs twice, and people are drawn uniformly, however many images they have.
+    The pairs are in ten folds of disjoint people. Each fold has up to 300 same-person pairs, then as many
+    different-person pairs; no pair occurs twice, and people are sampled uniformly, however many images they have.
 
     Args:
-        source: of everything.
-        wanted: identities to hold out, all with two images or more; below 1, their share of all identities.
-        seed: of the identities and the pairs.
+        source: all images.
+        wanted: number of identities to hold out, each with at least two images; below 1, a fraction of all.
+        seed: seed of the identities and the pairs.
     """
     rng = np.random.default_rng(seed)
     counts = np.bincount(source.labels)
@@ -36,19 +36,17 @@ def split_identities(source: LabelledSource, wanted: int | float, seed: int) -> 
 
 def _check_number(number: int, candidates: int, identities: int) -> None:
     if number < 2 * NUM_FOLDS:
-        raise InputError(
-            f"data.held_out_identities comes to {number}: take {2 * NUM_FOLDS} or more, two for each of {NUM_FOLDS} "
-            "folds, or 0 for none"
-        )
+        remedy = f"take {2 * NUM_FOLDS} or more, two for each of {NUM_FOLDS} folds, or 0 for none"
+        raise InputError(f"data.held_out_identities comes to {number}: {remedy}")
     if number > min(candidates, identities - 2):
-        raise InputError(
-            f"data.held_out_identities comes to {number}, but of {identities} identities {candidates} have two images "
-            "or more, and two must be left to train on: lower it"
-        )
+        problem = f"but of {identities} identities {candidates} have two images or more, and two must remain"
+        raise InputError(f"data.held_out_identities comes to {number}, {problem} to train on: lower it")
 
 
-def _benchmark(source: LabelledSource, places: np.ndarray, people: np.ndarray, rng: np.random.Generator) -> Benchmark:
-    by_label = places[np.argsort(source.labels[places], kind="stable")]
+def _benchmark(
+    source: LabelledSource, positions: np.ndarray, people: np.ndarray, rng: np.random.Generator
+) -> Benchmark:
+    by_label = positions[np.argsort(source.labels[positions], kind="stable")]
     first = np.searchsorted(source.labels[by_label], people)
     last = np.searchsorted(source.labels[by_label], people, side="right")
     folds = [[by_label[first[i] : last[i]] for i in fold] for fold in np.array_split(np.arange(len(people)), NUM_FOLDS)]
@@ -63,7 +61,7 @@ def _benchmark(source: LabelledSource, places: np.ndarray, people: np.ndarray, r
 
 
 def _available(fold: list[np.ndarray]) -> int:
-    """Pairs of each kind that a fold has; of two people only half of them, so that they are soon found by chance."""
+    """Return the limit of pairs of each kind: half of the different-person pairs, so that sampling ends soon."""
     counts = np.array([len(images) for images in fold])
     of_one = (counts * (counts - 1) // 2).sum()
     of_two = (counts.sum() ** 2 - (counts**2).sum()) // 2
@@ -71,7 +69,7 @@ def _available(fold: list[np.ndarray]) -> int:
 
 
 def _pairs_of_one_person(fold: list[np.ndarray], number: int, rng: np.random.Generator) -> np.ndarray:
-    """Image numbers, ``(number, 2)``: a pair of everybody in turn, as long as they have another."""
+    """Sample image indices ``(number, 2)``, a pair of each person in turn while there are more."""
     pairs, turns = [], []
     for images in fold:
         available = len(images) * (len(images) - 1) // 2
@@ -82,14 +80,13 @@ def _pairs_of_one_person(fold: list[np.ndarray], number: int, rng: np.random.Gen
 
 
 def _pair(numbers: np.ndarray) -> np.ndarray:
-    """The pairs of that ``numbers`` in (0, 1), (0, 2), (1, 2), (0, 3) and so on, ``(N, 2)``: somebody's pairs are too
-    many to list."""
+    """Return the pairs at indices ``numbers`` of (0, 1), (0, 2), (1, 2), (0, 3), ..., ``(N, 2)``: too many to list."""
     larger = ((1 + np.sqrt(1 + 8 * numbers)) / 2).astype(np.int64)  # exact for the pairs of ten million images
     return np.stack((numbers - larger * (larger - 1) // 2, larger), axis=1)
 
 
 def _pairs_of_two_people(fold: list[np.ndarray], number: int, rng: np.random.Generator) -> np.ndarray:
-    """Image numbers, ``(number, 2)``: of two people drawn by chance, an image of each drawn by chance."""
+    """Sample image indices ``(number, 2)``: two people, and an image of each."""
     pairs: dict[tuple[int, int], None] = {}  # a dict, for its order
     while len(pairs) < number:
         one, other = rng.choice(len(fold), 2, replace=False)

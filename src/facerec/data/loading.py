@@ -1,4 +1,4 @@
-"""From a source of images to batches of uint8 on the device, and from those to the network's input."""
+"""Loading of images as uint8 batches, and their conversion to the network's input on the device."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -17,13 +17,13 @@ from facerec.errors import InputError
 
 
 class ImageDataset(SharedArrays, Dataset):
-    """Images that are decoded when they are asked for, a batch at a time.
+    """Images that are decoded when they are requested, a batch at a time.
 
     Args:
-        source: where they come from.
-        targets: one an image.
+        source: the images.
+        targets: one per image.
         image_size: (height, width) that every image is resized to.
-        state: of the source, where it is known: to ask for it is to look at every file.
+        state: the source's `state`, if known: computing it looks at every file.
     """
 
     def __init__(
@@ -35,27 +35,25 @@ class ImageDataset(SharedArrays, Dataset):
         return len(self.targets)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Uint8 RGB images ``(B, H, W, 3)`` and their targets ``(B,)``."""
+        """Return uint8 RGB images ``(B, H, W, 3)`` and their targets ``(B,)``."""
         images = torch.empty((len(indices), *self.image_size, 3), dtype=torch.uint8)
         for index, row in zip(indices, images.numpy(), strict=True):
             decode.resize(self.source.load(index), row)
         return images, torch.from_numpy(self.targets[indices])
 
     def fingerprint(self) -> str:
-        """Short hexadecimal digest of all that decides the pixels: the images, their state, the decoder, the size."""
+        """Return a short hexadecimal digest of all that determines the pixels: images, state, decoder and size."""
         height, width = self.image_size
         state = self._state or self.source.state()
         return digest([self.source.fingerprint(), state, decode.DECODER, f"{height}x{width}"])
 
 
 class PackedDataset(Dataset):
-    """The batches of an `ImageDataset`, from the file that `pack` left.
-
-    All processes on a machine share the operating system's cache of the file.
+    """Images of an `ImageDataset` from the file that `pack` wrote; processes share the system's cache of it.
 
     Args:
-        path: a NumPy file of uint8 ``(N, H, W, 3)``; `InputError` when it is damaged.
-        targets: one an image.
+        path: NumPy file of uint8 ``(N, H, W, 3)``; `InputError` if it is damaged.
+        targets: one per image.
     """
 
     def __init__(self, path: Path, targets: np.ndarray) -> None:
@@ -66,11 +64,10 @@ class PackedDataset(Dataset):
         return len(self.targets)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Uint8 RGB images ``(B, H, W, 3)`` and their targets ``(B,)``."""
-        # Gathered where the device can fetch them: what is pinned already is not copied again.
+        # Gathered into pinned memory, so that the loader need not copy it there.
         shape = (len(indices), *self._pixels.shape[1:])
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
-        # By default NumPy gathers into a buffer first, so that an index out of range leaves the result alone.
+        # By default NumPy gathers into a buffer first, to leave the result unchanged after an index error.
         np.take(self._pixels, indices, axis=0, out=images.numpy(), mode="clip")
         return images, torch.from_numpy(self.targets[indices])
 
@@ -79,13 +76,11 @@ class PackedDataset(Dataset):
         try:
             return np.load(self.path, mmap_mode="r")
         except (OSError, ValueError, EOFError) as error:
-            raise InputError(
-                f"the decoded images in {self.path} are damaged or may not be read: delete the file to have it made "
-                "again"
-            ) from error
+            problem = "are damaged or may not be read: delete the file, and it is written again"
+            raise InputError(f"the decoded images in {self.path} {problem}") from error
 
     def __getstate__(self) -> dict[str, object]:
-        """The path in place of the map, which would travel as a copy of all pixels."""
+        """Leave out the memory map, which would be pickled as a copy of all pixels."""
         return {key: value for key, value in self.__dict__.items() if key != "_pixels"}
 
 
@@ -97,15 +92,14 @@ def image_loader(
     keep_workers: bool = False,
     **options: Any,
 ) -> DataLoader:
-    """The batches of ``dataset`` as it makes them, whole.
+    """Create a loader of whole batches of ``dataset``.
 
     Args:
-        dataset: images to decode, in loading processes; or packed ones, which this process gathers itself, since to
-            take over a batch from another process costs more time than to gather it.
-        batch_size: images a batch.
-        num_workers: loading processes.
-        keep_workers: between epochs.
-        options: of PyTorch's loader, such as a sampler.
+        dataset: images to decode in workers, or packed ones, which this process gathers faster itself.
+        batch_size: images per batch.
+        num_workers: number of workers.
+        keep_workers: keep them between epochs.
+        options: further options of PyTorch's loader, such as a sampler.
     """
     if isinstance(dataset, PackedDataset):
         num_workers = 0
@@ -113,41 +107,37 @@ def image_loader(
         dataset,
         batch_size,
         persistent_workers=keep_workers and num_workers > 0,
-        collate_fn=_whole,
+        collate_fn=_unchanged,
         **decode.loading_processes(num_workers),
         **options,
     )
 
 
-def _whole(batch: Any) -> Any:
-    """A dataset's batch needs no collating."""
+def _unchanged(batch: Any) -> Any:
     return batch
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 ``(B, H, W, 3)`` to float32 ``(B, 3, H, W)`` in [-1, 1], in channels_last memory: ``(x - 127.5) /
-    127.5``."""
+    """Convert uint8 ``(B, H, W, 3)`` to float32 ``(B, 3, H, W)`` in [-1, 1], channels_last: ``(x - 127.5) / 127.5``."""
     return images.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
 
 
 def flip_at_random(images: Tensor, seed: tuple[int, ...]) -> Tensor:
-    """Mirror each image of ``(B, 3, H, W)`` with probability one half, decided by ``seed`` alone: the same on every
-    device and after a resume."""
+    """Flip each image of ``(B, 3, H, W)`` with probability 0.5, determined by ``seed`` alone, on every device."""
     entropy = int(np.random.SeedSequence(seed).generate_state(1)[0])
     coins = torch.rand(len(images), generator=torch.Generator().manual_seed(entropy)) < 0.5
     return torch.where(coins.to(images.device)[:, None, None, None], images.flip(-1), images)
 
 
 SAMPLINGS = ("images", "identities")
-_CHUNK = 65536  # numbers that are Python objects at a time
+_CHUNK = 65536  # indices that are Python objects at a time
 
 
 class Share(Sampler[int]):
-    """A device's share of the numbers ``0 .. length - 1``: every ``replicas``-th, filled up with the first ones so that
-    all devices have as many. Without a shuffle, as for evaluation.
+    """A sequential sampler of one device's part of ``0 .. length - 1``: every ``replicas``-th index, from ``rank`` on.
 
-    Its subclasses say in which order the numbers of an epoch are dealt out; that follows from ``seed`` and the epoch
-    alone, so that it is the same on one device and on many and a resumed run goes on with it.
+    The first indices are repeated so that all devices have equally many. Subclasses define the `order` of an epoch,
+    which is determined by ``seed`` and epoch alone: the same on any number of devices and after a resume.
     """
 
     def __init__(self, length: int, replicas: int, rank: int, seed: int = 0) -> None:
@@ -157,35 +147,34 @@ class Share(Sampler[int]):
         return -(-self.length // self.replicas)
 
     def set_epoch(self, epoch: int) -> None:
-        """Deal out the numbers of ``epoch``, from 0; called by Lightning."""
+        """Set the epoch, from 0; Lightning calls it."""
         self.epoch = epoch
 
     def order(self) -> Tensor:
-        """The numbers of an epoch for all devices, int64 ``(length,)``."""
+        """Return the indices of an epoch for all devices, int64 ``(length,)``."""
         return torch.arange(self.length)
 
     def __iter__(self) -> Iterator[int]:
         order = self.order()
-        places = torch.arange(self.rank, len(self) * self.replicas, self.replicas)
-        share = order[places.remainder_(self.length)]
-        del order, places
-        for chunk in share.split(_CHUNK):
+        positions = torch.arange(self.rank, len(self) * self.replicas, self.replicas)
+        indices = order[positions.remainder_(self.length)]
+        del order, positions
+        for chunk in indices.split(_CHUNK):
             yield from chunk.tolist()
 
 
 class UniformImages(Share):
-    """Each image once an epoch, in random order, which is that of PyTorch's ``DistributedSampler``."""
+    """Samples each image once per epoch, in the random order of PyTorch's ``DistributedSampler``."""
 
     def order(self) -> Tensor:
         return torch.randperm(self.length, generator=torch.Generator().manual_seed(self.seed + self.epoch))
 
 
 class UniformIdentities(Share):
-    """Each draw takes an identity and then one of its images, both uniformly and with replacement; an epoch has as many
-    draws as there are images.
+    """Samples an identity and then one of its images, both uniformly with replacement, as often as there are images.
 
     Args:
-        labels: of the images, int64 ``(N,)``, every one of ``0 .. labels.max()``.
+        labels: int64 ``(N,)``, labels of the images, with every value of ``0 .. labels.max()``.
     """
 
     def __init__(self, labels: np.ndarray, replicas: int, rank: int, seed: int = 0) -> None:
@@ -198,6 +187,6 @@ class UniformIdentities(Share):
         entropy = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)
         random = torch.Generator().manual_seed(int(entropy[0]))
         identities = torch.randint(len(self._counts), (self.length,), generator=random)
-        # A 53-bit number times the count, rounded down: float64 is below 1, so the result is below the count.
+        # float64 in [0, 1) has 53 bits, so the product rounded down is below the count.
         picks = (torch.rand(self.length, dtype=torch.float64, generator=random) * self._counts[identities]).long()
         return self._images[self._starts[identities] + picks]

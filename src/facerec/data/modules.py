@@ -1,4 +1,4 @@
-"""The data modules that the configuration names: one for each way in which faces come."""
+"""The data modules of the configuration, one per kind of data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,28 +16,26 @@ from facerec.files import refuse_missing_folder
 
 
 def read_benchmark(root: str | Path, name: str, on_problem: OnProblem = refuse) -> Benchmark:
-    """Benchmark ``name`` below ``root``: the published layout's ``name/name_pair.txt``, or InsightFace's
-    ``name.bin``. ``on_problem`` decides about wrong lines of the list."""
+    """Read benchmark ``name`` in ``root``: the published layout's ``name/name_pair.txt`` or InsightFace's ``name.bin``.
+    ``on_problem`` is called for each wrong line of the list."""
     pair_list, archive = Path(root) / name / f"{name}_pair.txt", Path(root) / f"{name}.bin"
     if pair_list.is_file():
         return read_pairs(root, name, on_problem)
     if archive.is_file():
         return open_bin(archive)
     refuse_missing_folder(root)
-    raise InputError(
-        f"benchmark {name} is missing, neither {pair_list} nor {archive} exists: add one of them or leave "
-        f"{name} out of data.benchmarks"
-    )
+    missing = f"benchmark {name} is missing, neither {pair_list} nor {archive} exists"
+    raise InputError(f"{missing}: add one of them or leave {name} out of data.benchmarks")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FolderData(FaceDataModule):
-    """Image files.
+    """Image files in folders.
 
     Args:
-        root: the folder that holds everything.
-        train_list: a list ``PATH IDENTITY``, paths relative to ``root`` or ``train_folder``; None: all of that folder.
-        train_folder: below ``root``, one folder an identity; read when there is no list.
+        root: the folder of all data.
+        train_list: a list of lines ``PATH IDENTITY``, relative to ``root`` or ``train_folder``; None: all of it.
+        train_folder: folder in ``root`` with one folder per identity; read if there is no list.
     """
 
     root: str
@@ -58,10 +56,9 @@ class InsightFaceData(FaceDataModule):
     """InsightFace's archives: ``root/train.rec``, its index, and benchmarks ``root/NAME.bin``.
 
     Args:
-        root: the folder that holds them.
-        train_list: a list ``KEY IDENTITY`` of the records to train on; None: all.
-        index_cache: folder for the table of contents of an archive that takes seconds to read; None: it is read in
-            every run.
+        root: the folder of the archives.
+        train_list: a list of lines ``KEY IDENTITY``, the records to train on; None: all.
+        index_cache: folder to cache the index of an archive that takes seconds to read; None: no cache.
     """
 
     root: str
@@ -80,13 +77,13 @@ class InsightFaceData(FaceDataModule):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SyntheticData(FaceDataModule):
-    """Faces drawn by the project; the test identities are none of the training ones.
+    """Synthetic faces; no person of the benchmarks is in the training set.
 
     Args:
-        num_identities: to train on.
-        images_per_identity: to train on.
-        num_test_identities: of each benchmark.
-        num_pairs: of each benchmark.
+        num_identities: people to train on.
+        images_per_identity: training images per person.
+        num_test_identities: people of each benchmark.
+        num_pairs: pairs of each benchmark.
     """
 
     num_identities: int = 256
@@ -102,5 +99,5 @@ class SyntheticData(FaceDataModule):
         return synthetic_benchmark(name, self.num_test_identities, 10, self.num_pairs, image_size=self._drawn_size())
 
     def _drawn_size(self) -> int:
-        """Faces are drawn in the size that they are used in, as far as they can be: half the size, half the time."""
+        """Return the size to paint at, that of the images if possible: half the size takes half the time."""
         return min(max(*self.image_size, SMALLEST), LARGEST)

@@ -1,4 +1,4 @@
-"""Arrays that loading processes share."""
+"""Arrays that workers share."""
 
 import weakref
 from typing import Any
@@ -8,29 +8,27 @@ import torch
 
 
 class SharedArrays:
-    """An object whose NumPy arrays a loading process does not copy.
+    """An object whose NumPy arrays are not copied to workers.
 
-    A process that is forked shares them anyhow, since no Python object in them is touched. To one that starts afresh
-    they travel as tensors, which PyTorch hands over as shared memory.
+    A forked worker shares them anyway, since no Python object in them is touched. A spawned worker receives them as
+    tensors, which PyTorch transfers through shared memory.
     """
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: _as_tensor(v) if _can_be_shared(v) else v for key, v in self.__dict__.items()}
+        return {key: _shared(value) for key, value in self.__dict__.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= {key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in state.items()}
 
 
-# The memory must stay while processes start from it, and all of them share one: by the address of the array.
+# Keep each array's shared tensor alive while workers start; keyed by id(array).
 _tensors: dict[int, torch.Tensor] = {}
 
 
-def _can_be_shared(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
-
-
-def _as_tensor(array: np.ndarray) -> torch.Tensor:
-    if id(array) not in _tensors:
-        _tensors[id(array)] = torch.tensor(array)
-        weakref.finalize(array, _tensors.pop, id(array), None)
-    return _tensors[id(array)]
+def _shared(value: Any) -> Any:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        return value
+    if id(value) not in _tensors:
+        _tensors[id(value)] = torch.tensor(value)
+        weakref.finalize(value, _tensors.pop, id(value), None)
+    return _tensors[id(value)]

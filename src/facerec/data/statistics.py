@@ -1,6 +1,5 @@
-"""What the images of a training set look like on average, position by position."""
+"""Statistics of a training set's images at each position."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,45 +12,40 @@ from facerec.files import replacing
 
 
 def position_statistics(
-    images: ImageDataset | PackedDataset, fingerprint: str, mirrored: bool, folder: Path, num_workers: int = 0
+    images: ImageDataset | PackedDataset, fingerprint: str, flip: bool, folder: Path, num_workers: int = 0
 ) -> Tensor:
-    """Mean and standard deviation of the normalised images at each position, ``(2, 3, H, W)`` float32.
+    """Return mean and standard deviation of the normalised images at each position, float32 ``(2, 3, H, W)``.
 
-    They are computed once, with a progress bar on standard error, and kept as ``folder/position-FINGERPRINT-HxW.npy``.
+    They are computed once, with a progress bar on standard error, and cached as
+    ``folder/position-FINGERPRINT-HxW.npy``.
 
     Args:
-        images: of the training set, their targets are not read.
-        fingerprint: of the images, names the file that is kept.
-        mirrored: half of the images are mirrored in training: the maps are those of both halves.
-        folder: where the file is kept; made when it is missing.
-        num_workers: loading processes.
+        images: the training set; its targets are not read.
+        fingerprint: digest of the images, part of the file's name.
+        flip: average over the images and their horizontal flips, as in training.
+        folder: folder of the cache; created if it is missing.
+        num_workers: number of workers.
     """
     height, width = images.image_size
-    path = folder / f"position-{fingerprint}-{height}x{width}{'-mirrored' if mirrored else ''}.npy"
+    path = folder / f"position-{fingerprint}-{height}x{width}{'-mirrored' if flip else ''}.npy"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        statistics = _mean_and_deviation(images, mirrored, num_workers)
+        statistics = _compute(images, flip, num_workers)
         with replacing(path) as partial, partial.open("wb") as file:
             np.save(file, statistics)
     return torch.from_numpy(np.load(path))
 
 
-def _mean_and_deviation(images: ImageDataset | PackedDataset, mirrored: bool, num_workers: int) -> np.ndarray:
+def _compute(images: ImageDataset | PackedDataset, flip: bool, num_workers: int) -> np.ndarray:
     total = squares = torch.zeros(())
     count = 0
-    for batch in _batches(images, num_workers):
-        pixels = batch.sub_(127.5).div_(127.5)
+    # A separate generator: a run must not depend on whether the maps were cached by another.
+    loader = image_loader(images, 256, num_workers, generator=torch.Generator())
+    for batch, _ in tqdm(loader, "statistics of the training images", leave=False):
+        pixels = batch.double().sub_(127.5).div_(127.5)  # float64, since a sum over millions of images needs it
         total, squares, count = total + pixels.sum(0), squares + pixels.square().sum(0), count + len(pixels)
     mean, square = total / count, squares / count
-    if mirrored:
+    if flip:
         mean, square = (mean + mean.flip(1)) / 2, (square + square.flip(1)) / 2
-    deviation = (square - mean.square()).clamp(min=0).sqrt()
-    return torch.stack((mean, deviation)).permute(0, 3, 1, 2).float().numpy()
-
-
-def _batches(images: ImageDataset | PackedDataset, num_workers: int) -> Iterator[Tensor]:
-    """Float64, since a sum over millions of images needs it."""
-    # A generator of its own: a run must not depend on whether the maps were kept from another.
-    loader = image_loader(images, 256, num_workers, generator=torch.Generator())
-    for pixels, _ in tqdm(loader, "mean and deviation of the training images", leave=False):
-        yield pixels.double()
+    std = (square - mean.square()).clamp(min=0).sqrt()
+    return torch.stack((mean, std)).permute(0, 3, 1, 2).float().numpy()

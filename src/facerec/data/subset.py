@@ -1,4 +1,4 @@
-"""Some images of a training set."""
+"""A part of a training set."""
 
 import hashlib
 from pathlib import Path
@@ -10,10 +10,9 @@ from facerec.data.source import EncodedLabelledSource, EncodedSource, LabelledSo
 
 
 class Subset(SharedArrays, EncodedLabelledSource):
-    """The images of ``source`` at ``positions``, in that order, a `LabelledSource`.
+    """The images of ``source`` at ``positions``, in that order.
 
-    Names, references and names of identities are the source's; labels number from 0 those identities that are left, in
-    the source's order.
+    Names and references are the source's; labels number the remaining identities from 0, in the source's order.
     """
 
     def __init__(self, source: LabelledSource, positions: np.ndarray) -> None:
@@ -31,7 +30,6 @@ class Subset(SharedArrays, EncodedLabelledSource):
         return self.source.load(int(self.positions[index]))
 
     def encoded(self, index: int) -> bytes:
-        """The file of image ``index`` as it is, of a source that has files."""
         assert isinstance(self.source, EncodedSource)
         return self.source.encoded(int(self.positions[index]))
 
@@ -54,7 +52,6 @@ class Subset(SharedArrays, EncodedLabelledSource):
         return self.source.reference(int(self.positions[index]))
 
     def fingerprint(self) -> str:
-        """Digest of the source's and the positions."""
         return digest([self.source.fingerprint(), hashlib.sha256(self.positions.data).hexdigest()])
 
     def state(self) -> str:

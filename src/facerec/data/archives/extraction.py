@@ -30,9 +30,8 @@ def extract(source: InsightFaceRecords, folder: str | Path) -> Extracted:
     lines ``PATH IDENTITY`` in the order of the archive, to ``folder/train.txt``.
 
     Identities and keys are the archive's numbers, padded to the same number of digits, so that an archive built from
-    the folders or the list has the same images in the same order. Images that an interrupted call wrote are kept, and
-    no image is ever half written. Records without a valid image are left out. Raises `InputError` if ``folder``
-    contains anything else.
+    the folders or the list has the same images in the same order. Images of an interrupted call are kept, and none is
+    left half written. Records without a valid image are left out. Raises `InputError` if ``folder`` has other files.
     """
     folder = Path(folder)
     _claim(folder, f"{source.fingerprint()} {source.records.path.stat().st_size}\n", source.records.path)

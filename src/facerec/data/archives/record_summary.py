@@ -38,18 +38,16 @@ def summarise(source: InsightFaceRecords) -> RecordSummary:
     """Summarise ``source``, reading the headers of up to ten thousand images."""
     counts = np.bincount(source.labels)
     looked_at = np.unique(np.linspace(0, len(source) - 1, min(len(source), _LOOKED_AT)).astype(np.int64))
-    headers = Counter(
-        _shown(source.encoded(int(index)))
-        for index in tqdm(looked_at, "reading headers of images", unit=" images", delay=2)
-    )
-    has_identity_records = len(source.records) > len(source)
+    indices = tqdm(looked_at.tolist(), "reading headers of images", unit=" images", delay=2)
+    headers = Counter(_shown(source.encoded(index)) for index in indices)
+    first = int(np.flatnonzero(source.records.keys == int(source.reference(0)))[0])
     return RecordSummary(
         records=len(source.records),
         images=len(source),
         identities=source.num_identities,
         images_per_identity=(int(counts.min()), float(np.median(counts)), int(counts.max())),
-        dialect="classic" if has_identity_records else "flat",
-        labels_per_image=_labels_per_image(source),
+        dialect="classic" if len(source.records) > len(source) else "flat",
+        labels_per_image=max(1, source.records.record(first)[0].flag),
         has_index=source.records.path.with_suffix(".idx").is_file(),
         looked_at=len(looked_at),
         headers=dict(headers.most_common()),
@@ -62,13 +60,7 @@ def record_lines(records: RecordFile) -> Iterator[str]:
     for position, key in enumerate(records.keys):
         header, image = records.record(position)
         labels = ",".join(f"{label:g}" if label % 1 else f"{label:.0f}" for label in np.atleast_1d(header.label))
-        shown = _shown(image) if image else "-"
-        yield f"{key}\t{labels}\t{len(image)}\t{shown}"
-
-
-def _labels_per_image(source: InsightFaceRecords) -> int:
-    position = int(np.flatnonzero(source.records.keys == int(source.reference(0)))[0])
-    return max(1, source.records.record(position)[0].flag)
+        yield f"{key}\t{labels}\t{len(image)}\t{_shown(image) if image else '-'}"
 
 
 def _shown(image: bytes) -> str:

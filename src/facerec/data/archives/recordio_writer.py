@@ -1,9 +1,9 @@
 """Writing of RecordIO files and InsightFace's training sets without MXNet, byte for byte as MXNet writes them.
 
-`facerec.data.readers.recordio` describes the container and the image header,
-`facerec.data.readers.insightface` the dialects.
+See `facerec.data.readers.recordio` for the container, and `facerec.data.readers.insightface` for the dialects.
 """
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,15 +19,15 @@ from facerec.data.source import EncodedLabelledSource
 from facerec.errors import InputError
 from facerec.files import remove_leftovers, replacing
 
-_LONGEST = (1 << 29) - 1  # bytes of a record
+_LONGEST = 2**29 - 1  # bytes of a record
 _EXACT_IN_FLOAT32 = 2**24
-_DESCRIBED = "train"  # the one name of records that InsightFace's programs read `property` for
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 
 def frame(content: bytes) -> bytes:
     """Encode a record for the file: split at each aligned magic number, which is left out, and padded."""
-    cuts = _aligned_magic_numbers(content)
+    # The magic number has four different bytes, so it never overlaps itself.
+    cuts = [found.start() for found in re.finditer(re.escape(MAGIC), content) if found.start() % 4 == 0]
     if not cuts:
         return _part(_WHOLE, content)
     starts, ends = [0, *(cut + len(MAGIC) for cut in cuts)], [*cuts, len(content)]
@@ -36,8 +36,8 @@ def frame(content: bytes) -> bytes:
 
 
 def pack(label: float | Sequence[float], key: int, image: bytes = b"", id2: int = 0) -> bytes:
-    """Build the content of a record, MXNet's image header and the image; the flag is 0 for one label, n for a list of
-    n."""
+    """Build the content of a record: MXNet's image header, with flag 0 or the number of listed labels, and the
+    image."""
     if isinstance(label, int | float):
         return struct.pack("<IfQQ", 0, label, key, id2) + image
     return struct.pack(f"<IfQQ{len(label)}f", len(label), 0.0, key, id2, *label) + image
@@ -52,10 +52,8 @@ class RecordWriter:
     def write(self, key: int, content: bytes) -> None:
         """Append a record; raise `InputError` if its length exceeds the container's 29 bits."""
         if len(content) > _LONGEST:
-            raise InputError(
-                f"record {key} would have {len(content)} bytes, and RecordIO holds up to {_LONGEST}: leave the image "
-                "out or make it smaller"
-            )
+            problem = f"record {key} would have {len(content)} bytes, and RecordIO holds up to {_LONGEST}"
+            raise InputError(f"{problem}: leave the image out or make it smaller")
         framed = frame(content)
         self._records.write(framed)
         self._index.write(f"{key}\t{self._offset}\n")
@@ -123,8 +121,8 @@ def write_training_set(
 
 
 def property_of(path: Path) -> Path | None:
-    """Return the path of the file ``property`` for the records in ``path``; only ``train.rec`` has one."""
-    return path.with_name("property") if path.stem == _DESCRIBED else None
+    """Return the path of the ``property`` file for the records in ``path``; only ``train.rec`` has one."""
+    return path.with_name("property") if path.stem == "train" else None
 
 
 def _write_images(writer: RecordWriter, source: EncodedLabelledSource, flat: bool, size: OneSize) -> None:
@@ -146,25 +144,12 @@ def _write_identities(writer: RecordWriter, counts: np.ndarray) -> None:
 
 def _refuse_what_float32_rounds(path: Path, images: int, identities: int, flat: bool) -> None:
     if identities > _EXACT_IN_FLOAT32:
-        raise InputError(
-            f"{path} would have {identities} identities, and labels in float32 are exact up to {_EXACT_IN_FLOAT32}: "
-            "make several files"
-        )
+        problem = f"{identities} identities, and labels in float32 are exact up to {_EXACT_IN_FLOAT32}"
+        raise InputError(f"{path} would have {problem}: make several files")
     if not flat and images + identities + 1 > _EXACT_IN_FLOAT32:
-        raise InputError(
-            f"{path} would have {images} images and {identities} identities, and the classic layout's ranges in "
-            f"float32 are exact up to {_EXACT_IN_FLOAT32} of both: choose the flat layout"
-        )
-
-
-def _aligned_magic_numbers(content: bytes) -> list[int]:
-    cuts, position = [], content.find(MAGIC)
-    while position >= 0:
-        if position % 4 == 0:
-            cuts.append(position)
-        # The magic number has four different bytes, so it never overlaps itself.
-        position = content.find(MAGIC, position + len(MAGIC))
-    return cuts
+        problem = f"would have {images} images and {identities} identities"
+        limit = f"the classic layout's ranges in float32 are exact up to {_EXACT_IN_FLOAT32} of both"
+        raise InputError(f"{path} {problem}, and {limit}: choose the flat layout")
 
 
 def _part(flag: int, content: bytes) -> bytes:

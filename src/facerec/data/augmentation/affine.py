@@ -75,8 +75,7 @@ def warp(images: Tensor, matrices: Tensor, shifts: Tensor | None = None) -> Tens
 
     Args:
         images: ``(B, C, H, W)`` in [-1, 1].
-        matrices: ``(B, 2, 2)``, from a position in the result to its position in the image, in pixels (x, y) from the
-            centre.
+        matrices: ``(B, 2, 2)``, from positions in the result to positions in the image, pixels (x, y) from the centre.
         shifts: ``(B, 2)``, translation of the image to the right and down, as fractions of its width and height.
     """
     height, width = images.shape[-2:]

@@ -29,13 +29,10 @@ class Torchvision:
         with torch.random.fork_rng([images.device] if images.is_cuda else []):
             for index, seed in enumerate((random[:, 0] * 2**24).long().tolist()):
                 torch.manual_seed(seed)
-                changed[index] = self._same_size(self.transform((images[index] + 1) / 2), images[index])
+                image = self.transform((images[index] + 1) / 2)
+                if image.shape != changed[index].shape:
+                    sizes = f"{list(changed[index].shape)} to {list(image.shape)}"
+                    name = type(self.transform).__name__
+                    raise InputError(f"{name} changes an image {sizes}: use a transform that keeps the size")
+                changed[index] = image
         return changed.mul_(2).sub_(1)
-
-    def _same_size(self, changed: Tensor, image: Tensor) -> Tensor:
-        if changed.shape != image.shape:
-            raise InputError(
-                f"{type(self.transform).__name__} changes an image {list(image.shape)} to {list(changed.shape)}: use a "
-                "transform that keeps the size"
-            )
-        return changed

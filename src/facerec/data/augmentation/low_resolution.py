@@ -27,13 +27,11 @@ class LowResolution:
         self.probability, self.smallest = probability, smallest
 
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
-        fraction = torch.where(random[:, 0] < self.probability, self._fraction(random[:, 1]), 1.0)
+        fraction = self.smallest + random[:, 1] * (1 - self.smallest)
+        fraction = torch.where(random[:, 0] < self.probability, fraction, 1.0)
         rows, columns = (_chosen(side, fraction) for side in images.shape[-2:])
         changed = rows[:, None] @ images @ columns.transpose(1, 2)[:, None]
         return changed.contiguous(memory_format=torch.channels_last)
-
-    def _fraction(self, random: Tensor) -> Tensor:
-        return self.smallest + random * (1 - self.smallest)
 
 
 def _chosen(side: int, fraction: Tensor) -> Tensor:
@@ -46,8 +44,5 @@ def _chosen(side: int, fraction: Tensor) -> Tensor:
 def _matrices(side: int, device: torch.device) -> Tensor:
     """Compute the matrices for all sizes from 1 to ``side``: resampling is linear, so it is applied to unit vectors."""
     units = torch.eye(side)[None, None]
-    found = []
-    for size in range(1, side + 1):
-        small = F.interpolate(units, (size, side), mode="bilinear", antialias=True)
-        found.append(F.interpolate(small, (side, side), mode="bilinear")[0, 0])
-    return torch.stack(found).to(device)
+    small = (F.interpolate(units, (size, side), mode="bilinear", antialias=True) for size in range(1, side + 1))
+    return torch.cat([F.interpolate(rows, (side, side), mode="bilinear")[0] for rows in small]).to(device)

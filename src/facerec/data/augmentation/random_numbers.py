@@ -43,7 +43,7 @@ def augment_images(images: Tensor, transforms: Mapping[str, Transform], indices:
 
 def numbers_of(indices: Tensor, seed: int, count: int) -> Tensor:
     """Compute uniform float32 numbers in [0, 1), ``(B, count)``, each a hash of the image's index, its column and
-    ``seed``: splitmix64 (Steele, Lea and Flood, 2014) with a counter in place of the state."""
+    ``seed``: splitmix64 (Steele, Lea and Flood, 2014) with a counter instead of the state."""
     counters = indices.cpu().numpy().astype(np.uint64)[:, None] * np.uint64(count) + np.arange(count, dtype=np.uint64)
     mixed = _mixed(counters + _mixed(np.array([seed], np.uint64)))
     return torch.from_numpy((mixed >> np.uint64(40)).astype(np.float32) / np.float32(2**24))

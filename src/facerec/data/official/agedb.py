@@ -29,7 +29,7 @@ def read_agedb_pairs(file: str | Path) -> list[Pair]:
         raise _wrong(file, f"its splits cannot be read as pairs and answers: {error}") from error
     sizes = {(len(fold), sum(pair.is_same for pair in fold)) for fold in folds}
     if len(folds) != FOLDS or len(sizes) != 1:
-        raise _wrong(file, f"it holds {len(folds)} folds of {sorted({len(fold) for fold in folds})} pairs")
+        raise _wrong(file, f"it has {len(folds)} folds of {sorted({len(fold) for fold in folds})} pairs")
     return [pair for fold in folds for pair in fold]
 
 

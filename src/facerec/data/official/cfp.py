@@ -17,8 +17,7 @@ _GIVE = "give CFP's Protocol folder, which holds Pair_list_F.txt and Split, as p
 def read_cfp_pairs(protocol: str | Path, split: str) -> list[Pair]:
     """Read the pairs of ``split``, FF or FP, in the folder ``protocol``: fold by fold, same-person pairs first.
 
-    Paths are like ``001/frontal/01.jpg``. Raises `InputError` for a missing file, a bad line, and folds of unequal
-    size.
+    Paths are like ``001/frontal/01.jpg``. Raises `InputError` for a missing file, a bad line, or unequal folds.
     """
     protocol = Path(protocol)
     lists = [_read_images(protocol / f"Pair_list_{kind}.txt") for kind in split]

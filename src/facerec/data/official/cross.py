@@ -42,9 +42,8 @@ def _parse(file: Path, first: tuple[int, str], second: tuple[int, str]) -> tuple
 def _fields(file: Path, number: int, line: str) -> tuple[str, int]:
     fields = words(line)
     if len(fields) != 2 or not fields[1].isdecimal() or int(fields[1]) > FOLDS:
-        raise wrong_line(
-            file, number, line, f"not IMAGE and a number from 0 to {FOLDS}, {_FETCH}, or give another list to `list`"
-        )
+        problem = f"not IMAGE and a number from 0 to {FOLDS}, {_FETCH}, or give another list to `list`"
+        raise wrong_line(file, number, line, problem)
     return fields[0], int(fields[1])
 
 
@@ -52,12 +51,8 @@ def _refuse_unequal(file: Path, tokens: list[int]) -> None:
     counts = {token: tokens.count(token) for token in sorted(set(tokens))}
     same = len(tokens) - counts.get(0, 0)
     if same != counts.get(0, 0) or same % FOLDS:
-        raise InputError(
-            f"{file} lists {same} pairs of one person and {counts.get(0, 0)} of two, where {FOLDS} equal folds need as "
-            f"many of each: it was changed, {_FETCH}"
-        )
+        problem = f"{same} pairs of one person and {counts.get(0, 0)} of two, where {FOLDS} equal folds need as many"
+        raise InputError(f"{file} lists {problem} of each: it was changed, {_FETCH}")
     if set(counts) != {0, 1} and counts != {0: same, **dict.fromkeys(range(1, FOLDS + 1), same // FOLDS)}:
-        raise InputError(
-            f"{file} lists {counts} pairs by number, where each fold from 1 to {FOLDS} needs {same // FOLDS}: it was "
-            f"changed, {_FETCH}"
-        )
+        problem = f"lists {counts} pairs by number, where each fold from 1 to {FOLDS} needs {same // FOLDS}"
+        raise InputError(f"{file} {problem}: it was changed, {_FETCH}")

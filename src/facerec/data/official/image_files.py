@@ -16,15 +16,13 @@ _SHOWN = 3
 
 
 def find_images(names: Collection[str], folder: str | Path) -> dict[str, str]:
-    """Find all ``names`` like `find_those_there`; raise `InputError` with the number of missing images and the first of
-    them."""
+    """Find all ``names`` like `find_those_there`; raise `InputError` with the number of missing images."""
     found = find_those_there(names, folder)
     missing = [name for name in dict.fromkeys(names) if name not in found]
     if missing:
-        raise InputError(
-            f"{len(missing)} of the {len(found) + len(missing)} images that are listed are not below {folder}, such as "
-            f"{', '.join(missing[:_SHOWN])}: restore them or name the folder that these paths start from"
-        )
+        some = f"{len(missing)} of the {len(found) + len(missing)} images on the lists are not in {folder}"
+        remedy = "restore them or name the folder that these paths start from"
+        raise InputError(f"{some}, such as {', '.join(missing[:_SHOWN])}: {remedy}")
     return found
 
 
@@ -72,16 +70,13 @@ def _linked(image: str, destination: Path) -> bool:
 
 
 def _refuse_one_file_for_two(found: dict[str, str], folder: Path) -> None:
-    """Refuse two names of the same file, since a pair of an image with itself is no test; spellings of one path are one
-    name."""
+    """Refuse two names of one file: a pair of an image with itself is no test. Spellings of a path are one name."""
     first: dict[str, str] = {}
     for name, path in found.items():
         other = first.setdefault(path, name)
         if _key(str(PurePosixPath(other))) != _key(str(PurePosixPath(name))):
-            raise InputError(
-                f"the listed images {other} and {name} would both be {folder / path}: restore the one that is missing "
-                "or take it off the list"
-            )
+            both = f"the listed images {other} and {name} would both be {folder / path}"
+            raise InputError(f"{both}: restore the one that is missing or take it off the list")
 
 
 def _find(name: PurePosixPath, folder: Path, contents: dict[str, dict[str, str]]) -> str | None:

@@ -1,5 +1,4 @@
-"""Writing benchmarks in the layout that training reads: ``ROOT/NAME/NAME_pair.txt`` with images in
-``ROOT/NAME/NAME``."""
+"""Writing benchmarks in the layout of training: ``ROOT/NAME/NAME_pair.txt`` with images in ``ROOT/NAME/NAME``."""
 
 import filecmp
 import os
@@ -54,7 +53,7 @@ def write_benchmark(
     """
     root, images = Path(root), Path(images)
     found = find_images([image for pair in pairs for image in (pair.left, pair.right)], images)
-    text = _pair_list([(found[pair.left], found[pair.right], pair.is_same) for pair in pairs])
+    text = "".join(_pair_line(found[pair.left], found[pair.right], pair.is_same) for pair in pairs)
     paths = set(found.values()) | set(find_those_there(others, images).values())
     own = root / name / name
     _refuse_existing(root, name, may_hold_images=own.exists() and own.samefile(images))
@@ -86,7 +85,7 @@ def unpack_bin(path: str | Path, root: str | Path, name: str | None = None) -> P
             files.append(f"{index:06d}{read_header(data, images.name(index)).suffix}")
             (partial / name / files[-1]).write_bytes(data)
         sides = zip(benchmark.left.tolist(), benchmark.right.tolist(), benchmark.is_same.tolist(), strict=True)
-        text = _pair_list([(files[left], files[right], is_same) for left, right, is_same in sides])
+        text = "".join(_pair_line(files[left], files[right], is_same) for left, right, is_same in sides)
         (partial / f"{name}_pair.txt").write_text(text, encoding="utf-8", newline="\n")
     return Prepared(name, len(benchmark), len(images), str(root / name / name), copied=len(images))
 
@@ -98,10 +97,8 @@ def _refuse_existing(root: Path, name: str, may_hold_images: bool) -> None:
     if file.exists():
         raise InputError(f"{file} is there already: remove {root / name} or choose another root= or name=")
     if not may_hold_images and (root / name).is_dir() and any((root / name).iterdir()):
-        raise InputError(
-            f"{root / name} is there already: remove it, choose another root=FOLDER, or give its images as "
-            f"images={root / name / name}"
-        )
+        remedy = f"remove it, choose another root=FOLDER, or give its images as images={root / name / name}"
+        raise InputError(f"{root / name} is there already: {remedy}")
 
 
 def _holds(folder: Path, images: Path, paths: Collection[str]) -> bool:
@@ -110,23 +107,17 @@ def _holds(folder: Path, images: Path, paths: Collection[str]) -> bool:
         return False
     if folder.samefile(images):
         return True
-    return all(
-        (folder / path).is_file() and filecmp.cmp(folder / path, images / path, shallow=False)
-        for path in tqdm(paths, f"comparing with {folder}", unit=" images", delay=2)
+    files = (
+        (folder / path, images / path) for path in tqdm(paths, f"comparing with {folder}", unit=" images", delay=2)
     )
-
-
-def _pair_list(pairs: Sequence[tuple[str, str, bool]]) -> str:
-    return "".join(_pair_line(left, right, is_same) for left, right, is_same in pairs)
+    return all(ours.is_file() and filecmp.cmp(ours, theirs, shallow=False) for ours, theirs in files)
 
 
 def _pair_line(left: str, right: str, is_same: bool) -> str:
     for path in (left, right):
         if path != path.strip() or path.startswith("#") or set(path) & set("\t\r\n"):
-            raise InputError(
-                f"image {path!r} cannot stand in a pair list, where a first #, tabs, line breaks and outer spaces "
-                "mean something: rename it"
-            )
+            problem = "cannot be in a pair list, where a first #, tabs, line breaks and outer spaces mean something"
+            raise InputError(f"image {path!r} {problem}: rename it")
     separator = "\t" if any(character.isspace() for character in left + right) else " "
     return f"{left}{separator}{right}{separator}{1 if is_same else -1}\n"
 
@@ -140,9 +131,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, folder)
     except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written ({error.strerror or error}, {error.filename}): free space or choose another "
-            "folder"
-        ) from error
+        problem = f"{folder} cannot be written ({error.strerror or error}, {error.filename})"
+        raise InputError(f"{problem}: free space or choose another folder") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -21,10 +21,8 @@ def read_lfw_pairs(file: str | Path) -> list[Pair]:
     per_kind = _read_first_line(file, lines)
     pairs = [_parse(file, index, per_kind, number, line) for index, (number, line) in enumerate(lines[1:])]
     if len(pairs) != FOLDS * 2 * per_kind:
-        raise InputError(
-            f"{file} lists {len(pairs)} pairs, and its first line promises {FOLDS * 2 * per_kind}: it is cut off or "
-            f"was changed, {_FETCH}"
-        )
+        problem = f"lists {len(pairs)} pairs, and its first line promises {FOLDS * 2 * per_kind}"
+        raise InputError(f"{file} {problem}: it is cut off or was changed, {_FETCH}")
     return pairs
 
 
@@ -34,9 +32,8 @@ def _read_first_line(file: Path, lines: list[tuple[int, str]]) -> int:
     number, line = lines[0]
     fields = words(line)
     if len(fields) != 2 or fields[0] != str(FOLDS) or not fields[1].isdecimal() or int(fields[1]) == 0:
-        raise wrong_line(
-            file, number, line, f"not the number of folds, {FOLDS}, and of pairs of each kind in a fold: {_FETCH}"
-        )
+        problem = f"not the number of folds, {FOLDS}, and of pairs of each kind in a fold: {_FETCH}"
+        raise wrong_line(file, number, line, problem)
     return int(fields[1])
 
 
@@ -46,12 +43,8 @@ def _parse(file: Path, index: int, per_kind: int, number: int, line: str) -> Pai
     names, images = (fields[:1] * 2, fields[1:]) if is_same else (fields[::2], fields[1::2])
     if len(fields) != (3 if is_same else 4) or not all(image.isdecimal() for image in images):
         expected = "NAME NUMBER NUMBER" if is_same else "NAME NUMBER NAME NUMBER"
-        raise wrong_line(
-            file,
-            number,
-            line,
-            f"and pair {index % per_kind + 1} of {per_kind} {expected} of fold {fold} is expected "
-            f"there: the list is incomplete or out of order, {_FETCH}",
-        )
+        position = f"pair {index % per_kind + 1} of {per_kind} {expected} of fold {fold}"
+        problem = f"and {position} is expected there: the list is incomplete or out of order, {_FETCH}"
+        raise wrong_line(file, number, line, problem)
     left, right = (f"{name}/{name}_{int(image):04d}.jpg" for name, image in zip(names, images, strict=True))
     return Pair(left, right, is_same)

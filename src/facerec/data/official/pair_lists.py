@@ -34,31 +34,24 @@ def refuse_one_sided_folds(file: Path, pairs: Sequence[Pair]) -> None:
     It is also raised if the number of pairs is not a multiple of ten, which the protocols divide in different ways.
     """
     if len(pairs) < 2 * FOLDS:
-        raise InputError(
-            f"{file} lists {len(pairs)} pairs, and {FOLDS} folds with pairs of one person and of two need {2 * FOLDS}: "
-            "add pairs"
-        )
+        need = f"{FOLDS} folds with pairs of one person and of two need {2 * FOLDS}: add pairs"
+        raise InputError(f"{file} lists {len(pairs)} pairs, and {need}")
     size, more = divmod(len(pairs), FOLDS)
     if more:
-        raise InputError(
-            f"{file} lists {len(pairs)} pairs, and {FOLDS} folds of one size need a multiple of {FOLDS}: remove {more} "
-            f"or add {FOLDS - more}"
-        )
+        need = f"{FOLDS} folds of one size need a multiple of {FOLDS}: remove {more} or add {FOLDS - more}"
+        raise InputError(f"{file} lists {len(pairs)} pairs, and {need}")
     for fold in range(FOLDS):
         start, end = fold * size, (fold + 1) * size
         if len({pair.is_same for pair in pairs[start:end]}) < 2:
-            raise InputError(
-                f"pairs {start + 1} to {end} of {file}, fold {fold + 1} of {FOLDS}, are all of one kind: list the "
-                "pairs fold by fold, each with pairs of one person and of two"
-            )
+            problem = f"pairs {start + 1} to {end} of {file}, fold {fold + 1} of {FOLDS}, are all of one kind"
+            raise InputError(f"{problem}: list the pairs fold by fold, each with pairs of one person and of two")
 
 
-_FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two, and tabs where a path holds spaces"
+_FORM = "write LEFT RIGHT FLAG with FLAG 1 for one person and -1 (or 0) for two, and tabs if a path has spaces"
 
 
 def read_plain_pairs(file: str | Path) -> list[Pair]:
-    """Read the pairs in the order of ``file``; raise `InputError` for a line of another format, and for a list without
-    ten folds, such as one sorted by flag."""
+    """Read the pairs in the order of ``file``; raise `InputError` for a bad line and for a list without ten folds."""
     file = Path(file)
     pairs, two_people = [], ""
     for number, line in pair_lines(file):

@@ -1,4 +1,4 @@
-"""InsightFace verification sets (``lfw.bin``): one pickle of 2P encoded images and P answers."""
+"""InsightFace's verification sets (``lfw.bin``): one pickle of 2P encoded images and P answers."""
 
 import hashlib
 import pickle
@@ -17,7 +17,7 @@ from facerec.files import replacing
 
 
 class EncodedImages(EncodedSource):
-    """An image source of encoded images kept in memory, such as JPEG files; each is decoded when it is loaded."""
+    """Encoded images in memory, such as JPEG files; each is decoded when it is loaded."""
 
     def __init__(self, encoded: Sequence[bytes], names: Sequence[str]):
         self._encoded, self._names = list(encoded), list(names)
@@ -26,51 +26,46 @@ class EncodedImages(EncodedSource):
         return len(self._encoded)
 
     def load(self, index: int) -> np.ndarray:
-        """Image ``index`` as uint8 RGB ``(H, W, 3)``."""
         return decode_rgb(self.encoded(index), self._names[index])
 
     def encoded(self, index: int) -> bytes:
-        """Image ``index`` as it stands in the file."""
         return self._encoded[index]
 
     def name(self, index: int) -> str:
-        """``lfw.bin image 12``, where 12 counts the images as they stand in the file, from 0."""
         return self._names[index]
 
     def fingerprint(self) -> str:
-        """Digest of the encoded images, their names and their order."""
         contents = (hashlib.sha256(encoded).hexdigest() for encoded in self._encoded)
         return digest(f"{name} {content}" for name, content in zip(self._names, contents, strict=True))
 
     def state(self) -> str:
-        """Nothing changes in memory."""
-        return ""
+        return ""  # images in memory do not change
 
 
 def open_bin(path: str | Path) -> Benchmark:
     """Read a verification set without running anything that its pickle names.
 
-    Pair i consists of images 2i and 2i + 1. An image that stands in the file several times, byte for byte, stands once
-    in the benchmark. `InputError` says what is wrong with a file that is damaged, hostile or of another structure.
+    Pair i consists of images 2i and 2i + 1. Images that are equal byte for byte are one image, named like ``lfw.bin
+    image 12`` by the first index. Raises `InputError` for a damaged or hostile file, or another format.
     """
     path = Path(path)
     encoded, is_same = _check_structure(path, load_plain_pickle(path))
     number: dict[bytes, int] = {}
     pairs = np.array([number.setdefault(image, len(number)) for image in encoded], np.int64).reshape(-1, 2)
-    _, first_places = np.unique(pairs, return_index=True)
-    images = EncodedImages(list(number), [f"{path.name} image {place}" for place in first_places])
+    _, first_indices = np.unique(pairs, return_index=True)
+    images = EncodedImages(list(number), [f"{path.name} image {index}" for index in first_indices])
     return Benchmark(path.stem, images, pairs[:, 0].copy(), pairs[:, 1].copy(), is_same)
 
 
 def write_bin(benchmark: Benchmark, path: str | Path) -> None:
-    """Write ``benchmark`` as InsightFace reads it: a tuple of 2P encoded images, ``bytes`` as they are, and P bools.
+    """Write ``benchmark`` as InsightFace reads it: a tuple of 2P unchanged encoded images, ``bytes``, and P bools.
 
-    `InputError` for images that are not files, for damaged ones, and for several sizes, which InsightFace cannot load;
-    its programs evaluate 112x112.
+    Raises `InputError` for synthetic or damaged images, and for several sizes, which InsightFace cannot load; its
+    programs evaluate 112x112.
     """
     path, images = Path(path), benchmark.images
     if not isinstance(images, EncodedSource):
-        raise InputError(f"the images of benchmark {benchmark.name} are drawn: {path} can only hold files of images")
+        raise InputError(f"the images of benchmark {benchmark.name} are synthetic: {path} can only hold image files")
     size = OneSize("align all images to one size before an archive is made")
     encoded = []
     for index in tqdm(range(len(images)), f"reading {benchmark.name}", unit=" images", delay=2):
@@ -91,12 +86,12 @@ def _check_structure(path: Path, content: Any) -> tuple[list[bytes], np.ndarray]
         raise _wrong(path, f"holds {len(images)} images and {len(answers)} answers, not two images for each answer")
     encoded = [_to_bytes(image) for image in images]
     if None in encoded:
-        place = encoded.index(None)
-        found = "pixels" if isinstance(images[place], np.ndarray) else type(images[place]).__name__
-        raise _wrong(path, f"holds {found} in place of the encoded image {place}")
-    for place, answer in enumerate(answers):
+        index = encoded.index(None)
+        found = "pixels" if isinstance(images[index], np.ndarray) else type(images[index]).__name__
+        raise _wrong(path, f"holds {found} instead of the encoded image {index}")
+    for index, answer in enumerate(answers):
         if not isinstance(answer, int | np.bool_ | np.integer) or answer not in (0, 1):
-            raise _wrong(path, f"holds {type(answer).__name__} in place of true or false as answer {place}")
+            raise _wrong(path, f"holds {type(answer).__name__} instead of true or false as answer {index}")
     return [image for image in encoded if image is not None], np.array(list(answers), bool)
 
 
@@ -105,11 +100,11 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _to_bytes(image: Any) -> bytes | None:
-    """The encoded image; `cv2.imencode`, which some builders use, returns it as a row or a column of uint8."""
+    """Return the encoded image; some builders store the result of `cv2.imencode`, a row or a column of uint8."""
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size == max(image.shape, default=0):
         return image.tobytes()
     return image if isinstance(image, bytes) else None
 
 
 def _wrong(path: Path, problem: str) -> InputError:
-    return InputError(f"{path} {problem}: it is not a verification set of InsightFace, so fetch it again")
+    return InputError(f"{path} {problem}: it is not InsightFace's verification set, so fetch it again")

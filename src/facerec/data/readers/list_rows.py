@@ -1,4 +1,4 @@
-"""The rows of a training list, ``REFERENCE IDENTITY`` a line, whatever the references stand for."""
+"""The rows of a training list, lines ``REFERENCE IDENTITY``, whatever the references are."""
 
 import os
 from array import array
@@ -16,7 +16,7 @@ from facerec.errors import InputError
 
 
 class LineNumbers(SharedArrays):
-    """The lines in which rows stand, by the number of the row, in little memory: mostly row follows row."""
+    """The line number of each row, in little memory: most rows are in consecutive lines."""
 
     def __init__(self, numbers: np.ndarray) -> None:
         shifts = numbers - np.arange(len(numbers))
@@ -29,8 +29,8 @@ class LineNumbers(SharedArrays):
 
 @dataclass(frozen=True)
 class TrainList:
-    """A list as it was read: ``references`` and ``labels``, int64 ``(N,)``, one a row in its order, and the ``lines``
-    of the rows; labels number the sorted ``identities`` from 0."""
+    """A training list: ``references`` and ``labels``, int64 ``(N,)``, one per row, and the ``lines`` of the rows;
+    labels are indices into the sorted ``identities``."""
 
     file: Path
     references: Texts
@@ -40,20 +40,21 @@ class TrainList:
 
 
 def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = refuse) -> TrainList:
-    """A list ``REFERENCE IDENTITY``, looked for as given, then below ``root``.
+    """Read a list of lines ``REFERENCE IDENTITY`` at the given path or in ``root``.
 
-    One tab stands between the two, and both may hold spaces: the identity is all that follows the tab, as a folder may
-    be called, and outer spaces of a reference are none of it unless ``./`` stands before them. Several tabs are as good
-    as one, and tabs at the ends are none. Or spaces stand between the two, and the last word is the identity. Empty
-    lines and lines that begin with # are passed over.
+    The separator is a tab, and both fields may contain spaces: the identity is everything after the tab, like the name
+    of a folder, and outer spaces do not belong to a reference unless ``./`` precedes them. Repeated tabs and tabs at
+    the ends are allowed. Without tabs, the last word is the identity. Empty lines and comments (#) are ignored.
 
-    ``on_problem`` decides about lines of another form and lines whose reference an earlier one has; ``./a.png``
-    repeats ``a.png``. `InputError` names a missing or unreadable file and one without a row.
+    ``on_problem`` is called for lines of another format and for repeated references; ``./a.png`` repeats ``a.png``.
+    Raises `InputError` for a missing or unreadable file and for one without rows.
     """
-    file = _find(Path(root), Path(train_list))
+    file = next((path for path in (Path(train_list), Path(root, train_list)) if os.path.isfile(path)), None)
+    if file is None:
+        raise InputError(f"training list {train_list} does not exist, nor does it in {root}: check its name")
     rows = _gather(file, on_problem)
     if not len(rows.lines):
-        raise InputError(f"training list {file} holds no line PATH IDENTITY: write one an image")
+        raise InputError(f"training list {file} has no line PATH IDENTITY: write one per image")
     again = _report_repeated(file, rows, on_problem)
     if again:
         kept = np.delete(np.arange(len(rows.lines)), again)
@@ -64,24 +65,14 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
 
 
 def repeated(file: Path, reference: str, line: int, earlier: int) -> str:
-    """The sentence about a ``line`` whose image an ``earlier`` one names."""
-    return (
-        f"line {line} of {file} names {reference} again, after line {earlier}: an image stands in a list once, so "
-        "remove one of them"
-    )
-
-
-def _find(root: Path, train_list: Path) -> Path:
-    for candidate in (train_list, root / train_list):
-        if os.path.isfile(candidate):
-            return candidate
-    raise InputError(f"training list {train_list} is neither there nor below {root}: check its name")
+    """Return the sentence about a ``line`` that names the same image as an ``earlier`` one."""
+    return f"line {line} of {file} names {reference} again, after line {earlier}: remove one of the two lines"
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """What is known of each row: reference, number of its line, its identity as a place in ``names``, which hold each
-    once, and the hash of the reference. All arrays are int64 ``(N,)``."""
+    """Rows in their order: references, line numbers, identities as indices into the distinct ``names``, and hashes of
+    the references. All arrays are int64 ``(N,)``."""
 
     references: Texts
     lines: np.ndarray
@@ -91,33 +82,33 @@ class _Rows:
 
 
 def _gather(file: Path, on_problem: OnProblem) -> _Rows:
-    place: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     lines, people, hashes = array("q"), array("q"), array("q")
 
     def references() -> Iterator[str]:
         for line, reference, identity in _parsed(file, on_problem):
             lines.append(line)
-            people.append(place.setdefault(identity, len(place)))
+            people.append(numbers.setdefault(identity, len(numbers)))
             hashes.append(hash(_unprefixed(reference)))
             yield reference
 
     texts = Texts(references())
-    return _Rows(texts, np.asarray(lines), np.asarray(people), list(place), np.asarray(hashes))  # no copies
+    return _Rows(texts, np.asarray(lines), np.asarray(people), list(numbers), np.asarray(hashes))  # no copies
 
 
 def _parsed(file: Path, on_problem: OnProblem) -> Iterator[tuple[int, str, str]]:
-    """Line, reference and identity of each row."""
-    for number, line in numbered_lines(file, "training list", "see to it that you may read it", comments=True):
+    """Yield line number, reference and identity of each row."""
+    for number, line in numbered_lines(file, "training list", "check its permissions", comments=True):
         reference, identity = _parse(line)
         if reference and identity.strip():
             yield number, reference, identity
         else:
-            tabs = ", with one tab between them and none in them" if "\t" in line.strip() else ""
+            tabs = ", separated by one tab and without other tabs" if "\t" in line.strip() else ""
             on_problem(number, f"line {number} of {file} is {quote(line)}: write PATH IDENTITY{tabs}")
 
 
 def _parse(line: str) -> tuple[str, str]:
-    """Reference and identity; one of them is empty where the line is of another form."""
+    """Return reference and identity; one of them is empty if the format is wrong."""
     fields = [field for field in line.split("\t") if field.strip(BLANKS)]
     if len(fields) == 1:
         reference, _, identity = fields[0].strip(BLANKS).rpartition(" ")
@@ -127,9 +118,9 @@ def _parse(line: str) -> tuple[str, str]:
 
 
 def _report_repeated(file: Path, rows: _Rows, on_problem: OnProblem) -> list[int]:
-    """The rows that stand in an earlier line too, ascending."""
+    """Return the rows whose reference is in an earlier row, ascending."""
     in_order = np.sort(rows.hashes)
-    suspects = in_order[1:][in_order[1:] == in_order[:-1]]  # few, where the list is sound
+    suspects = in_order[1:][in_order[1:] == in_order[:-1]]  # few if the list is correct
     first: dict[str, int] = {}
     again = []
     for row in np.flatnonzero(np.isin(rows.hashes, suspects)).tolist() if len(suspects) else ():
@@ -146,9 +137,9 @@ def _unprefixed(reference: str) -> str:
 
 
 def _number_by_name(rows: _Rows) -> tuple[np.ndarray, list[str]]:
-    """Labels of the rows, and the sorted names of those who have one."""
+    """Return the labels of the rows, and the sorted names of the identities that occur."""
     occurs = np.bincount(rows.people, minlength=len(rows.names)) > 0
-    places = sorted(np.flatnonzero(occurs).tolist(), key=rows.names.__getitem__)
+    in_order = sorted(np.flatnonzero(occurs).tolist(), key=rows.names.__getitem__)
     label = np.empty(len(rows.names), np.int64)
-    label[places] = np.arange(len(places))
-    return label[rows.people], [rows.names[place] for place in places]
+    label[in_order] = np.arange(len(in_order))
+    return label[rows.people], [rows.names[person] for person in in_order]

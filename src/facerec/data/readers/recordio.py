@@ -1,9 +1,9 @@
 """RecordIO, the container of InsightFace's ``train.rec``, read without MXNet.
 
 A record is a magic number, ``cflag << 29 | length``, ``length`` bytes, and zeros up to a multiple of 4 (dmlc-core,
-``recordio.h``). Where the magic number occurs at an aligned place of the content, the writer leaves it out and starts
-another part there (cflag 1, 2, 3: first, middle, last part; 0: whole record), so an aligned magic number always starts
-a part. The content is MXNet's image header (``mxnet/recordio.py``), a list of labels or nothing, and the encoded image.
+``recordio.h``). If the content has the magic number at an aligned position, the writer omits it and starts another part
+there (cflag 1, 2, 3: first, middle, last part; 0: whole record), so an aligned magic number always starts a part. The
+content is MXNet's image header (``mxnet/recordio.py``), possibly a list of labels, and the encoded image.
 """
 
 import mmap
@@ -25,7 +25,7 @@ _FRAME = struct.Struct("<4sI")
 _HEADER = struct.Struct("<IfQQ")
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
-# The first 40 bytes of a record in one part; `listed` are the first labels of the list that follows when flag > 0.
+# The first 40 bytes of a record in one part; `listed` are the first two labels of the list if flag > 0.
 _START = np.dtype(
     [("magic", "S4"), ("frame", "<u4"), ("flag", "<u4"), ("label", "<f4"), ("ids", "<u8", 2), ("listed", "<f4", 2)]
 )
@@ -34,7 +34,7 @@ _WORTH_A_PROGRESS_BAR = 100_000_000  # bytes
 
 
 class IRHeader(NamedTuple):
-    """MXNet's image header: with ``flag`` 0 there is one label, with ``flag`` n > 0 a float32 array of n labels."""
+    """MXNet's image header: one label if ``flag`` is 0, otherwise a float32 array of ``flag`` labels."""
 
     flag: int
     label: float | np.ndarray
@@ -43,14 +43,14 @@ class IRHeader(NamedTuple):
 
 
 class RecordFile(SharedArrays):
-    """The records of a ``.rec`` file, numbered from 0 in the order of the file.
+    """The records of a ``.rec`` file, by their position in the file.
 
-    ``keys`` and ``offsets``, int64 ``(N,)``, are the number that a record was written under and the byte where it
-    starts. They are read from ``index_path``, by default the ``.idx`` file beside ``path``; without one the file is
-    walked through, and nothing is written. Each process maps the file for itself, when it first reads from it.
+    ``keys`` and ``offsets``, int64 ``(N,)``, are each record's key and first byte. They are read from ``index_path``,
+    by default the ``.idx`` file next to ``path``; without one the file is scanned, and nothing is written. Each process
+    maps the file when it first reads from it.
 
-    `InputError` names the file and the offset of a record that is cut off or damaged, once it is read; the constructor
-    raises it for an index that does not fit the file, and for any cut-off record when there is no index.
+    A record that is cut off or damaged raises `InputError` with the file and the offset when it is read. The
+    constructor raises it for an index that does not fit the file and, without an index, for any record that is cut off.
     """
 
     def __init__(self, path: str | Path, index_path: str | Path | None = None):
@@ -65,7 +65,7 @@ class RecordFile(SharedArrays):
 
     @classmethod
     def from_table(cls, path: Path, keys: np.ndarray, offsets: np.ndarray) -> "RecordFile":
-        """A file whose keys and offsets are known, from an earlier reading; nothing is checked."""
+        """Create a file with known keys and offsets, for instance cached ones, without checks."""
         records = cls.__new__(cls)
         records.path, records.keys, records.offsets, records._map = path, keys, offsets, None
         return records
@@ -77,12 +77,12 @@ class RecordFile(SharedArrays):
         return super().__getstate__() | {"_map": None}
 
     def payload(self, position: int) -> bytes:
-        """The whole content of a record, header included, its parts joined."""
+        """Return the content of a record, including the header, with its parts joined."""
         data = self._data
         return MAGIC.join([data[start:end] for start, end in self._parts(int(self.offsets[position]))])
 
     def record(self, position: int) -> tuple[IRHeader, bytes]:
-        """Header and encoded image of a record; the index records of InsightFace have an empty image."""
+        """Return header and encoded image of a record; InsightFace's identity records have an empty image."""
         content, offset = self.payload(position), int(self.offsets[position])
         if len(content) < _HEADER.size:
             raise self._damaged(offset, "is too short for an image header")
@@ -94,10 +94,8 @@ class RecordFile(SharedArrays):
         return IRHeader(flag, labels, key, key2), content[image_start:]
 
     def read_labels(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First two labels, float32 ``(n, 2)``, NaN where there is no second, and bool ``(n,)``: is there an image?
-
-        Reads 40 bytes of each record.
-        """
+        """Return the first two labels, float32 ``(n, 2)``, NaN without a second one, and whether there is an image,
+        bool ``(n,)``, by reading 40 bytes of each record."""
         labels, has_image = np.empty((len(positions), 2), np.float32), np.empty(len(positions), bool)
         with self._progress("reading labels of", len(positions), " records") as bar:
             for start in range(0, len(positions), _CHUNK):
@@ -108,7 +106,7 @@ class RecordFile(SharedArrays):
 
     def _read_chunk_of_labels(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         data, offsets = np.frombuffer(self._data, np.uint8), self.offsets[positions]
-        # Clipped to the file, whose last record may have fewer than 40 bytes; what is beyond a record is not used.
+        # Clipped to the file, whose last record may have fewer than 40 bytes; bytes beyond a record are not used.
         starts = data[np.minimum(offsets[:, None] + np.arange(_START.itemsize), len(data) - 1)].view(_START)[:, 0]
         flag, length = starts["flag"].astype(np.int64), starts["frame"].astype(np.int64)
         image_start = _HEADER.size + 4 * flag
@@ -125,7 +123,7 @@ class RecordFile(SharedArrays):
         return labels, has_image
 
     def _parts(self, offset: int) -> Iterator[tuple[int, int]]:
-        """Start and end of each part of the record at ``offset``."""
+        """Yield start and end of each part of the record at ``offset``."""
         allowed = (_WHOLE, _FIRST)
         while allowed:
             cflag, start, end = self._part(offset)
@@ -141,14 +139,14 @@ class RecordFile(SharedArrays):
             raise self._damaged(offset, "is cut off")
         magic, frame = _FRAME.unpack_from(data, offset)
         if magic != MAGIC:
-            raise self._damaged(offset, f"holds {magic.hex()} in place of {MAGIC.hex()}, the start of a record")
+            raise self._damaged(offset, f"has {magic.hex()} instead of {MAGIC.hex()}, the start of a record")
         end = start + (frame & (1 << 29) - 1)
         if _padded(end) > len(data):
             raise self._damaged(offset, "is cut off")
         return frame >> 29, start, end
 
     def _scan(self) -> tuple[np.ndarray, np.ndarray]:
-        """Keys and offsets, found by walking from record to record."""
+        """Return keys and offsets by walking from record to record."""
         ids, offsets, end = array("Q"), array("q"), 0
         with self._progress("indexing", len(self._data), "B") as bar:
             while end < len(self._data):
@@ -158,12 +156,12 @@ class RecordFile(SharedArrays):
                 end = _padded(parts[-1][1])
                 bar.update(end - offsets[-1])
         keys = np.frombuffer(ids, np.uint64).astype(np.int64)
-        if len(np.unique(keys)) < len(keys):  # a writer that did not count: number the records instead
+        if len(np.unique(keys)) < len(keys):  # the writer did not set them: use the positions
             keys = np.arange(len(keys))
         return keys, np.array(offsets, np.int64)
 
     def _id(self, parts: list[tuple[int, int]]) -> int:
-        # No image is read here: at most the size of a header is taken from each part.
+        # At most the size of a header is taken from each part, so no image is read.
         data = self._data
         head = MAGIC.join([data[start : min(end, start + _HEADER.size)] for start, end in parts])
         if len(head) < _HEADER.size:
@@ -171,26 +169,20 @@ class RecordFile(SharedArrays):
         return _HEADER.unpack_from(head)[2]
 
     def _check_index(self, index_path: Path) -> None:
-        """Refuse an index that was cut off or belongs to another file. Its records are not read, except the last."""
+        """Refuse an index that is cut off or belongs to another file; only the last record is read."""
         size = len(self._data)
         outside = self.offsets[(self.offsets < 0) | (self.offsets >= size)]
         if len(outside):
-            raise InputError(
-                f"{index_path} points to offset {outside[0]}, outside {self.path} of {size} bytes: one of the two is "
-                "cut off or belongs to another file, so fetch both again"
-            )
+            problem = f"{index_path} points to offset {outside[0]}, outside {self.path} of {size} bytes"
+            raise InputError(f"{problem}: one of them is cut off or does not belong here, so fetch both again")
         *_, (_, end) = self._parts(int(self.offsets[-1]))
         if _padded(end) < size:
-            raise InputError(
-                f"{index_path} ends before {self.path} does, at offset {_padded(end)} of {size}: delete the index to "
-                "have it rebuilt"
-            )
+            problem = f"{index_path} ends before {self.path}, at offset {_padded(end)} of {size}"
+            raise InputError(f"{problem}: delete the index, and it is rebuilt")
 
     def _damaged(self, offset: int, problem: str) -> InputError:
-        return InputError(
-            f"{self.path} at offset {offset} {problem}: the file is damaged or is not the one its index was made for, "
-            "so fetch it again, with its index"
-        )
+        remedy = "the file is damaged or does not belong to its index, so fetch both again"
+        return InputError(f"{self.path} at offset {offset} {problem}: {remedy}")
 
     def _progress(self, action: str, total: int, unit: str) -> tqdm:
         is_short = len(self._data) < _WORTH_A_PROGRESS_BAR
@@ -199,35 +191,30 @@ class RecordFile(SharedArrays):
     @property
     def _data(self) -> mmap.mmap:
         if self._map is None:
-            self._map = _map_file(self.path)
+            if not self.path.is_file():
+                raise InputError(f"record file {self.path} does not exist: check the folder and the name")
+            if self.path.stat().st_size == 0:
+                raise InputError(f"record file {self.path} is empty: fetch it again")
+            with self.path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return self._map
 
 
-def _map_file(path: Path) -> mmap.mmap:
-    if not path.is_file():
-        raise InputError(f"record file {path} does not exist: check the folder and the name")
-    if path.stat().st_size == 0:
-        raise InputError(f"record file {path} is empty: fetch it again")
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
 def _read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Keys and offsets in the order of the file they point into."""
+    """Return keys and offsets in the order of the record file."""
     try:
-        with warnings.catch_warnings(action="error"):  # NumPy only warns of an empty file
+        with warnings.catch_warnings(action="error"):  # for an empty file, NumPy only warns
             keys, offsets = np.loadtxt(path, np.int64, comments=None, ndmin=2).T
     except (ValueError, UserWarning):
-        raise InputError(
-            f"{path} is not an index, lines of a key and an offset: delete it to have it rebuilt from the record file"
-        ) from None
+        problem = "is not an index with a key and an offset per line"
+        raise InputError(f"{path} {problem}: delete it, and it is rebuilt from the record file") from None
     keys, offsets = np.ascontiguousarray(keys), np.ascontiguousarray(offsets)
     if (np.diff(offsets) < 0).any():
         order = np.argsort(offsets, kind="stable")
         keys, offsets = keys[order], offsets[order]
     in_order = np.sort(keys)
     if (np.diff(offsets) == 0).any() or (np.diff(in_order) == 0).any():
-        raise InputError(f"{path} lists a key or an offset twice: delete it to have it rebuilt from the record file")
+        raise InputError(f"{path} lists a key or an offset twice: delete it, and it is rebuilt from the record file")
     return keys, offsets
 
 

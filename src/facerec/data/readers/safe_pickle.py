@@ -1,8 +1,8 @@
-"""Pickles of plain data, read without running what they name.
+"""Safe reading of pickles of plain data.
 
-`pickle` imports and calls whatever a file asks for. Here it gets a few stand-ins instead: enough for bytes and NumPy
-arrays as Python 2 and 3 and NumPy 1 and 2 write them. NumPy's own functions are not handed out, because they trust the
-file as well: a dtype with false flags makes ``ndarray.__setstate__`` take bytes for pointers to objects.
+`pickle` imports and calls whatever a file names. Here it gets replacements instead, enough for bytes and NumPy arrays
+as Python 2 and 3 and NumPy 1 and 2 write them. NumPy's own functions are not used, because they trust the file as well:
+a dtype with false flags makes ``ndarray.__setstate__`` treat bytes as pointers to objects.
 """
 
 import math
@@ -20,7 +20,7 @@ from facerec.errors import InputError
 def load_plain_pickle(path: str | Path) -> Any:
     """Read containers, numbers, text, bytes and NumPy arrays of these; text of Python 2 becomes bytes.
 
-    `InputError` names the file and what is wrong: that it is missing, damaged, or asks for anything else, by name.
+    Raises `InputError` if the file is missing or damaged, or requests anything else, whose name the message gives.
     """
     path = Path(path)
     if not path.is_file():
@@ -28,22 +28,21 @@ def load_plain_pickle(path: str | Path) -> Any:
     with path.open("rb") as file:
         try:
             return _PlainUnpickler(file, encoding="bytes").load()
-        except Exception as error:  # a damaged file can raise anything, says the documentation of pickle
-            reason = " ".join(str(error).split()).strip(".") or type(error).__name__
-            raise InputError(
-                f"{path} is not a pickle of plain data ({reason}): fetch it again from a source you trust"
-            ) from error
+        except Exception as error:  # according to the documentation of pickle, a damaged file can raise anything
+            problem = f"not a pickle of plain data ({' '.join(str(error).split()).strip('.') or type(error).__name__})"
+            raise InputError(f"{path} is {problem}: fetch it again from a source you trust") from error
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> "_Function":
-        if (module.replace("numpy._core", "numpy.core"), name) not in _FUNCTIONS:
+        function = _FUNCTIONS.get((module.replace("numpy._core", "numpy.core"), name))
+        if function is None:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which may run any program")
-        return _FUNCTIONS[module.replace("numpy._core", "numpy.core"), name]
+        return function
 
 
 class _Function:
-    """What a pickle gets for a name. It can be called and nothing else: a class could be changed from within a file."""
+    """The replacement of a name in a pickle. It can only be called: a file could change a function or a class."""
 
     __slots__ = ("_function",)
 
@@ -58,7 +57,7 @@ class _Function:
 
 
 class _DType:
-    """A dtype of plain numbers, text or objects, whose byte order arrives after its creation."""
+    """A dtype of plain numbers, text or objects, whose byte order is set after its creation."""
 
     __slots__ = ("dtype",)
 
@@ -73,7 +72,7 @@ class _DType:
 
 
 class _Array(np.ndarray):
-    """An array whose content arrives after its creation, once."""
+    """An array whose content is set after its creation, once."""
 
     _is_complete = False
 
@@ -109,7 +108,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 def _refuse(*_: object) -> object:
-    raise pickle.UnpicklingError("it makes an array without content")
+    raise pickle.UnpicklingError("it creates an array without content")
 
 
 def _plain_dtype(code: str) -> np.dtype:
@@ -127,7 +126,7 @@ def _real(dtype: _DType) -> np.dtype:
 def _bytes(content: bytes | bytearray) -> bytes:
     if type(content) not in (bytes, bytearray):
         raise pickle.UnpicklingError("it holds an array without bytes")
-    return bytes(content)  # a copy, since a file can go on changing a bytearray
+    return bytes(content)  # a copy, since the file can still change a bytearray
 
 
 def _text(text: str | bytes) -> str:

@@ -1,4 +1,4 @@
-"""Millions of texts that loading processes share."""
+"""Millions of texts that workers share."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -12,9 +12,9 @@ _CHUNK = 65536  # texts that are Python objects at a time
 
 
 class Texts(SharedArrays, Sequence[str]):
-    """Read-only texts without NUL, such as paths, in as many bytes as they are long and nine more each.
+    """Read-only texts without NUL, such as paths, which take the bytes of their characters and nine more each.
 
-    Bytes that are not UTF-8 are kept as Python keeps them in file names (``surrogateescape``).
+    Bytes that are not UTF-8 are represented as in Python's file names (``surrogateescape``).
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -28,9 +28,9 @@ class Texts(SharedArrays, Sequence[str]):
         return len(self._ends)
 
     def __getitem__(self, index: Any) -> Any:
-        """The text at ``index``, or the list of those of a slice."""
-        places = range(len(self))[index]
-        return self._text(places) if isinstance(places, int) else [self._text(place) for place in places]
+        """Return the text at ``index``, or the list of texts of a slice."""
+        indices = range(len(self))[index]
+        return self._text(indices) if isinstance(indices, int) else [self._text(i) for i in indices]
 
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), _CHUNK):

@@ -1,4 +1,4 @@
-"""Text files with an entry a line: lists of training images, of pairs, of landmarks."""
+"""Text files with one entry per line: lists of training images, of pairs, of landmarks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,21 +7,20 @@ from tqdm import tqdm
 
 from facerec.errors import InputError
 
-BLANKS = " \t"  # other white space belongs to the names that it is in
+BLANKS = " \t"  # other white space may be part of a name
 _BLOCK = 1 << 22  # bytes of a file that are decoded at a time
-_SHOWN = 100  # letters of a line
+_SHOWN = 100  # characters of a line
 
 
 def numbered_lines(file: Path, kind: str, remedy: str, *, comments: bool = False) -> Iterator[tuple[int, str]]:
-    """The number, as an editor counts, and the text of each line of ``file`` that holds something.
+    """Yield number, from 1, and text of each line of ``file`` that is not blank, with a progress bar for long files.
 
-    The file is UTF-8, with or without a byte order mark, its lines end as on any system (``\\n``, ``\\r\\n``, ``\\r``),
-    and it may be long: there is a progress bar on standard error. Lines of white space alone are passed over, and where
-    the form has ``comments`` those whose first character beside white space is #. Nothing else is taken away, since
-    outer spaces may belong to a name.
+    The file is UTF-8, with or without a byte order mark, with line ends of any system (``\\n``, ``\\r\\n``, ``\\r``).
+    With ``comments``, lines whose first character other than white space is # are skipped. Lines are not stripped,
+    since outer spaces may belong to a name.
 
-    `InputError` calls the file a ``kind``, such as "pair list", where it cannot be read, and ends with the ``remedy``;
-    and where it is not UTF-8 text, a NUL included.
+    Raises `InputError` for a file that cannot be read, called a ``kind``, such as "pair list", with the ``remedy``, and
+    for one that is not UTF-8 text or contains NUL.
     """
     before = 0
     for text in _texts(file, kind, remedy):
@@ -34,26 +33,28 @@ def numbered_lines(file: Path, kind: str, remedy: str, *, comments: bool = False
 
 
 def words(line: str) -> list[str]:
-    """What stands between the `BLANKS` of ``line``."""
+    """Split ``line`` at `BLANKS`."""
     return [word for word in line.replace("\t", " ").split(" ") if word]
 
 
 def quote(line: str) -> str:
-    """``line`` as a sentence shows it: in quotes, without outer white space, cut off where it is long."""
+    """Quote ``line`` for a message, without outer white space, and truncated if it is long."""
     line = line.strip()
     return repr(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...")
 
 
 def _texts(file: Path, kind: str, remedy: str) -> Iterator[str]:
-    """The text of ``file`` in blocks of whole lines, which end with ``\\n``; without that between two blocks."""
+    """Yield the text of ``file`` in blocks of whole lines, each without its last ``\\n``."""
     start = line = 0
     for block in _blocks(file, kind, remedy):
         try:
-            text = block.decode()
+            text, wrong = block.decode(), block.find(0)
         except UnicodeDecodeError as error:
-            raise _not_text(file, kind, start + error.start, line + _line_at(block, error.start)) from error
-        if "\0" in text:
-            raise _not_text(file, kind, start + block.index(0), line + _line_at(block, block.index(0)))
+            text, wrong = "", error.start
+        if wrong >= 0:
+            number = line + 1 + block[:wrong].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n")
+            problem = f"{kind} {file} is not UTF-8 text (byte {start + wrong})"
+            raise InputError(f"{problem}: save it as UTF-8, or correct line {number}")
         if start == 0:
             text = text.removeprefix("\ufeff")
         if "\r" in text:
@@ -73,14 +74,3 @@ def _blocks(file: Path, kind: str, remedy: str) -> Iterator[bytes]:
                 bar.update(len(block))
     except OSError as error:
         raise InputError(f"{kind} {file} cannot be read ({error.strerror}): {remedy}") from error
-
-
-def _line_at(block: bytes, place: int) -> int:
-    """The number, from 1, of the line of the byte at ``place``, which ends none."""
-    return block[:place].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
-
-
-def _not_text(file: Path, kind: str, place: int, line: int) -> InputError:
-    return InputError(
-        f"{kind} {file} is not UTF-8 text (byte {place}): save it as UTF-8, or mend line {line}, the first that is not"
-    )

@@ -1,4 +1,4 @@
-"""Training sets that a list names, ``REFERENCE IDENTITY`` a line: the reference is a path, or the key of a record."""
+"""Training sets of the images in a list, lines ``REFERENCE IDENTITY``, with a path or the key of a record."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from facerec.errors import InputError
 
 
 class ListedImages(LabelledFolder):
-    """The image files below ``root`` that a list names."""
+    """The image files in ``root`` that a list names."""
 
     def __init__(self, root: Path, rows: TrainList) -> None:
         super().__init__(root, rows.references, rows.labels, rows.identities)
@@ -31,11 +31,11 @@ class ListedImages(LabelledFolder):
 def read_train_list(
     root: str | Path, train_list: str | Path, train_folder: str = "", on_problem: OnProblem = refuse
 ) -> ListedImages:
-    """A training set of the image files that a list names, whose paths are relative to ``root``, or to ``train_folder``
-    below it where the first image is not at the one and is at the other; see `refuse_missing` for all images.
+    """Read a training set of the image files in a list.
 
-    ``on_problem`` decides about the lines that `read_list` finds wrong. `InputError` for a list that it cannot read,
-    and for one whose images are at neither place, as far as `ListedImages.missing` looks for them.
+    Paths are relative to ``root``, or to ``train_folder`` in it if the first image exists only there; `refuse_missing`
+    checks all images. ``on_problem`` is called for the lines that `read_list` finds wrong. Raises `InputError` like
+    `read_list`, and if none of the images that `ListedImages.missing` looks for exists in either folder.
     """
     rows = read_list(root, train_list, on_problem)
     folders = (Path(root), Path(root) / train_folder)
@@ -45,20 +45,17 @@ def read_train_list(
     for images in (ListedImages(folder, rows) for folder in folders):
         if len(images.missing()) < len(looked_for(len(images))):
             return images
-    raise InputError(
-        f"the first image of {rows.file} is not at {folders[0] / rows.references[0]}, nor is another: name the folder "
-        "that its paths start from"
-    )
+    problem = f"no image of {rows.file} exists, such as {folders[0] / rows.references[0]}"
+    raise InputError(f"{problem}: name the folder that its paths start from")
 
 
 def read_record_list(
     records: InsightFaceRecords, root: str | Path, train_list: str | Path, on_problem: OnProblem = refuse
 ) -> Subset:
-    """The images of an archive that a list names by their keys, beside the class numbers that they have there.
+    """Read the images of an archive that a list names by their keys, with the class labels that they have there.
 
-    ``on_problem`` decides about the lines that `read_list` finds wrong, those whose record or class the archive does
-    not hold, and those of a record that is listed twice, such as 1 and 01. `InputError` as from `read_list`, and for a
-    list without a line that is right.
+    ``on_problem`` is called for the lines that `read_list` finds wrong, those whose record or class is not in the
+    archive, and repeated records, such as 1 and 01. Raises `InputError` like `read_list`, and if no line is valid.
     """
     rows = read_list(root, train_list, on_problem)
     positions = _positions_of(records, rows)
@@ -69,15 +66,13 @@ def read_record_list(
             is_wrong[row] = True
             on_problem(rows.lines[row], sentence)
     if is_wrong.all():
-        raise InputError(
-            f"training list {rows.file} holds no line KEY IDENTITY of {records.records.path}: write the list for this "
-            "archive again"
-        )
+        problem = f"training list {rows.file} has no line KEY IDENTITY of {records.records.path}"
+        raise InputError(f"{problem}: write the list for this archive again")
     return Subset(records, positions[~is_wrong])
 
 
 def _positions_of(records: InsightFaceRecords, rows: TrainList) -> np.ndarray:
-    """Number of each row's image in the archive, -1 where there is none."""
+    """Return the index of each row's image in the archive, -1 if there is none."""
     keys = records.keys
     numbers = (int(key) if key.isdecimal() and len(key) < 19 else -1 for key in rows.references)
     listed = np.fromiter(numbers, np.int64, len(rows.labels))
@@ -86,23 +81,20 @@ def _positions_of(records: InsightFaceRecords, rows: TrainList) -> np.ndarray:
     return np.where(keys[positions] == listed, positions, -1)
 
 
-_Wrong = Iterator[tuple[int, str]]  # number of a row and a sentence
+_Wrong = Iterator[tuple[int, str]]  # index of a row and a sentence
 
 
 def _without_record(records: InsightFaceRecords, rows: TrainList, positions: np.ndarray) -> _Wrong:
     for row in np.flatnonzero(positions < 0).tolist():
-        yield (
-            row,
-            f"line {rows.lines[row]} of {rows.file} names {rows.references[row]!r}, and {records.records.path} holds "
-            "no image under that key: write KEY IDENTITY, of this archive",
-        )
+        problem = f"names {rows.references[row]!r}, and {records.records.path} has no image with that key"
+        yield row, f"line {rows.lines[row]} of {rows.file} {problem}: write KEY IDENTITY of this archive"
 
 
 def _repeated(records: InsightFaceRecords, rows: TrainList, positions: np.ndarray) -> _Wrong:
     order = np.argsort(positions, kind="stable")
     again = 1 + np.flatnonzero((np.diff(positions[order]) == 0) & (positions[order[1:]] >= 0))
-    for place in again[np.argsort(order[again])].tolist():
-        row, earlier = int(order[place]), int(order[place - 1])
+    for position in again[np.argsort(order[again])].tolist():
+        row, earlier = int(order[position]), int(order[position - 1])
         yield row, repeated(rows.file, rows.references[row], rows.lines[row], rows.lines[earlier])
 
 
@@ -111,8 +103,5 @@ def _of_another_class(records: InsightFaceRecords, rows: TrainList, positions: n
     listed = np.array([labels.get(name, -1) for name in rows.identities])[rows.labels]
     for row in np.flatnonzero((listed != records.labels[positions]) & (positions >= 0)).tolist():
         theirs, ours = rows.identities[rows.labels[row]], records.identity_name(int(records.labels[positions[row]]))
-        yield (
-            row,
-            f"line {rows.lines[row]} of {rows.file} says that record {rows.references[row]} is of {theirs!r}, and "
-            f"{records.records.path} says {ours}: write the list for this archive again",
-        )
+        problem = f"says that record {rows.references[row]} is of {theirs!r}, and {records.records.path} says {ours}"
+        yield row, f"line {rows.lines[row]} of {rows.file} {problem}: write the list for this archive again"

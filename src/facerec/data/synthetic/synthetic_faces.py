@@ -5,6 +5,7 @@ from hashlib import sha256
 import cv2
 import numpy as np
 
+from facerec.checks import check_choice, check_counts, check_seed
 from facerec.data.source import Benchmark, LabelledSource, digest
 from facerec.data.synthetic.painter import Conditions, draw_shot, draw_traits, paint
 from facerec.errors import InputError
@@ -44,14 +45,11 @@ class SyntheticFaces(LabelledSource):
         split: str = "train",
         conditions: Conditions = DEFAULT,
     ) -> None:
-        _check_count("num_identities", num_identities)
-        _check_count("images_per_identity", images_per_identity)
+        check_counts(num_identities=num_identities, images_per_identity=images_per_identity)
         if not SMALLEST <= image_size <= LARGEST:
             raise ValueError(f"image_size is {image_size}, but faces are drawn at {SMALLEST} to {LARGEST} pixels")
-        if seed < 0:
-            raise ValueError(f"seed is {seed}, but a seed is 0 or more")
-        if split not in SPLITS:
-            raise ValueError(f"split is {split!r}, but the splits are {' and '.join(SPLITS)}")
+        check_seed("seed", seed)
+        check_choice("split", split, SPLITS)
         self.num_identities, self.images_per_identity = num_identities, images_per_identity
         self.image_size, self.seed, self.split, self.conditions = image_size, seed, split, conditions
         self.labels = np.repeat(np.arange(num_identities), images_per_identity)
@@ -70,11 +68,9 @@ class SyntheticFaces(LabelledSource):
         return f"synthetic {self.split} person {person} picture {picture}"
 
     def identity_name(self, label: int) -> str:
-        """Return the person's index."""
         return str(label)
 
     def reference(self, index: int) -> str:
-        """Return the image's index."""
         return str(index)
 
     def fingerprint(self) -> str:
@@ -82,7 +78,6 @@ class SyntheticFaces(LabelledSource):
         return sha256(repr(what).encode()).hexdigest()[:16]
 
     def state(self) -> str:
-        """Return a digest of the painter's version."""
         return digest([f"painter {VERSION}, OpenCV {cv2.__version__}"])
 
     def _locate(self, index: int) -> tuple[int, int]:
@@ -109,26 +104,22 @@ def synthetic_benchmark(
     if name not in CONDITIONS:
         raise InputError(f"there is no synthetic benchmark {name!r}: choose one of {', '.join(CONDITIONS)}")
     if num_pairs < 1 or num_pairs % (2 * NUM_FOLDS):
-        raise InputError(
-            f"num_pairs is {num_pairs}: give a multiple of {2 * NUM_FOLDS}, for {NUM_FOLDS} folds of equal halves"
-        )
+        remedy = f"give a multiple of {2 * NUM_FOLDS}, for {NUM_FOLDS} folds of equal halves"
+        raise InputError(f"num_pairs is {num_pairs}: {remedy}")
     images = SyntheticFaces(
         num_identities, images_per_identity, image_size=image_size, seed=seed, split="test", conditions=CONDITIONS[name]
     )
     rng = _stream(seed, "test", _PAIRS)
     per_kind = num_pairs // (2 * NUM_FOLDS)
-    folds = [
-        _fold_pairs(rng, people, images_per_identity, per_kind)
-        for people in np.array_split(np.arange(num_identities), NUM_FOLDS)
-    ]
+    groups = np.array_split(np.arange(num_identities), NUM_FOLDS)
+    folds = [_fold_pairs(rng, people, images_per_identity, per_kind) for people in groups]
     left, right = np.concatenate(folds, axis=1)
     is_same = np.tile(np.repeat([True, False], per_kind), NUM_FOLDS)
     return Benchmark(name, images, left, right, is_same)
 
 
 def _fold_pairs(rng: np.random.Generator, people: np.ndarray, images_per_identity: int, per_kind: int) -> np.ndarray:
-    """Draw ``per_kind`` same-person pairs among ``people``, then as many different-person pairs: image indices, int64
-    ``(2, 2 * per_kind)``."""
+    """Draw same-person pairs, then as many different-person pairs: image indices, ``(2, 2 * per_kind)``."""
     first, second = np.triu_indices(images_per_identity, 1)
     person, pair = np.divmod(_choose(rng, len(people) * len(first), per_kind, "one person"), max(len(first), 1))
     same = people[person] * images_per_identity + np.stack([first[pair], second[pair]])
@@ -141,19 +132,11 @@ def _fold_pairs(rng: np.random.Generator, people: np.ndarray, images_per_identit
 
 def _choose(rng: np.random.Generator, available: int, count: int, kind: str) -> np.ndarray:
     if available < count:
-        raise InputError(
-            f"a fold holds only {available} pairs of {kind}, fewer than the {count} asked for: "
-            "raise num_identities or images_per_identity, or lower num_pairs"
-        )
+        remedy = "raise num_identities or images_per_identity, or lower num_pairs"
+        raise InputError(f"a fold has only {available} of the {count} pairs of {kind}: {remedy}")
     return rng.choice(available, count, replace=False)
 
 
-def _check_count(name: str, count: int) -> None:
-    if count < 1:
-        raise ValueError(f"{name} is {count}, but a set of faces needs at least 1")
-
-
 def _stream(seed: int, split: str, kind: int, person: int = 0, picture: int = 0) -> np.random.Generator:
-    return np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence((seed, SPLITS.index(split), kind, person, picture)))
-    )
+    entropy = np.random.SeedSequence((seed, SPLITS.index(split), kind, person, picture))
+    return np.random.Generator(np.random.PCG64(entropy))

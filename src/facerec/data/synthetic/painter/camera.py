@@ -28,7 +28,7 @@ def pose_map(depth: np.ndarray, at: np.ndarray, shot: Shot) -> tuple[np.ndarray,
 
 def warp(pixels: np.ndarray, source: Sequence[np.ndarray], scale: float) -> np.ndarray:
     """Sample each pixel at its position ``source`` in a drawing with a margin; ``scale`` is in pixels per unit."""
-    columns, rows = (np.float32(scale) * place + np.float32(MARGIN * scale - 0.5) for place in source)
+    columns, rows = (np.float32(scale) * axis + np.float32(MARGIN * scale - 0.5) for axis in source)
     return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -38,11 +38,8 @@ def photograph(scene: np.ndarray, shot: Shot, blur: float) -> np.ndarray:
         scene = cv2.GaussianBlur(scene, (0, 0), blur)
     noise = np.random.Generator(np.random.PCG64(shot.noise_seed)).standard_normal(scene.shape, np.float32)
     saturate = shot.exposure * (shot.saturation * np.eye(3) + (1 - shot.saturation) / 3)
-    picture = np.clip(cv2.transform(scene, saturate) + shot.noise * noise, 0, 255).astype(np.uint8)
+    image = np.clip(cv2.transform(scene, saturate) + shot.noise * noise, 0, 255).astype(np.uint8)
     curve = 255 * (np.arange(256) / 255) ** shot.gamma
-    return _through_jpeg(cv2.LUT(picture, np.rint(curve).astype(np.uint8)), shot.jpeg_quality)
-
-
-def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return decode_rgb(data.tobytes(), "of a drawn face")
+    image = cv2.cvtColor(cv2.LUT(image, np.rint(curve).astype(np.uint8)), cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, shot.jpeg_quality])
+    return decode_rgb(data.tobytes(), "of a synthetic face")

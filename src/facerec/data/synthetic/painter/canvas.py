@@ -58,7 +58,7 @@ class Canvas:
         part[:] = before + weight * (part.astype(np.float32) - before)
 
     def _fixed(self, points: np.ndarray) -> np.ndarray:
-        # cv2 has pixel centres at integers, the template frame at half-integers
+        # cv2 has pixel centres at integers, the template frame at half-integers.
         return np.rint(((points + self.margin) * self.scale - 0.5) * 2**_SHIFT).astype(np.int32)
 
 
@@ -80,9 +80,9 @@ def _basis(steps: int) -> np.ndarray:
     return powers @ np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
 
 
-def mix(first: Rgb, second: Rgb, share: float) -> np.ndarray:
-    """Mix two colours; ``share`` is the fraction of the second."""
-    return np.asarray(first) * (1 - share) + np.asarray(second) * share
+def mix(first: Rgb, second: Rgb, fraction: float) -> np.ndarray:
+    """Mix two colours with this ``fraction`` of the second."""
+    return np.asarray(first) * (1 - fraction) + np.asarray(second) * fraction
 
 
 def _ink(colour: Rgb, material: int) -> tuple[float, ...]:

@@ -59,11 +59,8 @@ def _paint_iris(canvas: Canvas, traits: Traits, x: float, y: float) -> None:
 
 
 def _paint_lids(canvas: Canvas, traits: Traits, upper: np.ndarray, lower: np.ndarray, side: int) -> None:
-    crease = (
-        upper[1:-1]
-        - (0, traits.lid_crease)
-        + np.stack([0 * upper[1:-1, 0], 0.1 * traits.lid_crease * np.linspace(-1, 1, 15) ** 2], 1)
-    )
+    bend = np.stack([0 * upper[1:-1, 0], 0.1 * traits.lid_crease * np.linspace(-1, 1, 15) ** 2], 1)
+    crease = upper[1:-1] - (0, traits.lid_crease) + bend
     canvas.stroke(crease, mix(traits.skin, _DARK, 0.32), 0.7)
     canvas.stroke(lower[2:], mix(traits.skin, _DARK, 0.4), 0.6)
     lash = mix(traits.hair, _DARK, 0.75)
@@ -92,14 +89,10 @@ def _paint_nose(canvas: Canvas, traits: Traits) -> None:
     for side in (-1, 1):
         nostril = [(1.6, y + 3.9), (wide * 0.38, y + 2.9), (wide * 0.66, y + 3.4), (wide * 0.5, y + 4.4)]
         canvas.fill(smooth([(x + side * a, b) for a, b in nostril]), mix(traits.skin, _DARK, 0.72))
-        wing = smooth(
-            [(x + side * wide * 0.86, y - 1.8), (x + side * wide, y + 1), (x + side * wide * 0.8, y + 3.6)],
-            closed=False,
-        )
-        canvas.stroke(wing, mix(traits.skin, _DARK, 0.26), 0.8)
-    canvas.stroke(
-        smooth([(x - 1.8, y + 4.1), (x, y + 4.9), (x + 1.8, y + 4.1)], closed=False), mix(traits.skin, _DARK, 0.28), 0.8
-    )
+        wing = [(x + side * wide * 0.86, y - 1.8), (x + side * wide, y + 1), (x + side * wide * 0.8, y + 3.6)]
+        canvas.stroke(smooth(wing, closed=False), mix(traits.skin, _DARK, 0.26), 0.8)
+    base = smooth([(x - 1.8, y + 4.1), (x, y + 4.9), (x + 1.8, y + 4.1)], closed=False)
+    canvas.stroke(base, mix(traits.skin, _DARK, 0.28), 0.8)
     canvas.soften(canvas.box(x, y + 2, wide + 3, 6), 0.5)
 
 
@@ -107,9 +100,8 @@ def _paint_mouth(canvas: Canvas, traits: Traits, shot: Shot) -> None:
     y, half = traits.mouth_y, traits.mouth_width * (1 + 0.1 * shot.smile)
     lift, gap = 2.0 * shot.smile, 5.5 * shot.open_mouth
     left, right = (56 - half, y - lift - traits.asymmetry[1]), (56 + half, y - lift + traits.asymmetry[1])
-    inner_top = smooth(
-        [left, (56 - half * 0.5, y - 0.2), (56, y + 0.3), (56 + half * 0.5, y - 0.2), right], closed=False
-    )
+    inner = [(56 - half * 0.5, y - 0.2), (56, y + 0.3), (56 + half * 0.5, y - 0.2)]
+    inner_top = smooth([left, *inner, right], closed=False)
     inner_low = inner_top + np.stack([0 * inner_top[:, 0], gap * _arc(inner_top[:, 0], half)], 1)
     bow, top = traits.cupid_bow, traits.upper_lip
     edge = [(half * 0.55, y - top * 0.75 - 0.5 * lift), (2.8, y - top - 0.4)]
@@ -120,16 +112,11 @@ def _paint_mouth(canvas: Canvas, traits: Traits, shot: Shot) -> None:
     canvas.fill(np.concatenate([outer_top, outer_low[::-1]]), mix(lip, traits.skin, 0.15))
     canvas.fill(np.concatenate([outer_top, inner_top[::-1]]), mix(lip, _DARK, 0.12))
     canvas.soften(canvas.box(56, y + 2, half + 4, 12), 0.55)
-    _paint_mouth_inside(canvas, inner_top, inner_low, lip, gap)
-
-
-def _paint_mouth_inside(canvas: Canvas, top: np.ndarray, low: np.ndarray, lip: np.ndarray, gap: float) -> None:
     if gap > 0:
-        canvas.fill(np.concatenate([top, low[::-1]]), (58, 22, 24))
-        teeth = top + (low - top) * 0.55
-        inner = slice(3, -3)
-        canvas.fill(np.concatenate([top[inner], teeth[inner][::-1]]), (222, 214, 204))
-    canvas.stroke(top, mix(lip, _DARK, 0.6), 0.7)
+        canvas.fill(np.concatenate([inner_top, inner_low[::-1]]), (58, 22, 24))
+        teeth = inner_top + (inner_low - inner_top) * 0.55
+        canvas.fill(np.concatenate([inner_top[3:-3], teeth[3:-3][::-1]]), (222, 214, 204))
+    canvas.stroke(inner_top, mix(lip, _DARK, 0.6), 0.7)
 
 
 def _arc(x: np.ndarray, half: float) -> np.ndarray:

@@ -33,8 +33,7 @@ def paint_front_hair(canvas: Canvas, traits: Traits) -> None:
 
 
 def strands(traits: Traits, at: np.ndarray) -> np.ndarray:
-    """Compute the brightness factor of the hair on the grid ``at`` x ``at``, float32; strands run away from the
-    parting."""
+    """Compute the brightness factor of the hair on the grid ``at`` x ``at``, float32; strands start at the parting."""
     rng = np.random.Generator(np.random.PCG64(traits.texture))
     locks = np.repeat(rng.standard_normal(64, np.float32), 8)
     single = np.convolve(rng.standard_normal(514, np.float32), [0.5, 1, 0.5], "valid")
@@ -67,16 +66,9 @@ def _paint_curtains(canvas: Canvas, traits: Traits, wide: float) -> None:
     length = traits.style.length
     for side in (-1, 1):
         lean = 2.5 * side * traits.style.sweep
-        points = [
-            (traits.temple - 8, 22),
-            (traits.temple - 3 + lean, 42),
-            (traits.cheek - 2.5 + lean, 64),
-            (traits.jaw + 3 + lean, 88),
-            (traits.jaw + 4, length),
-            (wide - 2, length + 3),
-            (wide + 1.5, 70),
-            (wide + 0.5, 34),
-        ]
+        points = [(traits.temple - 8, 22), (traits.temple - 3 + lean, 42), (traits.cheek - 2.5 + lean, 64)]
+        points += [(traits.jaw + 3 + lean, 88), (traits.jaw + 4, length)]
+        points += [(wide - 2, length + 3), (wide + 1.5, 70), (wide + 0.5, 34)]
         canvas.fill(_curl(smooth([(56 + side * x, y) for x, y in points], steps=12), traits), traits.hair, HAIR)
 
 

@@ -38,10 +38,8 @@ def _paint_mask(canvas: Canvas, traits: Traits, shot: Shot) -> None:
     edge = outline(traits, shot)
     x, y = edge.T
     low = edge[(y > top) & (x > 56)], edge[(y > top) & (x <= 56)]
-    upper = smooth(
-        [(56 - traits.cheek, top + 1), (44, top - 2), (56, top - 7), (68, top - 2), (56 + traits.cheek, top + 1)],
-        closed=False,
-    )
+    ends = (56 - traits.cheek, top + 1), (56 + traits.cheek, top + 1)
+    upper = smooth([ends[0], (44, top - 2), (56, top - 7), (68, top - 2), ends[1]], closed=False)
     grown = np.concatenate([low[0], low[1]]) + np.array([0, 0.8])
     canvas.fill(np.concatenate([upper, grown]), colour)
     for height in (0.3, 0.5, 0.7):
@@ -77,5 +75,4 @@ def _paint_glasses(canvas: Canvas, traits: Traits, shot: Shot) -> None:
             canvas.stroke(np.array([(x - 6, y + 4), (x + 1, y - 4)]), (96, 98, 104), 1.4)
         canvas.stroke(lens, frame, width, SKIN)
         canvas.stroke(np.array([(x + side * (12 + 2.5 * size), y), (56 + side * traits.cheek, y + 1)]), frame, width)
-    bridge = smooth([(50, 53), (56, 51), (62, 53)], closed=False)
-    canvas.stroke(bridge, frame, width)
+    canvas.stroke(smooth([(50, 53), (56, 51), (62, 53)], closed=False), frame, width)

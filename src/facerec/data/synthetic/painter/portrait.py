@@ -19,8 +19,8 @@ from facerec.data.synthetic.painter.traits import Traits
 def paint(traits: Traits, shot: Shot, image_size: int) -> np.ndarray:
     """Paint an RGB image, uint8 ``(image_size, image_size, 3)``, aligned to the ArcFace template except for the pose.
 
-    Shapes are drawn in flat colours at twice the size. Light is smooth, so it is computed at the picture's own
-    resolution; both then turn with the head and meet.
+    Shapes are drawn in flat colours at twice the size. Light is smooth, so it is computed at the size of the image;
+    both are then rotated with the head and combined.
     """
     traits = replace(traits, style=shot.style or traits.style)
     sheet, scale = _draw(traits, shot, image_size), image_size / FRAME
@@ -31,7 +31,7 @@ def paint(traits: Traits, shot: Shot, image_size: int) -> np.ndarray:
     inside = relief.grid(image_size, scale)
     source = pose_map(relief.depth(traits, inside), inside, shot)
     view = Canvas(image_size)
-    fine = [cv2.resize(place, (view.side, view.side)) for place in source]
+    fine = [cv2.resize(axis, (view.side, view.side)) for axis in source]
     view.pixels = warp(sheet.pixels, fine, sheet.scale)
     paint_object(view, shot)
     flat = cv2.resize(view.pixels, (image_size, image_size), interpolation=cv2.INTER_AREA)
@@ -54,8 +54,7 @@ def _draw(traits: Traits, shot: Shot, image_size: int) -> Canvas:
 
 
 def _illuminate(flat: np.ndarray, light: np.ndarray, surface: np.ndarray) -> np.ndarray:
-    """Apply light and shine to colours and material, complexion to the skin and strands to the hair; returns float32
-    RGB."""
+    """Apply light and shine to all, complexion to the skin and strands to the hair; returns float32 RGB."""
     material = flat[..., 3].astype(np.float32)
     solid, hairy = np.minimum(material / SKIN, 1), np.maximum(material - SKIN, 0) / (HAIR - SKIN)
     shine = 255 * solid * light[..., 3]

@@ -48,8 +48,7 @@ def depth(traits: Traits, at: np.ndarray) -> np.ndarray:
 
 
 def light(height: np.ndarray, shot: Shot, scale: float) -> np.ndarray:
-    """Compute the factors of red, green and blue, and the shine to add: float32 ``(n, n, 4)``; ``scale`` is in pixels
-    per unit."""
+    """Compute factors of red, green and blue, and the shine to add, ``(n, n, 4)``; ``scale`` is in pixels per unit."""
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=scale / 8)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=scale / 8)
     length = np.sqrt(1 + slope_x**2 + slope_y**2)
@@ -74,10 +73,8 @@ def _bones(traits: Traits) -> Hills:
         (22, 67, 8, 6, traits.cheekbone),
         (24, 84, 8, 9, -0.5 * traits.cheekbone),
     ]
-    return [(56 + side * x, y, w, h, a) for x, y, w, h, a in both for side in (-1, 1)] + [
-        (56, 26, 22, 12, 1.8),
-        (56, traits.chin_y - 5, 7 + 0.3 * traits.chin_width, 4.5, traits.chin_height),
-    ]
+    chin = (56, traits.chin_y - 5, 7 + 0.3 * traits.chin_width, 4.5, traits.chin_height)
+    return [(56 + side * x, y, w, h, a) for x, y, w, h, a in both for side in (-1, 1)] + [(56, 26, 22, 12, 1.8), chin]
 
 
 def _nose(traits: Traits) -> Hills:
@@ -107,7 +104,7 @@ def _soft_parts(traits: Traits, shot: Shot) -> Hills:
 
 
 def _cast_shadow(height: np.ndarray, towards: tuple[float, float, float], scale: float) -> np.ndarray:
-    """0 to 1: how far the surface between a point and the lamp stands above the ray."""
+    """Compute the shadow, 0 to 1: how far the surface between a point and the lamp is above the ray."""
     right, down, front = towards
     shadow = np.zeros_like(height)
     for step in (4.0, 8.0, 13.0):

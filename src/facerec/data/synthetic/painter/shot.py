@@ -23,35 +23,28 @@ class Conditions:
 class Shot:
     """The conditions of one image."""
 
-    # pose: radians, template pixels, factor
-    yaw: float
+    yaw: float  # radians
     pitch: float
     roll: float
-    shift: tuple[float, float]
-    zoom: float
-    # expression
+    shift: tuple[float, float]  # template pixels
+    zoom: float  # factor
     smile: float  # -1 to 1
     open_mouth: float  # 0 to 1
     brow_raise: float
     eye_opening: float  # factor
     gaze: tuple[float, float]
-    # hair and beard change from year to year
-    style: HairStyle | None  # if not the person's usual one
+    style: HairStyle | None  # of the hair, if not the person's usual one
     beard: float  # factor
-    # light
     light: tuple[float, float, float]  # unit vector towards the lamp: right, down, towards the camera
     ambient: float  # fraction of light from all directions
     lamp_colour: Colour  # factors near 1
     ambient_colour: Colour
     shine: float
-    # what covers the face
-    occluder: str  # "", "glasses", "sunglasses", "mask", "cap" or "object"
+    occluder: str  # "" or one of OCCLUDERS
     occluder_colour: Colour
     occluder_shape: tuple[float, float, float]  # three random numbers in [0, 1)
-    # surroundings
     backdrop: np.ndarray  # coarse colours, float32 (6, 6, 3)
     clothes: Colour
-    # camera
     exposure: float
     gamma: float
     saturation: float
@@ -62,7 +55,7 @@ class Shot:
 
 
 OCCLUDERS = ("glasses", "sunglasses", "mask", "cap", "object")
-_OCCLUDER_SHARE = (0.4, 0.12, 0.14, 0.16, 0.18)
+_OCCLUDER_FRACTIONS = (0.4, 0.12, 0.14, 0.16, 0.18)
 
 
 def draw_shot(rng: np.random.Generator, conditions: Conditions) -> Shot:
@@ -122,7 +115,7 @@ def _draw_surroundings(rng: np.random.Generator, occlusion: float) -> dict:
     spots = rng.normal(0, rng.uniform(4, 40), (6, 6, 1)) + rng.normal(0, 12, (6, 6, 3))
     covered = rng.random() < occlusion
     return dict(
-        occluder=str(rng.choice(OCCLUDERS, p=_OCCLUDER_SHARE)) if covered else "",
+        occluder=str(rng.choice(OCCLUDERS, p=_OCCLUDER_FRACTIONS)) if covered else "",
         occluder_colour=_muted(rng),
         occluder_shape=tuple(rng.random(3).tolist()),
         backdrop=np.clip(base + spots, 0, 255).astype(np.float32),

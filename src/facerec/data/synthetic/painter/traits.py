@@ -31,7 +31,6 @@ class Traits:
     chin_y: float
     ear_size: float
     ear_y: float
-    # eyes
     eye_gap: float  # half the distance of the pupils
     eye_y: float
     eye_width: float
@@ -40,36 +39,30 @@ class Traits:
     lid_crease: float  # height of the fold above the upper lid; near 0 for a single lid
     eye_depth: float  # how deep the sockets lie
     iris: Colour
-    # brows
     brow_y: float
     brow_length: float
     brow_thickness: float
     brow_arch: float
     brow_slant: float
-    # nose
     nose_y: float  # the tip
     nose_width: float  # half-width of the wings
     nose_height: float  # how far the tip stands out
     bridge_width: float
-    # mouth
     mouth_y: float
     mouth_width: float
     upper_lip: float
     lower_lip: float
     cupid_bow: float
     lip_redness: float
-    # modelling
     cheekbone: float
     chin_height: float
     brow_ridge: float
     folds: float  # depth of the creases between nose and mouth, of age
     asymmetry: tuple[float, float, float]  # of eye height, mouth slant and nose position
-    # skin
     skin: Colour
     blush: float
     freckles: int
     moles: tuple[tuple[float, float, float], ...]  # x, y, radius
-    # hair
     hair: Colour
     hairline_y: float
     hair_peak: float  # how far the hairline dips in the middle (above 0) or recedes at the temples (below 0)
