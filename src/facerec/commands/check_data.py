@@ -23,7 +23,7 @@ from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.doctor.check import check_data
 from facerec.doctor.faces import Embedder
-from facerec.doctor.findings import WRONG, DataReport, Finding, write_pictures
+from facerec.doctor.findings import WRONG, DataReport, Finding, write_examples
 from facerec.files import check_output_folder, write_json
 from facerec.process import prepare_process
 
@@ -65,7 +65,7 @@ def embedder_of(checkpoint: Path) -> Embedder:
 def write(report: DataReport, out: Path) -> None:
     """After the report was printed, which a full disk must not cost."""
     write_json(out / "report.json", report.full())
-    write_pictures(report.findings, out / "report.png")
+    write_examples(report.findings, out / "report.png")
 
 
 def show(report: DataReport, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The whole check: open, walk, judge."""
+"""The whole check of a data set: open every part, measure all images, judge the measurements."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,15 +23,15 @@ _Opened = TypeVar("_Opened")
 
 
 def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> DataReport:
-    """Open every part of ``module``, decode each of its images in worker processes, with a progress bar on standard
-    error, and judge what was measured.
+    """Check the training set and all benchmarks of ``module``.
 
-    What is wrong with one part, line of a list, identity folder or image keeps nothing else from being looked at. An
-    image that several parts hold, such as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
+    Every image is decoded, in worker processes, with a progress bar on standard error. A defective part, line of a
+    list, identity folder or image does not keep the others from being checked. An image that is in several parts, such
+    as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
 
     Args:
-        module: the data, not set up.
-        embedder: of a trained network, to compare faces; None: pictures, names and colours alone are compared.
+        module: the data module; `setup` need not have been called.
+        embedder: a trained network to compare faces; if None, checks that need one are left out.
     """
     problems: list[str] = []
     wrong = [Wrong(TRAIN), *(Wrong(benchmark_part(name)) for name in module.benchmarks)]
@@ -63,7 +63,7 @@ def _open(opener: Callable[[], _Opened], problems: list[str]) -> _Opened | None:
     try:
         return opener()
     except InputError as error:
-        if str(error) not in problems:  # a missing data.root is, of each benchmark
+        if str(error) not in problems:  # each benchmark reports a missing data.root
             problems.append(str(error))
         return None
 
@@ -89,11 +89,11 @@ def _broken(problems: list[str], unreadable: list[dict[str, str | int]]) -> list
     found = {
         "unopened_parts": (
             [{"problem": problem} for problem in problems],
-            "these parts could not be opened, so nothing in them was looked at: do what each sentence says",
+            "these parts could not be opened, so nothing in them was checked: fix each as described",
         ),
         "unreadable_images": (
             unreadable,
-            "training would stop at each of these images: fetch them again or take them off the list",
+            "training would stop at each of these images: download them again or remove them from the list",
         ),
     }
     return [
@@ -106,7 +106,7 @@ def _broken(problems: list[str], unreadable: list[dict[str, str | int]]) -> list
 def _judge(
     module: FaceDataModule, parts: list[Part], train: LabelledSource | None, benchmarks: list[Benchmark]
 ) -> list[Finding]:
-    """All that needs no network."""
+    """Run all checks that need no trained network."""
     duplicates = find_duplicates(parts)
     found = [
         *judge_colours(parts),

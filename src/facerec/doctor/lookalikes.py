@@ -1,7 +1,7 @@
-"""Wrong labels, people with two identities, and people of a benchmark, by a trained network.
+"""Wrong labels, people with two identities, and people of a benchmark, found by a trained network.
 
-All are candidates for a person to look at, the most suspicious first: a network that confuses people confuses them here
-too.
+All findings are candidates for visual inspection, the most suspicious first: a network that confuses two people also
+confuses them here.
 """
 
 from collections.abc import Sequence
@@ -22,31 +22,31 @@ from facerec.doctor.faces import (
     own_similarity,
     sum_by_identity,
 )
-from facerec.doctor.findings import SHOWN, Finding, Picture
+from facerec.doctor.findings import SHOWN, Example, Finding
 from facerec.doctor.survey import Part
 
 _OUTLIER = 3.0  # robust standard deviations
-_IMPOSTORS = 1e-3  # share of the benchmark's pairs of different people that are as similar
+_IMPOSTORS = 1e-3  # fraction of the benchmark's pairs of different people that are more similar
 _PAIRS = SHOWN // 2
 
 _MISLABELLED = (
-    "these images look like another identity far more than like the others of their own; the most suspicious first: "
-    "look at them, and correct or remove what is wrong"
+    "these images look far more like another identity than like the rest of their own, the most suspicious first: "
+    "inspect them, and correct or remove wrong ones"
 )
 _SIMILAR = (
-    "two identities are nearer to each other than half of all identities are to themselves; the nearest first: look "
-    "whether they are one person, and merge them if so"
+    "two identities are more similar to each other than half of all identities are to themselves, the most similar "
+    "first: check whether they are the same person, and merge them if so"
 )
 _OVERLAP = (
-    "these identities of the training set look like people of the benchmark; the most similar first: look whether they "
-    "are, and leave them out of the training list if so"
+    "these training identities look like people of the benchmark, the most similar first: check whether they are, and "
+    "remove them from the training list if so"
 )
 
 
 def judge_faces(
     parts: Sequence[Part], benchmarks: Sequence[Benchmark], embedder: Embedder, num_workers: int
 ) -> list[Finding]:
-    """Compare the faces of the training set with each other and with the ``benchmarks``, which are the other parts."""
+    """Compare the faces of the training set, the first part, with each other and with ``benchmarks``, the others."""
     if not parts or parts[0].train is None:
         return []
     embedded = [Faces(part, embedder.embed(part, num_workers), torch.zeros(())) for part in parts]
@@ -56,8 +56,8 @@ def judge_faces(
     train, *others = [replace(faces, mean=mean) for faces in embedded]
     sums = sum_by_identity(train)
     found = _judge_labels(train, *label_gaps(train, sums)) if len(sums) > 1 else []
-    alike, limit = mutual_neighbours(normalize(sums), train.counts), own_similarity(train, sums)
-    found += _judge_identities(train.part, [pair for pair in alike if pair[2] > limit])
+    similar, limit = mutual_neighbours(normalize(sums), train.counts), own_similarity(train, sums)
+    found += _judge_identities(train.part, [pair for pair in similar if pair[2] > limit])
     for faces, benchmark in zip(others, benchmarks, strict=True):
         people, limit = mutual_people(normalize(sums), faces), impostor_similarity(faces, benchmark)
         found += _judge_people(train.part, faces.part, [pair for pair in people if pair[2] > limit])
@@ -65,7 +65,7 @@ def judge_faces(
 
 
 def impostor_similarity(faces: Faces, benchmark: Benchmark) -> float:
-    """What one in a thousand of the benchmark's pairs of different people exceeds; NaN without such pairs."""
+    """Return the cosine that 0.1 % of the benchmark's pairs of different people exceed; NaN without such pairs."""
     different = ~benchmark.is_same & faces.usable[benchmark.left] & faces.usable[benchmark.right]
     if not different.any():
         return float("nan")
@@ -112,7 +112,7 @@ def _judge_people(train: Part, part: Part, pairs: Sequence[tuple[int, int, float
 
 
 def _portrait(part: Part, label: int, words: str) -> tuple[Part, int, str]:
-    """The first image of an identity that shows something."""
+    """Return the first usable image of an identity, with a caption."""
     assert part.train is not None
     index = int(np.argmax((part.train.labels == label) & part.features["readable"] & ~part.features["flat"]))
     return part, index, f"{words}\n{part.train.identity_name(label)}"
@@ -127,7 +127,7 @@ def _candidates(
 ) -> list[Finding]:
     if not details:
         return []
-    pictures = [Picture(of.source, index, caption) for pair in shown for of, index, caption in pair]
+    examples = [Example(of.source, index, caption) for pair in shown for of, index, caption in pair]
     finding = Finding(
         name=name,
         severity="warning",
@@ -135,6 +135,6 @@ def _candidates(
         count=len(details),
         sentence=sentence,
         details=details,
-        pictures=pictures,
+        examples=examples,
     )
     return [finding]

@@ -1,4 +1,4 @@
-"""What names and numbers tell: of identities, of their images, of the images of benchmarks."""
+"""Checks of the names of identities and benchmark images, and of the number of images per identity."""
 
 import re
 import unicodedata
@@ -16,27 +16,31 @@ _NUMBERED = re.compile(r"(.+?)[_\- .]+\d+$")  # Aaron_Peirsol_0001
 
 
 def name_key(name: str) -> str:
-    """Letters and digits alone, without accents or capitals; empty for a name without letters, which is a number that
-    others use for somebody else."""
+    """Reduce a name to its letters and digits, without accents, in lower case.
+
+    A name without letters becomes empty, because different data sets give the same number to different people.
+    """
     plain = unicodedata.normalize("NFKD", name).casefold()
     return "".join(filter(str.isalnum, plain)) if any(map(str.isalpha, plain)) else ""
 
 
 def identity_key(name: str) -> str:
-    """The key of an identity ``lfw/Aaron_Peirsol`` is that of its last part."""
+    """Return the `name_key` of the last part of an identity such as ``lfw/Aaron_Peirsol``."""
     return name_key(PurePosixPath(name).name)
 
 
 def image_keys(name: str) -> set[str]:
-    """The keys of those whom an image ``Aaron_Peirsol/Aaron_Peirsol_0001.jpg`` may show: its folders, and its own name
-    where it ends with a number."""
+    """Return the keys of the people whom an image such as ``Aaron_Peirsol/Aaron_Peirsol_0001.jpg`` may show.
+
+    These are its folders' names and, if it ends in a number, its file name.
+    """
     path = PurePosixPath(name)
     numbered = _NUMBERED.match(path.stem)
     return {name_key(part) for part in [*path.parts[:-1], *(numbered.groups() if numbered else ())]} - {""}
 
 
 def judge_counts(train: LabelledSource) -> list[Finding]:
-    """Identities with one image."""
+    """Report identities with one image."""
     alone = np.flatnonzero(np.bincount(train.labels) == 1).tolist()
     if not alone:
         return []
@@ -44,14 +48,14 @@ def judge_counts(train: LabelledSource) -> list[Finding]:
         _warning(
             "identities_with_one_image",
             len(alone),
-            "one image of a person does not show what stays the same between two: add images or leave these out",
+            "a single image does not show what all images of a person have in common: add images or leave these out",
             [{"identity": train.identity_name(label)} for label in alone],
         )
     ]
 
 
 def judge_names(train: LabelledSource) -> list[Finding]:
-    """Identities whose names are alike, and class numbers that no image has."""
+    """Report identities with similar names, and class labels without images."""
     return [*_alike(train), *_gaps(train)]
 
 
@@ -66,8 +70,8 @@ def _alike(train: LabelledSource) -> list[Finding]:
         _warning(
             "identity_names_alike",
             len(alike),
-            "these names differ in capitals, accents, separators or the folder above, so they are likely one person: "
-            "merge them",
+            "these names differ only in case, accents, separators or parent folder, so they are probably the same "
+            "person: merge them",
             alike,
         )
     ]
@@ -81,15 +85,15 @@ def _gaps(train: LabelledSource) -> list[Finding]:
         _warning(
             "label_gaps",
             len(missing),
-            "no image has these class numbers below the largest; training closes the gaps, other programs make centres "
-            "for nobody: see whether images were lost",
-            [{"class": number} for number in missing],
+            "no image has these class labels below the largest; training closes the gaps, other programs create unused "
+            "classes: check whether images were lost",
+            [{"class": label} for label in missing],
         )
     ]
 
 
 def judge_name_overlap(train: LabelledSource, benchmark: Benchmark) -> list[Finding]:
-    """Identities of the training set that the benchmark shows too."""
+    """Report training identities whose names are also in the benchmark."""
     shown: dict[str, str] = {}
     for name in map(benchmark.images.name, range(len(benchmark.images))):
         for key in image_keys(name):
@@ -102,8 +106,8 @@ def judge_name_overlap(train: LabelledSource, benchmark: Benchmark) -> list[Find
         _warning(
             "training_names_in_benchmark",
             len(common),
-            "these identities of the training set have names that the benchmark has too, so its numbers are too good: "
-            "leave them out of the training list, or do not report this benchmark",
+            "the benchmark also has images of these training identities, by their names, so its results are too good: "
+            "remove them from the training list, or do not report this benchmark",
             common,
             benchmark_part(benchmark.name),
         )

@@ -1,4 +1,4 @@
-"""What a benchmark has in common with the training set, and with itself."""
+"""Images that a benchmark shares with the training set, and pairs of twice the same image."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from facerec.data.source import Benchmark
-from facerec.doctor.duplicates import Pair, least_distance, pair_pictures
-from facerec.doctor.findings import SHOWN, Finding, Picture
+from facerec.doctor.duplicates import Pair, least_distance, pair_examples
+from facerec.doctor.findings import SHOWN, Example, Finding
 from facerec.doctor.neighbours import FARTHEST
 from facerec.doctor.survey import Part
 
 
 def judge_image_overlap(pairs: Sequence[Pair]) -> list[Finding]:
-    """Pictures of a benchmark that are in the training set, of all ``pairs`` that `find_duplicates` gives."""
+    """Report the images of benchmarks that are in the training set; ``pairs`` are those of `find_duplicates`."""
     by_benchmark: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         if pair.right[0].train is None:
@@ -24,10 +24,10 @@ def judge_image_overlap(pairs: Sequence[Pair]) -> list[Finding]:
             severity="warning",
             part=title,
             count=len({pair.right[1] for pair in found}),
-            sentence="these images of the benchmark are in the training set, so its numbers are too good: leave them "
-            "and their identities out of the training list, or do not report this benchmark",
+            sentence="these images of the benchmark are in the training set, so its results are too good: remove them "
+            "and their identities from the training list, or do not report this benchmark",
             details=[_details(pair) for pair in found],
-            pictures=pair_pictures(found),
+            examples=pair_examples(found),
         )
         for title, found in by_benchmark.items()
     ]
@@ -44,20 +44,20 @@ def _details(pair: Pair) -> dict[str, object]:
 
 
 def judge_pairs(part: Part, benchmark: Benchmark) -> list[Finding]:
-    """Pairs of the ``benchmark`` whose two images are one picture."""
+    """Report the pairs of ``benchmark`` whose two images are the same."""
     usable = part.features["readable"] & ~part.features["flat"]
     distance = least_distance(part.features[benchmark.left], part.features[benchmark.right])
     is_one = (distance <= FARTHEST) & usable[benchmark.left] & usable[benchmark.right]
     chosen = {
         "one_picture_for_two_people": (
             is_one & ~benchmark.is_same,
-            "these pairs of different people show one picture, so no network can be right about them: the list is "
-            "wrong there",
+            "these pairs of different people are the same image twice, so no network can be right about them: correct "
+            "the list",
         ),
         "one_picture_for_a_pair": (
             is_one & benchmark.is_same,
-            "these pairs of one person show one picture twice, so every network is right about them: the benchmark is "
-            "a little easier than its size says",
+            "these pairs of one person are the same image twice, so every network is right about them: the benchmark "
+            "is slightly easier than its size suggests",
         ),
     }
     return [
@@ -76,5 +76,5 @@ def _finding(part: Part, benchmark: Benchmark, name: str, pairs: np.ndarray, sen
         count=len(pairs),
         sentence=sentence,
         details=[{"images": [part.source.name(i) for i in pair]} for pair in images],
-        pictures=[Picture(part.source, i, part.source.name(i)) for pair in images[: SHOWN // 2] for i in pair],
+        examples=[Example(part.source, i, part.source.name(i)) for pair in images[: SHOWN // 2] for i in pair],
     )

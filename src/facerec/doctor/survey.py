@@ -1,4 +1,4 @@
-"""One walk over all images: each is decoded once, in worker processes, and only its features leave them."""
+"""One pass over all images: worker processes decode each and return only its features."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ _Measured = tuple[np.ndarray, list[str]]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The training set or a benchmark, and what was measured of it.
+    """The training set or a benchmark, with its measurements.
 
     Attributes:
-        title: what a person calls it.
-        source: its images.
-        train: the same source where this is the training set, whose images have labels.
-        features: `FEATURES` ``(N,)``, all zero where an image is unreadable.
-        reasons: a sentence for each unreadable image, by its number.
+        title: name for people.
+        source: the images.
+        train: the same source if this is the training set, otherwise None.
+        features: `FEATURES` ``(N,)``, all zero for an unreadable image.
+        reasons: a sentence for each unreadable image, by its index.
     """
 
     title: str
@@ -40,13 +40,13 @@ class Part:
         return len(self.features)
 
     def identity(self, index: int) -> str:
-        """The name of a training image's identity."""
+        """Return the name of a training image's identity."""
         assert self.train is not None
         return self.train.identity_name(int(self.train.labels[index]))
 
 
 class _Measurements(Dataset[_Measured]):
-    """The features of a source's images, and why those without are unreadable; the pixels stay in the worker."""
+    """A data set of the features of images, each with the reason why it is unreadable, or an empty text."""
 
     def __init__(self, source: ImageSource) -> None:
         self.source = source
@@ -62,8 +62,10 @@ class _Measurements(Dataset[_Measured]):
 
 
 def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSource]], num_workers: int) -> list[Part]:
-    """Measure all images of the training set and of the ``benchmarks``, in this order, with a progress bar on standard
-    error."""
+    """Measure all images of the training set and of ``benchmarks`` (name, images); returns the parts in this order.
+
+    A progress bar is shown on standard error.
+    """
     opened: list[tuple[str, ImageSource, LabelledSource | None]] = [
         (benchmark_part(name), source, None) for name, source in benchmarks
     ]
@@ -76,21 +78,21 @@ def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSo
     parts, start = [], 0
     for title, source, labelled in opened:
         end = start + len(source)
-        own = {number - start: reason for number, reason in reasons.items() if start <= number < end}
+        own = {index - start: reason for index, reason in reasons.items() if start <= index < end}
         parts.append(Part(title, source, labelled, features[start:end], own))
         start = end
     return parts
 
 
 def _fill(features: np.ndarray, sources: Sequence[ImageSource], num_workers: int) -> Iterator[tuple[int, str]]:
-    """Write the ``features`` of all images and give number and reason of those that are unreadable."""
+    """Fill in the ``features`` of all images; yields index and reason of each unreadable one."""
     dataset = ConcatDataset(_Measurements(source) for source in sources)
     loader = DataLoader(dataset, batch_size=64, collate_fn=_collate, **loading_processes(num_workers))
     with Progress(console=Console(file=sys.stderr)) as progress:
         task, start = progress.add_task("decoding images", total=len(dataset)), 0
         for measured, reasons in loader:
             features[start : start + len(measured)] = measured
-            yield from ((start + place, reason) for place, reason in enumerate(reasons) if reason)
+            yield from ((start + row, reason) for row, reason in enumerate(reasons) if reason)
             start += len(measured)
             progress.advance(task, len(measured))
 
