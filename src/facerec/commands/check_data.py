@@ -18,11 +18,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from facerec.config.build import build_data, build_trained
+from facerec.config.build import build_data
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.doctor.check import check_data
-from facerec.doctor.faces import Embedder
+from facerec.doctor.faces import load_embedder
 from facerec.doctor.findings import WRONG, DataReport, Finding, write_examples
 from facerec.files import check_output_folder, write_json
 from facerec.process import prepare_process
@@ -47,19 +47,13 @@ def check(settings: Settings) -> int:
     if settings.out:
         check_output_folder(settings.out, f"out={settings.out}")
     module = build_data(compose(list(settings.overrides)))
-    embedder = embedder_of(settings.checkpoint) if settings.checkpoint else None
+    embedder = load_embedder(settings.checkpoint) if settings.checkpoint else None
     report = check_data(module, embedder)
     show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
     print(json.dumps(report.summary()), flush=True)
     if settings.out:
         write(report, settings.out)
     return 0 if report.is_sound else 1
-
-
-def embedder_of(checkpoint: Path) -> Embedder:
-    """The network of a checkpoint, at the image size that it was trained at."""
-    backbone, cfg, _ = build_trained(checkpoint)
-    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
 
 
 def write(report: DataReport, out: Path) -> None:

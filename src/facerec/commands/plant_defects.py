@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from facerec.config.build import build_data, build_trained
+from facerec.config.build import build_data
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
@@ -26,7 +26,7 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.modules import InsightFaceData
 from facerec.data.source import LabelledSource
 from facerec.doctor.check import check_data
-from facerec.doctor.faces import Embedder
+from facerec.doctor.faces import Embedder, load_embedder
 from facerec.errors import InputError
 from facerec.files import write_json
 from facerec.perf import planted_defects as planting
@@ -55,17 +55,12 @@ def plant(settings: Settings) -> list[dict[str, Any]]:
     prepare_process()
     source = build_data(compose(list(settings.overrides))).open_train()
     make = copier(source, settings.identities, settings.images, settings.seed)
-    outcomes = study(make, embedder_of(settings.checkpoint) if settings.checkpoint else None)
+    outcomes = study(make, load_embedder(settings.checkpoint) if settings.checkpoint else None)
     results = [asdict(outcome) for outcome in outcomes]
     if settings.out:
         write_json(settings.out, results)
     show(outcomes)
     return results
-
-
-def embedder_of(checkpoint: Path) -> Embedder:
-    backbone, cfg, _ = build_trained(checkpoint)
-    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
 
 
 def copier(source: LabelledSource, identities: int, images: int, seed: int) -> Make:

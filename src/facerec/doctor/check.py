@@ -11,7 +11,7 @@ from facerec.data.source import Benchmark, LabelledSource
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
 from facerec.doctor.faces import Embedder
-from facerec.doctor.findings import TRAIN, DataReport, Finding, Wrong, benchmark_part
+from facerec.doctor.findings import TRAIN, DataReport, Finding, Wrong, benchmark_part, report
 from facerec.doctor.geometry import count_sizes, judge_geometry
 from facerec.doctor.lookalikes import judge_faces
 from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
@@ -86,20 +86,11 @@ def _unreadable(parts: Sequence[Part]) -> list[dict[str, str | int]]:
 
 
 def _broken(problems: list[str], unreadable: list[dict[str, str | int]]) -> list[Finding]:
-    found = {
-        "unopened_parts": (
-            [{"problem": problem} for problem in problems],
-            "these parts could not be opened, so nothing in them was checked: fix each as described",
-        ),
-        "unreadable_images": (
-            unreadable,
-            "training would stop at each of these images: download them again or remove them from the list",
-        ),
-    }
+    unopened = "these parts could not be opened, so nothing in them was checked: fix each as described"
+    sentence = "training would stop at each of these images: download them again or remove them from the list"
     return [
-        Finding(name=name, severity="error", part="all data", count=len(details), sentence=sentence, details=details)
-        for name, (details, sentence) in found.items()
-        if details
+        *report("unopened_parts", "all data", unopened, [{"problem": each} for each in problems], severity="error"),
+        *report("unreadable_images", "all data", sentence, unreadable, severity="error"),
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facerec.doctor.findings import SHOWN, Example, Finding
+from facerec.doctor.findings import SHOWN, Example, Finding, report
 from facerec.doctor.survey import Part
 
 _BLUE = -0.02  # an image with less redness counts as swapped
@@ -22,42 +22,42 @@ def judge_colours(parts: Sequence[Part]) -> list[Finding]:
 
 
 def _judge(part: Part) -> list[Finding]:
-    redness = np.where(part.features["readable"] & ~part.features["flat"], part.features["redness"], np.nan)
+    redness = np.where(part.usable, part.features["redness"], np.nan)
     coloured, blue = np.flatnonzero(~np.isnan(redness)), np.flatnonzero(redness < _BLUE)
     if len(coloured) >= _ENOUGH and (redness[coloured] < 0).mean() > _WHOLE:
-        return [_swapped_set(part, redness, coloured)]
-    return [_swapped_images(part, redness, blue, len(coloured))] if len(blue) else []
+        return _swapped_set(part, redness, coloured)
+    return _swapped_images(part, redness, blue, len(coloured)) if len(blue) else []
 
 
-def _swapped_set(part: Part, redness: np.ndarray, coloured: np.ndarray) -> Finding:
+def _swapped_set(part: Part, redness: np.ndarray, coloured: np.ndarray) -> list[Finding]:
     agreeing = coloured[redness[coloured] < 0]
     confidence = len(agreeing) / len(coloured)
-    return Finding(
-        name="swapped_channels",
-        severity="error",
-        part=part.title,
-        count=len(agreeing),
-        sentence=f"{confidence:.1%} of {len(coloured)} colour images are more blue than red in the middle, "
+    return report(
+        "swapped_channels",
+        part.title,
+        f"{confidence:.1%} of {len(coloured)} colour images are more blue than red in the middle, "
         "unlike skin: red and blue are swapped in the whole set, so convert it to RGB",
-        details=[{"confidence": round(confidence, 4), "colour_images": len(coloured)}],
-        examples=_examples(part, redness, agreeing[:: max(1, len(agreeing) // SHOWN)][:SHOWN]),
+        [{"confidence": round(confidence, 4), "colour_images": len(coloured)}],
+        _examples(part, redness, agreeing[:: max(1, len(agreeing) // SHOWN)][:SHOWN]),
+        severity="error",
+        count=len(agreeing),
     )
 
 
-def _swapped_images(part: Part, redness: np.ndarray, blue: np.ndarray, num_coloured: int) -> Finding:
+def _swapped_images(part: Part, redness: np.ndarray, blue: np.ndarray, num_coloured: int) -> list[Finding]:
     blue = blue[np.argsort(redness[blue], kind="stable")]
     is_mixed = num_coloured >= _ENOUGH and len(blue) > _MIXED * num_coloured
     details = [{"image": part.source.name(i), "redness": round(float(redness[i]), 3)} for i in blue]
-    return Finding(
-        name="swapped_images",
-        severity="error" if is_mixed else "warning",
-        part=part.title,
-        count=len(blue),
-        sentence=f"{len(blue) / num_coloured:.2%} of {num_coloured} colour images are more blue than red in the "
+    return report(
+        "swapped_images",
+        part.title,
+        f"{len(blue) / num_coloured:.2%} of {num_coloured} colour images are more blue than red in the "
         "middle: "
         + ("some were stored as BGR, convert them to RGB" if is_mixed else "check whether blue light explains it"),
-        details=details + _swapped_identities(part, redness),
-        examples=_examples(part, redness, blue[:SHOWN]),
+        details + _swapped_identities(part, redness),
+        _examples(part, redness, blue[:SHOWN]),
+        severity="error" if is_mixed else "warning",
+        count=len(blue),
     )
 
 

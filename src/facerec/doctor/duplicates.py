@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from facerec.doctor.findings import SHOWN, Example, Finding, Severity
+from facerec.doctor.findings import SHOWN, TRAIN, Example, Finding, Severity, report
 from facerec.doctor.image_hashes import ZOOMS, flipped
 from facerec.doctor.neighbours import close_pairs
 from facerec.doctor.survey import Part
@@ -53,7 +53,8 @@ def find_duplicates(parts: Sequence[Part]) -> list[Pair]:
         return []
     features = np.concatenate([part.features for part in parts])
     part_of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    first, second, kept = _link_equal(features, part_of, _compared(features))
+    usable = np.concatenate([part.usable for part in parts])  # the hashes of images of one colour are all equal
+    first, second, kept = _link_equal(features, part_of, np.flatnonzero(usable))
     close = _close(features[kept])
     close[:, :2] = kept[close[:, :2]]
     linked = np.stack([first, second, _ALIKE + 0 * first, 0 * first], 1)
@@ -62,9 +63,13 @@ def find_duplicates(parts: Sequence[Part]) -> list[Pair]:
     pairs = pairs[part_of[pairs[:, 0]] == 0]
     equal = (features["digest"][pairs[:, 0]] == features["digest"][pairs[:, 1]]).all(1)
     pairs[equal, 2] = 0
-    starts = np.cumsum([0, *(len(part) for part in parts)])
-    offsets = [(parts[part], starts[part]) for part in range(len(parts))]
-    return [_pair(offsets, part_of, *pair) for pair in pairs[np.lexsort(pairs.T[[1, 0, 2, 3]])].tolist()]
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+
+    def image(row: int) -> tuple[Part, int]:
+        return parts[part_of[row]], row - starts[part_of[row]]
+
+    in_order = pairs[np.lexsort(pairs.T[[1, 0, 2, 3]])].tolist()
+    return [Pair(image(left), image(right), _LIKENESSES[kind], distance) for left, right, kind, distance in in_order]
 
 
 def _close(features: np.ndarray) -> np.ndarray:
@@ -97,18 +102,6 @@ def least_distance(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.min([np.bitwise_count(one ^ other).sum(1, dtype=np.int64) for one, other in compared], axis=0)
 
 
-def _pair(
-    offsets: list[tuple[Part, int]], part_of: np.ndarray, left: int, right: int, likeness: int, distance: int
-) -> Pair:
-    (one, start), (other, other_start) = offsets[part_of[left]], offsets[part_of[right]]
-    return Pair((one, int(left - start)), (other, int(right - other_start)), _LIKENESSES[likeness], distance)
-
-
-def _compared(features: np.ndarray) -> np.ndarray:
-    """Return the rows to compare; images of one colour are left out, because all their hashes are equal."""
-    return np.flatnonzero(features["readable"] & ~features["flat"])
-
-
 def _link_equal(
     features: np.ndarray, part_of: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -139,38 +132,15 @@ def judge_duplicates(pairs: Sequence[Pair]) -> list[Finding]:
 
 
 def _judged(name: str, severity: Severity, pairs: Sequence[Pair], sentence: str) -> list[Finding]:
-    if not pairs:
-        return []
-    details = [_details(pair) for pair in pairs]
-    return [
-        Finding(
-            name=name,
-            severity=severity,
-            part=pairs[0].left[0].title,
-            count=len(pairs),
-            sentence=sentence,
-            details=details,
-            examples=pair_examples(pairs),
-        )
-    ]
+    return report(name, TRAIN, sentence, [_details(pair) for pair in pairs], pair_examples(pairs), severity=severity)
 
 
 def _sharing(across: Sequence[Pair]) -> list[Finding]:
     """Report identities that share more than one image: these are one person rather than a single wrong label."""
     shared = Counter(tuple(sorted((_identity(pair.left), _identity(pair.right)))) for pair in across)
     details = [{"identities": list(names), "pictures": count} for names, count in shared.most_common() if count > 1]
-    if not details:
-        return []
-    return [
-        Finding(
-            name="identities_sharing_pictures",
-            severity="warning",
-            part=across[0].left[0].title,
-            count=len(details),
-            sentence="two identities have several images in common, so they are probably the same person: merge them",
-            details=details,
-        )
-    ]
+    sentence = "two identities have several images in common, so they are probably the same person: merge them"
+    return report("identities_sharing_pictures", TRAIN, sentence, details)
 
 
 def _identity(image: tuple[Part, int]) -> str:

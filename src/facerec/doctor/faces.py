@@ -4,6 +4,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from facerec.config.build import build_trained
 from facerec.data.loading import ImageDataset, image_loader, normalise
 from facerec.data.source import LabelledSource
 from facerec.doctor.survey import Part
@@ -41,11 +43,6 @@ class Faces:
             yield block, self.rows(block)
 
     @property
-    def usable(self) -> np.ndarray:
-        """Whether each image is readable and has more than one colour."""
-        return self.part.features["readable"] & ~self.part.features["flat"]
-
-    @property
     def train(self) -> LabelledSource:
         assert self.part.train is not None
         return self.part.train
@@ -53,12 +50,12 @@ class Faces:
     @property
     def counts(self) -> np.ndarray:
         """Number of usable images per identity."""
-        return np.bincount(self.train.labels[self.usable], minlength=self.train.num_identities)
+        return np.bincount(self.train.labels[self.part.usable], minlength=self.train.num_identities)
 
 
 def sum_by_identity(faces: Faces, chosen: np.ndarray | None = None) -> Tensor:
     """Sum the embeddings of each identity, ``(K, D)``, over its usable images, or only the ``chosen`` ones."""
-    used = torch.from_numpy(faces.usable if chosen is None else chosen & faces.usable)
+    used = torch.from_numpy(faces.part.usable if chosen is None else chosen & faces.part.usable)
     labels = torch.from_numpy(faces.train.labels)
     sums = torch.zeros(faces.train.num_identities, faces.embeddings.shape[1])
     for block, rows in faces.blocks(faces.embeddings.shape[1], "adding up identities"):
@@ -113,6 +110,12 @@ class Embedder:
         return _table(len(part), 1) if table is None else table
 
 
+def load_embedder(checkpoint: Path) -> Embedder:
+    """Load the network of a checkpoint, at the image size at which it was trained."""
+    backbone, cfg, _ = build_trained(checkpoint)
+    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
+
+
 def _table(rows: int, columns: int) -> np.ndarray:
     # Five million embeddings take 5 GB, hence a file; the operating system deletes it after its last use.
     with tempfile.TemporaryFile() as file:
@@ -136,7 +139,7 @@ def label_gaps(train: Faces, sums: Tensor) -> tuple[np.ndarray, np.ndarray]:
         similarity[torch.arange(len(rows)), labels[block]] = _NEVER
         best, nearest[block] = similarity.max(1)
         gaps[block] = best - own
-    comparable = train.usable & (train.counts[train.train.labels] > 1)
+    comparable = train.part.usable & (train.counts[train.train.labels] > 1)
     return np.where(comparable, gaps.numpy(), np.nan), nearest.numpy()
 
 
@@ -168,7 +171,7 @@ def mutual_people(centres: Tensor, faces: Faces) -> list[tuple[int, int, float]]
     nearest = torch.empty(len(faces.embeddings), dtype=torch.int64)
     for block, rows in faces.blocks(len(centres), f"comparing with the {faces.part.title}"):
         similarity = rows @ centres.T
-        similarity[torch.from_numpy(~faces.usable[block])] = _NEVER
+        similarity[torch.from_numpy(~faces.part.usable[block])] = _NEVER
         nearest[block] = similarity.argmax(1)
         in_block, row = similarity.max(0)
         image = torch.where(in_block > best, row + block.start, image)

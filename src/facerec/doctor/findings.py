@@ -32,7 +32,7 @@ class Example:
     caption: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One kind of defect in one part of the data.
 
@@ -57,6 +57,21 @@ class Finding:
     def summary(self) -> dict[str, Any]:
         """Return the finding for `json.dump`, without its details."""
         return {key: getattr(self, key) for key in ("name", "severity", "part", "count", "sentence")}
+
+
+def report(
+    name: str,
+    part: str,
+    sentence: str,
+    details: Sequence[dict[str, Any]],
+    examples: Sequence[Example] = (),
+    *,
+    severity: Severity = "warning",
+    count: int | None = None,
+) -> list[Finding]:
+    """Return the finding, or nothing without ``details``; their number is the default of ``count``."""
+    count = len(details) if count is None else count
+    return [Finding(name, severity, part, count, sentence, details, examples)] if details else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +106,12 @@ class DataReport:
 
     def summary(self) -> dict[str, Any]:
         """Return the report for `json.dump`, without the findings' details."""
-        return {**self._plain(), "findings": [finding.summary() for finding in self.findings]}
+        return {**vars(self), "findings": [finding.summary() for finding in self.findings]}
 
     def full(self) -> dict[str, Any]:
         """Return the report for `json.dump`, with all details."""
         found = [{**finding.summary(), "details": list(finding.details)} for finding in self.findings]
-        return {**self._plain(), "findings": found}
-
-    def _plain(self) -> dict[str, Any]:
-        keys = ("images", "identities", "images_per_identity", "pairs", "image_sizes", "unreadable", "problems")
-        return {key: getattr(self, key) for key in keys}
+        return {**vars(self), "findings": found}
 
 
 WRONG = {"line": "wrong_lines", "folder": "wrong_folders"}  # names of findings by the kind of location
@@ -125,18 +136,12 @@ class Wrong:
 
     def findings(self) -> list[Finding]:
         """Return one finding for the lines and one for the folders, if there are any."""
-        return [
-            Finding(
-                name=WRONG[kind],
-                severity="error",
-                part=self.part,
-                count=count,
-                sentence=f"training would stop at the first of these {kind}s; the rest was checked all the same: fix "
-                "each as described",
-                details=[entry for entry in self.details if kind in entry],
-            )
-            for kind, count in self.counts.items()
-        ]
+        found: list[Finding] = []
+        for kind, count in self.counts.items():
+            sentence = f"training would stop at the first of these {kind}s; the rest was checked all the same: fix each"
+            details = [entry for entry in self.details if kind in entry]
+            found += report(WRONG[kind], self.part, f"{sentence} as described", details, severity="error", count=count)
+        return found
 
 
 def write_examples(findings: Sequence[Finding], path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facerec.doctor.findings import LISTED, SHOWN, Example, Finding
+from facerec.doctor.findings import LISTED, SHOWN, Example, Finding, report
 from facerec.doctor.survey import Part
 
 _BLACK = 8  # maximum grey level of black
@@ -54,7 +54,9 @@ def _judge(part: Part, wanted: tuple[int, int]) -> list[Finding]:
     words = {"usual": _size(*usual), "wanted": _size(*wanted), "wide": f"{_WIDE:.0%}"}
     found = {name: np.flatnonzero(mask & readable) for name, mask in masks.items()}
     return [
-        _finding(part, name, images, _SENTENCES[name].format(**words)) for name, images in found.items() if len(images)
+        finding
+        for name, images in found.items()
+        for finding in _report(part, name, images, _SENTENCES[name].format(**words))
     ]
 
 
@@ -74,17 +76,11 @@ def wide_borders(features: np.ndarray) -> np.ndarray:
     return fraction
 
 
-def _finding(part: Part, name: str, images: np.ndarray, sentence: str) -> Finding:
+def _report(part: Part, name: str, images: np.ndarray, sentence: str) -> list[Finding]:
     some = images[:: max(1, len(images) // SHOWN)][:SHOWN].tolist()
-    return Finding(
-        name=name,
-        severity="warning",
-        part=part.title,
-        count=len(images),
-        sentence=sentence,
-        details=[{"image": part.source.name(i), **_measured(part, name, i)} for i in images[:LISTED].tolist()],
-        examples=[Example(part.source, i, f"{part.source.name(i)}\n{_caption(part, name, i)}") for i in some],
-    )
+    details = [{"image": part.source.name(i), **_measured(part, name, i)} for i in images[:LISTED].tolist()]
+    examples = [Example(part.source, i, f"{part.source.name(i)}\n{_caption(part, name, i)}") for i in some]
+    return report(name, part.title, sentence, details, examples, count=len(images))
 
 
 def _measured(part: Part, name: str, image: int) -> dict[str, object]:

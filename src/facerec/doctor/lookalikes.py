@@ -6,7 +6,6 @@ confuses them here.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from facerec.doctor.faces import (
     own_similarity,
     sum_by_identity,
 )
-from facerec.doctor.findings import SHOWN, Example, Finding
+from facerec.doctor.findings import SHOWN, Example, Finding, report
 from facerec.doctor.survey import Part
 
 _OUTLIER = 3.0  # robust standard deviations
@@ -50,9 +49,9 @@ def judge_faces(
     if not parts or parts[0].train is None:
         return []
     embedded = [Faces(part, embedder.embed(part, num_workers), torch.zeros(())) for part in parts]
-    if not embedded[0].usable.any():
+    if not parts[0].usable.any():
         return []
-    mean = sum_by_identity(embedded[0]).sum(0) / int(embedded[0].usable.sum())
+    mean = sum_by_identity(embedded[0]).sum(0) / int(parts[0].usable.sum())
     train, *others = [replace(faces, mean=mean) for faces in embedded]
     sums = sum_by_identity(train)
     found = _judge_labels(train, *label_gaps(train, sums)) if len(sums) > 1 else []
@@ -66,7 +65,8 @@ def judge_faces(
 
 def impostor_similarity(faces: Faces, benchmark: Benchmark) -> float:
     """Return the cosine that 0.1 % of the benchmark's pairs of different people exceed; NaN without such pairs."""
-    different = ~benchmark.is_same & faces.usable[benchmark.left] & faces.usable[benchmark.right]
+    usable = faces.part.usable
+    different = ~benchmark.is_same & usable[benchmark.left] & usable[benchmark.right]
     if not different.any():
         return float("nan")
     left, right = faces.rows(benchmark.left[different]), faces.rows(benchmark.right[different])
@@ -86,55 +86,34 @@ def _judge_labels(train: Faces, gap: np.ndarray, nearest: np.ndarray) -> list[Fi
         | {"difference": round(float(gap[i]), 3)}
         for i in suspects
     ]
-    shown = [
-        ((part, i, f"{part.source.name(i)}\nsays {part.identity(i)}"), _portrait(part, int(nearest[i]), "looks like"))
-        for i in suspects[:_PAIRS]
-    ]
-    return _candidates("mislabelled_images", part, _MISLABELLED, details, shown)
+    examples: list[Example] = []
+    for i in suspects[:_PAIRS]:
+        examples.append(Example(part.source, i, f"{part.source.name(i)}\nlabelled {part.identity(i)}"))
+        examples.append(_portrait(train.part, int(nearest[i]), "looks like"))
+    return report("mislabelled_images", part.title, _MISLABELLED, details, examples)
 
 
 def _judge_identities(part: Part, pairs: Sequence[tuple[int, int, float]]) -> list[Finding]:
     assert part.train is not None
     name = part.train.identity_name
     details = [{"identities": [name(one), name(other)], "similarity": round(s, 3)} for one, other, s in pairs]
-    shown = [(_portrait(part, one, f"{s:.2f}"), _portrait(part, other, f"{s:.2f}")) for one, other, s in pairs[:_PAIRS]]
-    return _candidates("similar_identities", part, _SIMILAR, details, shown)
+    examples = [_portrait(part, label, f"{s:.2f}") for *both, s in pairs[:_PAIRS] for label in both]
+    return report("similar_identities", part.title, _SIMILAR, details, examples)
 
 
 def _judge_people(train: Part, part: Part, pairs: Sequence[tuple[int, int, float]]) -> list[Finding]:
     assert train.train is not None
     name, image = train.train.identity_name, part.source.name
     details = [{"identity": name(who), "image": image(i), "similarity": round(s, 3)} for who, i, s in pairs]
-    shown = [
-        (_portrait(train, who, f"{s:.2f}"), (part, i, f"{part.title}\n{image(i)}")) for who, i, s in pairs[:_PAIRS]
-    ]
-    return _candidates("training_faces_in_benchmark", part, _OVERLAP, details, shown)
+    examples: list[Example] = []
+    for who, i, s in pairs[:_PAIRS]:
+        examples.append(_portrait(train, who, f"{s:.2f}"))
+        examples.append(Example(part.source, i, f"{part.title}\n{image(i)}"))
+    return report("training_faces_in_benchmark", part.title, _OVERLAP, details, examples)
 
 
-def _portrait(part: Part, label: int, words: str) -> tuple[Part, int, str]:
+def _portrait(part: Part, label: int, words: str) -> Example:
     """Return the first usable image of an identity, with a caption."""
     assert part.train is not None
-    index = int(np.argmax((part.train.labels == label) & part.features["readable"] & ~part.features["flat"]))
-    return part, index, f"{words}\n{part.train.identity_name(label)}"
-
-
-def _candidates(
-    name: str,
-    part: Part,
-    sentence: str,
-    details: Sequence[dict[str, Any]],
-    shown: Sequence[tuple[tuple[Part, int, str], tuple[Part, int, str]]],
-) -> list[Finding]:
-    if not details:
-        return []
-    examples = [Example(of.source, index, caption) for pair in shown for of, index, caption in pair]
-    finding = Finding(
-        name=name,
-        severity="warning",
-        part=part.title,
-        count=len(details),
-        sentence=sentence,
-        details=details,
-        examples=examples,
-    )
-    return [finding]
+    index = int(np.argmax((part.train.labels == label) & part.usable))
+    return Example(part.source, index, f"{words}\n{part.train.identity_name(label)}")

@@ -3,14 +3,12 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from facerec.data.source import Benchmark, LabelledSource
-from facerec.doctor.findings import TRAIN, Finding, benchmark_part
+from facerec.doctor.findings import TRAIN, Finding, benchmark_part, report
 
 _NUMBERED = re.compile(r"(.+?)[_\- .]+\d+$")  # Aaron_Peirsol_0001
 
@@ -42,16 +40,12 @@ def image_keys(name: str) -> set[str]:
 def judge_counts(train: LabelledSource) -> list[Finding]:
     """Report identities with one image."""
     alone = np.flatnonzero(np.bincount(train.labels) == 1).tolist()
-    if not alone:
-        return []
-    return [
-        _warning(
-            "identities_with_one_image",
-            len(alone),
-            "a single image does not show what all images of a person have in common: add images or leave these out",
-            [{"identity": train.identity_name(label)} for label in alone],
-        )
-    ]
+    return report(
+        "identities_with_one_image",
+        TRAIN,
+        "a single image does not show what all images of a person have in common: add images or leave these out",
+        [{"identity": train.identity_name(label)} for label in alone],
+    )
 
 
 def judge_names(train: LabelledSource) -> list[Finding]:
@@ -63,33 +57,23 @@ def _alike(train: LabelledSource) -> list[Finding]:
     by_key: dict[str, list[str]] = defaultdict(list)
     for name in map(train.identity_name, range(train.num_identities)):
         by_key[identity_key(name)].append(name)
-    alike = [{"identities": names} for key, names in by_key.items() if key and len(names) > 1]
-    if not alike:
-        return []
-    return [
-        _warning(
-            "identity_names_alike",
-            len(alike),
-            "these names differ only in case, accents, separators or parent folder, so they are probably the same "
-            "person: merge them",
-            alike,
-        )
-    ]
+    return report(
+        "identity_names_alike",
+        TRAIN,
+        "these names differ only in case, accents, separators or parent folder, so they are probably the same person: "
+        "merge them",
+        [{"identities": names} for key, names in by_key.items() if key and len(names) > 1],
+    )
 
 
 def _gaps(train: LabelledSource) -> list[Finding]:
-    missing = train.missing_classes().tolist()
-    if not missing:
-        return []
-    return [
-        _warning(
-            "label_gaps",
-            len(missing),
-            "no image has these class labels below the largest; training closes the gaps, other programs create unused "
-            "classes: check whether images were lost",
-            [{"class": label} for label in missing],
-        )
-    ]
+    return report(
+        "label_gaps",
+        TRAIN,
+        "no image has these class labels below the largest; training closes the gaps, other programs create unused "
+        "classes: check whether images were lost",
+        [{"class": label} for label in train.missing_classes().tolist()],
+    )
 
 
 def judge_name_overlap(train: LabelledSource, benchmark: Benchmark) -> list[Finding]:
@@ -99,20 +83,10 @@ def judge_name_overlap(train: LabelledSource, benchmark: Benchmark) -> list[Find
         for key in image_keys(name):
             shown.setdefault(key, name)
     names = map(train.identity_name, range(train.num_identities))
-    common = [{"identity": name, "image": shown[key]} for name in names if (key := identity_key(name)) in shown]
-    if not common:
-        return []
-    return [
-        _warning(
-            "training_names_in_benchmark",
-            len(common),
-            "the benchmark also has images of these training identities, by their names, so its results are too good: "
-            "remove them from the training list, or do not report this benchmark",
-            common,
-            benchmark_part(benchmark.name),
-        )
-    ]
-
-
-def _warning(name: str, count: int, sentence: str, details: Sequence[dict[str, Any]], part: str = TRAIN) -> Finding:
-    return Finding(name=name, severity="warning", part=part, count=count, sentence=sentence, details=details)
+    return report(
+        "training_names_in_benchmark",
+        benchmark_part(benchmark.name),
+        "the benchmark also has images of these training identities, by their names, so its results are too good: "
+        "remove them from the training list, or do not report this benchmark",
+        [{"identity": name, "image": shown[key]} for name in names if (key := identity_key(name)) in shown],
+    )

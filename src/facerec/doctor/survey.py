@@ -39,6 +39,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.features)
 
+    @property
+    def usable(self) -> np.ndarray:
+        """Whether each image is readable and has more than one colour, bool ``(N,)``."""
+        return self.features["readable"] & ~self.features["flat"]
+
     def identity(self, index: int) -> str:
         """Return the name of a training image's identity."""
         assert self.train is not None
