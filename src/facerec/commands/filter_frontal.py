@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from scipy.special import expit
 
 from facerec.config.build import build_data
@@ -33,7 +31,7 @@ from facerec.data.source import LabelledSource
 from facerec.errors import InputError
 from facerec.files import check_output_folder, replacing, write_json
 from facerec.frontal.classifier import load_classifier
-from facerec.frontal.pictures import scores_figure, section
+from facerec.frontal.pictures import scores_figure, section, show_numbers
 from facerec.frontal.scoring import Selection, score_images, select
 from facerec.plots.contact_sheet import write_contact_sheet
 from facerec.plots.network import save_figure
@@ -135,7 +133,7 @@ def publish(
     save_figure(figure, out / "histogram.png")
     write_page(source, logits, selection, out / "threshold.png")
     write_json(out / "filter.json", results)
-    show(results)
+    show_numbers(results)
 
 
 def write_list(source: LabelledSource, kept: np.ndarray, path: Path) -> None:
@@ -185,14 +183,6 @@ def write_page(source: LabelledSource, logits: np.ndarray, selection: Selection,
 
     sections = [section(title, rows, source.load, caption) for title, rows in parts.items()]
     write_contact_sheet(sections, path)
-
-
-def show(results: dict[str, Any]) -> None:
-    table = Table(box=None, show_header=False)
-    for key, value in results.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
-    Console(stderr=True).print(table)
 
 
 main = command(Settings, filter_images)

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
 from facerec.config.settings import command, setting
@@ -27,9 +25,9 @@ from facerec.errors import InputError
 from facerec.files import check_output_folder, replacing, write_json
 from facerec.frontal.calibration import auc_of_borders, calibrate_across_folds, flipped_by_a_border, reliability
 from facerec.frontal.classifier import FrontalClassifier, save_classifier
-from facerec.frontal.pictures import cross_validation_figure, section
+from facerec.frontal.pictures import cross_validation_figure, section, show_numbers
 from facerec.frontal.pose_folders import PoseImages, read_pose_folders
-from facerec.frontal.training import Recipe, cross_validate, split_into_folds, train_calibrated
+from facerec.frontal.training import Recipe, cross_validate, train_calibrated
 from facerec.plots.contact_sheet import write_contact_sheet
 from facerec.plots.network import save_figure
 from facerec.process import prepare_process
@@ -60,13 +58,9 @@ class Settings:
 def train(settings: Settings) -> dict[str, Any]:
     """Cross-validate, train, write the files and show the table; returns the content of the JSON line."""
     prepare_process()
-    try:
-        recipe = Recipe(settings.width, settings.image_size, settings.epochs, settings.batch_size, settings.seed)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    recipe = Recipe(settings.width, settings.image_size, settings.epochs, settings.batch_size, settings.seed)
     check_out(settings.out, settings.force)
     images = read_pose_folders(settings.folder, recipe.image_size, settings.num_workers)
-    split_into_folds(images, settings.folds, recipe.seed)
     logits, folds, first = cross_validate(images, recipe, settings.folds)
     found = measure(images, logits, folds, first)
     return publish(settings, images, found, train_calibrated(images, logits, recipe))
@@ -122,7 +116,7 @@ def publish(
     write_mistakes(settings.folder, images, probabilities, settings.out / "mistakes.png")
     write_probabilities(images, probabilities, settings.out / "out_of_fold.csv")
     write_json(settings.out / "frontal.json", results)
-    show(results)
+    show_numbers(results)
     if results["auc"] < WEAK:
         log(f"the classifier barely distinguishes the poses (AUC {results['auc']:.2f}): use more images or epochs")
     return results
@@ -147,14 +141,6 @@ def write_probabilities(images: PoseImages, probabilities: np.ndarray, path: Pat
         writer.writerow(["image", "is_frontal", "probability"])
         rows = zip(images.names, images.is_frontal.astype(int), probabilities, strict=True)
         writer.writerows((name, pose, f"{probability:.6f}") for name, pose, probability in rows)
-
-
-def show(results: dict[str, Any]) -> None:
-    table = Table(box=None, show_header=False)
-    for key, value in results.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4f}")
-    Console(stderr=True).print(table)
 
 
 main = command(Settings, train)
