@@ -47,10 +47,11 @@ def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> Data
     found += _judge(module, parts, train, benchmarks)
     if embedder is not None:
         found += judge_faces(parts, benchmarks, embedder, module.num_workers or 0)
+    counts = np.bincount(train.labels).tolist() if train is not None else []
     return DataReport(
         images=0 if train is None else len(train),
         identities=0 if train is None else train.num_identities,
-        images_per_identity=None if train is None else _smallest_and_largest(train.labels),
+        images_per_identity=(min(counts), max(counts)) if counts else None,
         pairs={benchmark.name: len(benchmark) for benchmark in benchmarks},
         image_sizes=count_sizes(parts),
         unreadable=unreadable,
@@ -66,11 +67,6 @@ def _open(opener: Callable[[], _Opened], problems: list[str]) -> _Opened | None:
         if str(error) not in problems:  # each benchmark reports a missing data.root
             problems.append(str(error))
         return None
-
-
-def _smallest_and_largest(labels: np.ndarray) -> tuple[int, int]:
-    counts = np.bincount(labels)
-    return int(counts.min()), int(counts.max())
 
 
 def _unreadable(parts: Sequence[Part]) -> list[dict[str, str | int]]:

@@ -56,16 +56,13 @@ def _agreeing(bands: np.ndarray, others: np.ndarray | None) -> Iterator[tuple[np
     order = np.argsort(bands, kind="stable")  # equal elements are adjacent, in ascending order of their indices
     seconds = bands if others is None else others
     start = np.searchsorted(bands[order], seconds, side="left")
-    # Within one table each row is paired with earlier rows only.
-    end = _inverse(order) if others is None else np.searchsorted(bands[order], seconds, side="right")
+    if others is None:  # pair each row with earlier rows only
+        end = np.empty_like(order)
+        end[order] = np.arange(len(order))
+    else:
+        end = np.searchsorted(bands[order], seconds, side="right")
     rows, step = np.arange(len(seconds)), 0
     while len(rows := rows[start[rows] + step < end[rows]]):
         for chunk in np.array_split(rows, -(-len(rows) // _CHUNK)):
             yield order[start[chunk] + step], chunk
         step += 1
-
-
-def _inverse(order: np.ndarray) -> np.ndarray:
-    inverse = np.empty_like(order)
-    inverse[order] = np.arange(len(order))
-    return inverse
