@@ -38,9 +38,7 @@ class Settings:
 
     checkpoint: Path | None = setting("a trained network, to find wrong labels and people with two identities", None)
     out: Path | None = setting("folder for report.json with every image concerned, and report.png with examples", None)
-    overrides: tuple[str, ...] = run_settings(
-        "as for train: data=..., data.root=... and other settings that choose the data"
-    )
+    overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and other settings of the data")
 
 
 def check(settings: Settings) -> int:
@@ -53,15 +51,10 @@ def check(settings: Settings) -> int:
     report = check_data(module, embedder)
     show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
     print(json.dumps(report.summary()), flush=True)
-    if settings.out:
-        write(report, settings.out)
+    if settings.out:  # after printing, so that a full disk does not lose the report
+        write_json(settings.out / "report.json", report.full())
+        write_examples(report.findings, settings.out / "report.png")
     return 0 if report.is_sound else 1
-
-
-def write(report: DataReport, out: Path) -> None:
-    """Write the details and the examples. The report is printed before, so that a full disk cannot lose it."""
-    write_json(out / "report.json", report.full())
-    write_examples(report.findings, out / "report.png")
 
 
 def show(report: DataReport, console: Console) -> None:
@@ -71,7 +64,10 @@ def show(report: DataReport, console: Console) -> None:
         table.add_row(what, found)
     console.print(table)
     if report.findings:
-        console.print(findings_table(report))
+        table = Table("", "finding", "part", "count")
+        for finding in report.findings:
+            table.add_row(finding.severity, finding.name.replace("_", " "), finding.part, f"{finding.count:,}")
+        console.print(table)
     show_sentences(report.findings, console)
     for sentence in report.problems:
         console.print(sentence)
@@ -97,13 +93,6 @@ def show_some(sentences: list[str], count: int, what: str, console: Console) -> 
         console.print(sentence)
     if count > len(sentences):
         console.print(f"... and {count - len(sentences):,} more {what}")
-
-
-def findings_table(report: DataReport) -> Table:
-    table = Table("", "finding", "part", "count")
-    for finding in report.findings:
-        table.add_row(finding.severity, finding.name.replace("_", " "), finding.part, f"{finding.count:,}")
-    return table
 
 
 def overview(report: DataReport) -> list[tuple[str, str]]:

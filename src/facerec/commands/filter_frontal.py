@@ -49,9 +49,7 @@ class Settings:
     interrupted = "interrupted: run the same command again to continue, the scores so far are kept"
 
     classifier: Path = setting("the file frontal.pt that facerec train_frontal wrote")
-    keep: float | None = setting(
-        "fraction of the images to keep, the most frontal ones; by default the paper's 0.67", None
-    )
+    keep: float | None = setting("fraction of the images to keep, the most frontal; by default the paper's 0.67", None)
     threshold: float | None = setting("lowest probability to keep, instead of keep", None)
     min_images: int = setting("leave out identities with fewer images left", 1, least=1)
     out: Path = setting("folder for the results", Path("outputs/frontal/kept"))

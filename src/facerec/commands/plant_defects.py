@@ -47,9 +47,7 @@ class Settings:
     checkpoint: Path | None = setting("a trained network, to also plant wrong labels and people with two names", None)
     seed: int = setting("seed of the choice of images and identities", 1, least=1)
     out: Path | None = setting("file for the table, as JSON", None)
-    overrides: tuple[str, ...] = run_settings(
-        "as for train: data=..., data.root=... and other settings that choose the data"
-    )
+    overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and other settings of the data")
 
 
 def plant(settings: Settings) -> list[dict[str, Any]]:
@@ -70,9 +68,7 @@ def copier(source: LabelledSource, identities: int, images: int, seed: int) -> M
     counts = np.bincount(source.labels)
     chosen = np.argsort(-counts, kind="stable")[: 2 * identities].tolist()
     if len(chosen) < 2 * identities:
-        raise InputError(
-            f"identities={identities} needs twice as many, and the training set has {len(counts)}: lower it"
-        )
+        raise InputError(f"identities={identities} needs twice as many, the training set has {len(counts)}: lower it")
     indices = {label: np.flatnonzero(source.labels == label)[:images].tolist() for label in chosen}
     pixels = {i: source.load(i)[..., ::-1] for some in indices.values() for i in some}
 
@@ -163,8 +159,7 @@ class Outcome:
 def study(make: Make, embedder: Embedder | None = None) -> list[Outcome]:
     """Plant each defect separately; defects of faces and labels only if there is an ``embedder``."""
     with tempfile.TemporaryDirectory() as folder:
-        untouched = make(Path(folder)).module()
-        before = check_all(untouched, embedder)
+        before = check_all(make(Path(folder)).module(), embedder)
         gaps = leave_classes_out(make(Path(folder)))
     defects = DEFECTS + (BY_FACE if embedder else [])
     outcomes = []
