@@ -50,30 +50,24 @@ def judge_counts(train: LabelledSource) -> list[Finding]:
 
 def judge_names(train: LabelledSource) -> list[Finding]:
     """Report identities with similar names, and class labels without images."""
-    return [*_alike(train), *_gaps(train)]
-
-
-def _alike(train: LabelledSource) -> list[Finding]:
     by_key: dict[str, list[str]] = defaultdict(list)
     for name in map(train.identity_name, range(train.num_identities)):
         by_key[identity_key(name)].append(name)
-    return report(
+    alike = report(
         "identity_names_alike",
         TRAIN,
         "these names differ only in case, accents, separators or parent folder, so they are probably the same person: "
         "merge them",
         [{"identities": names} for key, names in by_key.items() if key and len(names) > 1],
     )
-
-
-def _gaps(train: LabelledSource) -> list[Finding]:
-    return report(
+    gaps = report(
         "label_gaps",
         TRAIN,
         "no image has these class labels below the largest; training closes the gaps, other programs create unused "
         "classes: check whether images were lost",
         [{"class": label} for label in train.missing_classes().tolist()],
     )
+    return alike + gaps
 
 
 def judge_name_overlap(train: LabelledSource, benchmark: Benchmark) -> list[Finding]:
