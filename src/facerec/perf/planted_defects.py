@@ -190,7 +190,7 @@ def crop(pixels: int) -> Change:
     return lambda image: np.ascontiguousarray(image[pixels:-pixels, pixels:-pixels])
 
 
-def mirror(image: np.ndarray) -> np.ndarray:
+def flip(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1])
 
 
