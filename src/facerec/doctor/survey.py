@@ -1,21 +1,22 @@
 """One pass over all images: worker processes decode each and return only its features."""
 
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from facerec.data.decode import loading_processes
 from facerec.data.source import ImageSource, LabelledSource
 from facerec.doctor.findings import TRAIN, benchmark_part
 from facerec.doctor.image_hashes import FEATURES, measure
 from facerec.errors import InputError
-
-_Measured = tuple[np.ndarray, list[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,22 +51,6 @@ class Part:
         return self.train.identity_name(int(self.train.labels[index]))
 
 
-class _Measurements(Dataset[_Measured]):
-    """A data set of the features of images, each with the reason why it is unreadable, or an empty text."""
-
-    def __init__(self, source: ImageSource) -> None:
-        self.source = source
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, str]:
-        try:
-            return measure(self.source.load(index)), ""
-        except InputError as error:
-            return np.zeros((), FEATURES), str(error)
-
-
 def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSource]], num_workers: int) -> list[Part]:
     """Measure all images of the training set and of ``benchmarks`` (name, images); returns the parts in this order.
 
@@ -91,10 +76,10 @@ def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSo
 
 def _fill(features: np.ndarray, sources: Sequence[ImageSource], num_workers: int) -> Iterator[tuple[int, str]]:
     """Fill in the ``features`` of all images; yields index and reason of each unreadable one."""
-    dataset = ConcatDataset(_Measurements(source) for source in sources)
-    loader = DataLoader(dataset, batch_size=64, collate_fn=_collate, **loading_processes(num_workers))
+    load = partial(_measure, sources, [0, *accumulate(map(len, sources))])  # runs in the workers
+    loader = DataLoader(range(len(features)), 64, collate_fn=load, **loading_processes(num_workers))  # pyright: ignore
     with Progress(console=Console(file=sys.stderr)) as progress:
-        task, start = progress.add_task("decoding images", total=len(dataset)), 0
+        task, start = progress.add_task("decoding images", total=len(features)), 0
         for measured, reasons in loader:
             features[start : start + len(measured)] = measured
             yield from ((start + row, reason) for row, reason in enumerate(reasons) if reason)
@@ -102,5 +87,13 @@ def _fill(features: np.ndarray, sources: Sequence[ImageSource], num_workers: int
             progress.advance(task, len(measured))
 
 
-def _collate(items: list[tuple[np.ndarray, str]]) -> _Measured:
-    return np.stack([features for features, _ in items]), [reason for _, reason in items]
+def _measure(sources: Sequence[ImageSource], starts: list[int], indices: list[int]) -> tuple[np.ndarray, list[str]]:
+    """Measure images at ``indices`` in the concatenated sources; returns a reason, or an empty text, for each."""
+    features, reasons = np.zeros(len(indices), FEATURES), [""] * len(indices)
+    for row, index in enumerate(indices):
+        part = bisect_right(starts, index) - 1
+        try:
+            features[row] = measure(sources[part].load(index - starts[part]))
+        except InputError as error:
+            reasons[row] = str(error)
+    return features, reasons
