@@ -90,7 +90,7 @@ def test_duplicates_in_two_identities_are_errors_and_those_in_one_are_warnings()
     }
     across = findings["duplicates_across_identities"]
     assert across.details == [{"images": ["4", "5"], "identities": ["v", "w"], "likeness": "equal", "distance": 0}]
-    assert [picture.index for picture in across.pictures] == [4, 5]
+    assert [example.index for example in across.examples] == [4, 5]
     assert findings["identities_sharing_pictures"].details == [{"identities": ["v", "w"], "pictures": 2}]
 
 

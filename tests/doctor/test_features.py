@@ -7,10 +7,10 @@ from facerec.doctor.image_hashes import (
     FEATURES,
     ZOOMS,
     content_digest,
+    flipped,
     measure,
     measure_border,
     measure_redness,
-    mirrored,
     perceptual_hash,
 )
 
@@ -63,7 +63,7 @@ def test_hashes_of_other_pictures_are_far():
 @pytest.mark.parametrize("size", [(112, 112), (96, 80), (33, 47)])
 def test_the_hash_of_a_mirror_image_follows_from_the_hash(size):
     grey = cv2.cvtColor(cv2.resize(scene(1), size), cv2.COLOR_RGB2GRAY)
-    differing = np.bitwise_count(mirrored(perceptual_hash(grey)) ^ perceptual_hash(grey[:, ::-1])).sum()
+    differing = np.bitwise_count(flipped(perceptual_hash(grey)) ^ perceptual_hash(grey[:, ::-1])).sum()
     assert differing <= 2  # where a coefficient is next to nothing
 
 

@@ -41,7 +41,7 @@ def test_sizes_are_said_with_the_width_first():
     found = {f.name: f for f in judge_geometry([training_part(images, "vvv")], (112, 96))}
     assert says(found["other_sizes"].sentence, "120x100")
     assert found["other_sizes"].details == [{"image": "2", "size": "60x80"}]
-    assert found["other_sizes"].pictures[0].caption.endswith("\n60x80")
+    assert found["other_sizes"].examples[0].caption.endswith("\n60x80")
     assert says(found["small_images"].sentence, "smaller than", "96x112")
 
 

@@ -47,7 +47,7 @@ def test_a_wrong_label_is_named_with_whom_it_looks_like(embedder):
     (finding,) = [f for f in judge_faces([training_part(images, identities)], [], embedder, 0) if "labelled" in f.name]
     (detail,) = finding.details
     assert (detail["image"], detail["identity"], detail["looks_like"]) == ("3", "eve", "ann")
-    assert detail["difference"] > 1 and [picture.index for picture in finding.pictures] == [3, 0]
+    assert detail["difference"] > 1 and [example.index for example in finding.examples] == [3, 0]
 
 
 def test_two_names_of_one_person_are_named_and_others_are_not(embedder):

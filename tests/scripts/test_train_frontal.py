@@ -65,4 +65,4 @@ def test_a_classifier_that_is_there_is_replaced_on_request_alone(tmp_path, capsy
     assert (tmp_path / "out/frontal.pt").read_bytes() == b"mine"
     assert train(tmp_path / "cfp", f"out={tmp_path / 'out'}", *SMALL, "force=true") == 0
     assert load_classifier(tmp_path / "out/frontal.pt").image_size == 32
-    assert says(capsys.readouterr().err, "hardly", "poses", "AUC 0.")
+    assert says(capsys.readouterr().err, "barely", "poses", "AUC 0.")

@@ -50,7 +50,11 @@ class FaceDetector:
         faces = self._detect(image)
         if not len(faces):
             raise InputError("no face was found in the image: lower min_score or give landmarks")
-        chosen = self._largest(faces) if self.face == "largest" else self._most_central(faces, image)
+        if self.face == "largest":
+            chosen = faces[np.argmax(faces[:, 2] * faces[:, 3])]
+        else:
+            middle = np.array([image.shape[1], image.shape[0]]) / 2
+            chosen = faces[np.argmin(np.linalg.norm(faces[:, :2] + faces[:, 2:4] / 2 - middle, axis=1))]
         # The detector's first point is the subject's right eye, which is the viewer's left one.
         return place_points(chosen[4:14].reshape(5, 2).astype(float), image, size)
 
@@ -65,13 +69,6 @@ class FaceDetector:
                 faces[:, [0, 1, *range(4, 14)]] = (faces[:, [0, 1, *range(4, 14)]] + 0.5) / scale - 0.5
                 return faces
         return np.empty((0, 15), np.float32)
-
-    def _largest(self, faces: np.ndarray) -> np.ndarray:
-        return faces[np.argmax(faces[:, 2] * faces[:, 3])]
-
-    def _most_central(self, faces: np.ndarray, image: np.ndarray) -> np.ndarray:
-        middle = np.array([image.shape[1], image.shape[0]]) / 2
-        return faces[np.argmin(np.linalg.norm(faces[:, :2] + faces[:, 2:4] / 2 - middle, axis=1))]
 
     @cached_property
     def _detector(self) -> cv2.FaceDetectorYN:

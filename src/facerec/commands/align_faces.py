@@ -1,27 +1,28 @@
-"""Aligns faces: every image below IMAGES becomes a face of 112 x 112 pixels in OUT, eyes, nose and mouth in their
-places
+"""Align faces: each image in IMAGES becomes a face of 112 x 112 pixels in OUT, with eyes, nose and mouth at fixed
+positions
 
     facerec align_faces PHOTOS OUT detector=face_detection_yunet_2026may.onnx
     facerec align_faces IMAGES OUT landmarks=POINTS.csv
     facerec align_faces cfp-dataset/Data/Images OUT fiducials=cfp-dataset/Data/Fiducials
     facerec align_faces lfw-deepfunneled OUT crop=lfw
 
-Relative paths are kept, so that PHOTOS/PERSON/IMAGE becomes OUT/PERSON/IMAGE: with OUT=faces/train, facerec train
-data=folder data.root=faces trains on them. A second run makes what is missing or has changed, and removes its own faces
-whose image is gone or can no longer be aligned: one run decides on all of IMAGES. OUT/failures.csv says what could not
-be aligned and why, OUT/contact_sheet.png shows a spread of the faces and those whose landmarks fit worst.
+Relative paths are kept: PHOTOS/PERSON/IMAGE becomes OUT/PERSON/IMAGE. With OUT=faces/train, facerec train data=folder
+data.root=faces trains on the faces. A second run aligns images that are new or have changed, and removes faces of
+earlier runs whose image is gone or can no longer be aligned, so one run must cover all of IMAGES. OUT/failures.csv
+lists the images that could not be aligned, with reasons; OUT/contact_sheet.png shows a sample of the faces and those
+whose landmarks fit worst.
 
-Images are turned as their EXIF orientation says, as OpenCV's imread, browsers and labelling tools do;
-orientation=stored: the landmarks are those of the pixels as they are in the file, as Pillow reads them.
+Images are rotated according to their EXIF orientation, as in OpenCV's imread, browsers and labelling tools. With
+orientation=stored they are not, as in Pillow: the landmarks then refer to the pixels as stored in the file.
 
 Landmarks are a CSV with a header (path, left_eye_x, left_eye_y, right_eye_x, ... nose, left_mouth, right_mouth, in any
-order, empty cells for hidden points), lines of PATH X1 Y1 ... X5 Y5, or CelebA's list_landmarks_celeba.txt; their
-paths start from IMAGES, and a line that begins with # is a comment. CFP's profiles have half a face, and are aligned by
-its eye, nose and corner of the mouth.
+order, empty cells for hidden points), lines PATH X1 Y1 ... X5 Y5, or CelebA's list_landmarks_celeba.txt. Paths are
+relative to IMAGES; a line that begins with # is a comment. CFP's profiles show half a face and are aligned by its eye,
+nose and corner of the mouth.
 
-The last line on standard output is JSON: aligned, skipped (there already), failed, removed, and the mean and the
-largest residual, which is the root mean square distance of a face's landmarks from the template, in pixels of the
-result. Exit status 1 when the input is wrong or there is no face at all.
+The last line on standard output is JSON: aligned, skipped (existing faces), failed, removed, mean and largest residual
+(root mean square distance of a face's landmarks from the template, in pixels of the result). Exit status 1 when the
+input is wrong or there is no face at all.
 """
 
 import json
@@ -45,8 +46,8 @@ from facerec.errors import InputError, one_line
 from facerec.process import available_cores
 
 _MOST_WORKERS = 8
-_SURE = 0.9  # of a face that the detector found
-_REASONS = 5  # shown; failures.csv has them all
+_SURE = 0.9  # lowest score of a face that the detector found
+_REASONS = 5  # number of reasons shown; failures.csv has all of them
 _OPTIONS_OF = {
     "landmarks": ("left",),
     "detector": ("face", "min_score"),
@@ -57,34 +58,42 @@ _OPTIONS_OF = {
 
 @dataclass
 class Settings:
-    """Settings, of which one says where the faces are: detector, landmarks, fiducials or crop"""
+    """Settings; exactly one of detector, landmarks, fiducials and crop is needed to locate the faces:"""
 
     images: Path = setting("the folder of images to align", word=True)
-    out: Path = setting("the folder of the faces", word=True)
-    detector: Path | None = setting("find faces with OpenCV and this YuNet, an .onnx file", None)
-    landmarks: Path | None = setting("file of five points an image", None)
+    out: Path = setting("the folder for the faces", word=True)
+    detector: Path | None = setting("an .onnx file of the YuNet detector, which OpenCV runs", None)
+    landmarks: Path | None = setting("file with five points per image", None)
     fiducials: Path | None = setting("CFP's folder of fiducial files", None)
     crop: str | None = setting("LEFT,TOP,WIDTH,HEIGHT of a square in pixels, or lfw", None)
-    size: int = setting("pixels of a face's side, 16 to 1024", 112, least=16, most=1024)
-    format: Literal["jpg", "png"] = setting("jpg of quality 95, or png", "jpg")
-    border: Literal["constant", "replicate", "reflect"] = setting("beyond the image: black, or its edge", "constant")
-    orientation: Literal["displayed", "stored"] = setting("whether images are turned", "displayed")
-    left: Literal["viewer", "subject"] | None = setting("whose left landmarks speak of; viewer", None)
-    face: Literal["largest", "central"] | None = setting("of several that the detector finds; largest", None)
-    min_score: float | None = setting("how sure the detector must be, 0 to 1; 0.9", None, least=0, most=1)
-    profile_points: str | None = setting("lines of CFP's profile files that make eye/nose/mouth; 13-18/22/26", None)
-    frontal_points: str | None = setting("likewise of its frontal files, or five groups; no default is known", None)
-    workers: int | None = setting("processes; the cores, at most 8", None, least=1)
-    again: bool = setting("make faces that are there already once more", False)
+    size: int = setting("side of a face in pixels, 16 to 1024", 112, least=16, most=1024)
+    format: Literal["jpg", "png"] = setting("JPEG of quality 95, or PNG", "jpg")
+    border: Literal["constant", "replicate", "reflect"] = setting(
+        "pixels outside the image: black, or from its edge", "constant"
+    )
+    orientation: Literal["displayed", "stored"] = setting("whether images are rotated by EXIF", "displayed")
+    left: Literal["viewer", "subject"] | None = setting(
+        "whose left the landmarks refer to; by default the viewer's", None
+    )
+    face: Literal["largest", "central"] | None = setting(
+        "which of several detected faces; by default the largest", None
+    )
+    min_score: float | None = setting("lowest score of the detector, 0 to 1; by default 0.9", None, least=0, most=1)
+    profile_points: str | None = setting(
+        "lines of CFP's profile files for eye/nose/mouth; by default 13-18/22/26", None
+    )
+    frontal_points: str | None = setting("the same for its frontal files, or five groups; there is no default", None)
+    workers: int | None = setting("number of processes; by default the number of cores, at most 8", None, least=1)
+    again: bool = setting("align images again whose faces exist", False)
 
 
 def run(settings: Settings) -> int:
-    """The exit status, after all was aligned, written and printed."""
+    """Align the images, write the files and print the counts; returns the exit status."""
     summary = Summary()
     try:
         _align(settings, summary)
     except KeyboardInterrupt as interrupt:
-        sentence = f"stopped after {summary.faces} faces, which are kept: run the same command again to go on"
+        sentence = f"interrupted after {summary.faces} faces, which are kept: run the same command again to continue"
         raise KeyboardInterrupt(sentence) from interrupt
     print(json.dumps(summary.as_json()))
     return 0 if summary.faces else 1
@@ -99,21 +108,23 @@ def _align(settings: Settings, summary: Summary) -> None:
     alignment = Alignment(settings.images, settings.out, targets, placer, how)
     for outcome in align_all(alignment, settings.workers or min(available_cores(), _MOST_WORKERS)):
         summary.add(outcome)
-    if summary.faces:  # otherwise the settings are wrong, and not the images
+    if summary.faces:  # otherwise the settings are wrong rather than the images
         _remove_leftovers(settings, summary, targets)
     _write(summary, settings.out, targets)
     if isinstance(placer, ListedLandmarks) and summary.is_mostly_mirrored:
-        log("most faces fit better with left and right exchanged: is the list's left the subject's? Then left=subject")
+        log(
+            "most faces fit better with left and right exchanged: if the list's left is the subject's, add left=subject"
+        )
 
 
 def _images(settings: Settings, placer: FacePlacer, summary: Summary) -> list[str]:
-    """The paths to align; those that are listed and not there are failures already."""
+    """Return the paths to align; listed images that are not among them are added to ``summary`` as failures."""
     paths = find_images(settings.images, settings.out)
     listed = placer.not_among(paths) if isinstance(placer, ListedLandmarks) else []
     for path in listed:
         summary.add(Outcome(path, why_not_found(settings.images, path)))
     if not paths and not listed:
-        raise InputError(f"{settings.images} holds no image: give the folder of images to align")
+        raise InputError(f"{settings.images} contains no image: give the folder of images to align")
     return paths
 
 
@@ -124,10 +135,10 @@ def _remove_leftovers(settings: Settings, summary: Summary, targets: dict[str, s
     summary.removed = len(left.removed)
     if left.removed:
         example = one_line(left.removed[0])
-        log(f"faces of earlier runs removed: {len(left.removed):,}, such as {example}: image gone or not aligned now")
+        log(f"removed {len(left.removed):,} faces of earlier runs, such as {example}: image gone or no longer aligned")
     if left.other:
         example = one_line(left.other[0])
-        log(f"faces of other folders of images in {settings.out}: {len(left.other):,}, such as {example}, which stay")
+        log(f"{settings.out} also has {len(left.other):,} faces of other folders, such as {example}: they are kept")
 
 
 def _write(summary: Summary, out: Path, targets: dict[str, str]) -> None:
@@ -150,20 +161,20 @@ def _placer(settings: Settings) -> FacePlacer:
         return Fiducials(settings.fiducials, parse_lines(profile), frontal)
     if settings.crop is not None:
         return parse_crop(settings.crop)
-    assert settings.detector is not None  # the one source that is left
+    assert settings.detector is not None  # the only remaining source
     score = _SURE if settings.min_score is None else settings.min_score
     return FaceDetector(settings.detector, settings.face or "largest", score)
 
 
 def _refuse_early(settings: Settings) -> None:
-    """`InputError` unless there is one source of landmarks, and for a setting that says nothing about it."""
+    """Raise `InputError` unless there is exactly one source of landmarks, and for a setting of another source."""
     given = [source for source in _OPTIONS_OF if getattr(settings, source) is not None]
     if len(given) != 1:
-        raise InputError(f"give one of {', '.join(_OPTIONS_OF)}, which says where the faces are, got {len(given)}")
+        raise InputError(f"give one of {', '.join(_OPTIONS_OF)}, to locate the faces, got {len(given)}")
     for source, names in _OPTIONS_OF.items():
         for name in names if getattr(settings, source) is None else ():
             if getattr(settings, name) is not None:
-                raise InputError(f"{name}= goes with {source}=, which is not given: leave it out")
+                raise InputError(f"{name}= belongs to {source}=, which is not given: leave it out")
 
 
 main = command(Settings, run)

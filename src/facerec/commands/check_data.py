@@ -1,12 +1,12 @@
-"""Says what is wrong with your faces before a long run: facerec check_data data=folder data.root=faces
+"""Check a data set before a long run: facerec check_data data=folder data.root=faces
 
-Every list is read and every image decoded. Looked for are: what cannot be opened or read; lines of lists at which
-training would stop, such as an image that is listed twice, and such folders of identities; pictures that are there
-twice, also compressed or resized, in one identity or two; swapped red and blue; other sizes (WIDTHxHEIGHT), wide
-borders, images of one colour; identities with one image, class numbers without images, names that are alike; and what
-the training set shares with each benchmark.
-Prints a table on stderr and, last, one JSON object: images, identities, images_per_identity, pairs, image_sizes,
-unreadable, problems, findings. Exit status 1 when a finding is an error, 0 when all are warnings or there is none.
+The command reads every list and decodes every image. It finds what cannot be opened or read; lines of lists and
+identity folders at which training would stop, such as an image that is listed twice; duplicate images, also compressed,
+resized, flipped or cropped, in one identity or two; swapped red and blue; other sizes (WIDTHxHEIGHT), wide borders,
+images of one colour; identities with one image, class labels without images, similar names; and what the training set
+has in common with each benchmark.
+A table goes to stderr; the last line on stdout is a JSON object: images, identities, images_per_identity, pairs,
+image_sizes, unreadable, problems, findings. Exit status 1 when a finding is an error, otherwise 0.
 """
 
 import json
@@ -18,64 +18,56 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from facerec.config.build import build_data, build_trained
+from facerec.config.build import build_data
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.doctor.check import check_data
-from facerec.doctor.faces import Embedder
-from facerec.doctor.findings import WRONG, DataReport, Finding, write_pictures
+from facerec.doctor.faces import load_embedder
+from facerec.doctor.findings import WRONG, DataReport, Finding, write_examples
 from facerec.files import check_output_folder, write_json
 from facerec.process import prepare_process
 
-SHOWN = 10  # of the unreadable images, which the JSON line has all, and of a list's wrong lines, as report.json
+SHOWN = 10  # unreadable images, and wrong lines per list; the JSON line and report.json have all of them
 
 
 @dataclass
 class Settings:
     """Settings:"""
 
-    interrupted = "interrupted: the report is not complete"
+    interrupted = "interrupted: no report was written"
 
     checkpoint: Path | None = setting("a trained network, to find wrong labels and people with two identities", None)
-    out: Path | None = setting("folder for report.json, with every image concerned, and report.png, with some", None)
-    overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and others that choose the data")
+    out: Path | None = setting("folder for report.json with every image concerned, and report.png with examples", None)
+    overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and other settings of the data")
 
 
 def check(settings: Settings) -> int:
-    """The exit status, after the report was shown, printed and written."""
+    """Show, print and write the report; returns the exit status."""
     prepare_process()
     if settings.out:
         check_output_folder(settings.out, f"out={settings.out}")
     module = build_data(compose(list(settings.overrides)))
-    embedder = embedder_of(settings.checkpoint) if settings.checkpoint else None
+    embedder = load_embedder(settings.checkpoint) if settings.checkpoint else None
     report = check_data(module, embedder)
     show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
     print(json.dumps(report.summary()), flush=True)
-    if settings.out:
-        write(report, settings.out)
+    if settings.out:  # after printing, so that a full disk does not lose the report
+        write_json(settings.out / "report.json", report.full())
+        write_examples(report.findings, settings.out / "report.png")
     return 0 if report.is_sound else 1
 
 
-def embedder_of(checkpoint: Path) -> Embedder:
-    """The network of a checkpoint, at the image size that it was trained at."""
-    backbone, cfg, _ = build_trained(checkpoint)
-    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
-
-
-def write(report: DataReport, out: Path) -> None:
-    """After the report was printed, which a full disk must not cost."""
-    write_json(out / "report.json", report.full())
-    write_pictures(report.findings, out / "report.png")
-
-
 def show(report: DataReport, console: Console) -> None:
-    """What there is, then what is wrong with it."""
-    table = Table("what", "found")
+    """Show the counts, then the findings."""
+    table = Table("quantity", "value")
     for what, found in overview(report):
         table.add_row(what, found)
     console.print(table)
     if report.findings:
-        console.print(findings_table(report))
+        table = Table("", "finding", "part", "count")
+        for finding in report.findings:
+            table.add_row(finding.severity, finding.name.replace("_", " "), finding.part, f"{finding.count:,}")
+        console.print(table)
     show_sentences(report.findings, console)
     for sentence in report.problems:
         console.print(sentence)
@@ -88,7 +80,7 @@ def show(report: DataReport, console: Console) -> None:
 
 
 def show_sentences(findings: Sequence[Finding], console: Console) -> None:
-    """What each finding means, once for all parts of which the same is said."""
+    """Print the sentence of each finding, once for all parts with the same sentence."""
     parts: dict[tuple[str, str], list[str]] = defaultdict(list)
     for finding in findings:
         parts[finding.name, finding.sentence].append(finding.part)
@@ -103,20 +95,13 @@ def show_some(sentences: list[str], count: int, what: str, console: Console) -> 
         console.print(f"... and {count - len(sentences):,} more {what}")
 
 
-def findings_table(report: DataReport) -> Table:
-    table = Table("", "finding", "where", "how many")
-    for finding in report.findings:
-        table.add_row(finding.severity, finding.name.replace("_", " "), finding.part, f"{finding.count:,}")
-    return table
-
-
 def overview(report: DataReport) -> list[tuple[str, str]]:
     smallest, largest = report.images_per_identity or (0, 0)
     severities = [finding.severity for finding in report.findings]
     return [
         ("training images", f"{report.images:,}"),
         ("identities", f"{report.identities:,}"),
-        ("images an identity", f"{smallest:,} to {largest:,}"),
+        ("images per identity", f"{smallest:,} to {largest:,}"),
         *((f"pairs of {name}", f"{pairs:,}") for name, pairs in report.pairs.items()),
         *((f"images of {size}", f"{images:,}") for size, images in report.image_sizes.items()),
         ("unreadable images", f"{len(report.unreadable):,}"),

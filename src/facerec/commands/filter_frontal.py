@@ -1,17 +1,17 @@
-"""Keep the frontal faces of a training set, folders or an archive:
+"""Keep the frontal faces of a training set:
 
     facerec filter_frontal classifier=outputs/frontal/frontal.pt data=folder data.root=FACES keep=0.67
 
-OUT then holds
-    kept.txt                  the images that are kept, PATH IDENTITY a line, for data.train_list=OUT/kept.txt
+OUT then contains
+    kept.txt                  the kept images, one PATH IDENTITY per line, for data.train_list=OUT/kept.txt
     scores.csv                the probability of each image, and whether it is kept
-    identities.csv            images of each identity, before and after
-    threshold.png             a page of images around the threshold, and of the most and the least frontal ones
-    histogram.png             how the probabilities are spread
+    identities.csv            images per identity, before and after
+    threshold.png             a contact sheet of images around the threshold, and of the most and least frontal ones
+    histogram.png             the distribution of the probabilities
     filter.json               the settings and the counts
-    scores-*.f32              what is scored, to go on from
-A run that is interrupted goes on when it is started again; one with another threshold uses the probabilities that are
-there. A table goes to stderr; the last line on stdout is JSON.
+    scores-*.f32              the scores so far, to continue from
+An interrupted run continues when it is started again; a run with another threshold reuses the scores. A table goes to
+stderr; the last line on stdout is JSON.
 """
 
 import csv
@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from scipy.special import expit
 
 from facerec.config.build import build_data
@@ -33,61 +31,61 @@ from facerec.data.source import LabelledSource
 from facerec.errors import InputError
 from facerec.files import check_output_folder, replacing, write_json
 from facerec.frontal.classifier import load_classifier
-from facerec.frontal.pictures import scores_figure, section
+from facerec.frontal.pictures import scores_figure, section, show_numbers
 from facerec.frontal.scoring import Selection, score_images, select
 from facerec.plots.contact_sheet import write_contact_sheet
 from facerec.plots.network import save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
 
-PAPERS_SHARE = 0.67  # arXiv 2203.10489, section 4.1: 329k of 490k images
-SHOWN = 40  # images a section
+PAPERS_FRACTION = 0.67  # arXiv 2203.10489, section 4.1: 329k of 490k images
+SHOWN = 40  # images per section
 
 
 @dataclass
 class Settings:
     """Settings:"""
 
-    interrupted = "stopped: start again to go on, what is scored is kept"
+    interrupted = "interrupted: run the same command again to continue, the scores so far are kept"
 
-    classifier: Path = setting("what facerec train_frontal wrote")
-    keep: float | None = setting("share of the images to keep, the most frontal ones; the paper's 0.67", None)
-    threshold: float | None = setting("in place of keep, the least probability to keep", None)
+    classifier: Path = setting("the file frontal.pt that facerec train_frontal wrote")
+    keep: float | None = setting("fraction of the images to keep, the most frontal; by default the paper's 0.67", None)
+    threshold: float | None = setting("lowest probability to keep, instead of keep", None)
     min_images: int = setting("leave out identities with fewer images left", 1, least=1)
-    out: Path = setting("folder of the results", Path("outputs/frontal/kept"))
+    out: Path = setting("folder for the results", Path("outputs/frontal/kept"))
     overrides: tuple[str, ...] = run_settings("as for train: data=... data.KEY=...", "data")
 
-    def share(self) -> float | None:
-        """Of the images to keep; None where a threshold decides."""
-        return PAPERS_SHARE if self.keep is None and self.threshold is None else self.keep
+    def fraction(self) -> float | None:
+        """Return the fraction of the images to keep; None if a threshold decides."""
+        return PAPERS_FRACTION if self.keep is None and self.threshold is None else self.keep
 
 
 def filter_images(settings: Settings) -> dict[str, Any]:
-    """Write the files and show the table; what is printed."""
+    """Score and filter the images, write the files and show the table; returns the content of the JSON line."""
     prepare_process()
     refuse_early(settings)
     classifier, data = load_classifier(settings.classifier), build_data(compose(list(settings.overrides)))
     source = data.open_train()
     for index in range(len(source)):
-        source.reference(index)  # refuses what no list can hold, now and not after the scoring
+        source.reference(index)  # refuses now, not after the scoring, an image that a list cannot name
     logits = score_images(classifier, source, settings.out, data.num_workers or 0)
     name_unreadable(source, logits)
-    keep = settings.share()
+    keep = settings.fraction()
     selection = select(logits, source.labels, threshold=settings.threshold, keep=keep, min_images=settings.min_images)
     if keep and selection.is_frontal.sum() > 1.01 * keep * len(source) + 1:
-        log(f"{selection.is_frontal.sum():,} images are kept and not {keep:.0%}: so many are equally frontal")
+        log(f"{selection.is_frontal.sum():,} images are kept, more than {keep:.0%}: many have the same score")
     results = {**describe(source, logits, selection), **provenance(source, settings)}
     publish(source, logits, selection, settings.out, results)
     return results
 
 
 def refuse_early(settings: Settings) -> None:
-    """`InputError` before anything is scored."""
+    """Raise `InputError` before anything is scored."""
     if settings.keep is not None and settings.threshold is not None:
-        raise InputError("keep and threshold both say how many are kept: give one of them")
-    for key, share in (("keep", settings.keep), ("threshold", settings.threshold)):
-        if share is not None and not 0 < share <= 1:
-            raise InputError(f"{key} must be above 0 and at most 1, got {share}")
+        raise InputError("keep and threshold exclude each other: give one of them")
+    for key, value in (("keep", settings.keep), ("threshold", settings.threshold)):
+        if value is not None and not 0 < value <= 1:
+            raise InputError(f"{key} must be above 0 and at most 1, got {value}")
     check_output_folder(settings.out, f"out={settings.out}")
 
 
@@ -99,7 +97,7 @@ def name_unreadable(source: LabelledSource, logits: np.ndarray) -> None:
 
 
 def describe(source: LabelledSource, logits: np.ndarray, selection: Selection) -> dict[str, Any]:
-    """The counts."""
+    """Return the counts and the threshold."""
     return {
         "images": len(source),
         "unreadable": int(np.isnan(logits).sum()),
@@ -112,9 +110,9 @@ def describe(source: LabelledSource, logits: np.ndarray, selection: Selection) -
 
 
 def provenance(source: LabelledSource, settings: Settings) -> dict[str, Any]:
-    """What a person needs to make the list again."""
+    """Return what is needed to reproduce the list."""
     return {
-        **{"classifier": str(settings.classifier), "keep": settings.share(), "min_images": settings.min_images},
+        **{"classifier": str(settings.classifier), "keep": settings.fraction(), "min_images": settings.min_images},
         "list": str(settings.out / "kept.txt"),
         "data": {"settings": list(settings.overrides), "fingerprint": source.fingerprint()},
         **code_and_environment(),
@@ -133,11 +131,11 @@ def publish(
     save_figure(figure, out / "histogram.png")
     write_page(source, logits, selection, out / "threshold.png")
     write_json(out / "filter.json", results)
-    show(results)
+    show_numbers(results)
 
 
 def write_list(source: LabelledSource, kept: np.ndarray, path: Path) -> None:
-    """A tab between image and identity: both may hold spaces."""
+    """Write the list; a tab separates image and identity, because both may contain spaces."""
     with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
         for index in kept.tolist():
             file.write(f"{source.reference(index)}\t{source.identity_name(int(source.labels[index]))}\n")
@@ -166,15 +164,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def write_page(source: LabelledSource, logits: np.ndarray, selection: Selection, path: Path) -> None:
-    """Images around the threshold, those just below it and those just above, and both ends."""
+    """Write a contact sheet of the images just below and just above the threshold, and at both ends."""
     rising = np.argsort(logits, kind="stable")[: int((~np.isnan(logits)).sum())]
-    place, shown = int((logits < selection.threshold).sum()), f"{expit(selection.threshold):.3f}"
+    position, shown = int((logits < selection.threshold).sum()), f"{expit(selection.threshold):.3f}"
     left_out = int((selection.is_frontal & ~selection.is_kept).sum())
     above = f"; min_images leaves out {left_out:,} of those above it" if left_out else ""
     parts = {
         "the least frontal": rising[:SHOWN],
-        f"just below the threshold of {shown}": rising[max(0, place - SHOWN) : place],
-        f"just above the threshold of {shown}{above}": rising[place : place + SHOWN],
+        f"just below the threshold of {shown}": rising[max(0, position - SHOWN) : position],
+        f"just above the threshold of {shown}{above}": rising[position : position + SHOWN],
         "the most frontal": rising[::-1][:SHOWN],
     }
 
@@ -183,14 +181,6 @@ def write_page(source: LabelledSource, logits: np.ndarray, selection: Selection,
 
     sections = [section(title, rows, source.load, caption) for title, rows in parts.items()]
     write_contact_sheet(sections, path)
-
-
-def show(results: dict[str, Any]) -> None:
-    table = Table(box=None, show_header=False)
-    for key, value in results.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
-    Console(stderr=True).print(table)
 
 
 main = command(Settings, filter_images)

@@ -1,9 +1,9 @@
-"""Plants defects in a copy of some faces and says which are found: facerec plant_defects data.root=faces
+"""Plant defects in a copy of a data set and count which are found: facerec plant_defects data.root=faces
 
-Each defect goes into a fresh copy in a temporary folder, in a tenth of its images or identities unless its name says
-otherwise. A false alarm is what the same check reports there and neither was planted nor is reported of the untouched
-copy; what is reported of that one stands in the last column.
-Prints a table on stderr and, last, one JSON list.
+Each defect is planted in a fresh copy in a temporary folder, in a tenth of the images or identities unless its name
+says otherwise. A false alarm is a finding of the same check that was not planted and is not reported for the untouched
+copy; the findings in the untouched copy are in the last column.
+A table goes to stderr; the last line on stdout is a JSON list.
 """
 
 import sys
@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from facerec.config.build import build_data, build_trained
+from facerec.config.build import build_data
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
@@ -26,7 +26,7 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.modules import InsightFaceData
 from facerec.data.source import LabelledSource
 from facerec.doctor.check import check_data
-from facerec.doctor.faces import Embedder
+from facerec.doctor.faces import Embedder, load_embedder
 from facerec.errors import InputError
 from facerec.files import write_json
 from facerec.perf import planted_defects as planting
@@ -42,20 +42,20 @@ class Settings:
 
     interrupted = "interrupted: nothing was reported"
 
-    identities: int = setting("to train on, and as many for a benchmark: those with most images", 60, least=1)
-    images: int = setting("of each identity", 10, least=1)
-    checkpoint: Path | None = setting("a trained network, to plant wrong labels and people with two names too", None)
-    seed: int = setting("of what is planted where", 1, least=1)
-    out: Path | None = setting("where to write the table as JSON as well", None)
-    overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and others that choose the data")
+    identities: int = setting("number for training, and the same for a benchmark: those with most images", 60, least=1)
+    images: int = setting("maximum number per identity", 10, least=1)
+    checkpoint: Path | None = setting("a trained network, to also plant wrong labels and people with two names", None)
+    seed: int = setting("seed of the choice of images and identities", 1, least=1)
+    out: Path | None = setting("file for the table, as JSON", None)
+    overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and other settings of the data")
 
 
 def plant(settings: Settings) -> list[dict[str, Any]]:
-    """Show the table; what is printed."""
+    """Show the table; returns it for the JSON line."""
     prepare_process()
     source = build_data(compose(list(settings.overrides))).open_train()
     make = copier(source, settings.identities, settings.images, settings.seed)
-    outcomes = study(make, embedder_of(settings.checkpoint) if settings.checkpoint else None)
+    outcomes = study(make, load_embedder(settings.checkpoint) if settings.checkpoint else None)
     results = [asdict(outcome) for outcome in outcomes]
     if settings.out:
         write_json(settings.out, results)
@@ -63,30 +63,23 @@ def plant(settings: Settings) -> list[dict[str, Any]]:
     return results
 
 
-def embedder_of(checkpoint: Path) -> Embedder:
-    backbone, cfg, _ = build_trained(checkpoint)
-    return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
-
-
 def copier(source: LabelledSource, identities: int, images: int, seed: int) -> Make:
-    """What makes a fresh copy, always the same."""
+    """Return a function that writes a fresh copy into a folder, the same every time."""
     counts = np.bincount(source.labels)
     chosen = np.argsort(-counts, kind="stable")[: 2 * identities].tolist()
     if len(chosen) < 2 * identities:
-        raise InputError(
-            f"identities={identities} takes twice as many, and the training set has {len(counts)}: lower it"
-        )
-    numbers = {label: np.flatnonzero(source.labels == label)[:images].tolist() for label in chosen}
-    pixels = {i: source.load(i)[..., ::-1] for some in numbers.values() for i in some}
+        raise InputError(f"identities={identities} needs twice as many, the training set has {len(counts)}: lower it")
+    indices = {label: np.flatnonzero(source.labels == label)[:images].tolist() for label in chosen}
+    pixels = {i: source.load(i)[..., ::-1] for some in indices.values() for i in some}
 
     def make(root: Path) -> Copy:
         copy = Copy(root, np.random.default_rng(seed))
-        for label, some in list(numbers.items())[::2]:
-            for place, i in enumerate(some):
-                copy.write(f"train/name_{label}/{place}.jpg", pixels[i], f"name_{label}")
-        for label, some in list(numbers.items())[1::2]:
+        for label, some in list(indices.items())[::2]:
+            for number, i in enumerate(some):
+                copy.write(f"train/name_{label}/{number}.jpg", pixels[i], f"name_{label}")
+        for label, some in list(indices.items())[1::2]:
             who = f"other_{label}"
-            copy.people[who] = [f"{who}/{place:04}.jpg" for place in range(len(some))]
+            copy.people[who] = [f"{who}/{number:04}.jpg" for number in range(len(some))]
             for name, i in zip(copy.people[who], some, strict=True):
                 copy.write(f"known/known/{name}", pixels[i])
         return copy
@@ -95,7 +88,7 @@ def copier(source: LabelledSource, identities: int, images: int, seed: int) -> M
 
 
 class Defect(NamedTuple):
-    """What is planted; the findings that must report it; the key of what they name, ``part`` for the finding's own."""
+    """A defect to plant, the findings that must report it, and the key of their details that identifies it."""
 
     name: str
     plant: planting.Plant
@@ -108,7 +101,7 @@ _ACROSS = ("duplicates_across_identities", "near_duplicates_across_identities")
 
 
 def twice(how: str, change: planting.Change, across: bool = False, quality: int = 95) -> Defect:
-    """Images that are there a second time, changed, in the same identity or ``across`` two."""
+    """Return the defect that some images are added again, changed, to the same identity or, ``across``, to another."""
     return Defect(f"again, {how}", again(change, across, quality), _ACROSS if across else _TWICE, "images")
 
 
@@ -119,13 +112,13 @@ DEFECTS = [
     Defect("same file in two identities", again(None, across=True), ("duplicates_across_identities",), "images"),
     twice("JPEG quality 50", np.array, quality=50),
     twice("in another identity, quality 50", np.array, across=True, quality=50),
-    *(twice(f"{share:g} of the size", planting.scale(share)) for share in (0.6, 1.5)),
-    *(twice(f"{light:g} as bright", planting.brighten(light)) for light in (0.85, 1.15)),
+    *(twice(f"{factor:g} of the size", planting.scale(factor)) for factor in (0.6, 1.5)),
+    *(twice(f"{factor:g} of the brightness", planting.brighten(factor)) for factor in (0.85, 1.15)),
     *(twice(f"{pixels} px cropped all around", planting.crop(pixels)) for pixels in (1, 2, 3, 5)),
-    twice("mirrored", planting.mirror),
-    twice("in another identity, mirrored", planting.mirror, across=True),
-    Defect("files cut off", planting.truncate, ("unreadable_images",), "image"),
-    Defect("files missing", planting.remove, ("unreadable_images",), "image"),
+    twice("flipped", planting.flip),
+    twice("in another identity, flipped", planting.flip, across=True),
+    Defect("truncated files", planting.truncate, ("unreadable_images",), "image"),
+    Defect("missing files", planting.remove, ("unreadable_images",), "image"),
     Defect("one colour", changed(lambda image: np.full_like(image, 90)), ("flat_images",), "image"),
     Defect("0.8 of the size", changed(planting.scale(0.8)), ("other_sizes",), "image"),
     Defect("black border, 15 % at the top", changed(planting.blacken_top), ("wide_borders",), "image"),
@@ -154,7 +147,7 @@ BY_FACE = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many of the ``planted`` are ``missed``, how many others are reported, and how many of the ``untouched``."""
+    """Counts of one defect: ``planted``, ``missed``, ``false_alarms``, and findings in the ``untouched`` copy."""
 
     defect: str
     planted: int
@@ -164,10 +157,9 @@ class Outcome:
 
 
 def study(make: Make, embedder: Embedder | None = None) -> list[Outcome]:
-    """Each defect by itself; those that need a network where there is one."""
+    """Plant each defect separately; defects of faces and labels only if there is an ``embedder``."""
     with tempfile.TemporaryDirectory() as folder:
-        untouched = make(Path(folder)).module()
-        before = check_all(untouched, embedder)
+        before = check_all(make(Path(folder)).module(), embedder)
         gaps = leave_classes_out(make(Path(folder)))
     defects = DEFECTS + (BY_FACE if embedder else [])
     outcomes = []
@@ -178,7 +170,7 @@ def study(make: Make, embedder: Embedder | None = None) -> list[Outcome]:
 
 
 def check_all(module: FaceDataModule, embedder: Embedder | None) -> list[tuple[str, dict[str, object]]]:
-    """The name of the finding, and each of its details with the part."""
+    """Return the name of its finding and its part with each detail."""
     findings = check_data(module, embedder).findings
     return [(finding.name, {"part": finding.part, **detail}) for finding in findings for detail in finding.details]
 
@@ -197,8 +189,10 @@ def try_defect(
 
 
 def unexplained(items: Planted, by: Planted) -> int:
-    """How many of the ``items`` are not among the others, nor pairs whose members those connect: of three equal images
-    two pairs are reported, which may be any two."""
+    """Count the ``items`` that are neither in ``by`` nor pairs whose members are connected by it.
+
+    Of three equal images only two pairs are reported, which may be any two.
+    """
     groups: dict[str, set[str]] = {}
     for item in by:
         joined = set().union(item, *(groups.get(member, set()) for member in item))
@@ -207,22 +201,22 @@ def unexplained(items: Planted, by: Planted) -> int:
 
 
 def named(details: list[tuple[str, dict[str, object]]], findings: Sequence[str], key: str) -> Planted:
-    """What these findings name under the key."""
+    """Return what the details of ``findings`` name under ``key``."""
     values = [detail[key] for name, detail in details if name in findings and key in detail]
     return {frozenset(value if isinstance(value, list) else [str(value)]) for value in values}
 
 
 def leave_classes_out(copy: Copy) -> Outcome:
-    """An archive without a tenth of the class numbers."""
-    number = {who: i for i, who in enumerate(copy.identities())}
-    gone = {number[who] for who in copy.some_identities()} - {len(number) - 1}
+    """Check an archive that lacks a tenth of the class labels."""
+    label = {who: i for i, who in enumerate(copy.identities())}
+    gone = {label[who] for who in copy.some_identities()} - {len(label) - 1}
     with tempfile.TemporaryDirectory() as folder:
         with writing_records(Path(folder) / "train.rec") as writer:
-            for key, (path, who) in enumerate(row for row in copy.rows.items() if number[row[1]] not in gone):
-                writer.write(key, pack(float(number[who]), key, (copy.root / path).read_bytes()))
+            for key, (path, who) in enumerate(row for row in copy.rows.items() if label[row[1]] not in gone):
+                writer.write(key, pack(float(label[who]), key, (copy.root / path).read_bytes()))
         details = check_all(InsightFaceData(root=folder, benchmarks=[], num_workers=0), None)
     found = {detail["class"] for name, detail in details if name == "label_gaps"}
-    return Outcome("class numbers left out of an archive", len(gone), len(gone - found), len(found - gone), 0)
+    return Outcome("class labels missing in an archive", len(gone), len(gone - found), len(found - gone), 0)
 
 
 def show(outcomes: list[Outcome]) -> None:

@@ -1,4 +1,4 @@
-"""Write a contact sheet of synthetic faces, one person to a row: facerec plot_synthetic out.png"""
+"""Write a contact sheet of synthetic faces, one row per person: facerec plot_synthetic out.png"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +10,24 @@ from facerec.config.settings import command, setting
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.errors import InputError
 
-NUM_PEOPLE, NUM_PICTURES = 8, 8
+NUM_PEOPLE, IMAGES_PER_PERSON = 8, 8
 
 
 @dataclass
 class Settings:
     """Settings:"""
 
-    out: Path = setting("the picture", word=True)
+    out: Path = setting("the image file to write", word=True)
 
 
 def draw(settings: Settings) -> None:
-    faces = SyntheticFaces(NUM_PEOPLE, NUM_PICTURES)
+    """Draw and write the contact sheet."""
+    faces = SyntheticFaces(NUM_PEOPLE, IMAGES_PER_PERSON)
     images = np.stack([faces.load(index) for index in range(len(faces))])
-    rows = images.reshape(NUM_PEOPLE, NUM_PICTURES, *images.shape[1:]).swapaxes(1, 2)
-    sheet = rows.reshape(NUM_PEOPLE * faces.image_size, NUM_PICTURES * faces.image_size, 3)
+    rows = images.reshape(NUM_PEOPLE, IMAGES_PER_PERSON, *images.shape[1:]).swapaxes(1, 2)
+    sheet = rows.reshape(NUM_PEOPLE * faces.image_size, IMAGES_PER_PERSON * faces.image_size, 3)
     if not cv2.imwrite(str(settings.out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise InputError(f"{settings.out} could not be written: give a file in an existing folder")
+        raise InputError(f"{settings.out} cannot be written: give a file in an existing folder")
 
 
 main = command(Settings, draw)

@@ -1,4 +1,4 @@
-"""Bring a verification set from its official form into the layout that training reads, or write it as a .bin.
+"""Convert a verification set to the layout that training reads, or to a .bin file.
 
     facerec prepare_benchmark lfw      images=ALIGNED_LFW pairs=pairs.txt root=data
     facerec prepare_benchmark cfp_ff   images=CFP/Images protocol=CFP/Protocol root=data
@@ -10,14 +10,14 @@
     facerec prepare_benchmark bin lfw.bin root=data
     facerec prepare_benchmark to-bin root=data name=lfw out=lfw.bin
 
-The layout is ROOT/NAME/NAME_pair.txt over images below ROOT/NAME/NAME. Images keep their paths and their bytes; those
-that the lists name are put there (and CFP's others, if there). link says how: hard shares the file with images= and
-costs no space, so a program that changes a file in place changes both; it copies where files cannot be linked, as
-between two disks. symbolic needs images= to stay where it is. copy is independent of it. Where images= is
-ROOT/NAME/NAME itself, or cfp_ff has the same images for cfp_fp, the list alone is written. A name with another suffix
-than the list's, as alignment may leave it (.png for .jpg), is found too. `list` reads LEFT RIGHT FLAG lines. Every
-image of a pair must be there, and the benchmark must not; otherwise nothing is written. Images are to be aligned
-already: see facerec align_faces. The last line on standard output is JSON.
+The layout is a list ROOT/NAME/NAME_pair.txt and images in ROOT/NAME/NAME. Images keep their paths and their bytes; the
+result has those that the lists name (and the rest of CFP's, if they exist). link=hard shares the files with images=,
+which takes no space, but a program that changes a file in place changes both; files that cannot be linked, as between
+two disks, are copied. With link=symbolic, images= must stay where it is. link=copy makes independent files. If images=
+is ROOT/NAME/NAME itself, or if cfp_ff already has the images of cfp_fp, only the list is written. An image with another
+suffix than in the list, as after alignment (.png instead of .jpg), is found too. `list` reads lines LEFT RIGHT FLAG.
+Every image of a pair must exist, and the benchmark must not; otherwise nothing is written. Images must already be
+aligned: see facerec align_faces. The last line on standard output is JSON.
 """
 
 from dataclasses import dataclass
@@ -44,11 +44,11 @@ class PairsSettings:
 
     interrupted = "interrupted: nothing was written"
 
-    images: Path = setting("the folder that the lists' paths start from")
+    images: Path = setting("the folder to which the lists' paths are relative")
     pairs: Path = setting("the official list of pairs")
     root: Path = setting("the folder of all data")
-    link: Literal["hard", "symbolic", "copy"] = setting("how images get there", "hard")
-    name: str | None = setting("of the benchmark; if not given the form's, which list has none of", None)
+    link: Literal["hard", "symbolic", "copy"] = setting("how images are transferred", "hard")
+    name: str | None = setting("name of the benchmark; by default the first word, except for list", None)
 
 
 @dataclass
@@ -57,11 +57,11 @@ class CfpSettings:
 
     interrupted = PairsSettings.interrupted
 
-    images: Path = setting("the folder that the lists' paths start from")
+    images: Path = setting("the folder to which the lists' paths are relative")
     protocol: Path = setting("CFP's Protocol folder")
     root: Path = setting("the folder of all data")
-    link: Literal["hard", "symbolic", "copy"] = setting("how images get there", "hard")
-    name: str | None = setting("of the benchmark; if not given the form's", None)
+    link: Literal["hard", "symbolic", "copy"] = setting("how images are transferred", "hard")
+    name: str | None = setting("name of the benchmark; by default the first word", None)
 
 
 @dataclass
@@ -70,9 +70,9 @@ class BinSettings:
 
     interrupted = PairsSettings.interrupted
 
-    bin: Path = setting("a verification set of InsightFace", word=True)
+    bin: Path = setting("a verification set in InsightFace's format", word=True)
     root: Path = setting("the folder of all data")
-    name: str | None = setting("of the benchmark; if not given the file's", None)
+    name: str | None = setting("name of the benchmark; by default the file's", None)
 
 
 @dataclass
@@ -82,8 +82,8 @@ class ToBinSettings:
     interrupted = PairsSettings.interrupted
 
     root: Path = setting("the folder of all data")
-    name: str = setting("of the benchmark")
-    out: Path = setting("the file to write")
+    name: str = setting("name of the benchmark")
+    out: Path = setting("the .bin file to write")
 
 
 def _from_pairs(form: str, settings: PairsSettings) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _read_pairs(form: str, file: Path) -> list[Pair]:
 
 def _to_bin(settings: ToBinSettings) -> dict[str, Any]:
     if settings.out.exists():
-        raise InputError(f"{settings.out} is there already: remove it or choose another out=FILE")
+        raise InputError(f"{settings.out} already exists: remove it or choose another out=FILE")
     benchmark = read_pairs(settings.root, settings.name)
     write_bin(benchmark, settings.out)
     log(f"{settings.out}: {len(benchmark)} pairs, {2 * len(benchmark)} images")

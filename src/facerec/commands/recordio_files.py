@@ -1,18 +1,18 @@
 """List, extract, build and index InsightFace's .rec files, without MXNet.
 
-    facerec recordio ls faces/train.rec              what it holds
-    facerec recordio extract faces/train.rec OUT     OUT/IDENTITY/KEY.jpg and the list OUT/train.txt
-    facerec recordio build OUT NEW                   NEW/train.rec, .idx and property from OUT/IDENTITY/IMAGE
-    facerec recordio build OUT NEW list=train.txt    ... from a list with PATH IDENTITY a line
-    facerec recordio build faces/train.rec NEW       ... from an archive, or some of it: a list KEY IDENTITY
+    facerec recordio ls faces/train.rec              show what it contains
+    facerec recordio extract faces/train.rec OUT     write OUT/IDENTITY/KEY.jpg and the list OUT/train.txt
+    facerec recordio build OUT NEW                   write NEW/train.rec, .idx and property from OUT/IDENTITY/IMAGE
+    facerec recordio build OUT NEW list=train.txt    ... from a list with one PATH IDENTITY per line
+    facerec recordio build faces/train.rec NEW       ... from an archive, or a part of it: a list KEY IDENTITY
     facerec recordio index faces/train.rec           rebuild the .idx file
 
-Images are copied byte for byte, never encoded again. An interrupted extract goes on where it was; records that are no
-image are left out and named. build and index replace files only with force=true, and only by whole ones. build decodes
-every image and refuses what is damaged or of another size; it writes InsightFace's classic layout (identity records,
-key 0 last), or with flat=true the images alone, as DALI and newer programs expect; and property for the name train
-alone, whose records that file describes. Verification sets (.bin) are handled by facerec prepare_benchmark. The last
-line on standard output is JSON.
+Images are copied byte for byte and never encoded again. An interrupted extract continues where it stopped; damaged
+records are left out and reported. build and index replace files only with force=true, and each file as a whole. build
+decodes every image and refuses one that is damaged or has another size. It writes InsightFace's classic layout (with
+identity records, key 0 last), or with flat=true only the images, as DALI and newer programs expect; the file property
+is written only for name=train. Verification sets (.bin) are handled by facerec prepare_benchmark. The last line on
+standard output is JSON.
 """
 
 import os
@@ -35,8 +35,8 @@ from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.data.source import EncodedLabelledSource, refuse_missing
 from facerec.errors import InputError
 
-SHOWN = 10  # of the damaged images; the JSON line has them all
-_NO_INDEX = Path(os.devnull)  # not a regular file, so that the records are walked through
+SHOWN = 10  # damaged images; the JSON line has all of them
+_NO_INDEX = Path(os.devnull)  # not a regular file, so the index is built from the records
 
 
 @dataclass
@@ -46,17 +46,17 @@ class LsSettings:
     interrupted = "interrupted: nothing was changed"
 
     rec: Path = setting("the archive", word=True)
-    records: bool = setting("also KEY LABELS BYTES FORMAT of each record", False)
+    records: bool = setting("also print KEY LABELS BYTES FORMAT of each record", False)
 
 
 @dataclass
 class ExtractSettings:
     """extract:"""
 
-    interrupted = "interrupted: give the same command again to go on"
+    interrupted = "interrupted: run the same command again to continue"
 
     rec: Path = setting("the archive", word=True)
-    out: Path = setting("an empty folder, or one that an interrupted extract left", word=True)
+    out: Path = setting("an empty folder, or one from an interrupted extract", word=True)
 
 
 @dataclass
@@ -65,12 +65,12 @@ class BuildSettings:
 
     interrupted = "interrupted: nothing was written"
 
-    source: Path = setting("a folder of IDENTITY/IMAGE or of the list's paths, or a .rec file", word=True)
-    out: Path = setting("the folder of the archive", word=True)
-    list: Path | None = setting("the images to take, PATH IDENTITY or KEY IDENTITY a line", None)
-    name: str = setting("of the files", "train")
-    flat: bool = setting("images alone, in the order given", False)
-    force: bool = setting("replace an archive that is there", False)
+    source: Path = setting("a folder with IDENTITY/IMAGE or with the list's paths, or a .rec file", word=True)
+    out: Path = setting("the folder for the archive", word=True)
+    list: Path | None = setting("the images to use, one PATH IDENTITY or KEY IDENTITY per line", None)
+    name: str = setting("name of the files", "train")
+    flat: bool = setting("write only the images, in the given order", False)
+    force: bool = setting("replace an existing archive", False)
 
 
 @dataclass
@@ -80,7 +80,7 @@ class IndexSettings:
     interrupted = "interrupted: nothing was written"
 
     rec: Path = setting("the archive", word=True)
-    force: bool = setting("replace an index that is there", False)
+    force: bool = setting("replace an existing index", False)
 
 
 def _ls(settings: LsSettings) -> dict[str, Any]:
@@ -95,16 +95,16 @@ def _ls(settings: LsSettings) -> dict[str, Any]:
 
 def _show(path: Path, summary: RecordSummary) -> None:
     least, median, most = summary.images_per_identity
-    looked_at = "" if summary.looked_at == summary.images else f" of {summary.looked_at:,} looked at"
+    sampled = "" if summary.looked_at == summary.images else f" of a sample of {summary.looked_at:,}"
     table = Table(str(path), "")
     for what, found in [
         ("records", f"{summary.records:,}"),
         ("images", f"{summary.images:,}"),
         ("identities", f"{summary.identities:,}"),
-        ("images an identity", f"{least:,} to {most:,}, median {median:g}"),
-        ("dialect", f"{summary.dialect}, labels an image: {summary.labels_per_image}"),
-        ("index", "read from the .idx file" if summary.has_index else "none: found by walking through the records"),
-        *((header, f"{count:,} images{looked_at}") for header, count in summary.headers.items()),
+        ("images per identity", f"{least:,} to {most:,}, median {median:g}"),
+        ("dialect", f"{summary.dialect}, labels per image: {summary.labels_per_image}"),
+        ("index", "read from the .idx file" if summary.has_index else "none: built from the records"),
+        *((header, f"{count:,} images{sampled}") for header, count in summary.headers.items()),
     ]:
         table.add_row(what, found)
     Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(table)
@@ -116,7 +116,7 @@ def _extract(settings: ExtractSettings) -> dict[str, Any]:
         log(sentence)
     log(
         f"{extracted.images} images of {extracted.identities} identities in {settings.out}, {extracted.written} new, "
-        f"{len(extracted.damaged)} damaged ones left out"
+        f"{len(extracted.damaged)} damaged images left out"
     )
     return {**extracted._asdict(), "folder": str(settings.out), "list": str(settings.out / LIST)}
 
@@ -125,9 +125,7 @@ def _build(settings: BuildSettings) -> dict[str, Any]:
     path = settings.out / f"{settings.name}.rec"
     for file in (path, path.with_suffix(".idx"), property_of(path)):
         if file and file.exists() and not settings.force:
-            raise InputError(
-                f"{file} is there already: add force=true to replace the archive, or choose another folder"
-            )
+            raise InputError(f"{file} already exists: add force=true to replace the archive, or choose another folder")
     written = write_training_set(_open(settings.source, settings.list), settings.out, settings.name, flat=settings.flat)
     log(f"{path}: {written.images} images of {written.identities} identities, {written.height}x{written.width}")
     return {**written._asdict(), "file": str(path), "dialect": "flat" if settings.flat else "classic"}
@@ -152,7 +150,7 @@ def _open_records(path: Path) -> InsightFaceRecords:
 def _refuse_other_files(path: Path) -> None:
     if path.suffix != ".rec" or path.is_dir():
         raise InputError(
-            f"{path} is not a .rec file: give one such as train.rec, or a .bin file to facerec prepare_benchmark"
+            f"{path} is not a .rec file: give one such as train.rec; for a .bin file use facerec prepare_benchmark"
         )
 
 
@@ -160,7 +158,7 @@ def _index(settings: IndexSettings) -> dict[str, Any]:
     _refuse_other_files(settings.rec)
     path = settings.rec.with_suffix(".idx")
     if path.exists() and not settings.force:
-        raise InputError(f"{path} is there already: add force=true to replace it")
+        raise InputError(f"{path} already exists: add force=true to replace it")
     records = RecordFile(settings.rec, _NO_INDEX)
     write_index(records, path)
     log(f"{path}: {len(records)} records")

@@ -1,1 +1,1 @@
-"""Everything that is wrong with somebody's faces, found before a long run."""
+"""Checks of a training set and its benchmarks before a long run."""

@@ -1,4 +1,4 @@
-"""The whole check: open, walk, judge."""
+"""The whole check of a data set: open every part, measure all images, judge the measurements."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,7 +11,7 @@ from facerec.data.source import Benchmark, LabelledSource
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
 from facerec.doctor.faces import Embedder
-from facerec.doctor.findings import TRAIN, DataReport, Finding, Wrong, benchmark_part
+from facerec.doctor.findings import TRAIN, DataReport, Finding, Wrong, benchmark_part, report
 from facerec.doctor.geometry import count_sizes, judge_geometry
 from facerec.doctor.lookalikes import judge_faces
 from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
@@ -23,15 +23,15 @@ _Opened = TypeVar("_Opened")
 
 
 def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> DataReport:
-    """Open every part of ``module``, decode each of its images in worker processes, with a progress bar on standard
-    error, and judge what was measured.
+    """Check the training set and all benchmarks of ``module``.
 
-    What is wrong with one part, line of a list, identity folder or image keeps nothing else from being looked at. An
-    image that several parts hold, such as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
+    Every image is decoded, in worker processes, with a progress bar on standard error. A defective part, line of a
+    list, identity folder or image does not keep the others from being checked. An image that is in several parts, such
+    as cfp_ff and cfp_fp, is decoded for each and reported as unreadable once.
 
     Args:
-        module: the data, not set up.
-        embedder: of a trained network, to compare faces; None: pictures, names and colours alone are compared.
+        module: the data module; `setup` need not have been called.
+        embedder: a trained network to compare faces; if None, checks that need one are left out.
     """
     problems: list[str] = []
     wrong = [Wrong(TRAIN), *(Wrong(benchmark_part(name)) for name in module.benchmarks)]
@@ -47,10 +47,11 @@ def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> Data
     found += _judge(module, parts, train, benchmarks)
     if embedder is not None:
         found += judge_faces(parts, benchmarks, embedder, module.num_workers or 0)
+    counts = np.bincount(train.labels).tolist() if train is not None else []
     return DataReport(
         images=0 if train is None else len(train),
         identities=0 if train is None else train.num_identities,
-        images_per_identity=None if train is None else _smallest_and_largest(train.labels),
+        images_per_identity=(min(counts), max(counts)) if counts else None,
         pairs={benchmark.name: len(benchmark) for benchmark in benchmarks},
         image_sizes=count_sizes(parts),
         unreadable=unreadable,
@@ -63,14 +64,9 @@ def _open(opener: Callable[[], _Opened], problems: list[str]) -> _Opened | None:
     try:
         return opener()
     except InputError as error:
-        if str(error) not in problems:  # a missing data.root is, of each benchmark
+        if str(error) not in problems:  # each benchmark reports a missing data.root
             problems.append(str(error))
         return None
-
-
-def _smallest_and_largest(labels: np.ndarray) -> tuple[int, int]:
-    counts = np.bincount(labels)
-    return int(counts.min()), int(counts.max())
 
 
 def _unreadable(parts: Sequence[Part]) -> list[dict[str, str | int]]:
@@ -86,27 +82,18 @@ def _unreadable(parts: Sequence[Part]) -> list[dict[str, str | int]]:
 
 
 def _broken(problems: list[str], unreadable: list[dict[str, str | int]]) -> list[Finding]:
-    found = {
-        "unopened_parts": (
-            [{"problem": problem} for problem in problems],
-            "these parts could not be opened, so nothing in them was looked at: do what each sentence says",
-        ),
-        "unreadable_images": (
-            unreadable,
-            "training would stop at each of these images: fetch them again or take them off the list",
-        ),
-    }
+    unopened = "these parts could not be opened, so nothing in them was checked: fix each as described"
+    sentence = "training would stop at each of these images: download them again or remove them from the list"
     return [
-        Finding(name=name, severity="error", part="all data", count=len(details), sentence=sentence, details=details)
-        for name, (details, sentence) in found.items()
-        if details
+        *report("unopened_parts", "all data", unopened, [{"problem": each} for each in problems], severity="error"),
+        *report("unreadable_images", "all data", sentence, unreadable, severity="error"),
     ]
 
 
 def _judge(
     module: FaceDataModule, parts: list[Part], train: LabelledSource | None, benchmarks: list[Benchmark]
 ) -> list[Finding]:
-    """All that needs no network."""
+    """Run all checks that need no trained network."""
     duplicates = find_duplicates(parts)
     found = [
         *judge_colours(parts),

@@ -1,4 +1,4 @@
-"""Pictures that are there more than once: in the training set, or in the training set and a benchmark."""
+"""Duplicate images: twice in the training set, or in the training set and a benchmark."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,30 +7,32 @@ from typing import Literal
 
 import numpy as np
 
-from facerec.doctor.findings import SHOWN, Finding, Picture, Severity
-from facerec.doctor.image_hashes import ZOOMS, mirrored
+from facerec.doctor.findings import SHOWN, TRAIN, Example, Finding, Severity, report
+from facerec.doctor.image_hashes import ZOOMS, flipped
 from facerec.doctor.neighbours import close_pairs
 from facerec.doctor.survey import Part
 
 _WITHIN = (
-    "pictures that the same identity has twice count double in training and add nothing: keep one of each, or leave "
-    "them where they are few"
+    "an identity has the same image more than once, which counts double in training and adds nothing: keep one of "
+    "each, or ignore this if they are few"
 )
 _ACROSS = (
-    "two identities hold the same picture, so at least one label is wrong, and the network is pushed to tell apart "
-    "what is equal: look whose picture it is and remove the other, or merge the identities"
+    "two identities have the same image, so at least one label is wrong, and the network is trained to tell equal "
+    "images apart: check whose image it is and remove the other, or merge the identities"
 )
-
 
 Likeness = Literal["equal", "alike", "mirrored", "zoomed"]
 _LIKENESSES: tuple[Likeness, ...] = ("equal", "alike", "mirrored", "zoomed")
-_ALIKE, _MIRRORED, _ZOOMED = 1, 2, 3
+_ALIKE, _FLIPPED, _ZOOMED = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images, by part and number, that show one picture: equal in every pixel, alike, one the other's mirror image,
-    or one the middle of the other. ``distance`` counts the bits in which their hashes then differ."""
+    """Two duplicate images, each given by its part and index.
+
+    They are equal in every pixel, alike, horizontal flips of each other ("mirrored"), or one is the middle of the other
+    ("zoomed"). ``distance`` is the number of bits in which their hashes then differ.
+    """
 
     left: tuple[Part, int]
     right: tuple[Part, int]
@@ -43,13 +45,16 @@ class Pair:
 
 
 def find_duplicates(parts: Sequence[Part]) -> list[Pair]:
-    """Pairs of a training image and another image of any part. Of pictures that a part holds more than twice with the
-    same hash, each is paired with the next one."""
+    """Return the pairs of a training image and a duplicate of it in any part.
+
+    If a part has more than two images with the same hash, each is paired with the next one only.
+    """
     if not parts or parts[0].train is None:
         return []
     features = np.concatenate([part.features for part in parts])
     part_of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    first, second, kept = _link_equal(features, part_of, _compared(features))
+    usable = np.concatenate([part.usable for part in parts])  # the hashes of images of one colour are all equal
+    first, second, kept = _link_equal(features, part_of, np.flatnonzero(usable))
     close = _close(features[kept])
     close[:, :2] = kept[close[:, :2]]
     linked = np.stack([first, second, _ALIKE + 0 * first, 0 * first], 1)
@@ -58,21 +63,27 @@ def find_duplicates(parts: Sequence[Part]) -> list[Pair]:
     pairs = pairs[part_of[pairs[:, 0]] == 0]
     equal = (features["digest"][pairs[:, 0]] == features["digest"][pairs[:, 1]]).all(1)
     pairs[equal, 2] = 0
-    starts = np.cumsum([0, *(len(part) for part in parts)])
-    place = [(parts[part], starts[part]) for part in range(len(parts))]
-    return [_pair(place, part_of, *pair) for pair in pairs[np.lexsort(pairs.T[[1, 0, 2, 3]])].tolist()]
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+
+    def image(row: int) -> tuple[Part, int]:
+        return parts[part_of[row]], row - starts[part_of[row]]
+
+    in_order = pairs[np.lexsort(pairs.T[[1, 0, 2, 3]])].tolist()
+    return [Pair(image(left), image(right), _LIKENESSES[kind], distance) for left, right, kind, distance in in_order]
 
 
 def _close(features: np.ndarray) -> np.ndarray:
-    """Pairs of rows, ascending, with the number of their likeness and their distance, ``(P, 4)``: each pair once, in
-    the likeness in which it is closest."""
+    """Return pairs of similar rows, ``(P, 4)``: two ascending rows, index of the likeness, distance.
+
+    Each pair is returned once, with the likeness in which it is closest.
+    """
     hashes = features["hash"]
     found = [_with_likeness(_ALIKE, *close_pairs(hashes))]
-    found.append(_with_likeness(_MIRRORED, *close_pairs(hashes, others=mirrored(hashes))))
+    found.append(_with_likeness(_FLIPPED, *close_pairs(hashes, others=flipped(hashes))))
     for zoom in range(len(ZOOMS)):
         found.append(_with_likeness(_ZOOMED, *close_pairs(hashes, others=features["zoomed"][:, zoom])))
     pairs = np.concatenate(found)
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]  # a picture that is like its own middle
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]  # an image that is similar to its own middle
     pairs = pairs[np.lexsort(pairs.T[[2, 3, 1, 0]])]
     is_first = (np.diff(pairs[:, :2], axis=0, prepend=-1) != 0).any(1)
     return pairs[is_first]
@@ -83,31 +94,21 @@ def _with_likeness(likeness: int, first: np.ndarray, second: np.ndarray, distanc
 
 
 def least_distance(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """In how many bits the hashes of two images differ, row by row of their features, in the likeness in which they are
-    closest."""
-    compared = [(left["hash"], right["hash"]), (left["hash"], mirrored(right["hash"]))]
+    """Return in how many bits the hashes of ``left`` and ``right`` (features, row by row) differ, in the likeness in
+    which they are closest."""
+    compared = [(left["hash"], right["hash"]), (left["hash"], flipped(right["hash"]))]
     for zoom in range(len(ZOOMS)):
         compared += [(left["hash"], right["zoomed"][:, zoom]), (left["zoomed"][:, zoom], right["hash"])]
     return np.min([np.bitwise_count(one ^ other).sum(1, dtype=np.int64) for one, other in compared], axis=0)
 
 
-def _pair(
-    place: list[tuple[Part, int]], part_of: np.ndarray, left: int, right: int, likeness: int, distance: int
-) -> Pair:
-    (one, start), (other, other_start) = place[part_of[left]], place[part_of[right]]
-    return Pair((one, int(left - start)), (other, int(right - other_start)), _LIKENESSES[likeness], distance)
-
-
-def _compared(features: np.ndarray) -> np.ndarray:
-    """The rows with a picture; an image of one colour is equal to any other."""
-    return np.flatnonzero(features["readable"] & ~features["flat"])
-
-
 def _link_equal(
     features: np.ndarray, part_of: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the images of a part with one hash: each and the next, those with the same pixels beside each other; and the
-    first of each, ascending."""
+    """Pair each image with the next one of the same part and hash, where images with the same pixels are adjacent.
+
+    Returns the first and the second rows of the pairs, and the first row of each group, ascending.
+    """
     hashes, digests = features["hash"][rows], features["digest"][rows]
     order = np.lexsort([rows, *digests.T, *hashes.T, part_of[rows]])
     in_order = rows[order]
@@ -117,7 +118,7 @@ def _link_equal(
 
 
 def judge_duplicates(pairs: Sequence[Pair]) -> list[Finding]:
-    """Findings about the pairs within the training set."""
+    """Report the pairs within the training set."""
     inside = [pair for pair in pairs if pair.right[0].train is not None]
     across = [pair for pair in inside if _identity(pair.left) != _identity(pair.right)]
     within = [pair for pair in inside if _identity(pair.left) == _identity(pair.right)]
@@ -131,43 +132,19 @@ def judge_duplicates(pairs: Sequence[Pair]) -> list[Finding]:
 
 
 def _judged(name: str, severity: Severity, pairs: Sequence[Pair], sentence: str) -> list[Finding]:
-    if not pairs:
-        return []
-    details = [_details(pair) for pair in pairs]
-    pictures = pair_pictures(pairs)
-    return [
-        Finding(
-            name=name,
-            severity=severity,
-            part=pairs[0].left[0].title,
-            count=len(pairs),
-            sentence=sentence,
-            details=details,
-            pictures=pictures,
-        )
-    ]
+    return report(name, TRAIN, sentence, [_details(pair) for pair in pairs], pair_examples(pairs), severity=severity)
 
 
 def _sharing(across: Sequence[Pair]) -> list[Finding]:
-    """Identities that share more than one picture are one person, rather than one mistake."""
+    """Report identities that share more than one image: these are one person rather than a single wrong label."""
     shared = Counter(tuple(sorted((_identity(pair.left), _identity(pair.right)))) for pair in across)
     details = [{"identities": list(names), "pictures": count} for names, count in shared.most_common() if count > 1]
-    if not details:
-        return []
-    return [
-        Finding(
-            name="identities_sharing_pictures",
-            severity="warning",
-            part=across[0].left[0].title,
-            count=len(details),
-            sentence="two identities hold several pictures in common, so they are likely one person: merge them",
-            details=details,
-        )
-    ]
+    sentence = "two identities have several images in common, so they are probably the same person: merge them"
+    return report("identities_sharing_pictures", TRAIN, sentence, details)
 
 
-def _identity(place: tuple[Part, int]) -> str:
-    return place[0].identity(place[1])
+def _identity(image: tuple[Part, int]) -> str:
+    return image[0].identity(image[1])
 
 
 def _details(pair: Pair) -> dict[str, object]:
@@ -180,14 +157,14 @@ def _details(pair: Pair) -> dict[str, object]:
     }
 
 
-def pair_pictures(pairs: Sequence[Pair]) -> list[Picture]:
-    """Both images of some pairs, those that differ most and least."""
+def pair_examples(pairs: Sequence[Pair]) -> list[Example]:
+    """Return both images of the most and the least similar pairs."""
     half = SHOWN // 4
     some = pairs if len(pairs) <= 2 * half else [*pairs[:half], *pairs[-half:]]
-    return [_picture(pair, *place) for pair in some for place in (pair.left, pair.right)]
+    return [_example(pair, *image) for pair in some for image in (pair.left, pair.right)]
 
 
-def _picture(pair: Pair, part: Part, index: int) -> Picture:
+def _example(pair: Pair, part: Part, index: int) -> Example:
     who = part.title if part.train is None else part.identity(index)
     how = "equal" if pair.is_exact else f"{pair.likeness}, {pair.distance} bits"
-    return Picture(part.source, index, f"{who}\n{part.source.name(index)}\n{how}")
+    return Example(part.source, index, f"{who}\n{part.source.name(index)}\n{how}")

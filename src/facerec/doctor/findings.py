@@ -1,4 +1,4 @@
-"""What is found, in a form for people, for programs and for the page of pictures."""
+"""The findings of a check, for people, for programs and as a contact sheet."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,36 +14,36 @@ from facerec.plots.contact_sheet import Section, write_contact_sheet
 
 Severity = Literal["error", "warning"]
 TRAIN = "training set"
-SHOWN = 20  # pictures of a finding
-LISTED = 100_000  # details of a finding, where a whole set may be one
+SHOWN = 20  # maximum number of examples per finding
+LISTED = 100_000  # maximum number of details per finding that may concern a whole set
 
 
 def benchmark_part(name: str) -> str:
-    """What a person calls the benchmark."""
+    """Return the title of a benchmark."""
     return f"benchmark {name}"
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """An image that shows a finding, and the words below it."""
+class Example:
+    """An image that shows a finding, with its caption."""
 
     source: ImageSource
     index: int
     caption: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One kind of defect in one part of the data.
 
     Attributes:
-        name: for programs.
-        severity: an error spoils a run or its numbers; a warning is to be looked at.
+        name: identifier for programs.
+        severity: an error spoils a run or its results; a warning needs inspection.
         part: where it was found, such as ``benchmark lfw``.
-        count: how many of them.
-        sentence: what it means and what to do.
-        details: the images or identities concerned, plain values; where a whole set may be, the first `LISTED`.
-        pictures: some of them.
+        count: number of occurrences.
+        sentence: its meaning and the remedy.
+        details: the images or identities concerned, as plain values; if there may be very many, the first `LISTED`.
+        examples: some of the images.
     """
 
     name: str
@@ -52,27 +52,42 @@ class Finding:
     count: int
     sentence: str
     details: Sequence[dict[str, Any]]
-    pictures: Sequence[Picture] = field(default=(), compare=False, repr=False)
+    examples: Sequence[Example] = field(default=(), compare=False, repr=False)
 
     def summary(self) -> dict[str, Any]:
-        """Without the details, which may be many."""
+        """Return the finding for `json.dump`, without its details."""
         return {key: getattr(self, key) for key in ("name", "severity", "part", "count", "sentence")}
+
+
+def report(
+    name: str,
+    part: str,
+    sentence: str,
+    details: Sequence[dict[str, Any]],
+    examples: Sequence[Example] = (),
+    *,
+    severity: Severity = "warning",
+    count: int | None = None,
+) -> list[Finding]:
+    """Return the finding, or nothing without ``details``; their number is the default of ``count``."""
+    count = len(details) if count is None else count
+    return [Finding(name, severity, part, count, sentence, details, examples)] if details else []
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataReport:
-    """What `check_data` found.
+    """The result of `check_data`.
 
     Attributes:
-        images: in the training set.
-        identities: in the training set.
+        images: number of training images.
+        identities: number of training identities.
         images_per_identity: the smallest and the largest number; None without a training set.
-        pairs: number of pairs of each benchmark that could be opened.
-        image_sizes: number of readable images of each size ``WIDTHxHEIGHT``, the commonest first.
-        unreadable: ``image``, its name, and ``reason``, a sentence, for each image that cannot be decoded, and the
-            ``line`` of an image of a training list.
-        problems: a sentence for each part that could not be opened.
-        findings: all that is wrong, errors first.
+        pairs: number of pairs per benchmark that could be opened.
+        image_sizes: number of readable images per size ``WIDTHxHEIGHT``, the most frequent first.
+        unreadable: for each image that cannot be decoded its name ``image``, the sentence ``reason`` and, if it is in a
+            training list, its ``line``.
+        problems: a sentence per part that could not be opened.
+        findings: all findings, errors first.
     """
 
     images: int
@@ -90,66 +105,58 @@ class DataReport:
         return all(finding.severity != "error" for finding in self.findings)
 
     def summary(self) -> dict[str, Any]:
-        """As plain values, without the findings' details."""
-        return {**self._plain(), "findings": [finding.summary() for finding in self.findings]}
+        """Return the report for `json.dump`, without the findings' details."""
+        return {**vars(self), "findings": [finding.summary() for finding in self.findings]}
 
     def full(self) -> dict[str, Any]:
-        """As plain values, with all details."""
+        """Return the report for `json.dump`, with all details."""
         found = [{**finding.summary(), "details": list(finding.details)} for finding in self.findings]
-        return {**self._plain(), "findings": found}
-
-    def _plain(self) -> dict[str, Any]:
-        keys = ("images", "identities", "images_per_identity", "pairs", "image_sizes", "unreadable", "problems")
-        return {key: getattr(self, key) for key in keys}
+        return {**vars(self), "findings": found}
 
 
-WRONG = {"line": "wrong_lines", "folder": "wrong_folders"}  # names of findings
+WRONG = {"line": "wrong_lines", "folder": "wrong_folders"}  # names of findings by the kind of location
 
 
 @dataclass
 class Wrong:
-    """What is wrong with the lists or the identity folders of a ``part``, an `OnProblem` that goes on: how many lines
-    and how many folders, and of the first of each the number or the name, and a sentence."""
+    """An `OnProblem` that collects the problems with the lines of a list or the identity folders of a ``part``.
+
+    It counts lines and folders, and keeps line number or folder name and the sentence of the first `LISTED` of each.
+    """
 
     part: str
     counts: Counter[str] = field(default_factory=Counter)
     details: list[dict[str, int | str]] = field(default_factory=list)
 
-    def __call__(self, place: int | str, sentence: str) -> None:
-        kind = "folder" if isinstance(place, str) else "line"
+    def __call__(self, location: int | str, sentence: str) -> None:
+        kind = "folder" if isinstance(location, str) else "line"
         self.counts[kind] += 1
         if self.counts[kind] <= LISTED:
-            self.details.append({kind: place, "problem": sentence})
+            self.details.append({kind: location, "problem": sentence})
 
     def findings(self) -> list[Finding]:
-        """One for the lines and one for the folders, where there are any."""
-        return [
-            Finding(
-                name=WRONG[kind],
-                severity="error",
-                part=self.part,
-                count=count,
-                sentence=f"training stops at the first of these {kind}s; all others were looked at: do what is said of "
-                "each",
-                details=[entry for entry in self.details if kind in entry],
-            )
-            for kind, count in self.counts.items()
-        ]
+        """Return one finding for the lines and one for the folders, if there are any."""
+        found: list[Finding] = []
+        for kind, count in self.counts.items():
+            sentence = f"training would stop at the first of these {kind}s; the rest was checked all the same: fix each"
+            details = [entry for entry in self.details if kind in entry]
+            found += report(WRONG[kind], self.part, f"{sentence} as described", details, severity="error", count=count)
+        return found
 
 
-def write_pictures(findings: Sequence[Finding], path: Path) -> None:
-    """Show what can be shown of each finding that has pictures."""
-    sections = [_section(finding) for finding in findings if finding.pictures]
+def write_examples(findings: Sequence[Finding], path: Path) -> None:
+    """Write the examples of all findings as a contact sheet."""
+    sections = [_section(finding) for finding in findings if finding.examples]
     write_contact_sheet(sections or [Section("nothing to show", [], [])], path)
 
 
 def _section(finding: Finding) -> Section:
     title = f"{finding.severity}: {finding.name.replace('_', ' ')}, {finding.part} ({finding.count:,})"
     images, captions = [], []
-    for picture in finding.pictures:
+    for example in finding.examples:
         try:
-            images.append(picture.source.load(picture.index))
+            images.append(example.source.load(example.index))
         except InputError:
             images.append(np.full((96, 96, 3), 255, np.uint8))
-        captions.append(picture.caption)
+        captions.append(example.caption)
     return Section(title, images, captions)

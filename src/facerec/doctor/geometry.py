@@ -1,29 +1,29 @@
-"""Sizes, borders and images of one colour."""
+"""Checks of image sizes and borders, and for images of one colour."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from facerec.doctor.findings import LISTED, SHOWN, Finding, Picture
+from facerec.doctor.findings import LISTED, SHOWN, Example, Finding, report
 from facerec.doctor.survey import Part
 
-_BLACK = 8  # grey levels
-_WIDE = 0.1  # of the side
+_BLACK = 8  # maximum grey level of black
+_WIDE = 0.1  # fraction of the side
 _SAME_LEVEL = 8  # grey levels between opposite edges
 _SENTENCES = {
-    "flat_images": "nothing but one colour is in them: remove them",
-    "other_sizes": "the others are {usual}: images of another size were often aligned in another way, so align them "
-    "all the same way",
-    "not_square": "resizing them to {wanted} changes the shape of the face: align or crop them",
-    "small_images": "they are smaller than {wanted} and are enlarged: fetch larger ones or lower image_size",
-    "wide_borders": "more than {wide} of a side is black or of one colour, which the network learns in place of a "
-    "face: align with a tighter template, or see that all sets have the same borders",
+    "flat_images": "these images have only one colour: remove them",
+    "other_sizes": "the others are {usual}: images of another size were often aligned differently, so align them all "
+    "in the same way",
+    "not_square": "resizing them to {wanted} distorts the faces: align or crop them",
+    "small_images": "they are smaller than {wanted} and are enlarged: use larger ones or lower image_size",
+    "wide_borders": "more than {wide} of a side is black or has one colour, and the network may learn the border "
+    "instead of the face: align with a tighter template, or make sure that all sets have the same borders",
 }
 
 
 def count_sizes(parts: Sequence[Part]) -> dict[str, int]:
-    """Number of readable images of each size ``WIDTHxHEIGHT``, the commonest first."""
+    """Count the readable images per size ``WIDTHxHEIGHT``, the most frequent first."""
     sizes: Counter[str] = Counter()
     for part in parts:
         found, counts = np.unique(part.features["size"][part.features["readable"]], axis=0, return_counts=True)
@@ -33,8 +33,8 @@ def count_sizes(parts: Sequence[Part]) -> dict[str, int]:
 
 
 def judge_geometry(parts: Sequence[Part], image_size: tuple[int, int]) -> list[Finding]:
-    """Images that differ in size, are not square, are smaller than ``image_size`` (height, width), have wide borders or
-    one colour."""
+    """Report images that have another size than most or another aspect ratio than ``image_size`` (height, width), are
+    smaller than it, have wide borders or only one colour."""
     return [finding for part in parts for finding in _judge(part, image_size)]
 
 
@@ -54,50 +54,48 @@ def _judge(part: Part, wanted: tuple[int, int]) -> list[Finding]:
     words = {"usual": _size(*usual), "wanted": _size(*wanted), "wide": f"{_WIDE:.0%}"}
     found = {name: np.flatnonzero(mask & readable) for name, mask in masks.items()}
     return [
-        _finding(part, name, images, _SENTENCES[name].format(**words)) for name, images in found.items() if len(images)
+        finding
+        for name, images in found.items()
+        for finding in _report(part, name, images, _SENTENCES[name].format(**words))
     ]
 
 
 def wide_borders(features: np.ndarray) -> np.ndarray:
-    """The border's share of the side at the top, bottom, left and right edge, ``(N, 4)``.
+    """Return the width of the borders at top, bottom, left and right as fractions of the side, ``(N, 4)``.
 
-    A border is black, or has the same colour at both opposite edges: one bright edge alone is a background.
+    A border is black or has the same colour at opposite edges; one bright edge alone is a background.
     """
-    sides = np.repeat(np.maximum(features["size"], 1), 2, axis=1)  # heights for top and bottom, widths for the others
-    share, level = features["border"] / sides, features["border_level"].astype(int)
+    sides = np.repeat(
+        np.maximum(features["size"], 1), 2, axis=1
+    )  # heights for top and bottom, widths for left and right
+    fraction, level = features["border"] / sides, features["border_level"].astype(int)
     opposite = [1, 0, 3, 2]
     framed = (np.abs(level - level[:, opposite]) <= _SAME_LEVEL) & (features["border"][:, opposite] > 0)
-    share[(level > _BLACK) & ~framed] = 0
-    share[features["flat"]] = 0
-    return share
+    fraction[(level > _BLACK) & ~framed] = 0
+    fraction[features["flat"]] = 0
+    return fraction
 
 
-def _finding(part: Part, name: str, images: np.ndarray, sentence: str) -> Finding:
+def _report(part: Part, name: str, images: np.ndarray, sentence: str) -> list[Finding]:
     some = images[:: max(1, len(images) // SHOWN)][:SHOWN].tolist()
-    return Finding(
-        name=name,
-        severity="warning",
-        part=part.title,
-        count=len(images),
-        sentence=sentence,
-        details=[{"image": part.source.name(i), **_measured(part, name, i)} for i in images[:LISTED].tolist()],
-        pictures=[Picture(part.source, i, f"{part.source.name(i)}\n{_caption(part, name, i)}") for i in some],
-    )
+    details = [{"image": part.source.name(i), **_measured(part, name, i)} for i in images[:LISTED].tolist()]
+    examples = [Example(part.source, i, f"{part.source.name(i)}\n{_caption(part, name, i)}") for i in some]
+    return report(name, part.title, sentence, details, examples, count=len(images))
 
 
 def _measured(part: Part, name: str, image: int) -> dict[str, object]:
     if name != "wide_borders":
         return {"size": _size(*part.features["size"][image])}
-    shares = wide_borders(part.features[image : image + 1])[0].round(2).tolist()
-    return dict(zip(("top", "bottom", "left", "right"), shares, strict=True))
+    fractions = wide_borders(part.features[image : image + 1])[0].round(2).tolist()
+    return dict(zip(("top", "bottom", "left", "right"), fractions, strict=True))
 
 
 def _caption(part: Part, name: str, image: int) -> str:
-    """The size, or the widest border."""
+    """Return the size of the image or its widest border."""
     if name != "wide_borders":
         return _size(*part.features["size"][image])
-    shares = wide_borders(part.features[image : image + 1])[0]
-    return f"{('top', 'bottom', 'left', 'right')[int(shares.argmax())]} {shares.max():.0%}"
+    fractions = wide_borders(part.features[image : image + 1])[0]
+    return f"{('top', 'bottom', 'left', 'right')[int(fractions.argmax())]} {fractions.max():.0%}"
 
 
 def _size(height: int, width: int) -> str:

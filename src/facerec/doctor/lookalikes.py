@@ -1,12 +1,11 @@
-"""Wrong labels, people with two identities, and people of a benchmark, by a trained network.
+"""Wrong labels, people with two identities, and people of a benchmark, found by a trained network.
 
-All are candidates for a person to look at, the most suspicious first: a network that confuses people confuses them here
-too.
+All findings are candidates for visual inspection, the most suspicious first: a network that confuses two people also
+confuses them here.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,42 +21,42 @@ from facerec.doctor.faces import (
     own_similarity,
     sum_by_identity,
 )
-from facerec.doctor.findings import SHOWN, Finding, Picture
+from facerec.doctor.findings import SHOWN, Example, Finding, report
 from facerec.doctor.survey import Part
 
 _OUTLIER = 3.0  # robust standard deviations
-_IMPOSTORS = 1e-3  # share of the benchmark's pairs of different people that are as similar
+_IMPOSTORS = 1e-3  # fraction of the benchmark's pairs of different people that are more similar
 _PAIRS = SHOWN // 2
 
 _MISLABELLED = (
-    "these images look like another identity far more than like the others of their own; the most suspicious first: "
-    "look at them, and correct or remove what is wrong"
+    "these images look far more like another identity than like the rest of their own, the most suspicious first: "
+    "inspect them, and correct or remove wrong ones"
 )
 _SIMILAR = (
-    "two identities are nearer to each other than half of all identities are to themselves; the nearest first: look "
-    "whether they are one person, and merge them if so"
+    "two identities are more similar to each other than half of all identities are to themselves, the most similar "
+    "first: check whether they are the same person, and merge them if so"
 )
 _OVERLAP = (
-    "these identities of the training set look like people of the benchmark; the most similar first: look whether they "
-    "are, and leave them out of the training list if so"
+    "these training identities look like people of the benchmark, the most similar first: check whether they are, and "
+    "remove them from the training list if so"
 )
 
 
 def judge_faces(
     parts: Sequence[Part], benchmarks: Sequence[Benchmark], embedder: Embedder, num_workers: int
 ) -> list[Finding]:
-    """Compare the faces of the training set with each other and with the ``benchmarks``, which are the other parts."""
+    """Compare the faces of the training set, the first part, with each other and with ``benchmarks``, the others."""
     if not parts or parts[0].train is None:
         return []
     embedded = [Faces(part, embedder.embed(part, num_workers), torch.zeros(())) for part in parts]
-    if not embedded[0].usable.any():
+    if not parts[0].usable.any():
         return []
-    mean = sum_by_identity(embedded[0]).sum(0) / int(embedded[0].usable.sum())
+    mean = sum_by_identity(embedded[0]).sum(0) / int(parts[0].usable.sum())
     train, *others = [replace(faces, mean=mean) for faces in embedded]
     sums = sum_by_identity(train)
     found = _judge_labels(train, *label_gaps(train, sums)) if len(sums) > 1 else []
-    alike, limit = mutual_neighbours(normalize(sums), train.counts), own_similarity(train, sums)
-    found += _judge_identities(train.part, [pair for pair in alike if pair[2] > limit])
+    similar, limit = mutual_neighbours(normalize(sums), train.counts), own_similarity(train, sums)
+    found += _judge_identities(train.part, [pair for pair in similar if pair[2] > limit])
     for faces, benchmark in zip(others, benchmarks, strict=True):
         people, limit = mutual_people(normalize(sums), faces), impostor_similarity(faces, benchmark)
         found += _judge_people(train.part, faces.part, [pair for pair in people if pair[2] > limit])
@@ -65,8 +64,9 @@ def judge_faces(
 
 
 def impostor_similarity(faces: Faces, benchmark: Benchmark) -> float:
-    """What one in a thousand of the benchmark's pairs of different people exceeds; NaN without such pairs."""
-    different = ~benchmark.is_same & faces.usable[benchmark.left] & faces.usable[benchmark.right]
+    """Return the cosine that 0.1 % of the benchmark's pairs of different people exceed; NaN without such pairs."""
+    usable = faces.part.usable
+    different = ~benchmark.is_same & usable[benchmark.left] & usable[benchmark.right]
     if not different.any():
         return float("nan")
     left, right = faces.rows(benchmark.left[different]), faces.rows(benchmark.right[different])
@@ -86,55 +86,34 @@ def _judge_labels(train: Faces, gap: np.ndarray, nearest: np.ndarray) -> list[Fi
         | {"difference": round(float(gap[i]), 3)}
         for i in suspects
     ]
-    shown = [
-        ((part, i, f"{part.source.name(i)}\nsays {part.identity(i)}"), _portrait(part, int(nearest[i]), "looks like"))
-        for i in suspects[:_PAIRS]
-    ]
-    return _candidates("mislabelled_images", part, _MISLABELLED, details, shown)
+    examples: list[Example] = []
+    for i in suspects[:_PAIRS]:
+        examples.append(Example(part.source, i, f"{part.source.name(i)}\nlabelled {part.identity(i)}"))
+        examples.append(_portrait(train.part, int(nearest[i]), "looks like"))
+    return report("mislabelled_images", part.title, _MISLABELLED, details, examples)
 
 
 def _judge_identities(part: Part, pairs: Sequence[tuple[int, int, float]]) -> list[Finding]:
     assert part.train is not None
     name = part.train.identity_name
     details = [{"identities": [name(one), name(other)], "similarity": round(s, 3)} for one, other, s in pairs]
-    shown = [(_portrait(part, one, f"{s:.2f}"), _portrait(part, other, f"{s:.2f}")) for one, other, s in pairs[:_PAIRS]]
-    return _candidates("similar_identities", part, _SIMILAR, details, shown)
+    examples = [_portrait(part, label, f"{s:.2f}") for *both, s in pairs[:_PAIRS] for label in both]
+    return report("similar_identities", part.title, _SIMILAR, details, examples)
 
 
 def _judge_people(train: Part, part: Part, pairs: Sequence[tuple[int, int, float]]) -> list[Finding]:
     assert train.train is not None
     name, image = train.train.identity_name, part.source.name
     details = [{"identity": name(who), "image": image(i), "similarity": round(s, 3)} for who, i, s in pairs]
-    shown = [
-        (_portrait(train, who, f"{s:.2f}"), (part, i, f"{part.title}\n{image(i)}")) for who, i, s in pairs[:_PAIRS]
-    ]
-    return _candidates("training_faces_in_benchmark", part, _OVERLAP, details, shown)
+    examples: list[Example] = []
+    for who, i, s in pairs[:_PAIRS]:
+        examples.append(_portrait(train, who, f"{s:.2f}"))
+        examples.append(Example(part.source, i, f"{part.title}\n{image(i)}"))
+    return report("training_faces_in_benchmark", part.title, _OVERLAP, details, examples)
 
 
-def _portrait(part: Part, label: int, words: str) -> tuple[Part, int, str]:
-    """The first image of an identity that shows something."""
+def _portrait(part: Part, label: int, words: str) -> Example:
+    """Return the first usable image of an identity, with a caption."""
     assert part.train is not None
-    index = int(np.argmax((part.train.labels == label) & part.features["readable"] & ~part.features["flat"]))
-    return part, index, f"{words}\n{part.train.identity_name(label)}"
-
-
-def _candidates(
-    name: str,
-    part: Part,
-    sentence: str,
-    details: Sequence[dict[str, Any]],
-    shown: Sequence[tuple[tuple[Part, int, str], tuple[Part, int, str]]],
-) -> list[Finding]:
-    if not details:
-        return []
-    pictures = [Picture(of.source, index, caption) for pair in shown for of, index, caption in pair]
-    finding = Finding(
-        name=name,
-        severity="warning",
-        part=part.title,
-        count=len(details),
-        sentence=sentence,
-        details=details,
-        pictures=pictures,
-    )
-    return [finding]
+    index = int(np.argmax((part.train.labels == label) & part.usable))
+    return Example(part.source, index, f"{words}\n{part.train.identity_name(label)}")

@@ -1,114 +1,86 @@
-"""What names and numbers tell: of identities, of their images, of the images of benchmarks."""
+"""Checks of the names of identities and benchmark images, and of the number of images per identity."""
 
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from facerec.data.source import Benchmark, LabelledSource
-from facerec.doctor.findings import TRAIN, Finding, benchmark_part
+from facerec.doctor.findings import TRAIN, Finding, benchmark_part, report
 
 _NUMBERED = re.compile(r"(.+?)[_\- .]+\d+$")  # Aaron_Peirsol_0001
 
 
 def name_key(name: str) -> str:
-    """Letters and digits alone, without accents or capitals; empty for a name without letters, which is a number that
-    others use for somebody else."""
+    """Reduce a name to its letters and digits, without accents, in lower case.
+
+    A name without letters becomes empty, because different data sets give the same number to different people.
+    """
     plain = unicodedata.normalize("NFKD", name).casefold()
     return "".join(filter(str.isalnum, plain)) if any(map(str.isalpha, plain)) else ""
 
 
 def identity_key(name: str) -> str:
-    """The key of an identity ``lfw/Aaron_Peirsol`` is that of its last part."""
+    """Return the `name_key` of the last part of an identity such as ``lfw/Aaron_Peirsol``."""
     return name_key(PurePosixPath(name).name)
 
 
 def image_keys(name: str) -> set[str]:
-    """The keys of those whom an image ``Aaron_Peirsol/Aaron_Peirsol_0001.jpg`` may show: its folders, and its own name
-    where it ends with a number."""
+    """Return the keys of the people whom an image such as ``Aaron_Peirsol/Aaron_Peirsol_0001.jpg`` may show.
+
+    These are its folders' names and, if it ends in a number, its file name.
+    """
     path = PurePosixPath(name)
     numbered = _NUMBERED.match(path.stem)
     return {name_key(part) for part in [*path.parts[:-1], *(numbered.groups() if numbered else ())]} - {""}
 
 
 def judge_counts(train: LabelledSource) -> list[Finding]:
-    """Identities with one image."""
+    """Report identities with one image."""
     alone = np.flatnonzero(np.bincount(train.labels) == 1).tolist()
-    if not alone:
-        return []
-    return [
-        _warning(
-            "identities_with_one_image",
-            len(alone),
-            "one image of a person does not show what stays the same between two: add images or leave these out",
-            [{"identity": train.identity_name(label)} for label in alone],
-        )
-    ]
+    return report(
+        "identities_with_one_image",
+        TRAIN,
+        "a single image does not show what all images of a person have in common: add images or leave these out",
+        [{"identity": train.identity_name(label)} for label in alone],
+    )
 
 
 def judge_names(train: LabelledSource) -> list[Finding]:
-    """Identities whose names are alike, and class numbers that no image has."""
-    return [*_alike(train), *_gaps(train)]
-
-
-def _alike(train: LabelledSource) -> list[Finding]:
+    """Report identities with similar names, and class labels without images."""
     by_key: dict[str, list[str]] = defaultdict(list)
     for name in map(train.identity_name, range(train.num_identities)):
         by_key[identity_key(name)].append(name)
-    alike = [{"identities": names} for key, names in by_key.items() if key and len(names) > 1]
-    if not alike:
-        return []
-    return [
-        _warning(
-            "identity_names_alike",
-            len(alike),
-            "these names differ in capitals, accents, separators or the folder above, so they are likely one person: "
-            "merge them",
-            alike,
-        )
-    ]
-
-
-def _gaps(train: LabelledSource) -> list[Finding]:
-    missing = train.missing_classes().tolist()
-    if not missing:
-        return []
-    return [
-        _warning(
-            "label_gaps",
-            len(missing),
-            "no image has these class numbers below the largest; training closes the gaps, other programs make centres "
-            "for nobody: see whether images were lost",
-            [{"class": number} for number in missing],
-        )
-    ]
+    alike = report(
+        "identity_names_alike",
+        TRAIN,
+        "these names differ only in case, accents, separators or parent folder, so they are probably the same person: "
+        "merge them",
+        [{"identities": names} for key, names in by_key.items() if key and len(names) > 1],
+    )
+    gaps = report(
+        "label_gaps",
+        TRAIN,
+        "no image has these class labels below the largest; training closes the gaps, other programs create unused "
+        "classes: check whether images were lost",
+        [{"class": label} for label in train.missing_classes().tolist()],
+    )
+    return alike + gaps
 
 
 def judge_name_overlap(train: LabelledSource, benchmark: Benchmark) -> list[Finding]:
-    """Identities of the training set that the benchmark shows too."""
+    """Report training identities whose names are also in the benchmark."""
     shown: dict[str, str] = {}
     for name in map(benchmark.images.name, range(len(benchmark.images))):
         for key in image_keys(name):
             shown.setdefault(key, name)
     names = map(train.identity_name, range(train.num_identities))
-    common = [{"identity": name, "image": shown[key]} for name in names if (key := identity_key(name)) in shown]
-    if not common:
-        return []
-    return [
-        _warning(
-            "training_names_in_benchmark",
-            len(common),
-            "these identities of the training set have names that the benchmark has too, so its numbers are too good: "
-            "leave them out of the training list, or do not report this benchmark",
-            common,
-            benchmark_part(benchmark.name),
-        )
-    ]
-
-
-def _warning(name: str, count: int, sentence: str, details: Sequence[dict[str, Any]], part: str = TRAIN) -> Finding:
-    return Finding(name=name, severity="warning", part=part, count=count, sentence=sentence, details=details)
+    return report(
+        "training_names_in_benchmark",
+        benchmark_part(benchmark.name),
+        "the benchmark also has images of these training identities, by their names, so its results are too good: "
+        "remove them from the training list, or do not report this benchmark",
+        [{"identity": name, "image": shown[key]} for name in names if (key := identity_key(name)) in shown],
+    )

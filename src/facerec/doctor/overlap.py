@@ -1,4 +1,4 @@
-"""What a benchmark has in common with the training set, and with itself."""
+"""Images that a benchmark shares with the training set, and pairs of twice the same image."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,31 +6,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from facerec.data.source import Benchmark
-from facerec.doctor.duplicates import Pair, least_distance, pair_pictures
-from facerec.doctor.findings import SHOWN, Finding, Picture
+from facerec.doctor.duplicates import Pair, least_distance, pair_examples
+from facerec.doctor.findings import SHOWN, Example, Finding, report
 from facerec.doctor.neighbours import FARTHEST
 from facerec.doctor.survey import Part
 
 
 def judge_image_overlap(pairs: Sequence[Pair]) -> list[Finding]:
-    """Pictures of a benchmark that are in the training set, of all ``pairs`` that `find_duplicates` gives."""
+    """Report the images of benchmarks that are in the training set; ``pairs`` are those of `find_duplicates`."""
     by_benchmark: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         if pair.right[0].train is None:
             by_benchmark[pair.right[0].title].append(pair)
-    return [
-        Finding(
-            name="training_images_in_benchmark",
-            severity="warning",
-            part=title,
-            count=len({pair.right[1] for pair in found}),
-            sentence="these images of the benchmark are in the training set, so its numbers are too good: leave them "
-            "and their identities out of the training list, or do not report this benchmark",
-            details=[_details(pair) for pair in found],
-            pictures=pair_pictures(found),
-        )
-        for title, found in by_benchmark.items()
-    ]
+    sentence = (
+        "these images of the benchmark are in the training set, so its results are too good: remove them and their "
+        "identities from the training list, or do not report this benchmark"
+    )
+    findings: list[Finding] = []
+    for title, found in by_benchmark.items():
+        details, count = [_details(pair) for pair in found], len({pair.right[1] for pair in found})
+        findings += report("training_images_in_benchmark", title, sentence, details, pair_examples(found), count=count)
+    return findings
 
 
 def _details(pair: Pair) -> dict[str, object]:
@@ -44,37 +40,26 @@ def _details(pair: Pair) -> dict[str, object]:
 
 
 def judge_pairs(part: Part, benchmark: Benchmark) -> list[Finding]:
-    """Pairs of the ``benchmark`` whose two images are one picture."""
-    usable = part.features["readable"] & ~part.features["flat"]
+    """Report the pairs of ``benchmark`` whose two images are the same."""
     distance = least_distance(part.features[benchmark.left], part.features[benchmark.right])
-    is_one = (distance <= FARTHEST) & usable[benchmark.left] & usable[benchmark.right]
-    chosen = {
-        "one_picture_for_two_people": (
+    is_one = (distance <= FARTHEST) & part.usable[benchmark.left] & part.usable[benchmark.right]
+    findings: list[Finding] = []
+    for name, mask, sentence in (
+        (
+            "one_picture_for_two_people",
             is_one & ~benchmark.is_same,
-            "these pairs of different people show one picture, so no network can be right about them: the list is "
-            "wrong there",
+            "these pairs of different people are the same image twice, so no network can be right about them: correct "
+            "the list",
         ),
-        "one_picture_for_a_pair": (
+        (
+            "one_picture_for_a_pair",
             is_one & benchmark.is_same,
-            "these pairs of one person show one picture twice, so every network is right about them: the benchmark is "
-            "a little easier than its size says",
+            "these pairs of one person are the same image twice, so every network is right about them: the benchmark "
+            "is slightly easier than its size suggests",
         ),
-    }
-    return [
-        _finding(part, benchmark, name, np.flatnonzero(mask), sentence)
-        for name, (mask, sentence) in chosen.items()
-        if mask.any()
-    ]
-
-
-def _finding(part: Part, benchmark: Benchmark, name: str, pairs: np.ndarray, sentence: str) -> Finding:
-    images = np.stack([benchmark.left, benchmark.right], 1)[pairs].tolist()
-    return Finding(
-        name=name,
-        severity="warning",
-        part=part.title,
-        count=len(pairs),
-        sentence=sentence,
-        details=[{"images": [part.source.name(i) for i in pair]} for pair in images],
-        pictures=[Picture(part.source, i, part.source.name(i)) for pair in images[: SHOWN // 2] for i in pair],
-    )
+    ):
+        pairs = np.stack([benchmark.left, benchmark.right], 1)[mask].tolist()
+        details = [{"images": [part.source.name(i) for i in pair]} for pair in pairs]
+        examples = [Example(part.source, i, part.source.name(i)) for pair in pairs[: SHOWN // 2] for i in pair]
+        findings += report(name, part.title, sentence, details, examples)
+    return findings

@@ -1,13 +1,16 @@
-"""One walk over all images: each is decoded once, in worker processes, and only its features leave them."""
+"""One pass over all images: worker processes decode each and return only its features."""
 
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from facerec.data.decode import loading_processes
 from facerec.data.source import ImageSource, LabelledSource
@@ -15,19 +18,17 @@ from facerec.doctor.findings import TRAIN, benchmark_part
 from facerec.doctor.image_hashes import FEATURES, measure
 from facerec.errors import InputError
 
-_Measured = tuple[np.ndarray, list[str]]
-
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The training set or a benchmark, and what was measured of it.
+    """The training set or a benchmark, with its measurements.
 
     Attributes:
-        title: what a person calls it.
-        source: its images.
-        train: the same source where this is the training set, whose images have labels.
-        features: `FEATURES` ``(N,)``, all zero where an image is unreadable.
-        reasons: a sentence for each unreadable image, by its number.
+        title: name for people.
+        source: the images.
+        train: the same source if this is the training set, otherwise None.
+        features: `FEATURES` ``(N,)``, all zero for an unreadable image.
+        reasons: a sentence for each unreadable image, by its index.
     """
 
     title: str
@@ -39,31 +40,22 @@ class Part:
     def __len__(self) -> int:
         return len(self.features)
 
+    @property
+    def usable(self) -> np.ndarray:
+        """Whether each image is readable and has more than one colour, bool ``(N,)``."""
+        return self.features["readable"] & ~self.features["flat"]
+
     def identity(self, index: int) -> str:
-        """The name of a training image's identity."""
+        """Return the name of a training image's identity."""
         assert self.train is not None
         return self.train.identity_name(int(self.train.labels[index]))
 
 
-class _Measurements(Dataset[_Measured]):
-    """The features of a source's images, and why those without are unreadable; the pixels stay in the worker."""
-
-    def __init__(self, source: ImageSource) -> None:
-        self.source = source
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, str]:
-        try:
-            return measure(self.source.load(index)), ""
-        except InputError as error:
-            return np.zeros((), FEATURES), str(error)
-
-
 def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSource]], num_workers: int) -> list[Part]:
-    """Measure all images of the training set and of the ``benchmarks``, in this order, with a progress bar on standard
-    error."""
+    """Measure all images of the training set and of ``benchmarks`` (name, images); returns the parts in this order.
+
+    A progress bar is shown on standard error.
+    """
     opened: list[tuple[str, ImageSource, LabelledSource | None]] = [
         (benchmark_part(name), source, None) for name, source in benchmarks
     ]
@@ -76,24 +68,32 @@ def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSo
     parts, start = [], 0
     for title, source, labelled in opened:
         end = start + len(source)
-        own = {number - start: reason for number, reason in reasons.items() if start <= number < end}
+        own = {index - start: reason for index, reason in reasons.items() if start <= index < end}
         parts.append(Part(title, source, labelled, features[start:end], own))
         start = end
     return parts
 
 
 def _fill(features: np.ndarray, sources: Sequence[ImageSource], num_workers: int) -> Iterator[tuple[int, str]]:
-    """Write the ``features`` of all images and give number and reason of those that are unreadable."""
-    dataset = ConcatDataset(_Measurements(source) for source in sources)
-    loader = DataLoader(dataset, batch_size=64, collate_fn=_collate, **loading_processes(num_workers))
+    """Fill in the ``features`` of all images; yields index and reason of each unreadable one."""
+    load = partial(_measure, sources, [0, *accumulate(map(len, sources))])  # runs in the workers
+    loader = DataLoader(range(len(features)), 64, collate_fn=load, **loading_processes(num_workers))  # pyright: ignore
     with Progress(console=Console(file=sys.stderr)) as progress:
-        task, start = progress.add_task("decoding images", total=len(dataset)), 0
+        task, start = progress.add_task("decoding images", total=len(features)), 0
         for measured, reasons in loader:
             features[start : start + len(measured)] = measured
-            yield from ((start + place, reason) for place, reason in enumerate(reasons) if reason)
+            yield from ((start + row, reason) for row, reason in enumerate(reasons) if reason)
             start += len(measured)
             progress.advance(task, len(measured))
 
 
-def _collate(items: list[tuple[np.ndarray, str]]) -> _Measured:
-    return np.stack([features for features, _ in items]), [reason for _, reason in items]
+def _measure(sources: Sequence[ImageSource], starts: list[int], indices: list[int]) -> tuple[np.ndarray, list[str]]:
+    """Measure images at ``indices`` in the concatenated sources; returns a reason, or an empty text, for each."""
+    features, reasons = np.zeros(len(indices), FEATURES), [""] * len(indices)
+    for row, index in enumerate(indices):
+        part = bisect_right(starts, index) - 1
+        try:
+            features[row] = measure(sources[part].load(index - starts[part]))
+        except InputError as error:
+            reasons[row] = str(error)
+    return features, reasons

@@ -1,11 +1,14 @@
-"""Figures for visual inspection of a trained classifier and of a filtered training set."""
+"""Figures and a table of results, for a trained classifier and for a filtered training set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from rich.console import Console
+from rich.table import Table
 from sklearn.metrics import roc_curve
 
 from facerec.frontal.calibration import Reliability
@@ -85,3 +88,12 @@ def scores_figure(probabilities: np.ndarray, is_kept: np.ndarray, threshold: flo
 def section(title: str, rows: np.ndarray, load: Callable[[int], np.ndarray], caption: Callable[[int], str]) -> Section:
     """Return the images at ``rows`` as a section of a contact sheet."""
     return Section(title, [load(row) for row in rows.tolist()], [caption(row) for row in rows.tolist()])
+
+
+def show_numbers(results: Mapping[str, Any]) -> None:
+    """Print those of the ``results`` that are numbers as a table on standard error."""
+    table = Table(box=None, show_header=False)
+    for key, value in results.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
+    Console(stderr=True).print(table)

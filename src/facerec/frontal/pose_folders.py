@@ -1,11 +1,13 @@
 """Frontal and profile images in the layout of CFP (Sengupta et al., WACV 2016): ``ID/frontal/NN.jpg`` and
 ``ID/profile/NN.jpg``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from facerec.data.decode import loading_processes
@@ -44,17 +46,6 @@ class PoseImages:
         return digest(self.names)
 
 
-class _Covered(Dataset):
-    def __init__(self, source: FolderImages, size: int) -> None:
-        self.source, self.size = source, size
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return covered(self.source.load(index), self.size)
-
-
 def read_pose_folders(root: str | Path, image_size: int, num_workers: int = 0) -> PoseImages:
     """Decode all images of ``root/ID/{frontal,profile}`` to ``image_size`` pixels, with a progress bar on standard
     error.
@@ -88,7 +79,8 @@ def _find(root: Path) -> list[tuple[str, str, str]]:
 
 
 def _decode(source: FolderImages, size: int, num_workers: int) -> tuple[np.ndarray, np.ndarray]:
-    loader = DataLoader(_Covered(source, size), 256, collate_fn=list, **loading_processes(num_workers))
+    load = partial(_load, source, size)  # runs in the workers
+    loader = DataLoader(range(len(source)), 256, collate_fn=load, **loading_processes(num_workers))  # pyright: ignore
     decoded: list[tuple[np.ndarray, np.ndarray]] = []
     with tqdm(total=len(source), desc="decoding", unit=" images", leave=False) as bar:
         for batch in loader:
@@ -96,3 +88,7 @@ def _decode(source: FolderImages, size: int, num_workers: int) -> tuple[np.ndarr
             bar.update(len(batch))
     pixels, borders = zip(*decoded, strict=True)
     return np.stack(pixels), np.stack(borders)
+
+
+def _load(source: FolderImages, size: int, indices: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [covered(source.load(index), size) for index in indices]

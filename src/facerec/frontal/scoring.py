@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import expit, logit
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from facerec.console import log
@@ -23,26 +23,6 @@ from facerec.frontal.classifier import FrontalClassifier
 # Raise it when an image is scored differently than before: cached scores are then computed again.
 VERSION = 1
 _BATCH = 256
-
-
-class _Covered(Dataset):
-    """Images with covered borders and whether they are readable; an unreadable image is black."""
-
-    def __init__(self, source: ImageSource, size: int) -> None:
-        self.source, self.size = source, size
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        images = np.zeros((len(indices), self.size, self.size, 3), np.uint8)
-        is_readable = np.ones(len(indices), bool)
-        for row, index in enumerate(indices):
-            try:
-                images[row] = borders.covered(self.source.load(index), self.size)[0]
-            except InputError:
-                is_readable[row] = False
-        return torch.from_numpy(images), torch.from_numpy(is_readable)
 
 
 def score_images(classifier: FrontalClassifier, source: ImageSource, folder: Path, num_workers: int = 0) -> np.ndarray:
@@ -71,8 +51,8 @@ def score_images(classifier: FrontalClassifier, source: ImageSource, folder: Pat
 def _score_remaining(
     classifier: FrontalClassifier, source: ImageSource, path: Path, done: int, num_workers: int
 ) -> None:
-    remaining = Subset(_Covered(source, classifier.image_size), range(done, len(source)))
-    loader = DataLoader(remaining, _BATCH, collate_fn=_unchanged, **decode.loading_processes(num_workers))
+    load, remaining = partial(_load, source, classifier.image_size), range(done, len(source))
+    loader = DataLoader(remaining, _BATCH, collate_fn=load, **decode.loading_processes(num_workers))  # pyright: ignore
     # Overwrites a score of which a killed process wrote fewer than four bytes.
     with path.open("r+b" if done else "wb") as file, tqdm(total=len(source), initial=done, desc="scoring") as bar:
         file.seek(4 * done)
@@ -84,9 +64,15 @@ def _score_remaining(
             bar.update(len(images))
 
 
-def _unchanged(batch: Any) -> Any:
-    """Return the batch as it is: the data set has already collated it."""
-    return batch
+def _load(source: ImageSource, size: int, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Load images with covered borders, in a worker, and whether each is readable; an unreadable image is black."""
+    images, is_readable = np.zeros((len(indices), size, size, 3), np.uint8), np.ones(len(indices), bool)
+    for row, index in enumerate(indices):
+        try:
+            images[row] = borders.covered(source.load(index), size)[0]
+        except InputError:
+            is_readable[row] = False
+    return torch.from_numpy(images), torch.from_numpy(is_readable)
 
 
 def _fingerprint(classifier: FrontalClassifier, source: ImageSource) -> str:

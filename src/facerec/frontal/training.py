@@ -1,13 +1,12 @@
 """Training of the classifier of frontal faces, and cross-validation over disjoint identities."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import LambdaCallback
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 from torch.utils.data import DataLoader, TensorDataset
@@ -32,7 +31,7 @@ class Recipe:
         seed: seed of weights, order and augmentation.
 
     Raises:
-        ValueError: a value is too small for training.
+        InputError: a value is too small for training.
     """
 
     width: float = 0.25
@@ -44,9 +43,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, least in (("image_size", 32), ("epochs", 1), ("batch_size", 2), ("seed", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 < self.width < np.inf:
-            raise ValueError(f"width must be positive, got {self.width}")
+            raise InputError(f"width must be positive, got {self.width}")
 
 
 def train_classifier(images: PoseImages, rows: np.ndarray, recipe: Recipe, title: str) -> FrontalClassifier:
@@ -58,7 +57,8 @@ def train_classifier(images: PoseImages, rows: np.ndarray, recipe: Recipe, title
     )
     data = TensorDataset(*map(torch.from_numpy, (images.pixels[rows], images.borders[rows], is_frontal)))
     loader = DataLoader(data, min(recipe.batch_size, len(data)), shuffle=True, drop_last=True)
-    with _progress(title, recipe.epochs * len(loader)) as progress:
+    with tqdm(total=recipe.epochs * len(loader), desc=title, unit=" steps") as bar:
+        progress = LambdaCallback(on_train_batch_end=lambda *_: bar.update())
         options: dict[str, Any] = dict.fromkeys(
             ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
         )
@@ -108,17 +108,3 @@ def train_calibrated(images: PoseImages, logits: np.ndarray, recipe: Recipe) -> 
     classifier = train_classifier(images, np.arange(len(images)), recipe, "all identities")
     classifier.calibration.copy_(torch.tensor(fit_calibration(logits, images.is_frontal)))
     return classifier
-
-
-class _Progress(pl.Callback):
-    def __init__(self, bar: tqdm) -> None:
-        self.bar = bar
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.bar.update()
-
-
-@contextmanager
-def _progress(title: str, steps: int) -> Iterator[_Progress]:
-    with tqdm(total=steps, desc=title, unit=" steps") as bar:
-        yield _Progress(bar)

@@ -46,7 +46,8 @@ def peak_bytes(kind: Kind, setting: Setting) -> int:
     step = TrainingStep(kind, setting)
     step()
     step.optimizer.zero_grad()
-    resting = [*step.parameters, *step.network.buffers(), step.images, *_momentum(step.optimizer)]
+    momentum = [state["momentum_buffer"] for state in step.optimizer.state.values()]
+    resting = [*step.parameters, *step.network.buffers(), step.images, *momentum]
     return sum(tensor.nbytes for tensor in resting) + peak_allocated(step)
 
 
@@ -64,7 +65,3 @@ def saved_bytes(kind: Kind, setting: Setting) -> int:
     known = {parameter.untyped_storage().data_ptr() for parameter in step.parameters}
     assert loss.requires_grad  # the graph still holds what was counted
     return sum(size for address, size in kept.items() if address not in known)
-
-
-def _momentum(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    return [state["momentum_buffer"] for state in optimizer.state.values()]

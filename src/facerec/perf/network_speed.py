@@ -92,10 +92,8 @@ class TrainingStep:
     """
 
     def __init__(self, kind: Kind, setting: Setting) -> None:
-        self.network, self.images = (
-            build_network(kind, setting).train(),
-            random_images(kind, setting.batch, setting.side),
-        )
+        self.network = build_network(kind, setting).train()
+        self.images = random_images(kind, setting.batch, setting.side)
         self.head = AMSoftmax(_IDENTITIES, self.network.embedding_dim)
         self.labels = torch.randint(_IDENTITIES, (setting.batch,))
         self.parameters = [*self.network.parameters(), *self.head.parameters()]

@@ -1,6 +1,5 @@
 """Speed of loading batches from files, in images per second on one core."""
 
-import struct
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,11 +10,12 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose, Resize, ToTensor
 
+from facerec.data.archives.recordio_writer import pack as pack_record
+from facerec.data.archives.recordio_writer import writing_records
 from facerec.data.cache import pack
 from facerec.data.loading import ImageDataset, PackedDataset, image_loader, normalise
 from facerec.data.readers.folders import read_identity_folders
 from facerec.data.readers.insightface import InsightFaceRecords
-from facerec.data.readers.recordio import MAGIC
 from facerec.data.source import LabelledSource
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.perf.comparison import Case, Goal, Rounds
@@ -47,15 +47,14 @@ def _measure(side: int, people: int, images: int, effort: Effort) -> Rounds:
 def draw(folder: Path, people: int, images: int) -> None:
     """Write the same images as ``folder/images/LABEL/INDEX.jpg`` and as ``folder/train.rec`` with its .idx."""
     faces = SyntheticFaces(people, images, image_size=_DRAWN_SIDE)
-    with (folder / "train.rec").open("wb") as records, (folder / "train.idx").open("w") as offsets:
+    with writing_records(folder / "train.rec") as records:
         for index, label in enumerate(faces.labels):
             bgr = faces.load(index)[:, :, ::-1]
             data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, 95))[1].tobytes()
             path = folder / "images" / f"{label:04}" / f"{index:06}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-            offsets.write(f"{index}\t{records.tell()}\n")
-            records.write(_record(data, float(label), index))
+            records.write(index, pack_record(float(label), index, data))
 
 
 def contenders(folder: Path, side: int) -> dict[str, Callable[[], object]]:
@@ -91,9 +90,3 @@ def _epoch(loader: DataLoader) -> None:
 def _normalised_epoch(loader: DataLoader) -> None:
     for images, _ in loader:
         normalise(images)
-
-
-def _record(image: bytes, label: float, key: int) -> bytes:
-    """Encode a whole record of a .rec file; the images contain no magic number, which would have to be split."""
-    content = struct.pack("<IfQQ", 0, label, key, 0) + image
-    return MAGIC + struct.pack("<I", len(content)) + content + bytes(-len(content) % 4)

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from facerec.data.modules import FolderData
-from facerec.files import replacing
 
 _FRACTION = 0.1  # of the images or identities that get a defect
 HELD_OUT = 4  # images per person of the benchmark that its pairs use; the others are for `people_of_benchmark`
@@ -66,10 +65,8 @@ class Copy:
 
     def module(self) -> FolderData:
         """Write the lists; returns the data module with which a training run would read the copy."""
-        with replacing(self.root / "train.txt") as partial:
-            partial.write_text("".join(f"{path}\t{name}\n" for path, name in self.rows.items()), encoding="utf-8")
-        with replacing(self.root / "known/known_pair.txt") as partial:
-            partial.write_text("".join(self._pairs()), encoding="utf-8")
+        (self.root / "train.txt").write_text("".join(f"{path}\t{name}\n" for path, name in self.rows.items()))
+        (self.root / "known/known_pair.txt").write_text("".join(self._pairs()))
         return FolderData(root=str(self.root), train_list="train.txt", benchmarks=["known"], num_workers=0)
 
     def _pairs(self) -> list[str]:
@@ -190,7 +187,7 @@ def crop(pixels: int) -> Change:
     return lambda image: np.ascontiguousarray(image[pixels:-pixels, pixels:-pixels])
 
 
-def mirror(image: np.ndarray) -> np.ndarray:
+def flip(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1])
 
 

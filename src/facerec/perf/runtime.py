@@ -37,7 +37,8 @@ def measure_runtime(network: nn.Module, image_size: tuple[int, int], seconds: fl
     """Measure ``network``, reparameterised for inference; the network itself is not modified."""
     deployed = reparameterize(network).cpu().to(memory_format=torch.channels_last)
     images = torch.randn(_BATCH, 3, *image_size).to(memory_format=torch.channels_last)
-    peak = _resting_bytes(deployed, images) + peak_allocated(lambda: deployed(images))
+    resting = sum(tensor.nbytes for tensor in (*deployed.parameters(), *deployed.buffers(), images))
+    peak = resting + peak_allocated(lambda: deployed(images))
     passes = _time_passes(deployed, images, seconds)
     return Runtime(round(_BATCH / median(passes), 1), torch.get_num_threads(), round(peak / 1e6, 2))
 
@@ -50,10 +51,6 @@ def _time_passes(network: nn.Module, images: Tensor, seconds: float) -> list[flo
         network(images)
         passes.append(time.perf_counter() - start)
     return passes
-
-
-def _resting_bytes(network: nn.Module, images: Tensor) -> int:
-    return sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers(), images])
 
 
 def peak_allocated(call: Callable[[], object]) -> int:
