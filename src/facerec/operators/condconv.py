@@ -11,7 +11,7 @@ The experts are mixed once per image, at a cost that does not grow with the map.
 Deviations from the paper: the default replaces the depthwise convolution alone and routes by that convolution's own
     input, so that it is interchangeable with the other operators. ``where="all"`` is the paper's form: the three
     convolutions of a block share one routing, computed from the block's input. It is used in every stage as in the
-    TVConv paper (here: in the last blocks, and in the classifier), with 4 experts as in the published code (paper: 8).
+    TVConv paper (paper: in the last blocks and the classifier), with 4 experts as in the published code (paper: 8).
     Each expert is initialised like a convolution of the backbone.
 """
 
@@ -50,7 +50,7 @@ class Routing(nn.Linear):
     """Computes the gates of the experts per image: ``(B, C, H, W)`` to ``(B, E)``, between 0 and 1."""
 
     def reset_parameters(self) -> None:
-        """Draw uniformly within 1 / sqrt(C + E), as in the published code, without bias: the gates start around 1/2."""
+        """Draw uniformly within 1 / sqrt(C + E), as in the published code, with biases of 0: gates start around 1/2."""
         bound = 1 / math.sqrt(self.in_features + self.out_features)
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.bias)
