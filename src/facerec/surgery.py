@@ -100,25 +100,18 @@ def _dry_run(model: nn.Module, convs: Iterable[nn.Conv2d], image_size: Sequence[
     runs: dict[nn.Module, Runs] = {conv: set() for conv in convs}
 
     def note(conv: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        runs[conv].add((_map_size(inputs[0]), _map_size(out)))
+        in_size, out_size = ((x.shape[-2], x.shape[-1]) for x in (inputs[0], out))
+        runs[conv].add((in_size, out_size))
 
     for conv in runs:  # all are replaced, so the hooks need no removal
         conv.register_forward_hook(note)
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    model(_blank_image(model, image_size))
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    model(first.weight.new_zeros(1, first.in_channels, *image_size))
     for module, training in modes.items():
         module.training = training
     return runs
-
-
-def _map_size(x: Tensor) -> Size:
-    return x.shape[-2], x.shape[-1]
-
-
-def _blank_image(model: nn.Module, image_size: Sequence[int]) -> Tensor:
-    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
-    return first.weight.new_zeros(1, first.in_channels, *image_size)
 
 
 def _replacement(name: str, conv: nn.Conv2d, runs: Runs, operator: Operator, keep_kernel_size: bool) -> nn.Module:

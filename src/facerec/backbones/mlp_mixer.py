@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images
+from facerec.backbones.parts import check_image_size, check_images, check_width
 from facerec.backbones.spatial_transformer import alignment
 from facerec.checks import check_counts
 from facerec.operators.base import Size
@@ -48,8 +48,7 @@ class MLPMixer(nn.Module):
         align: str | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < width < math.inf:
-            raise ValueError(f"width must be positive, got {width}")
+        check_width(width)
         check_counts(embedding_dim=embedding_dim, patch_size=patch_size, blocks=blocks)
         self.image_size, self.embedding_dim = check_image_size(image_size, patch_size), embedding_dim
         _check_patch_size(patch_size, self.image_size)

@@ -5,14 +5,13 @@ TVConv paper (arXiv 2203.10489, section 4.1): the stem has stride 1, the last 1x
 embedding replaces the classifier.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images, embedding_layers, operator_of_stage
+from facerec.backbones.parts import check_image_size, check_images, check_width, embedding_layers, operator_of_stage
 from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
@@ -58,8 +57,7 @@ class MobileNetV2(nn.Module):
         align: str | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < width < math.inf:
-            raise ValueError(f"width must be positive, got {width}")
+        check_width(width)
         operators = operator_of_stage(operator, operator_stages, range(1, len(_STAGES) + 1), "MobileNetV2")
         size = self.image_size = check_image_size(image_size, 16)
         channels = _round_channels(_STEM_CHANNELS * width)
@@ -77,9 +75,6 @@ class MobileNetV2(nn.Module):
         self.features = nn.Sequential(*layers)
         self.embed = embedding_layers(last_channels, size, embedding_dim)
         self.embedding_dim = embedding_dim
-        self._reset_embedding()
-
-    def _reset_embedding(self) -> None:
         for module in self.embed:
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
@@ -111,13 +106,8 @@ class InvertedResidual(nn.Module):
         layers: list[nn.Module] = []
         if expansion > 1:
             layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), ReLU6()]
-        layers += [
-            operator(hidden, stride=stride, out_size=out_size),
-            nn.BatchNorm2d(hidden),
-            ReLU6(),
-            conv(hidden, out_channels),
-            nn.BatchNorm2d(out_channels),
-        ]
+        layers += [operator(hidden, stride=stride, out_size=out_size), nn.BatchNorm2d(hidden), ReLU6()]
+        layers += [conv(hidden, out_channels), nn.BatchNorm2d(out_channels)]
         self.layers = operator.block(in_channels, layers)
         self.has_shortcut = stride == 1 and in_channels == out_channels
 

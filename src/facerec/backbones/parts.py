@@ -1,5 +1,6 @@
 """Parts that the backbones share: argument checks, the operator per stage and the embedding layers."""
 
+import math
 from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
@@ -16,6 +17,12 @@ def check_image_size(image_size: Sequence[int], total_stride: int) -> Size:
             f"{tuple(image_size)}"
         )
     return image_size[0], image_size[1]
+
+
+def check_width(width: float) -> None:
+    """Raise `ValueError` unless ``width`` is finite and positive."""
+    if not 0 < width < math.inf:
+        raise ValueError(f"width must be positive, got {width}")
 
 
 def check_images(images: Tensor, image_size: Size) -> None:

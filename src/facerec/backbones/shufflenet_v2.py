@@ -7,13 +7,12 @@ Deviation: dense convolutions start from PyTorch's defaults as in the published 
     as in every backbone. The batch normalisation that follows removes the difference in scale.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images, embedding_layers, operator_of_stage
+from facerec.backbones.parts import check_image_size, check_images, check_width, embedding_layers, operator_of_stage
 from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
@@ -50,8 +49,7 @@ class ShuffleNetV2(nn.Module):
         align: str | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < width < math.inf:
-            raise ValueError(f"width must be positive, got {width}")
+        check_width(width)
         operators = operator_of_stage(operator, operator_stages, range(2, 5), "ShuffleNetV2")
         self.image_size = check_image_size(image_size, 16)
         size = halve(self.image_size, 2)

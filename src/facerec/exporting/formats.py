@@ -45,7 +45,6 @@ ON_CPU = ["trainer.accelerator=cpu", "trainer.devices=1", "trainer.strategy=auto
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
 # Default relative error of the low-rank approximation; 0 (exact) for pt2, whose compiler does not need it.
 TOLERANCES = {"onnx": 0.002, "torchscript": 0.002, "pt2": 0.0}
-_MODULES = {"onnx": "onnx_format", "torchscript": "torchscript_format", "pt2": "pt2_format"}
 
 
 def write(format: str, network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
@@ -103,7 +102,7 @@ def describe(checkpoint: dict[str, Any], path: str, image_size: tuple[int, int],
 def _function(format: str, verb: str) -> Callable[..., Any]:
     """Return the format's function, importing only the runtime that is used."""
     try:
-        return getattr(import_module(f"facerec.exporting.{_MODULES[format]}"), f"{verb}_{format}")
+        return getattr(import_module(f"facerec.exporting.{format}_format"), f"{verb}_{format}")
     except ModuleNotFoundError as error:
         raise InputError(
             f"{format} needs the package {error.name}: add it with pip install -e '.[export]' in a checkout of facerec"

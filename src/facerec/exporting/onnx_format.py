@@ -63,8 +63,8 @@ def read_onnx(path: Path) -> Model:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter's messages to its own developers."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    """Silence what the exporter and the quantiser tell their own developers."""
+    loggers = [logging.getLogger(name) for name in (None, "torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
@@ -77,33 +77,25 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-_QUANTISED = ["Conv", "Gemm", "MatMul"]
-
-
 def quantise(path: Path, batches: Iterable[np.ndarray], metadata: dict[str, str], target: Path) -> None:
     """Quantise the ONNX file ``path`` to eight bits as ``target``.
 
     The ranges of the activations are measured on ``batches`` of uint8 images ``(B, H, W, 3)``.
     """
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)
-    try:
-        with TemporaryDirectory() as folder:
-            prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
-            quant_pre_process(path, prepared, skip_symbolic_shape=True)
-            quantize_static(
-                prepared,
-                quantised,
-                _Batches(batches),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=_QUANTISED,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-            )
-            describe(onnx.load(quantised), metadata, target)
-    finally:
-        logging.getLogger().setLevel(level)
+    with _quiet(), TemporaryDirectory() as folder:
+        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
+        quant_pre_process(path, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            quantised,
+            _Batches(batches),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        describe(onnx.load(quantised), metadata, target)
 
 
 class _Batches(CalibrationDataReader):

@@ -50,21 +50,12 @@ class Parity:
 
 def compare(backbone: nn.Module, exported: nn.Module, verify: Callable[[nn.Module], Results]) -> Parity:
     """Verify both networks, and compare their embeddings image by image."""
-    sides = [_Recording(network) for network in (backbone.eval(), exported)]
-    ours, theirs = (verify(side) for side in sides)
-    cosines = [F.cosine_similarity(a, b) for a, b in zip(sides[0].embeddings, sides[1].embeddings, strict=True)]
+    (ours, embeddings), (theirs, others) = (_recorded(network, verify) for network in (backbone.eval(), exported))
+    cosines = [F.cosine_similarity(a, b) for a, b in zip(embeddings, others, strict=True)]
     return Parity(float(torch.cat(cosines).min()), ours, theirs)
 
 
-class _Recording(nn.Module):
-    """A backbone that records its embeddings."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.embeddings: list[Tensor] = []
-
-    def forward(self, images: Tensor) -> Tensor:
-        out = self.backbone(images)
-        self.embeddings.append(out.float().cpu())
-        return out
+def _recorded(network: nn.Module, verify: Callable[[nn.Module], Results]) -> tuple[Results, list[Tensor]]:
+    embeddings: list[Tensor] = []
+    with network.register_forward_hook(lambda _module, _images, out: embeddings.append(out.float().cpu())):
+        return verify(network), embeddings

@@ -63,10 +63,6 @@ class AxialAttention(SpatialOperator):
             _LineAttention(channels, heads, side, axis, logit_gain) for axis, side in enumerate(self.largest, start=2)
         )
 
-    def reset_parameters(self) -> None:
-        for axis in (self.along_height, self.along_width):
-            axis.reset_parameters()
-
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         if height > self.largest[0] or width > self.largest[1]:

@@ -28,8 +28,11 @@ class SpatialOperator(nn.Module):
     default_last_stages: int | None = None
 
     def reset_parameters(self) -> None:
-        """Initialise all parameters again, from PyTorch's global random generator."""
-        raise NotImplementedError(f"{type(self).__name__} must define reset_parameters")
+        """Initialise all parameters again, from PyTorch's global random generator; by default those of the children."""
+        if self._parameters:
+            raise NotImplementedError(f"{type(self).__name__} has parameters of its own: define reset_parameters")
+        for child in self.children():
+            child.reset_parameters()  # pyright: ignore[reportCallIssue]
 
     def start_from(self, weight: Tensor) -> bool:
         """Initialise as the depthwise convolution with filters ``weight``, ``(C, 1, k, k)``, as closely as possible.

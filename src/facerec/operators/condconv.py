@@ -132,10 +132,6 @@ class CondConv(SpatialOperator):
         self.routing = Routing(channels, experts)
         self.conv = _routed_depthwise(channels, stride, kernel_size=kernel_size, experts=experts)
 
-    def reset_parameters(self) -> None:
-        self.routing.reset_parameters()
-        self.conv.reset_parameters()
-
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> bool:
         """Set the routing to 0, so that every gate is 1/2, and make random experts sum to 2 ``weight``.

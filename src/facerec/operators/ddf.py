@@ -56,6 +56,7 @@ class DDF(SpatialOperator):
         if not 0 < squeeze_ratio <= 1:
             raise ValueError(f"squeeze_ratio must be above 0 and at most 1, got {squeeze_ratio}")
         self.stride, self.kernel_size, self.combine = stride, kernel_size, combine
+        self.spatial_gain = math.sqrt(2) / kernel_size
         taps, hidden = kernel_size**2, max(1, int(squeeze_ratio * channels))
         self.spatial = nn.Conv2d(channels, taps, 1, stride)
         self.squeeze = nn.Linear(channels, hidden)
@@ -63,21 +64,17 @@ class DDF(SpatialOperator):
         self.gain = nn.Parameter(torch.empty(channels, taps))
         self.reset_parameters()
 
-    @property
-    def _spatial_gain(self) -> float:
-        return math.sqrt(2) / self.kernel_size
-
     def reset_parameters(self) -> None:
         """Use PyTorch's defaults for the branches, ones for the squeeze's biases, and draw the gain with standard
         deviation g."""
         for layer in (self.spatial, self.squeeze, self.excite):
             layer.reset_parameters()
         nn.init.ones_(self.squeeze.bias)
-        nn.init.normal_(self.gain, std=self._spatial_gain)
+        nn.init.normal_(self.gain, std=self.spatial_gain)
 
     def spatial_filter(self, x: Tensor) -> Tensor:
         """Return the filter per position, ``(B, T, H, W)``."""
-        return self._spatial_gain * _normalise(self.spatial(x), dim=1)
+        return self.spatial_gain * _normalise(self.spatial(x), dim=1)
 
     def channel_filter(self, x: Tensor) -> Tensor:
         """Return the filter per channel, ``(B, C, T)``."""
@@ -102,7 +99,7 @@ class DDF(SpatialOperator):
         self.spatial.bias.copy_(biases)  # pyright: ignore[reportOptionalMemberAccess]
         self.excite.bias.copy_(biases.repeat(len(self.gain)))
         channel = _normalise(biases.to(self.gain.dtype), dim=0)
-        spatial, weight = self._spatial_gain * channel, weight.flatten(1).to(self.gain)
+        spatial, weight = self.spatial_gain * channel, weight.flatten(1).to(self.gain)
         self.gain.copy_((weight / spatial if self.combine == "mul" else weight - spatial) / channel)
         return True
 

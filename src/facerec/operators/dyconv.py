@@ -181,10 +181,11 @@ class DYConvPointwise(OperatorFactory):
         initial_temperature: float = 30.0,
         annealing_share: float = 0.26,
     ) -> None:
-        options = {
-            "experts": experts,
-            "reduction": reduction,
-            "initial_temperature": initial_temperature,
-            "annealing_share": annealing_share,
-        }
-        super().__init__(partial(Depthwise, kernel_size=kernel_size), partial(DynamicPointwise, **options))
+        pointwise = partial(
+            DynamicPointwise,
+            experts=experts,
+            reduction=reduction,
+            initial_temperature=initial_temperature,
+            annealing_share=annealing_share,
+        )
+        super().__init__(partial(Depthwise, kernel_size=kernel_size), pointwise)

@@ -43,10 +43,6 @@ class SqueezeExcitation(SpatialOperator):
         self.squeeze = nn.Linear(channels, hidden_channels)
         self.excite = nn.Linear(hidden_channels, channels)
 
-    def reset_parameters(self) -> None:
-        for module in (self.conv, self.squeeze, self.excite):
-            module.reset_parameters()
-
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> bool:
         """Compute exactly the depthwise convolution with ``weight``, ``(C, 1, k, k)``.

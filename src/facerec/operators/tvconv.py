@@ -16,6 +16,7 @@ Deviations from the published code: the input is not unfolded; the inference for
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -89,22 +90,20 @@ class TVConv(SpatialOperator):
         self._started_from: Tensor | None = None
         self._weight, self._bias = Generated(), Generated()
         self.affinity_maps = nn.Parameter(torch.empty(1, affinity_channels, *out_size))
-
-        def generator(out_channels: int) -> nn.Sequential:
-            return weight_generator(
-                affinity_channels,
-                out_channels,
-                (out_size[0], out_size[1]),
-                hidden_channels=generator_channels,
-                hidden_layers=generator_layers,
-                kernel_size=generator_kernel_size,
-                norm=generator_norm,
-                affine=generator_affine,
-                padding=generator_padding,
-            )
-
-        self.weight_generator = generator(kernel_size**2 * channels)
-        self.bias_generator = generator(channels) if bias else None
+        # Called with the number of output channels.
+        self.make_generator = partial(
+            weight_generator,
+            affinity_channels,
+            size=(out_size[0], out_size[1]),
+            hidden_channels=generator_channels,
+            hidden_layers=generator_layers,
+            kernel_size=generator_kernel_size,
+            norm=generator_norm,
+            affine=generator_affine,
+            padding=generator_padding,
+        )
+        self.weight_generator = self.make_generator(kernel_size**2 * channels)
+        self.bias_generator = self.make_generator(channels) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

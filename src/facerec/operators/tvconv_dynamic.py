@@ -23,7 +23,7 @@ from facerec.checks import check_counts
 from facerec.operators.base import SpatialOperator
 from facerec.operators.common.generated import Generated
 from facerec.operators.common.position_dependent_base import PositionDependentConv
-from facerec.operators.common.weight_generator import count_generator_macs, reset_generator, weight_generator
+from facerec.operators.common.weight_generator import count_generator_macs, reset_generator
 from facerec.operators.tvconv import TVConv
 
 
@@ -76,18 +76,14 @@ class TVConvDynamic(SpatialOperator):
             generator_affine=generator_affine,
             generator_padding=generator_padding,
         )
-        self.field_generator = weight_generator(
-            affinity_channels,
-            rank * channels,
-            (out_size[0], out_size[1]),
-            hidden_channels=generator_channels,
-            hidden_layers=generator_layers,
-            kernel_size=generator_kernel_size,
-            norm=generator_norm,
-            affine=generator_affine,
-            padding=generator_padding,
+        self.field_generator = self.tvconv.make_generator(rank * channels)
+        self.coefficients = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, coefficient_channels),
+            nn.ReLU(inplace=True),
+            nn.Linear(coefficient_channels, rank),
         )
-        self.coefficients = _coefficients(channels, coefficient_channels, rank)
         self._fields = Generated()
         self.reset_parameters()
 
@@ -172,17 +168,6 @@ class DeployedTVConvDynamic(SpatialOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x) + self.fields(self.coefficients(x))
-
-
-def _coefficients(channels: int, hidden_channels: int, rank: int) -> nn.Sequential:
-    """Return the network from ``(B, C, H_in, W_in)`` to the coefficients ``(B, rank)``."""
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(channels, hidden_channels),
-        nn.ReLU(inplace=True),
-        nn.Linear(hidden_channels, rank),
-    )
 
 
 def _mix(coefficients: Tensor, fields: Tensor) -> Tensor:

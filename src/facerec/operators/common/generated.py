@@ -21,8 +21,8 @@ class Generated:
 
     def forget(self) -> None:
         """Drop the cached tensor, as is needed after untracked changes such as those through ``parameter.data``."""
-        self._kept: Tensor | None = None
-        self._made_of: list[Any] = []
+        self._cached: Tensor | None = None
+        self._state: list[Any] = []
 
     def get(self, module: nn.Module, make: Callable[[], Tensor]) -> Tensor:
         """Return ``make()``, a function of the parameters of ``module``, or the cached result of an earlier call."""
@@ -31,14 +31,11 @@ class Generated:
         if torch.is_grad_enabled():
             self.forget()
             return make()
-        return self._for_evaluation(module, make)
-
-    def _for_evaluation(self, module: nn.Module, make: Callable[[], Tensor]) -> Tensor:
-        made_of, kept = _state(module), self._kept
-        if kept is None or not _same(made_of, self._made_of):
-            kept = make()
-            self._kept, self._made_of = kept, made_of
-        return kept
+        state, cached = _state(module), self._cached
+        if cached is None or not _same(state, self._state):
+            cached = make()
+            self._cached, self._state = cached, state
+        return cached
 
 
 def _state(module: nn.Module) -> list[Any]:

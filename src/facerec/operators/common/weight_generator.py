@@ -5,6 +5,8 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facerec.checks import check_choice
+
 
 def weight_generator(
     in_channels: int,
@@ -24,7 +26,9 @@ def weight_generator(
         ValueError: an unknown norm, affine or padding.
     """
     if padding not in ("zeros", "replicate"):
-        raise ValueError(f"generator_padding must be 'zeros' or 'replicate', got {padding!r}")
+        raise ValueError(f"generator_padding must be zeros or replicate, got {padding!r}")
+    check_choice("generator_affine", affine, ("full", "channel", "none"))
+    check_choice("generator_norm", norm, ("layer", "instance", "batch", "none"))
 
     def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
         return nn.Conv2d(
@@ -53,8 +57,6 @@ def count_generator_macs(generator: nn.Sequential, size: tuple[int, int]) -> int
 
 
 def _normalisation(norm: str, affine: str, channels: int, size: tuple[int, int]) -> nn.Module:
-    if affine not in ("full", "channel", "none"):
-        raise ValueError(f"generator_affine must be 'full', 'channel' or 'none', got {affine!r}")
     learns = affine != "none"
     match norm:
         case "layer" if affine == "full":
@@ -66,9 +68,7 @@ def _normalisation(norm: str, affine: str, channels: int, size: tuple[int, int])
             return nn.InstanceNorm2d(channels, affine=learns)
         case "batch":
             return nn.BatchNorm2d(channels, affine=learns)
-        case "none":
-            return nn.Identity()
-    raise ValueError(f"generator_norm must be 'layer', 'instance', 'batch' or 'none', got {norm!r}")
+    return nn.Identity()
 
 
 class _LayerNorm(nn.LayerNorm):
