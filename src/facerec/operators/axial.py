@@ -34,7 +34,6 @@ class AxialAttention(SpatialOperator):
     ``2 * C * C + 3.5 * C * S`` multiply-adds per input position.
 
     Args:
-        channels: C.
         stride: of the average pooling after the attention.
         out_size: (H, W) of the output; an input larger than ``stride * out_size`` is refused.
         heads: each attends with C / heads channels, an even number.

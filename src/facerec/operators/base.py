@@ -15,8 +15,9 @@ class SpatialOperator(nn.Module):
     """Maps ``(B, C, H_in, W_in)`` to ``(B, C, H, W)`` with ``H = ceil(H_in / stride)`` and mixes the positions.
 
     It is created by ``operator(channels, stride=1, out_size=(H, W), **options)`` and initialises itself; normalisation
-    and activation stay in the block around it. All take ``out_size``; those that work at any size ignore it. An option
-    outside its documented values is a `ValueError` that names the option, the value and what is allowed.
+    and activation stay in the block around it. All take ``out_size``; those that work at any size ignore it. The option
+    ``kernel_size``, k, is odd, with a zero padding of ``k // 2``. An option outside its documented values is a
+    `ValueError` that names the option, the value and what is allowed.
 
     A subclass overrides the methods it needs; parts of an operator may derive from it too. A plain `nn.Module` works as
     an operator as well and gets the defaults.

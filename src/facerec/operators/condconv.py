@@ -31,7 +31,7 @@ def condconv(*, kernel_size: int = 3, experts: int = 4, where: str = "dw") -> Op
     """Return CondConv as an operator for backbones.
 
     Args:
-        kernel_size: k of the depthwise convolution, odd; the zero padding is ``k // 2``.
+        kernel_size: k of the depthwise convolution.
         experts: E, the number of weights that are mixed.
         where: "dw", the depthwise convolution, or "all", the three convolutions of a block.
     """
@@ -113,8 +113,6 @@ class CondConv(SpatialOperator):
     """A depthwise convolution routed by its own input, for any map size.
 
     Args:
-        channels: C.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
         experts: E, the number of weights that are mixed.
     """
 

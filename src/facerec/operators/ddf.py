@@ -31,8 +31,7 @@ class DDF(SpatialOperator):
     """A depthwise convolution by decoupled dynamic filters, for any map size.
 
     Args:
-        channels: C.
-        kernel_size: k, odd, at least 3; the zero padding is ``k // 2``.
+        kernel_size: k, at least 3.
         combine: "mul", the published default, or "add".
         squeeze_ratio: hidden units of the channel branch per channel, above 0 and at most 1, rounded down to at least 1
             unit.

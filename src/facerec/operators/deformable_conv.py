@@ -31,10 +31,6 @@ class DeformableConv(SpatialOperator):
     offsets and modulation; each of the 9 taps takes 4 to interpolate, 1 to modulate and 1 for its weight. The 4 corner
     factors of a tap are shared by the channels and not counted. On a CPU torchvision's kernel takes some hundred times
     as long as a depthwise convolution.
-
-    Args:
-        channels: C.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
     """
 
     def __init__(

@@ -18,8 +18,6 @@ class Depthwise(SpatialOperator, nn.Conv2d):
     The default kernel has ``9 * C`` parameters and takes ``9 * C * H * W`` multiply-adds.
 
     Args:
-        channels: C.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
         bias: learn a bias per channel.
     """
 

@@ -109,8 +109,6 @@ class DYConv(DynamicConv):
     """A depthwise convolution with attention over experts, for any map size.
 
     Args:
-        channels: C.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
         experts: K, the number of weights that are mixed.
         reduction: divisor of the channels in the hidden layer of the attention.
         initial_temperature: of the attention's softmax, at least 1.

@@ -26,8 +26,6 @@ class Involution(SpatialOperator):
     """A convolution whose kernels each position generates from its own pixel, for any map size.
 
     Args:
-        channels: C.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
         group_channels: C / G, neighbouring channels that share a kernel; it divides C.
         reduction: r, divisor of the channels between the two 1x1 convolutions, at most C.
     """

@@ -25,8 +25,6 @@ class PartialConv(SpatialOperator):
     By default it has ``9 * (C // 4) ** 2`` parameters and takes as many multiply-adds per position.
 
     Args:
-        channels: C.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
         share: n, at most C; the first ``C // n`` channels are convolved.
     """
 

@@ -32,7 +32,6 @@ class SASA(SpatialOperator):
     multiply-adds per input position: products with keys, embeddings and values.
 
     Args:
-        channels: C.
         stride: of the average pooling after the attention.
         window: side of the window, odd.
         heads: each attends with C / heads channels, an even number.

@@ -22,8 +22,6 @@ class SqueezeExcitation(SpatialOperator):
     """A depthwise convolution followed by squeeze-and-excitation, for any map size.
 
     Args:
-        channels: C.
-        kernel_size: k of the depthwise convolution, odd.
         reduction: r; the excitation has ``max(1, C // r)`` hidden channels.
     """
 

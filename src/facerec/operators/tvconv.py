@@ -34,10 +34,8 @@ class TVConv(SpatialOperator):
     """A depthwise convolution with its own weights at each position, at the multiply-adds of an ordinary one.
 
     Args:
-        channels: C.
         stride: distance between output positions, in input pixels.
         out_size: (H, W) of the output, the size of the affinity maps.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
         bias: also generate a bias per position and channel, by a second generator.
         affinity_channels: c_A, the number of affinity maps; at most 8 with ``map_init="data"``.
         map_init: the initial value of the maps, finite and not 0, or "data": the training images' mean and standard

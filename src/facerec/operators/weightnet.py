@@ -29,8 +29,6 @@ class WeightNet(SpatialOperator):
     """A depthwise convolution with filters generated per image, for any map size.
 
     Args:
-        channels: C.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
         multiplier: M of the paper, a multiple of G.
         groups: G of the paper; each channel has M / G templates.
     """
