@@ -23,7 +23,7 @@ class SpatialOperator(nn.Module):
     an operator as well and gets the defaults.
 
     Attributes:
-        default_last_stages: use the operator in the last so many stages of a backbone by default; None: in all.
+        default_last_stages: the number of last stages of a backbone that use the operator by default; None: all.
     """
 
     default_last_stages: int | None = None
