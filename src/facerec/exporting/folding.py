@@ -1,11 +1,13 @@
 """Folds BatchNorm, in evaluation a scale and an offset per channel, into the weights of neighbouring layers."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
+_Layer = TypeVar("_Layer", bound=nn.Conv2d | nn.Linear)
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
@@ -27,7 +29,7 @@ def _fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
     folded: list[nn.Module] = []
     for layer in layers:
         if isinstance(layer, _Norm) and folded and _takes_norm(folded[-1]):
-            folded[-1] = _followed_by(folded[-1], layer)
+            folded[-1] = _followed_by(folded[-1], *_scale_and_offset(layer))
         elif isinstance(layer, nn.Linear) and _is_average_of_norm(folded[-3:]):
             norm, *average = folded[-3:]
             folded[-3:] = [*average, _preceded_by(layer, *_scale_and_offset(norm))]
@@ -54,20 +56,21 @@ def _scale_and_offset(norm: nn.Module) -> tuple[Tensor, Tensor]:
     return scale, offset if norm.bias is None else offset + norm.bias
 
 
-def _followed_by(layer: nn.Module, norm: _Norm) -> nn.Module:
-    if isinstance(layer, nn.Conv2d):
-        return fuse_conv_bn_eval(layer, norm)
-    if isinstance(layer, nn.Linear):
-        return fuse_linear_bn_eval(layer, norm)
-    assert isinstance(layer, PositionDependentConv)
-    scale, offset = _scale_and_offset(norm)
-    weight = layer.weight.unflatten(1, layer.out_size) * scale
-    bias = offset if layer.bias is None else layer.bias * scale + offset
-    return PositionDependentConv(weight, bias.expand(*layer.out_size, -1), layer.stride)
+def _followed_by(layer: nn.Module, scale: Tensor, offset: Tensor) -> nn.Module:
+    if isinstance(layer, PositionDependentConv):
+        weight = layer.weight.unflatten(1, layer.out_size) * scale
+        bias = offset if layer.bias is None else layer.bias * scale + offset
+        return PositionDependentConv(weight, bias.expand(*layer.out_size, -1), layer.stride)
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
+    return _with(layer, weight, offset if layer.bias is None else layer.bias * scale + offset)
 
 
 def _preceded_by(linear: nn.Linear, scale: Tensor, offset: Tensor) -> nn.Linear:
     bias = linear.weight @ offset
-    linear.bias = nn.Parameter(bias if linear.bias is None else bias + linear.bias)
-    linear.weight = nn.Parameter(linear.weight * scale)
-    return linear
+    return _with(linear, linear.weight * scale, bias if linear.bias is None else bias + linear.bias)
+
+
+def _with(layer: _Layer, weight: Tensor, bias: Tensor) -> _Layer:
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return layer
