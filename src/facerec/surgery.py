@@ -1,4 +1,4 @@
-"""Any convolutional network with an operator in the places of its depthwise convolutions; all else stays as it is."""
+"""Replaces the depthwise convolutions of any network by an operator."""
 
 import copy
 import inspect
@@ -20,28 +20,28 @@ Runs = set[tuple[Size, Size]]
 def replace_depthwise(
     model: nn.Module, operator: Operator, image_size: Sequence[int], where: Where = "*", keep_kernel_size: bool = True
 ) -> nn.Module:
-    """A copy of ``model`` in which ``operator`` stands for every depthwise convolution that ``where`` chooses.
+    """Return a copy of ``model`` with ``operator`` instead of the depthwise convolutions that match ``where``.
 
-    One image of zeros, with the channels of the model's first convolution, tells the sizes of the maps. An operator
-    that can start from a convolution begins as the one that it replaces, where the kernel sizes agree and the padding
-    is that of operators, ``k // 2`` zeros on every side. A convolution's bias is kept, learned, after the operator.
+    The map sizes are found by running an image of zeros with the channels of the model's first convolution. An operator
+    is initialised from the convolution that it replaces (`SpatialOperator.start_from`) if the kernel sizes agree and
+    the padding is ``k // 2`` zeros on every side. A convolution's bias is kept as a learned bias after the operator.
 
     Args:
-        model: left as it was; may itself be a depthwise convolution.
+        model: not modified; may itself be a depthwise convolution.
         operator: called ``operator(channels, stride=..., out_size=(H, W))``.
         image_size: (height, width) of the images, the only size at which the result can be used.
-        where: glob pattern of dotted names of convolutions, several of them, or ``(name, convolution) -> bool``.
-        keep_kernel_size: an operator with a ``kernel_size`` takes the convolution's; False: its own.
+        where: a glob pattern of the convolutions' dotted names, several, or a function ``(name, convolution) -> bool``.
+        keep_kernel_size: give an operator with a ``kernel_size`` that of the convolution; False: its default.
 
     Raises:
-        ValueError: an operator that makes more than the spatial convolution; a pattern without a convolution; a
-            convolution that no operator can stand for, or not this one.
+        ValueError: an operator that replaces more than the spatial convolution; a pattern that matches nothing; a
+            convolution that cannot be replaced.
     """
     factory = OperatorFactory.of(operator)
     if factory.make_pointwise or factory.wrap_block:
         raise ValueError(
-            "the operator replaces more of a block than its depthwise convolution, for which only the project's own "
-            "backbones have a place: take another operator, or MobileNetV2 or ShuffleNetV2"
+            "the operator replaces more of a block than its depthwise convolution, which only the project's own "
+            "backbones support: take another operator, or MobileNetV2 or ShuffleNetV2"
         )
     model = copy.deepcopy(model)
     chosen = _chosen(model, where)
@@ -53,7 +53,7 @@ def replace_depthwise(
 
 
 class ChannelOffset(nn.Module):
-    """``(B, C, H, W)`` plus a learned number for each channel, from ``start``, ``(C,)``."""
+    """Adds a learned bias per channel to ``(B, C, H, W)``; ``start``, ``(C,)``, is its initial value."""
 
     def __init__(self, start: Tensor) -> None:
         super().__init__()
@@ -73,12 +73,12 @@ def _chosen(model: nn.Module, where: Where) -> dict[str, nn.Conv2d]:
             raise ValueError(f"no depthwise convolution matches where={pattern!r}; {_listed(list(convs))}")
         chosen |= matching
     if not chosen:
-        raise ValueError('where names no convolution: give a pattern, "*" for all')
+        raise ValueError('where is empty: give a pattern, "*" for all')
     return chosen
 
 
 def _is_depthwise(module: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """1x1 is left out: a factor for each channel mixes no positions."""
+    """Return whether it is depthwise and larger than 1x1, which would not mix positions."""
     if not isinstance(module, nn.Conv2d) or module.kernel_size == (1, 1):
         return False
     return module.groups == module.in_channels == module.out_channels > 1
@@ -100,25 +100,18 @@ def _dry_run(model: nn.Module, convs: Iterable[nn.Conv2d], image_size: Sequence[
     runs: dict[nn.Module, Runs] = {conv: set() for conv in convs}
 
     def note(conv: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        runs[conv].add((_map_size(inputs[0]), _map_size(out)))
+        in_size, out_size = ((x.shape[-2], x.shape[-1]) for x in (inputs[0], out))
+        runs[conv].add((in_size, out_size))
 
-    for conv in runs:  # which all go, and their hooks with them
+    for conv in runs:  # all are replaced, so the hooks need no removal
         conv.register_forward_hook(note)
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    model(_blank_image(model, image_size))
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    model(first.weight.new_zeros(1, first.in_channels, *image_size))
     for module, training in modes.items():
         module.training = training
     return runs
-
-
-def _map_size(x: Tensor) -> Size:
-    return x.shape[-2], x.shape[-1]
-
-
-def _blank_image(model: nn.Module, image_size: Sequence[int]) -> Tensor:
-    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
-    return first.weight.new_zeros(1, first.in_channels, *image_size)
 
 
 def _replacement(name: str, conv: nn.Conv2d, runs: Runs, operator: Operator, keep_kernel_size: bool) -> nn.Module:
@@ -142,7 +135,7 @@ def _replacement(name: str, conv: nn.Conv2d, runs: Runs, operator: Operator, kee
 
 
 def _why_not(conv: nn.Conv2d, runs: Runs) -> str | None:
-    """What keeps every operator from standing for ``conv``."""
+    """Return the reason why no operator can replace ``conv``, or None."""
     for what, (vertical, horizontal) in (("kernel", conv.kernel_size), ("stride", conv.stride)):
         if vertical != horizontal:
             return f"its {what} of {vertical}x{horizontal} is not square"
@@ -166,7 +159,7 @@ def _refusal(name: str, why: str) -> str:
 
 
 def _is_padded_like_an_operator(conv: nn.Conv2d) -> bool:
-    """Also that it convolves as PyTorch does: some networks pad or normalise in a convolution class of their own."""
+    """Return whether the padding is that of operators, and the class does not pad or normalise by itself."""
     padding = conv.kernel_size[0] // 2
     plain = type(conv).forward is nn.Conv2d.forward and conv.padding_mode == "zeros"
     return plain and (conv.padding == "same" or tuple(conv.padding) == (padding, padding))

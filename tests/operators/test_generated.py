@@ -64,7 +64,7 @@ def test_a_compiler_sees_the_generator_itself():
     module = Counting().eval()
     with torch.no_grad():
         compiled = torch.compile(module, backend="eager", fullgraph=True)
-        assert [compiled(torch.tensor(1.0)).item(), module.generated._kept] == [9, None]
+        assert [compiled(torch.tensor(1.0)).item(), module.generated._cached] == [9, None]
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])

@@ -1,13 +1,13 @@
-"""MLP-Mixer for small aligned faces: no convolution and no attention, so no spatial operator either.
+"""MLP-Mixer for small aligned faces, without convolutions, attention or a spatial operator.
 
 Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", NeurIPS 2021, arXiv 2105.01601, section 2, equation
 1 and table 1.
 
-    x: (S, D), a token for each of S patches;  x += MLP_S(norm(x)^T)^T;  x += MLP_D(norm(x));  MLP: Linear, GELU, Linear
+    x: (S, D), one token per patch;  x += MLP_S(norm(x)^T)^T;  x += MLP_D(norm(x));  MLP: Linear, GELU, Linear
 
-Deviations from the paper and its published code: the classifier is an embedding. The GELU is the exact one, where the
-    published code has its approximation by tanh, and linear layers start Xavier uniform with biases near 0, where it
-    has LeCun normal and 0 (both as in timm). No stochastic depth and no dropout.
+Deviations from the paper and its published code: an embedding replaces the classifier. As in timm, the GELU is exact
+    (published code: the tanh approximation), and linear layers start Xavier uniform with biases near 0 (published code:
+    LeCun normal and 0). There is no stochastic depth and no dropout.
 """
 
 import math
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images
+from facerec.backbones.parts import check_image_size, check_images, check_width
 from facerec.backbones.spatial_transformer import alignment
 from facerec.checks import check_counts
 from facerec.operators.base import Size
@@ -24,18 +24,18 @@ _TOKENS_RATIO, _CHANNELS_RATIO, _NORM_EPS = 0.5, 4, 1e-6
 
 
 class MLPMixer(nn.Module):
-    """``(B, 3, H, W)`` float to ``(B, embedding_dim)``. Width 1 is Mixer-S, of which /16 has the patch size.
+    """MLP-Mixer: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``. The defaults are Mixer-S/16.
 
     Args:
         width: multiplier of the 512 channels of Mixer-S, rounded to the nearest multiple of 8 and at least 8.
         image_size: (height, width) of the images.
-        embedding_dim: of the result.
-        patch_size: side of the square patches in pixels, each a token; divides both sides of the image.
-        blocks: of a token-mixing and a channel-mixing MLP each.
-        align: "stn" for a spatial transformer in front, None for none.
+        embedding_dim: elements of an embedding.
+        patch_size: side of the square patches in pixels; divides both sides of the image.
+        blocks: number of blocks, each a token-mixing and a channel-mixing MLP.
+        align: "stn" puts a spatial transformer in front, for badly aligned faces.
 
     Raises:
-        ValueError: an argument outside the values above; the message names them.
+        ValueError: an argument outside the values above.
     """
 
     def __init__(
@@ -48,8 +48,7 @@ class MLPMixer(nn.Module):
         align: str | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < width < math.inf:
-            raise ValueError(f"width must be positive, got {width}")
+        check_width(width)
         check_counts(embedding_dim=embedding_dim, patch_size=patch_size, blocks=blocks)
         self.image_size, self.embedding_dim = check_image_size(image_size, patch_size), embedding_dim
         _check_patch_size(patch_size, self.image_size)
@@ -72,15 +71,14 @@ class MLPMixer(nn.Module):
                     nn.init.normal_(module.bias, std=bias_std)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images to embeddings, not yet of unit length."""
+        """Map normalised images to embeddings, which are not of unit length."""
         check_images(images, self.image_size)
         tokens = self.patches(self.align(images)).flatten(2).transpose(1, 2)
         return self.embed(self.norm(self.blocks(tokens)).mean(dim=1))
 
 
 class MixerBlock(nn.Module):
-    """Mix the tokens, alike for every channel, then the channels, alike for every token: ``(B, S, D)`` to ``(B, S,
-    D)``."""
+    """Mixes the tokens of ``(B, S, D)`` in the same way for all channels, then the channels for all tokens."""
 
     def __init__(self, tokens: int, channels: int) -> None:
         super().__init__()
@@ -104,5 +102,5 @@ def _check_patch_size(patch_size: int, image_size: Size) -> None:
         possible = ", ".join(str(size) for size in range(1, common + 1) if common % size == 0)
         raise ValueError(
             f"patch_size={patch_size} does not divide images of {image_size[0]}x{image_size[1]} pixels into equal "
-            f"patches; possible are {possible}"
+            f"patches: use one of {possible}"
         )

@@ -1,44 +1,46 @@
 """MobileNetV2 for small aligned faces.
 
-Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381, table 2, as the TVConv paper
-(arXiv 2203.10489, section 4.1)
-uses it: the stem has stride 1, the last 1x1 convolution 512 channels, and the classifier is an embedding.
+Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381, table 2, as used by the
+TVConv paper (arXiv 2203.10489, section 4.1): the stem has stride 1, the last 1x1 convolution has 512 channels, and an
+embedding replaces the classifier.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images, embedding_layers, operator_of_stage
+from facerec.backbones.parts import check_image_size, check_images, check_width, embedding_layers, operator_of_stage
 from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
 
-# A row a stage: expansion, channels at width 1, blocks, stride of the first block.
+# One row per stage: expansion, channels at width 1, blocks, stride of the first block.
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 _STEM_CHANNELS, _LAST_CHANNELS = 32, 512
 
 
 class ReLU6(nn.ReLU6):
-    """In place where no gradient is recorded; where one is, in place costs a copy of the input."""
+    """ReLU6 in place unless a gradient is recorded, for which in-place operation would copy the input."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu6(input, inplace=not (torch.is_grad_enabled() and input.requires_grad))
 
 
 class MobileNetV2(nn.Module):
-    """``(B, 3, H, W)`` float to ``(B, embedding_dim)``. Stages are numbered 1 to 7; the total stride is 16.
+    """MobileNetV2: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``.
+
+    Stages are numbered 1 to 7; the total stride is 16.
 
     Args:
         width: multiplier of the channel counts, each rounded to a multiple of 8.
-        operator: makes the spatial convolution of a block, called ``operator(channels, stride=..., out_size=(H, W))``.
-        image_size: (height, width) of the images, from which every map size follows.
-        embedding_dim: of the result.
-        operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all, or the
-            last ones where the operator says so.
+        operator: creates the spatial convolution of a block, called ``operator(channels, stride=..., out_size=(H,
+        W))``.
+        image_size: (height, width) of the images, which determines all map sizes.
+        embedding_dim: elements of an embedding.
+        operator_stages: the stages that use ``operator``; the others use the depthwise convolution. None: the
+            operator's default, mostly all.
         align: "stn" puts a spatial transformer in front, for badly aligned faces.
 
     Raises:
@@ -55,8 +57,7 @@ class MobileNetV2(nn.Module):
         align: str | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < width < math.inf:
-            raise ValueError(f"width must be positive, got {width}")
+        check_width(width)
         operators = operator_of_stage(operator, operator_stages, range(1, len(_STAGES) + 1), "MobileNetV2")
         size = self.image_size = check_image_size(image_size, 16)
         channels = _round_channels(_STEM_CHANNELS * width)
@@ -74,25 +75,21 @@ class MobileNetV2(nn.Module):
         self.features = nn.Sequential(*layers)
         self.embed = embedding_layers(last_channels, size, embedding_dim)
         self.embedding_dim = embedding_dim
-        self._reset_embedding()
-
-    def _reset_embedding(self) -> None:
         for module in self.embed:
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
                 nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images to embeddings, not yet of unit length."""
+        """Map normalised images to embeddings, which are not of unit length."""
         check_images(images, self.image_size)
         return self.embed(self.features(self.align(images)))
 
 
 class InvertedResidual(nn.Module):
-    """Expand by 1x1, mix positions by the operator, project by 1x1; with a shortcut where shapes allow (figure 3 of the
-    paper).
+    """The block of figure 3: expand by 1x1, apply the operator, project by 1x1; with a shortcut if the shapes allow it.
 
-    ``(B, C_in, H_in, W_in)`` to ``(B, C_out, *out_size)``.
+    Maps ``(B, C_in, H_in, W_in)`` to ``(B, C_out, *out_size)``.
     """
 
     def __init__(
@@ -109,13 +106,8 @@ class InvertedResidual(nn.Module):
         layers: list[nn.Module] = []
         if expansion > 1:
             layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), ReLU6()]
-        layers += [
-            operator(hidden, stride=stride, out_size=out_size),
-            nn.BatchNorm2d(hidden),
-            ReLU6(),
-            conv(hidden, out_channels),
-            nn.BatchNorm2d(out_channels),
-        ]
+        layers += [operator(hidden, stride=stride, out_size=out_size), nn.BatchNorm2d(hidden), ReLU6()]
+        layers += [conv(hidden, out_channels), nn.BatchNorm2d(out_channels)]
         self.layers = operator.block(in_channels, layers)
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
@@ -130,6 +122,6 @@ def _conv(in_channels: int, out_channels: int, kernel_size: int = 1) -> nn.Conv2
 
 
 def _round_channels(channels: float, divisor: int = 8) -> int:
-    """To the nearest multiple of 8, at least 8, and never more than a tenth below."""
+    """Round to the nearest multiple of 8, at least 8 and at least nine tenths of ``channels``."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

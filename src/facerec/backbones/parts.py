@@ -1,5 +1,6 @@
-"""What the backbones share: where the operator goes, and the way from the last map to the embedding."""
+"""Parts that the backbones share: argument checks, the operator per stage and the embedding layers."""
 
+import math
 from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from facerec.operators.depthwise import Depthwise
 
 
 def check_image_size(image_size: Sequence[int], total_stride: int) -> Size:
-    """``image_size`` as (height, width) of at least one output position."""
+    """Return ``image_size`` as (height, width); `ValueError` unless both are at least ``total_stride``."""
     if len(image_size) != 2 or min(image_size) < total_stride:
         raise ValueError(
             f"image_size must be (height, width) of at least {total_stride} pixels each, the total stride, got "
@@ -18,8 +19,14 @@ def check_image_size(image_size: Sequence[int], total_stride: int) -> Size:
     return image_size[0], image_size[1]
 
 
+def check_width(width: float) -> None:
+    """Raise `ValueError` unless ``width`` is finite and positive."""
+    if not 0 < width < math.inf:
+        raise ValueError(f"width must be positive, got {width}")
+
+
 def check_images(images: Tensor, image_size: Size) -> None:
-    """Refuse images of another size than the network's: the last pooling would leave out what is beyond its map."""
+    """Refuse images of another size than the network's, since the last pooling would ignore part of a larger map."""
     if images.shape[2:] != image_size:
         raise ValueError(
             f"the network is for images of {image_size[0]}x{image_size[1]} pixels, got {images.shape[2]}x"
@@ -30,8 +37,10 @@ def check_images(images: Tensor, image_size: Size) -> None:
 def operator_of_stage(
     operator: Operator, operator_stages: Collection[int] | None, stages: range, network: str
 ) -> dict[int, OperatorFactory]:
-    """For each stage the operator it uses: ``operator`` in ``operator_stages`` (None: where it says, mostly in all),
-    the depthwise convolution elsewhere."""
+    """Return the operator of each stage: ``operator`` in ``operator_stages``, elsewhere the depthwise convolution.
+
+    None means the operator's default, mostly all stages.
+    """
     if operator_stages is not None and (isinstance(operator_stages, int | str) or not len(operator_stages)):
         raise ValueError(
             f"operator_stages must be a list of stages, as [{stages[-1]}], or null for all, got {operator_stages!r}"
@@ -46,7 +55,7 @@ def operator_of_stage(
 
 
 def embedding_layers(channels: int, map_size: Size, embedding_dim: int) -> nn.Sequential:
-    """``(B, channels, *map_size)`` to ``(B, embedding_dim)``: normalise, average over the map, project, normalise."""
+    """Return the layers from the last map, ``(B, channels, *map_size)``, to embeddings, ``(B, embedding_dim)``."""
     if embedding_dim < 1:
         raise ValueError(f"embedding_dim must be at least 1, got {embedding_dim}")
     return nn.Sequential(

@@ -1,44 +1,38 @@
 """ShuffleNetV2 for small aligned faces.
 
 Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", arXiv 1807.11164, table 5, as
-the TVConv paper (arXiv 2203.10489) uses it: the stem has stride 1, and the classifier is an embedding.
+used by the TVConv paper (arXiv 2203.10489): the stem has stride 1, and an embedding replaces the classifier.
 
-Deviation: dense convolutions start from PyTorch's defaults as in the published code; an operator initialises itself, in
-    every backbone alike. A batch
-normalisation follows it and takes its scale out.
+Deviation: dense convolutions start from PyTorch's defaults as in the published code, but an operator initialises itself
+    as in every backbone. The batch normalisation that follows removes the difference in scale.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images, embedding_layers, operator_of_stage
+from facerec.backbones.parts import check_image_size, check_images, check_width, embedding_layers, operator_of_stage
 from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
 
 _STEM_CHANNELS, _LAST_CHANNELS = 24, 1024
 _UNITS = {2: 4, 3: 8, 4: 4}
-# The first stage's channels at the paper's widths, which no formula gives; each later stage has twice as many.
+# The first stage's channels at the paper's widths, which follow no formula; each later stage has twice as many.
 _STAGE2_CHANNELS = {0.5: 48, 1.0: 116, 1.5: 176, 2.0: 244}
 
 
 class ShuffleNetV2(nn.Module):
-    """``(B, 3, H, W)`` float to ``(B, embedding_dim)``. Stages are numbered 2 to 4 as in the paper; the total stride is
-    16.
+    """ShuffleNetV2: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``.
+
+    Stages are numbered 2 to 4 as in the paper; the total stride is 16.
 
     Args:
-        width: multiplier of the channel counts. At 0.5, 1, 1.5 and 2 they are the paper's, elsewhere 116 * width
-            rounded to an even number.
-        operator: makes the spatial convolutions, both of a unit with stride 2, called ``operator(channels, stride=...,
-            out_size=(H, W))``.
-        image_size: (height, width) of the images, from which every map size follows.
-        embedding_dim: of the result.
-        operator_stages: the stages that use ``operator``; the others keep the depthwise convolution. None: all, or the
-            last ones where the operator says so.
-        align: "stn" puts a spatial transformer in front, for badly aligned faces.
+        width: multiplier of the channel counts: the paper's at 0.5, 1, 1.5 and 2, otherwise 116 * width rounded to an
+            even number.
+        operator: creates the spatial convolutions, both of a unit with stride 2; otherwise as in `MobileNetV2`, as are
+            the other arguments.
 
     Raises:
         ValueError: a width too small for one channel, an image smaller than the total stride, a stage that does not
@@ -55,8 +49,7 @@ class ShuffleNetV2(nn.Module):
         align: str | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < width < math.inf:
-            raise ValueError(f"width must be positive, got {width}")
+        check_width(width)
         operators = operator_of_stage(operator, operator_stages, range(2, 5), "ShuffleNetV2")
         self.image_size = check_image_size(image_size, 16)
         size = halve(self.image_size, 2)
@@ -77,13 +70,13 @@ class ShuffleNetV2(nn.Module):
         self.embedding_dim = embedding_dim
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images to embeddings, not yet of unit length."""
+        """Map normalised images to embeddings, which are not of unit length."""
         check_images(images, self.image_size)
         return self.embed(self.features(self.align(images)))
 
 
 class ShuffleUnit(nn.Module):
-    """Half of the channels pass, half are transformed, then both are interleaved (figure 3c). Shapes do not change."""
+    """Transforms half of the channels and interleaves them with the other half (figure 3c); the shape is kept."""
 
     def __init__(self, channels: int, size: Size, operator: OperatorFactory) -> None:
         super().__init__()
@@ -95,8 +88,7 @@ class ShuffleUnit(nn.Module):
 
 
 class DownsamplingUnit(nn.Module):
-    """Both branches see all channels and halve the map (figure 3d): ``(B, C_in, H_in, W_in)`` to ``(B, C_out,
-    *out_size)``."""
+    """Halves the map, ``(B, C_in, H_in, W_in)`` to ``(B, C_out, *out_size)``; both branches see all channels."""
 
     def __init__(self, in_channels: int, out_channels: int, out_size: Size, operator: OperatorFactory) -> None:
         super().__init__()
@@ -109,7 +101,7 @@ class DownsamplingUnit(nn.Module):
 
 
 def _transform(operator: OperatorFactory, in_channels: int, channels: int, stride: int, out_size: Size) -> nn.Module:
-    """A 1x1 convolution before the operator and one after it."""
+    """Return the operator between two 1x1 convolutions."""
     layers = [operator.pointwise(_conv)(in_channels, channels), *_bn_relu(channels)]
     layers += _spatial_then_pointwise(operator, channels, channels, stride, out_size)
     return operator.block(in_channels, layers)
@@ -124,7 +116,7 @@ def _spatial_then_pointwise(
 
 
 def _shuffle(first: Tensor, second: Tensor) -> Tensor:
-    """Two ``(B, C, H, W)`` to ``(B, 2 C, H, W)`` with their channels alternating, in channels_last memory."""
+    """Interleave the channels of two maps ``(B, C, H, W)``, in channels_last memory."""
     pair = torch.stack((first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)), dim=-1)
     return pair.flatten(3).permute(0, 3, 1, 2)
 

@@ -1,18 +1,18 @@
-"""Spatial transformer: the network turns the face upright before it looks at it.
+"""Spatial transformer: aligns the face in front of a backbone.
 
 Jaderberg, Simonyan, Zisserman, Kavukcuoglu, "Spatial Transformer Networks", NIPS 2015, arXiv 1506.02025.
 
     theta = identity + bound * tanh(rate * localisation(images)), (2, 3);
     out[b, c, p] = images[b, c, theta[b] * (p_x, p_y, 1)]
 
-Positions run from -1 to 1 over the image (section 3.2, equation 1), values between pixels are bilinear (section 3.3,
-equation 5).
+Positions go from -1 to 1 over the image (section 3.2, equation 1), with bilinear interpolation between pixels (section
+3.3, equation 5).
 
 Deviations from the paper: the localisation network, which the paper leaves open, is four strided convolutions on the
-    halved image. It predicts the difference to the identity, so that weight decay draws the transform to "change
-    nothing" and not to a point; bounded and slowed down, since at the learning rate of a backbone the transform else
-    leaves the image within the first steps and gets no gradient to come back. Positions beyond the image repeat its
-    border.
+    halved image. It predicts the difference to the identity, so that weight decay pulls the transform towards the
+    identity and not towards a point. The difference is bounded and slowed down: at a backbone's learning rate the
+    transform would otherwise leave the image in the first steps and get no gradient back. Positions outside the image
+    repeat its border.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from facerec.backbones.parts import check_image_size, check_images
 from facerec.operators.base import SpatialOperator, halve
 
 _CHANNELS = (8, 16, 32, 32)
-# Keeps a face in sight: moved by a quarter of the image, turned by 30 degrees, its side times 0.5 to 1.5, at most.
+# Keeps the face in the image: at most a shift by a quarter, a rotation by 30 degrees and a scale from 0.5 to 1.5.
 _BOUND = 0.5
-# With the bound this slows the transform by (0.5 * 0.02) ** 2, as a ten-thousandth of the learning rate would.
+# With the bound this slows the transform by (0.5 * 0.02) ** 2, like a learning rate divided by 10,000.
 _RATE = 0.02
 
 
 def alignment(align: str | None, image_size: Sequence[int]) -> nn.Module:
-    """What stands in front of a backbone: nothing, or for "stn" a spatial transformer.
+    """Return the module in front of a backbone: None is the identity, "stn" a spatial transformer.
 
     Raises:
         ValueError: any other ``align``.
@@ -46,16 +46,16 @@ def alignment(align: str | None, image_size: Sequence[int]) -> nn.Module:
 
 
 class SpatialTransformer(nn.Module):
-    """``(B, 3, H, W)`` to ``(B, 3, H, W)`` of the same type, each image by the affine transform predicted from it.
+    """Transforms each image of ``(B, 3, H, W)`` by an affine transform predicted from it.
 
-    It starts as the identity, by a last layer of zeros: gradient reaches that layer in the first step and those before
-    it from the second.
+    It starts as the identity: the last layer is 0 and gets a gradient from the first step, those before it from the
+    second.
 
     Args:
-        image_size: (height, width) of the images.
+        image_size: (height, width) of the images, at least 2 pixels each.
 
     Raises:
-        ValueError: an image of fewer than 2 pixels on a side, or in the call one of another size.
+        ValueError: a smaller image size; in the call, images of another size.
     """
 
     def __init__(self, image_size: Sequence[int]) -> None:
@@ -68,13 +68,13 @@ class SpatialTransformer(nn.Module):
             layers += [conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
             size = halve(size, 2)
         self.localisation = nn.Sequential(*layers)
-        # Every position has weights of its own: an average over the map would not know where the face is.
+        # Every position has its own weights, since an average over the map would not know where the face is.
         self.to_affine = nn.Conv2d(_CHANNELS[-1], 6, size)
         self.sampler = AffineSampler()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """PyTorch's defaults for the convolutions, zeros for the predicted difference to the identity."""
+        """Use PyTorch's defaults for the convolutions and zeros for the predicted difference to the identity."""
         for module in self.localisation:
             if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
                 module.reset_parameters()
@@ -82,10 +82,9 @@ class SpatialTransformer(nn.Module):
         nn.init.zeros_(self.to_affine.bias)  # pyright: ignore[reportArgumentType]
 
     def transform(self, images: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` to the affine transforms ``(B, 2, 3)`` from positions of the result to positions of the
-        image, both from -1 to 1."""
+        """Predict the affine transforms ``(B, 2, 3)`` from output positions to image positions, both from -1 to 1."""
         features = self.localisation(images)
-        # Positions in bfloat16 would be wrong by a tenth of a pixel.
+        # In bfloat16, positions would be off by a tenth of a pixel.
         with torch.autocast(images.device.type, enabled=False):
             mean = features.to(self.to_affine.weight.dtype) / features[0, 0].numel()
             difference = _BOUND * torch.tanh(_RATE * self.to_affine(mean).view(-1, 2, 3))
@@ -97,11 +96,11 @@ class SpatialTransformer(nn.Module):
 
 
 class AffineSampler(SpatialOperator):
-    """Images ``(B, C, H, W)`` and transforms ``(B, 2, 3)`` to the images ``(B, C, H, W)`` that the transforms see."""
+    """Samples images ``(B, C, H, W)`` at the positions given by transforms ``(B, 2, 3)``."""
 
     def forward(self, images: Tensor, theta: Tensor) -> Tensor:
         wide = torch.promote_types(images.dtype, torch.float32)
-        # Autocast would round the grid, though not what it is made of.
+        # Autocast would round the grid.
         with torch.autocast(images.device.type, enabled=False):
             grid = F.affine_grid(theta.to(wide), list(images.shape), align_corners=False)
             out = F.grid_sample(images.to(wide), grid, mode="bilinear", padding_mode="border", align_corners=False)
@@ -109,5 +108,5 @@ class AffineSampler(SpatialOperator):
         return out.to(images.dtype, memory_format=torch.channels_last if last else torch.contiguous_format)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
-        """Six for a position of the grid, four neighbours for each of its channels."""
+        """Count six per position of the grid, and four neighbours per output."""
         return out.shape[2] * out.shape[3] * 6 + out.numel() * 4

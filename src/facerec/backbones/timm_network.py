@@ -1,8 +1,7 @@
-"""Any convolutional network of the timm library, an operator in the places of its depthwise convolutions.
+"""Convolutional networks of the timm library, with an operator instead of their depthwise convolutions.
 
-Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models. The last map, after the
-network's own last 1x1 convolution where it has one, goes through the same layers to the embedding as in the other
-backbones; pooling and classifier are left out.
+Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models. The layers
+from the last map to the embedding are those of the other backbones and replace timm's pooling and classifier.
 """
 
 import difflib
@@ -19,23 +18,22 @@ from facerec.surgery import Where, replace_depthwise
 
 
 class TimmNetwork(nn.Module):
-    """``(B, 3, H, W)`` float to ``(B, embedding_dim)``.
+    """A timm network: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``.
 
     Args:
-        name: of the network in timm, ``timm.list_models()``; one with the name of its weights behind a dot as well.
-        operator: stands for the depthwise convolutions, as in `facerec.surgery.replace_depthwise`; None leaves the
-            network as timm makes it.
-        image_size: (height, width) of the images. Most networks halve it five times, to a last map of 3x3 out of 96x96
-            pixels; the project's own halve it four times.
-        embedding_dim: of the result.
+        name: the network's name in ``timm.list_models()``, optionally with ".weights" appended.
+        operator: replaces the depthwise convolutions as in `facerec.surgery.replace_depthwise`; None keeps them.
+        image_size: (height, width) of the images. Most networks halve it five times, from 96x96 pixels to a map of 3x3;
+            the project's own halve it four times.
+        embedding_dim: elements of an embedding.
         where: the convolutions to replace, as in `replace_depthwise`.
-        keep_kernel_size: an operator with a kernel size takes that of the convolution it replaces.
-        pretrained: start from timm's weights, which it downloads. They were trained on images normalised otherwise.
+        keep_kernel_size: give an operator the kernel size of the convolution it replaces, if it has that option.
+        pretrained: download timm's weights, which were trained on images with a different normalisation.
         align: "stn" puts a spatial transformer in front, for badly aligned faces.
 
     Raises:
-        ValueError: a name that timm does not know; a network without a map of channels, height and width for images of
-            this size; what `replace_depthwise` and `alignment` refuse.
+        ValueError: a name that timm does not know; a network without a feature map at this size; what
+            `replace_depthwise` and `alignment` refuse.
     """
 
     def __init__(
@@ -61,31 +59,31 @@ class TimmNetwork(nn.Module):
         self.align = alignment(align, self.image_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images to embeddings, not yet of unit length."""
+        """Map normalised images to embeddings, which are not of unit length."""
         check_images(images, self.image_size)
         return self.embed(self.features(self.align(images)))
 
 
 def _create(name: str, pretrained: bool) -> nn.Module:
-    """The network up to its last map."""
+    """Create the network up to its last map."""
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         remedy = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them"
         raise ValueError(f"timm has no network {name!r}; {remedy}")
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
-    except (AssertionError, RuntimeError, OSError) as error:  # no map of its own, no such weights, no connection
+    except (AssertionError, RuntimeError, OSError) as error:  # no feature map, no such weights, no connection
         raise ValueError(f"timm cannot make {name} with pretrained={pretrained}: {_first_line(error)}") from error
 
 
 def _map_shape(network: nn.Module, name: str, image_size: Size) -> tuple[int, Size]:
-    """Channels and (height, width) of the last map."""
+    """Return channels and (height, width) of the last map."""
     last = _run_once(network, name, image_size)
-    # The channels stand first, also where others, as many by chance, are the width.
+    # The channels must come first, even if the width happens to be the same number.
     channels = {network.num_features, getattr(network, "head_hidden_size", None)}
     if not isinstance(last, Tensor) or last.ndim != 4 or last.shape[1] not in channels:
         found = f"a result of shape {tuple(last.shape)}" if isinstance(last, Tensor) else f"a {type(last).__name__}"
-        raise ValueError(f"{name} gives {found}, no map of channels, height and width: take a convolutional network")
+        raise ValueError(f"{name} gives {found}, not a map of channels, height and width: take a convolutional network")
     return last.shape[1], (last.shape[2], last.shape[3])
 
 

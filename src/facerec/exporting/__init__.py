@@ -1,1 +1,1 @@
-"""A trained network as one file for another program: ONNX, TorchScript, or a package compiled ahead of time."""
+"""Writes a trained network to one file for other programs: ONNX, TorchScript or an ahead-of-time compiled package."""

@@ -1,4 +1,4 @@
-"""A trained backbone in the form in which it is written to a file."""
+"""The form of a trained backbone that is written to a file."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ from facerec.exporting.folding import fold_batch_norms
 
 
 class EmbedsPixels(nn.Module):
-    """``uint8`` RGB images ``(B, H, W, 3)``, as they are decoded, to embeddings ``(B, D)``."""
+    """Maps decoded RGB images, uint8 ``(B, H, W, 3)``, to embeddings ``(B, D)``."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -19,11 +19,11 @@ class EmbedsPixels(nn.Module):
 
 
 def export_form(backbone: nn.Module, tolerance: float = 0.0) -> EmbedsPixels:
-    """A copy that reads pixels, with weights cached, BatchNorm folded and operators in the form that is exported.
+    """Return a copy that reads pixels, with cached weights, folded BatchNorm and the operators' export forms.
 
     Args:
-        backbone: normalised images to embeddings; left as it was.
-        tolerance: by how much position-dependent weights may be off, root mean square, as a share; 0: exact.
+        backbone: maps normalised images to embeddings; not modified.
+        tolerance: relative root mean square error allowed in position-dependent weights; 0: exact.
     """
     folded = fold_batch_norms(reparameterize(backbone))
     return EmbedsPixels(replaced(folded, lambda operator: operator.export_form(tolerance))).eval()

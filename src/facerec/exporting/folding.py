@@ -1,4 +1,4 @@
-"""BatchNorm in evaluation is a scale and an offset a channel: both go into the weights of the layer in front."""
+"""Folds BatchNorm, in evaluation a scale and an offset per channel, into the weights of neighbouring layers."""
 
 from typing import TypeVar
 
@@ -13,11 +13,10 @@ _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 @torch.no_grad()
 def fold_batch_norms(module: nn.Module) -> nn.Module:
-    """Fold every BatchNorm of ``module``, in place, that stands in an `nn.Sequential` behind a convolution, a linear
-    layer or a `PositionDependentConv`, or in front of an average over the whole map and a linear layer; returns
-    ``module``.
+    """Fold the BatchNorm layers of ``module`` in place, and return it.
 
-    Others stay: a runtime folds those behind ordinary convolutions itself.
+    Folded are those in an `nn.Sequential` after a convolution, a linear layer or a `PositionDependentConv`, or before
+    an average over the whole map and a linear layer. Runtimes fold others after ordinary convolutions themselves.
     """
     for part in [part for part in module.modules() if type(part) is nn.Sequential]:
         folded = _fold_sequence([*part])
@@ -49,7 +48,7 @@ def _is_average_of_norm(layers: list[nn.Module]) -> bool:
 
 
 def _scale_and_offset(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """A BatchNorm as ``x * scale + offset``, ``(C,)`` each."""
+    """Return a BatchNorm's ``x * scale + offset``, ``(C,)`` each."""
     assert isinstance(norm, _Norm) and norm.running_mean is not None and norm.running_var is not None
     scale = (norm.running_var + norm.eps).rsqrt()
     scale = scale if norm.weight is None else scale * norm.weight

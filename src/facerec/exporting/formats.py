@@ -1,4 +1,4 @@
-"""The formats: which endings they have, who writes and who reads them."""
+"""The file formats, and writing and reading them."""
 
 import json
 from collections.abc import Callable
@@ -17,14 +17,19 @@ from facerec.kernels.dispatch import exporting
 
 @dataclass(frozen=True)
 class Model:
-    """``metadata`` as it was written; ``embed`` takes uint8 RGB ``(B, H, W, 3)`` to float32 embeddings ``(B, D)``."""
+    """A model read from a file.
+
+    Attributes:
+        metadata: as it was written.
+        embed: maps uint8 RGB images ``(B, H, W, 3)`` to float32 embeddings ``(B, D)``.
+    """
 
     metadata: dict[str, str]
     embed: Callable[[np.ndarray], np.ndarray]
 
 
 class ModelBackbone(nn.Module):
-    """A `Model` in the place of a backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``."""
+    """A `Model` as a backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -35,16 +40,15 @@ class ModelBackbone(nn.Module):
         return torch.from_numpy(self.model.embed(pixels.cpu().numpy())).to(images.device)
 
 
-# Exported files run on the CPU, in float32, whatever their checkpoint was trained on.
+# Exported files run on the CPU in float32, independent of the device of the training.
 ON_CPU = ["trainer.accelerator=cpu", "trainer.devices=1", "trainer.strategy=auto", "trainer.precision=32-true"]
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
-# What a runtime with fast depthwise convolutions and no compiler may trade; pt2 has a compiler.
+# Default relative error of the low-rank approximation; 0 (exact) for pt2, whose compiler does not need it.
 TOLERANCES = {"onnx": 0.002, "torchscript": 0.002, "pt2": 0.0}
-_MODULES = {"onnx": "onnx_format", "torchscript": "torchscript_format", "pt2": "pt2_format"}
 
 
 def write(format: str, network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
-    """``network`` as a file; `InputError` where an operator of it has no form in that format."""
+    """Write ``network`` to ``path``; `InputError` if the format does not support one of its operators."""
     writer = _function(format, "write")
     try:
         with exporting():
@@ -59,8 +63,10 @@ def write(format: str, network: nn.Module, pixels: torch.Tensor, metadata: dict[
 
 
 def read(path: Path) -> Model:
-    """The model in a file of `write`; `InputError` when it is none. TorchScript and pt2 files are programs: run your
-    own only."""
+    """Read a file that `write` wrote; `InputError` if it is something else.
+
+    TorchScript and pt2 files contain code: read only files you trust.
+    """
     by_suffix = {suffix: format for format, suffix in SUFFIXES.items()}
     if path.suffix not in by_suffix:
         raise InputError(f"model {path} has an unknown ending: it must be one of {', '.join(by_suffix)}")
@@ -79,7 +85,7 @@ def read(path: Path) -> Model:
 
 
 def describe(checkpoint: dict[str, Any], path: str, image_size: tuple[int, int], embedding_dim: int) -> dict[str, str]:
-    """What the file says of itself."""
+    """Return the metadata that is written to the file."""
     config = checkpoint["config"]
     return {
         "input": f"uint8 (batch, {image_size[0]}, {image_size[1]}, 3)",
@@ -94,9 +100,9 @@ def describe(checkpoint: dict[str, Any], path: str, image_size: tuple[int, int],
 
 
 def _function(format: str, verb: str) -> Callable[..., Any]:
-    """The runtimes are large, and most people have one of them: only the one that is used is imported."""
+    """Return the format's function, importing only the runtime that is used."""
     try:
-        return getattr(import_module(f"facerec.exporting.{_MODULES[format]}"), f"{verb}_{format}")
+        return getattr(import_module(f"facerec.exporting.{format}_format"), f"{verb}_{format}")
     except ModuleNotFoundError as error:
         raise InputError(
             f"{format} needs the package {error.name}: add it with pip install -e '.[export]' in a checkout of facerec"

@@ -1,4 +1,4 @@
-"""ONNX, run by ONNX Runtime on the CPU."""
+"""The ONNX format, run by ONNX Runtime on the CPU."""
 
 import logging
 import warnings
@@ -22,7 +22,7 @@ INPUT, OUTPUT = "images", "embeddings"
 
 
 def write_onnx(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
-    """Write ``network``; ``pixels`` is a batch of two or more, of any number in the file."""
+    """Write ``network`` with a dynamic batch size; ``pixels`` is an example batch of two or more images."""
     batch = ({0: torch.export.Dim("batch")},)
     with _quiet():
         program = torch.onnx.export(
@@ -39,7 +39,7 @@ def write_onnx(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str
 
 
 def describe(model: onnx.ModelProto, metadata: dict[str, str], path: Path) -> None:
-    """Write ``model`` with this ``metadata`` and without the paths of the program that made it."""
+    """Write ``model`` with ``metadata``, without the source paths that the exporter adds."""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -48,10 +48,10 @@ def describe(model: onnx.ModelProto, metadata: dict[str, str], path: Path) -> No
 
 
 def read_onnx(path: Path) -> Model:
-    """Whatever ONNX Runtime raises is raised."""
+    """Read an ONNX file; errors of ONNX Runtime are passed on."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Else its threads wait for the next call actively, and whatever runs in between runs on what is left.
+    # Otherwise its threads spin between calls and starve other work.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
@@ -63,8 +63,8 @@ def read_onnx(path: Path) -> Model:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter tells its own developers what it does."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    """Silence what the exporter and the quantiser tell their own developers."""
+    loggers = [logging.getLogger(name) for name in (None, "torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
@@ -77,31 +77,25 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-_QUANTISED = ["Conv", "Gemm", "MatMul"]
-
-
 def quantise(path: Path, batches: Iterable[np.ndarray], metadata: dict[str, str], target: Path) -> None:
-    """The ONNX file ``path`` in eight bits as ``target``; ``batches`` of uint8 images ``(B, H, W, 3)`` are what the
-    ranges of the activations are taken from."""
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)
-    try:
-        with TemporaryDirectory() as folder:
-            prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
-            quant_pre_process(path, prepared, skip_symbolic_shape=True)
-            quantize_static(
-                prepared,
-                quantised,
-                _Batches(batches),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=_QUANTISED,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-            )
-            describe(onnx.load(quantised), metadata, target)
-    finally:
-        logging.getLogger().setLevel(level)
+    """Quantise the ONNX file ``path`` to eight bits as ``target``.
+
+    The ranges of the activations are measured on ``batches`` of uint8 images ``(B, H, W, 3)``.
+    """
+    with _quiet(), TemporaryDirectory() as folder:
+        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
+        quant_pre_process(path, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            quantised,
+            _Batches(batches),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        describe(onnx.load(quantised), metadata, target)
 
 
 class _Batches(CalibrationDataReader):

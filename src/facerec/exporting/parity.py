@@ -1,4 +1,4 @@
-"""Whether an exported file computes what its checkpoint computes: on the benchmarks' own images."""
+"""Compares an exported file with its checkpoint on the images of the benchmarks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,20 @@ from facerec.verification.verify import VerificationResult
 
 Results = dict[str, VerificationResult]
 LEAST_COSINE = 0.9999
-# So much may the right decisions differ, of a thousand pairs: a distance at the threshold falls to either side by a
-# rounding.
-_PAIRS_IN_A_THOUSAND = 1
+# Tolerated difference in correct decisions per 1,000 pairs: rounding can flip a pair at the threshold.
+_PAIRS_PER_THOUSAND = 1
 
 
 @dataclass(frozen=True)
 class Parity:
-    """``least_cosine`` between the two embeddings of any image; both verification results by benchmark."""
+    """The least cosine between an image's two embeddings, and both verification results by benchmark."""
 
     least_cosine: float
     checkpoint: Results
     exported: Results
 
     def refuse_difference(self, remedy: str) -> None:
-        """`InputError` where the file is not as good as its checkpoint."""
+        """Raise `InputError` with ``remedy`` if the file differs too much from its checkpoint."""
         if not self.least_cosine > LEAST_COSINE:
             raise InputError(
                 f"the exported network's embeddings differ from the checkpoint's (least cosine "
@@ -35,37 +34,28 @@ class Parity:
             )
         for name, ours in self.checkpoint.items():
             theirs = self.exported[name]
-            decided_otherwise = round(abs(theirs.accuracy - ours.accuracy) * ours.num_pairs)
-            if decided_otherwise > max(1, _PAIRS_IN_A_THOUSAND * ours.num_pairs // 1000):
+            flipped = round(abs(theirs.accuracy - ours.accuracy) * ours.num_pairs)
+            if flipped > max(1, _PAIRS_PER_THOUSAND * ours.num_pairs // 1000):
                 raise InputError(
                     f"the exported network verifies {name} at {theirs.accuracy:.4f}, the checkpoint at "
                     f"{ours.accuracy:.4f}: {remedy}"
                 )
 
     def summary(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the comparison as plain values, for a JSON file."""
         both = {"checkpoint": self.checkpoint, "exported": self.exported}
         accuracies = {side: {name: result.accuracy for name, result in found.items()} for side, found in both.items()}
         return {"least_cosine": self.least_cosine, "accuracy": accuracies}
 
 
 def compare(backbone: nn.Module, exported: nn.Module, verify: Callable[[nn.Module], Results]) -> Parity:
-    """Both networks through ``verify``, image by image."""
-    sides = [_Remembering(network) for network in (backbone.eval(), exported)]
-    ours, theirs = (verify(side) for side in sides)
-    cosines = [F.cosine_similarity(a, b) for a, b in zip(sides[0].embeddings, sides[1].embeddings, strict=True)]
+    """Verify both networks, and compare their embeddings image by image."""
+    (ours, embeddings), (theirs, others) = (_recorded(network, verify) for network in (backbone.eval(), exported))
+    cosines = [F.cosine_similarity(a, b) for a, b in zip(embeddings, others, strict=True)]
     return Parity(float(torch.cat(cosines).min()), ours, theirs)
 
 
-class _Remembering(nn.Module):
-    """A backbone that keeps every embedding it made."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.embeddings: list[Tensor] = []
-
-    def forward(self, images: Tensor) -> Tensor:
-        out = self.backbone(images)
-        self.embeddings.append(out.float().cpu())
-        return out
+def _recorded(network: nn.Module, verify: Callable[[nn.Module], Results]) -> tuple[Results, list[Tensor]]:
+    embeddings: list[Tensor] = []
+    with network.register_forward_hook(lambda _module, _images, out: embeddings.append(out.float().cpu())):
+        return verify(network), embeddings

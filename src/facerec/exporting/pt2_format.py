@@ -1,5 +1,4 @@
-"""A package compiled ahead of time for this machine's kind of processor, which makes one loop of all taps; PyTorch's
-AOTInductor. It runs in PyTorch, from C++ or Python."""
+"""The pt2 format: compiled by PyTorch's AOTInductor for this kind of processor, run from C++ or Python."""
 
 import shutil
 import warnings
@@ -17,14 +16,15 @@ _LARGEST_BATCH = 4096
 
 
 def write_pt2(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
-    """Compile ``network``; ``pixels`` is a batch of two or more, in the file of 1 to 4096.
+    """Compile ``network`` for batches of 1 to 4096 images; ``pixels`` is an example batch of two or more images.
 
-    `InputError` where there is no C++ compiler.
+    Raises:
+        InputError: there is no C++ compiler.
     """
     if not any(shutil.which(compiler) for compiler in ("g++", "clang++")):
-        raise InputError("format=pt2 compiles and needs a C++ compiler, got none: install g++, or take format=onnx")
+        raise InputError("format=pt2 needs a C++ compiler, found none: install g++, or take format=onnx")
     batch = ({0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)},)
-    # The weights become constants of the program: convolutions keep theirs in the order in which they read them.
+    # Freezing makes the weights constants, which convolutions store in the order in which they read them.
     options = {"freezing": True, "aot_inductor.metadata": metadata}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -33,7 +33,7 @@ def write_pt2(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str]
 
 
 def read_pt2(path: Path) -> Model:
-    """Whatever PyTorch raises is raised."""
+    """Read a pt2 package; errors of PyTorch are passed on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         package = aoti_load_package(str(path))

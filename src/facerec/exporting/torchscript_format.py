@@ -1,4 +1,4 @@
-"""TorchScript: one file for PyTorch in C++ or Python, of any version since."""
+"""The TorchScript format, run by PyTorch from C++ or Python, also by later versions."""
 
 import json
 import warnings
@@ -14,16 +14,16 @@ _METADATA = "metadata.json"
 
 
 def write_torchscript(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
-    """Write ``network`` as it runs on ``pixels``, a batch of two or more; of any number in the file."""
+    """Write ``network`` with a dynamic batch size, traced with ``pixels``, a batch of two or more images."""
     with warnings.catch_warnings(), torch.no_grad():
-        # PyTorch would rather have torch.export; a size that is compared is one that the file is made for.
+        # Silence the deprecation warning, and those about compared sizes, for which the file is made.
         warnings.simplefilter("ignore")
         scripted = torch.jit.freeze(torch.jit.trace(network, pixels, check_trace=False))
         torch.jit.save(scripted, path, _extra_files={_METADATA: json.dumps(metadata)})
 
 
 def read_torchscript(path: Path) -> Model:
-    """Whatever PyTorch raises is raised."""
+    """Read a TorchScript file; errors of PyTorch are passed on."""
     files = {_METADATA: ""}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

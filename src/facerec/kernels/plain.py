@@ -5,11 +5,13 @@ In channels_last order, so that a shift moves rows of neighbours, and a compiler
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from facerec.kernels.position_dependent_reference import shifts
 
 
 def position_dependent(x: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -62,22 +64,11 @@ def deformable(x: Tensor, offsets: Tensor, modulation: Tensor, weight: Tensor, s
 def multiply_add(x: Tensor, stride: int, kernel_size: int, weight: Callable[[int], Tensor]) -> Tensor:
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; ``weight(tap)`` broadcasts to ``(B, H, W, C)``."""
     total = None
-    for tap, shifted in enumerate(_shifts(x, kernel_size, stride)):
+    for tap, shifted in enumerate(shifts(x, kernel_size, stride)):
         product = shifted * weight(tap)
         total = product if total is None else total + product
     assert total is not None
     return total.permute(0, 3, 1, 2)
-
-
-def _shifts(x: Tensor, kernel_size: int, stride: int) -> Iterator[Tensor]:
-    """The k * k views ``(B, H, W, C)`` of ``(B, C, H_in, W_in)`` that the taps multiply; zero padding ``k // 2``."""
-    height, width = (-(-side // stride) for side in x.shape[2:])
-    pad = kernel_size // 2
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
-    for row in range(kernel_size):
-        rows = slice(row, row + stride * (height - 1) + 1, stride)
-        for column in range(kernel_size):
-            yield padded[:, rows, column : column + stride * (width - 1) + 1 : stride]
 
 
 def _side(taps: int) -> int:

@@ -4,7 +4,7 @@ PyTorch. It is the reference for the kernels' tests and the fallback for a devic
 T = k * k taps, row by row, zero padding k // 2; maps are processed as ``(B, H, W, C)``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     weight = weight.to(x.dtype)
     out = x.new_empty(x.shape[0], *weight.shape[1:])
     for images, chunk in _chunks(x):
-        for tap, shifted in enumerate(_taps(_pad(images, weight), weight, stride)):
+        for tap, shifted in enumerate(shifts(images, _side(weight), stride)):
             if tap == 0:
                 torch.mul(shifted, weight[tap], out=out[chunk])
             else:
@@ -33,11 +33,11 @@ def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple[int, int]) -> Tensor:
     """Return the gradient ``(B, C, *in_size)`` of the input in channels_last memory, given ``(B, C, H, W)`` and
     ``(T, H, W, C)``."""
-    weight, pad = weight.to(grad_out.dtype), _padding(weight)
+    weight, side, pad = weight.to(grad_out.dtype), _side(weight), _side(weight) // 2
     grad_x = grad_out.new_empty(len(grad_out), *in_size, grad_out.shape[1])
     for images, chunk in _chunks(grad_out):
         padded = images.new_zeros(len(images), in_size[0] + 2 * pad, in_size[1] + 2 * pad, images.shape[1])
-        for tap, shifted in enumerate(_taps(padded, weight, stride)):
+        for tap, shifted in enumerate(_taps(padded, side, weight.shape[1:3], stride)):
             shifted.addcmul_(images.permute(0, 2, 3, 1), weight[tap])
         grad_x[chunk] = padded[:, pad : pad + in_size[0], pad : pad + in_size[1]]
     return grad_x.permute(0, 3, 1, 2)
@@ -50,7 +50,7 @@ def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) 
     grad_weight = x.new_zeros(size, dtype=torch.promote_types(x.dtype, torch.float32))
     for images, chunk in _chunks(x):
         gradient = grad_out[chunk].permute(0, 2, 3, 1)
-        for tap, shifted in enumerate(_taps(_pad(images, grad_weight), grad_weight, stride)):
+        for tap, shifted in enumerate(shifts(images, kernel_size, stride)):
             grad_weight[tap] += (shifted * gradient).sum(dim=0)
     return grad_weight
 
@@ -62,22 +62,19 @@ def _chunks(x: Tensor) -> Iterator[tuple[Tensor, slice]]:
         yield x[chunk], chunk
 
 
-def _pad(x: Tensor, weight: Tensor) -> Tensor:
-    """Bring ``(B, C, H_in, W_in)`` to zero-padded ``(B, H_in + 2 P, W_in + 2 P, C)``."""
-    pad = _padding(weight)
-    return F.pad(x.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
+def shifts(x: Tensor, kernel_size: int, stride: int) -> Iterator[Tensor]:
+    """Yield the T shifted inputs ``(B, H, W, C)`` of ``(B, C, H_in, W_in)`` that the taps multiply."""
+    pad = kernel_size // 2
+    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
+    return _taps(padded, kernel_size, [-(-side // stride) for side in x.shape[2:]], stride)
 
 
-def _padding(weight: Tensor) -> int:
-    return round(weight.shape[0] ** 0.5) // 2
+def _taps(padded: Tensor, kernel_size: int, out_size: Sequence[int], stride: int) -> Iterator[Tensor]:
+    rows, columns = (stride * (side - 1) + 1 for side in out_size)
+    for row in range(kernel_size):
+        for column in range(kernel_size):
+            yield padded[:, row : row + rows : stride, column : column + columns : stride]
 
 
-def _taps(padded: Tensor, weight: Tensor, stride: int) -> Iterator[Tensor]:
-    """Yield the T views ``(B, H, W, C)`` of the padded input that the taps multiply."""
-    taps, height, width, _ = weight.shape
-    side = round(taps**0.5)
-    for row in range(side):
-        for column in range(side):
-            yield padded[
-                :, row : row + stride * (height - 1) + 1 : stride, column : column + stride * (width - 1) + 1 : stride
-            ]
+def _side(weight: Tensor) -> int:
+    return round(len(weight) ** 0.5)

@@ -1,20 +1,20 @@
-"""Axial attention: attention along the columns of the map, then along its rows, aware of relative positions.
+"""Axial attention: attention along columns, then along rows, with relative position embeddings.
 
 Wang, Zhu, Green, Adam, Yuille, Chen, "Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation", ECCV 2020,
-arXiv 2003.07853.
+arXiv 2003.07853, section 3.2, equation 4.
 
-    q, k, v = BN(1x1 convolution of x), of C / 2, C / 2 and C channels;  for positions i, j of a line and each head
+    q, k, v = BN(1x1 convolution of x), of C / 2, C / 2 and C channels;  for positions i, j of a line, per head
     A_ij = softmax_j(BN(q_i . k_j) + BN(q_i . rq_(i - j)) + BN(k_j . rk_(j - i)))
     y_i = BN(sum over j of A_ij v_j) + BN(sum over j of A_ij rv_(i - j))
 
-(section 3.2, equation 4, position-sensitive attention, with the batch normalisations and 8 heads of the published
-model). The span is the whole axis, so the embeddings rq, rk and rv are bound to the image size; the heads share them.
-Stride 2 is average pooling after both axes.
+This is the paper's position-sensitive attention, with the batch normalisations and 8 heads of the published model. The
+span is the whole axis, so the embeddings rq, rk and rv, which the heads share, depend on the image size. Stride 2 is
+average pooling after both axes.
 
-Deviations from the published code: the normalisation of the three logits starts with scales of 0.1 instead of 1, with
-    which the gradient grows fivefold from layer to layer, and a MobileNetV2 with seven of them stayed at chance at this
-    project's rates (``logit_gain=1`` is the published start). It has no shift, which the softmax takes out again
-    (3 * heads parameters an axis whose gradient is 0). The average pooling rounds up, so that odd sizes work.
+Deviations from the published code: the scales of the logits' normalisation start at 0.1. With the published 1
+    (``logit_gain=1``) the gradient grows fivefold from layer to layer, and a MobileNetV2 with seven of these layers
+    stayed at chance at this project's learning rates. That normalisation has no shift, which the softmax would cancel.
+    The average pooling rounds up, so that odd sizes work.
 """
 
 import math
@@ -28,21 +28,16 @@ from facerec.operators.base import SpatialOperator
 
 
 class AxialAttention(SpatialOperator):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
+    """Attention along both axes of the map, each over its whole length.
 
-    With S the side of the relative positions, an axis has ``2 * C * C + 8 * C + 3 * heads + 2 * (C / heads) *
-    (2 * S - 1)`` parameters and, a position of the input, ``2 * C * C + 3.5 * C * S_in`` multiply-adds.
+    An axis of length S has ``2 * C * C + 8 * C + 3 * heads + 2 * (C / heads) * (2 * S - 1)`` parameters and takes
+    ``2 * C * C + 3.5 * C * S`` multiply-adds per input position.
 
     Args:
-        channels: C.
         stride: of the average pooling after the attention.
-        out_size: (H, W) of the output; inputs of up to ``stride * out_size`` can be attended over.
+        out_size: (H, W) of the output; an input larger than ``stride * out_size`` is refused.
         heads: each attends with C / heads channels, an even number.
-        logit_gain: the first value of the scales of the logits' normalisation.
-
-    Raises:
-        ValueError: a gain that is not positive; heads that do not share the channels evenly; at the call, an input
-            larger than the relative positions.
+        logit_gain: initial scale of the logits' normalisation, positive.
     """
 
     default_last_stages = 3
@@ -67,17 +62,11 @@ class AxialAttention(SpatialOperator):
             _LineAttention(channels, heads, side, axis, logit_gain) for axis, side in enumerate(self.largest, start=2)
         )
 
-    def reset_parameters(self) -> None:
-        """Both axes anew."""
-        for axis in (self.along_height, self.along_width):
-            axis.reset_parameters()
-
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         height, width = x.shape[2:]
         if height > self.largest[0] or width > self.largest[1]:
             raise ValueError(
-                f"an input of {height}x{width} is larger than the {self.largest[0]}x{self.largest[1]} that have "
+                f"an input of {height}x{width} is larger than {self.largest[0]}x{self.largest[1]}, for which there are "
                 "relative positions: build the network for this image size"
             )
         out = self.along_width(self.along_height(x))
@@ -86,32 +75,31 @@ class AxialAttention(SpatialOperator):
         return F.avg_pool2d(out, self.stride, ceil_mode=True, count_include_pad=False)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
-        """Multiply-adds of one image: the projections, three logits and two weighted sums of both axes."""
+        """Count the projections, three logits and two weighted sums of both axes."""
         _, channels, height, width = x.shape
         return height * width * (4 * channels**2 + 7 * channels * (height + width) // 2)
 
 
 class _LineAttention(nn.Module):
-    """Attention along ``axis``, 2 or 3, of ``(B, C, H, W)`` to the same shape, for up to ``side`` positions. A line has
-    S of them, and L lines lie side by side."""
+    """Attention along ``axis``, 2 or 3, of ``(B, C, H, W)``, over L lines of S positions each, S at most ``side``."""
 
     def __init__(self, channels: int, heads: int, side: int, axis: int, logit_gain: float) -> None:
         super().__init__()
         self.axis, self.logit_gain = axis, logit_gain
-        share = channels // heads
-        self.heads, self.parts = heads, (share // 2, share // 2, share)
+        head_width = channels // heads
+        self.heads, self.parts = heads, (head_width // 2, head_width // 2, head_width)
         # Output channels are ordered (head, q k v, channel).
         self.qkv = nn.Conv2d(channels, 2 * channels, 1, bias=False)
         self.qkv_norm = nn.BatchNorm2d(2 * channels)
-        self.relative = nn.Parameter(torch.empty(2 * share, 2 * side - 1))
+        self.relative = nn.Parameter(torch.empty(2 * head_width, 2 * side - 1))
         self.logit_norm = nn.BatchNorm2d(3 * heads)
-        # A shift common to all keys of a query: without effect.
+        # A shift is the same for all keys of a query, so the softmax cancels it.
         self.logit_norm.register_parameter("bias", None)
         self.out_norm = nn.BatchNorm2d(2 * channels)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal projections that keep the variance, embeddings of about unit length, and the usual normalisations."""
+        """Keep the variance in the projections, and draw embeddings of about unit length."""
         nn.init.normal_(self.qkv.weight, std=self.qkv.in_channels**-0.5)
         nn.init.normal_(self.relative, std=self.parts[2] ** -0.5)
         for norm in (self.qkv_norm, self.logit_norm, self.out_norm):
@@ -122,30 +110,30 @@ class _LineAttention(nn.Module):
         nn.init.constant_(self.logit_norm.weight, self.logit_gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        # (B, heads, 2 * share, H, W) to (B, L, heads, S, 2 * share)
+        # (B, heads, 2 * width, H, W) to (B, L, heads, S, 2 * width)
         lines_first = (0, 4, 1, 3, 2) if self.axis == 2 else (0, 3, 1, 4, 2)
         projected = self.qkv_norm(self.qkv(x)).unflatten(1, (self.heads, -1)).permute(lines_first)
         query, key, value = projected.split(self.parts, dim=-1)
         query_relative, key_relative, value_relative = self._embeddings(x.shape[self.axis], value.dtype)
         attention = self._attention(query, key, query_relative, key_relative).to(value.dtype)
         from_relative = torch.einsum("bngij,cij->bngic", attention, value_relative)
-        # (B, L, 2, heads, S, share) to (B, 2, heads, share, H, W)
+        # (B, L, 2, heads, S, width) to (B, 2, heads, width, H, W)
         channels_first = (0, 2, 3, 5, 4, 1) if self.axis == 2 else (0, 2, 3, 5, 1, 4)
         both = torch.stack([attention @ value, from_relative], dim=2).permute(channels_first).flatten(1, 3)
-        one, other = self.out_norm(both.contiguous(memory_format=torch.channels_last)).chunk(2, dim=1)
-        return one + other
+        from_values, from_embeddings = self.out_norm(both.contiguous(memory_format=torch.channels_last)).chunk(2, dim=1)
+        return from_values + from_embeddings
 
     def _embeddings(self, side: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """The embeddings for query i, key j as ``(channels, i, j)``, from the middle of the table: of i - j for query
-        and value, of j - i for the key."""
-        places = torch.arange(side, device=self.relative.device)
-        offsets = places[:, None] - places
+        """Return the embeddings for query i and key j, ``(channels, i, j)``: of i - j for query and value, of j - i for
+        the key."""
+        positions = torch.arange(side, device=self.relative.device)
+        offsets = positions[:, None] - positions
         middle = self.relative.shape[1] // 2
         query, key, value = self.relative.to(dtype).split(self.parts)
         return query[:, middle + offsets], key[:, middle - offsets], value[:, middle + offsets]
 
     def _attention(self, query: Tensor, key: Tensor, query_relative: Tensor, key_relative: Tensor) -> Tensor:
-        """``(B, L, heads, S, S)``, of the type of the parameters: float32 under autocast."""
+        """Return ``(B, L, heads, S, S)`` in the type of the parameters: float32 under autocast."""
         logits = torch.stack(
             [
                 query @ key.transpose(-1, -2),

@@ -1,4 +1,4 @@
-"""What an operator may say of itself, and what a backbone receives to make one."""
+"""The contract between operators and backbones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,72 +12,83 @@ Size = tuple[int, int]
 
 
 class SpatialOperator(nn.Module):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)`` with ``H = ceil(H_in / stride)``; also the base of an operator's
-    parts.
+    """Maps ``(B, C, H_in, W_in)`` to ``(B, C, H, W)`` with ``H = ceil(H_in / stride)`` and mixes the positions.
 
-    A subclass overrides what it needs. A plain module works as an operator too, and says none of this.
+    It is created by ``operator(channels, stride=1, out_size=(H, W), **options)`` and initialises itself; normalisation
+    and activation stay in the block around it. All take ``out_size``; those that work at any size ignore it. The option
+    ``kernel_size``, k, is odd, with a zero padding of ``k // 2``. An option outside its documented values is a
+    `ValueError` that names the option, the value and what is allowed.
+
+    A subclass overrides the methods it needs; parts of an operator may derive from it too. A plain `nn.Module` works as
+    an operator as well and gets the defaults.
 
     Attributes:
-        default_last_stages: in how many of a backbone's last stages it stands when none are named; None: in all.
+        default_last_stages: the number of last stages of a backbone that use the operator by default; None: all.
     """
 
     default_last_stages: int | None = None
 
     def reset_parameters(self) -> None:
-        """Give every parameter its first value again, from PyTorch's random numbers. Whoever has parameters overrides
-        it."""
-        raise NotImplementedError(f"{type(self).__name__} must define reset_parameters")
+        """Initialise all parameters again, from PyTorch's global random generator; by default those of the children."""
+        if self._parameters:
+            raise NotImplementedError(f"{type(self).__name__} has parameters of its own: define reset_parameters")
+        for child in self.children():
+            child.reset_parameters()  # pyright: ignore[reportCallIssue]
 
     def start_from(self, weight: Tensor) -> bool:
-        """Start as the depthwise convolution with the filters ``weight``, ``(C, 1, k, k)``, as closely as it can.
+        """Initialise as the depthwise convolution with filters ``weight``, ``(C, 1, k, k)``, as closely as possible.
 
         Returns:
-            Whether it does; False leaves the operator as it was.
+            False if the operator does not support this and is unchanged.
         """
         return False
 
     @property
     def starts_from_data(self) -> bool:
-        """Whether training should begin with a call of `initialise_maps`."""
+        """Whether `initialise_maps` should be called before training."""
         return False
 
     def initialise_maps(self, statistics: Tensor) -> None:
-        """Start from ``(2, 3, H_image, W_image)``, mean and deviation of the training images at each position."""
+        """Initialise from the training images' mean and standard deviation per pixel, ``(2, 3, H_image, W_image)``."""
 
     def on_step(self, progress: float) -> None:
-        """Hear before each batch which share of the training is done: 0 in the first step, 1 in the last."""
+        """Adapt to the fraction of training completed, before each step: 0 in the first step, 1 in the last."""
 
     def no_weight_decay(self) -> Sequence[nn.Parameter]:
-        """The parameters of its own that the optimizer's weight decay leaves alone."""
+        """Return the operator's own parameters that get no weight decay."""
         return []
 
     def inference_form(self) -> nn.Module:
-        """A cheaper module for inference with the same output; itself where there is none."""
+        """Return a cheaper module for inference with the same output, or the operator itself."""
         return self
 
     def export_form(self, tolerance: float) -> nn.Module:
-        """The inference form in what runtimes are fast at, with about the same output; itself where the kernels' plain
-        forms will do. ``tolerance`` is by how much fixed weights may be off, root mean square, as a share of theirs."""
+        """Return a module for exported files with about the same output, or the operator itself.
+
+        ``tolerance`` limits the error of approximated weights: root mean square, relative to that of the weights.
+        """
         return self
 
     def count_macs(self, x: Tensor, out: Tensor) -> int | None:
-        """Multiply-adds from ``x`` to ``out``, all that is inside included; None: those of the layers inside."""
+        """Return the multiply-adds from ``x`` to ``out``, child modules included; None: only child modules count."""
         return None
 
     def count_macs_once(self) -> int:
-        """Multiply-adds of what is made of the parameters alone: once a step in training, never in inference. Modules
-        inside that are operators themselves count their own."""
+        """Return the multiply-adds that depend on the parameters alone: once per training step, never in inference.
+
+        Child modules that are operators count their own.
+        """
         return 0
 
 
 @dataclass(frozen=True)
 class OperatorFactory:
-    """What makes the layers of a block; itself an `Operator`.
+    """Creates the layers of a block; itself an `Operator`.
 
     Attributes:
-        make: makes the spatial convolution, called ``make(channels, stride=..., out_size=(H, W))``.
-        make_pointwise: makes a 1x1 convolution of so many channels to so many; None: the backbone's own.
-        wrap_block: wraps a block, given the channels of its input and its layers, in what they share; None: nothing.
+        make: creates the spatial convolution, called ``make(channels, stride=..., out_size=(H, W))``.
+        make_pointwise: creates a 1x1 convolution from (input channels, output channels); None: the backbone's own.
+        wrap_block: wraps a block in what its layers share, from (input channels, layers); None: nothing is shared.
         default_last_stages: as in `SpatialOperator`.
     """
 
@@ -88,7 +99,7 @@ class OperatorFactory:
 
     @classmethod
     def of(cls, operator: Operator) -> "OperatorFactory":
-        """The factory ``operator``, or one that calls it; the class behind a `functools.partial` says the stages."""
+        """Return ``operator`` as a factory; the class inside a `functools.partial` gives the default stages."""
         if isinstance(operator, OperatorFactory):
             return operator
         made = operator
@@ -98,19 +109,19 @@ class OperatorFactory:
         return OperatorFactory(operator, default_last_stages=made.default_last_stages if is_class else None)
 
     def __call__(self, channels: int, stride: int = 1, out_size: Size | None = None) -> nn.Module:
-        """The spatial convolution ``(B, C, H_in, W_in)`` to ``(B, C, *out_size)``."""
+        """Create the spatial convolution, ``(B, C, H_in, W_in)`` to ``(B, C, *out_size)``."""
         return self.make(channels, stride=stride, out_size=out_size)
 
     def pointwise(self, ordinary: Callable[[int, int], nn.Module]) -> Callable[[int, int], nn.Module]:
-        """What makes the 1x1 convolutions: the operator's own, or the ``ordinary`` one."""
+        """Return the function that creates 1x1 convolutions: the operator's own, or ``ordinary``."""
         return self.make_pointwise or ordinary
 
     def block(self, in_channels: int, layers: Sequence[nn.Module]) -> nn.Module:
-        """The layers of a block in order, together with what they share."""
+        """Put the layers of a block in sequence, together with what they share."""
         ordered = nn.Sequential(*layers)
         return ordered if self.wrap_block is None else self.wrap_block(in_channels, ordered)
 
 
 def halve(size: Size, stride: int) -> Size:
-    """The (height, width) of a map after a layer of ``stride`` with padding: rounded up."""
+    """Return the (height, width) of a map after a padded layer with ``stride``, rounded up."""
     return -(-size[0] // stride), -(-size[1] // stride)

@@ -1,4 +1,4 @@
-"""CondConv: convolution weights mixed for each image.
+"""CondConv: convolution weights mixed per image.
 
 Yang, Bender, Le, Ngiam, "CondConv: Conditionally Parameterized Convolutions for Efficient Inference", NeurIPS 2019,
 arXiv 1904.04971, section 3 and equation 3.
@@ -6,13 +6,13 @@ arXiv 1904.04971, section 3 and equation 3.
     r[b] = sigmoid(R @ mean over positions of x[b]), (E,), not normalised;
     out[b] = conv(x[b], sum over e of r[b, e] * weight[e])
 
-The experts are mixed once an image, at a cost that does not grow with the map; the convolution costs what it costs.
+The experts are mixed once per image, at a cost that does not grow with the map.
 
 Deviations from the paper: the default replaces the depthwise convolution alone and routes by that convolution's own
-    input, so that it is exchanged like the other operators; ``where="all"`` is the paper's form, in which the three
-    convolutions of a block share one routing by the block's input. It stands in every stage as in the TVConv paper
-    (the paper: in the last blocks, and in the classifier), with 4 experts as in the published code (the paper: 8). Each
-    expert starts as a convolution of the backbone does.
+    input, so that it is interchangeable with the other operators. ``where="all"`` is the paper's form: the three
+    convolutions of a block share one routing, computed from the block's input. It is used in every stage as in the
+    TVConv paper (paper: in the last blocks and the classifier), with 4 experts as in the published code (paper: 8).
+    Each expert is initialised like a convolution of the backbone.
 """
 
 import math
@@ -28,15 +28,12 @@ from facerec.operators.base import Operator, OperatorFactory, Size, SpatialOpera
 
 
 def condconv(*, kernel_size: int = 3, experts: int = 4, where: str = "dw") -> Operator:
-    """The operator for a backbone.
+    """Return CondConv as an operator for backbones.
 
     Args:
-        kernel_size: k of the depthwise convolution, odd; the zero padding is ``k // 2``.
-        experts: E, how many weights are mixed.
+        kernel_size: k of the depthwise convolution.
+        experts: E, the number of weights that are mixed.
         where: "dw", the depthwise convolution, or "all", the three convolutions of a block.
-
-    Raises:
-        ValueError: an argument outside the values above; the message names them.
     """
     check_choice("where", where, ("dw", "all"))
     if where == "dw":
@@ -50,10 +47,10 @@ def condconv(*, kernel_size: int = 3, experts: int = 4, where: str = "dw") -> Op
 
 
 class Routing(nn.Linear):
-    """``(B, C, H, W)`` to the gates ``(B, E)``, each between 0 and 1, of an image's experts."""
+    """Computes the gates of the experts per image: ``(B, C, H, W)`` to ``(B, E)``, between 0 and 1."""
 
     def reset_parameters(self) -> None:
-        """Uniform within 1 / sqrt(C + E), as in the published code, and no offset: the gates start around 1/2."""
+        """Draw uniformly within 1 / sqrt(C + E), as in the published code, with biases of 0: gates start around 1/2."""
         bound = 1 / math.sqrt(self.in_features + self.out_features)
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.bias)
@@ -63,13 +60,13 @@ class Routing(nn.Linear):
 
 
 class RoutedConv(SpatialOperator):
-    """A convolution whose weights are E experts, mixed by gates from elsewhere. Without bias.
+    """A convolution without bias whose weights are E experts, mixed by gates that the caller passes.
 
     Args:
         experts: E.
-        filter_shape: (C_out, C_in / groups, k, k) of one expert, which is kept as one row: five dimensions have no
-            channels_last format.
-        convolve: each image of ``(B, C_in, H_in, W_in)`` with its own of the weights ``(B, *filter_shape)``.
+        filter_shape: (C_out, C_in / groups, k, k) of one expert. It is stored as one row, since tensors with five
+            dimensions have no channels_last format.
+        convolve: applies the weights ``(B, *filter_shape)`` to ``(B, C_in, H_in, W_in)``, image by image.
     """
 
     def __init__(
@@ -82,12 +79,12 @@ class RoutedConv(SpatialOperator):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Kaiming normal over the outgoing connections for each expert by itself."""
+        """Draw each expert from Kaiming normal (fan out)."""
         for expert in self.experts:
             nn.init.kaiming_normal_(expert.view(self.filter_shape), mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
-        """``(B, C_in, H_in, W_in)`` and the gates ``(B, E)`` to ``(B, C_out, H, W)``."""
+        """Convolve ``(B, C_in, H_in, W_in)`` with the experts mixed by ``gates``, ``(B, E)``."""
         if gates is None:
             raise ValueError(
                 'a convolution of condconv with where="all" got no gates: put the layers of its block into '
@@ -96,7 +93,7 @@ class RoutedConv(SpatialOperator):
         return self.convolve(x, mix(gates, self.experts).unflatten(1, self.filter_shape))
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
-        """The convolution, and one a number of all experts for mixing them."""
+        """Count the convolution, and one per weight of the experts for mixing them."""
         return math.prod(self.filter_shape[1:]) * out.numel() + self.experts.numel()
 
 
@@ -113,17 +110,10 @@ def _routed_pointwise(in_channels: int, out_channels: int, experts: int) -> Rout
 
 
 class CondConv(SpatialOperator):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``: a depthwise convolution routed by its own input.
+    """A depthwise convolution routed by its own input, for any map size.
 
     Args:
-        channels: C.
-        stride: of the convolution.
-        out_size: (H, W), accepted so that all operators are called alike; it works at any size.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
-        experts: E, how many weights are mixed.
-
-    Raises:
-        ValueError: an argument outside the values above; the message names them.
+        experts: E, the number of weights that are mixed.
     """
 
     def __init__(
@@ -140,17 +130,11 @@ class CondConv(SpatialOperator):
         self.routing = Routing(channels, experts)
         self.conv = _routed_depthwise(channels, stride, kernel_size=kernel_size, experts=experts)
 
-    def reset_parameters(self) -> None:
-        self.routing.reset_parameters()
-        self.conv.reset_parameters()
-
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> bool:
-        """Start as the depthwise convolution with the filters ``weight``, ``(C, 1, k, k)``.
+        """Set the routing to 0, so that every gate is 1/2, and make random experts sum to 2 ``weight``.
 
-        The routing starts at zero, so that every gate is 1/2 for every image, unlike in a fresh module. The experts
-        are fresh up to a shift that makes their sum twice the filters; were they equal, equal gradients would keep
-        them so for ever.
+        Equal experts would get equal gradients and stay equal.
         """
         self.reset_parameters()
         nn.init.zeros_(self.routing.weight)
@@ -163,8 +147,7 @@ class CondConv(SpatialOperator):
 
 
 class RoutedBlock(nn.Module):
-    """Layers in order; each `RoutedConv` among them gets the gates that are computed once from the first one's
-    input, ``(B, in_channels, H_in, W_in)``."""
+    """Layers in sequence; each `RoutedConv` gets the gates computed from the block's input."""
 
     def __init__(self, in_channels: int, layers: nn.Sequential, experts: int) -> None:
         super().__init__()

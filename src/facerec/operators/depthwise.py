@@ -1,4 +1,4 @@
-"""Depthwise convolution: one k x k filter a channel, the same at every position.
+"""Depthwise convolution: one k x k filter per channel, the same at every position.
 
 Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", arXiv 1704.04861.
 
@@ -13,15 +13,12 @@ from facerec.operators.base import SpatialOperator
 
 
 class Depthwise(SpatialOperator, nn.Conv2d):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; ``9 * C`` parameters and ``9 * C * H * W`` multiply-adds for the
-    default kernel.
+    """A depthwise convolution, for any map size.
+
+    The default kernel has ``9 * C`` parameters and takes ``9 * C * H * W`` multiply-adds.
 
     Args:
-        channels: C.
-        stride: of the convolution.
-        out_size: (H, W), accepted so that all operators are called alike; a convolution works at any size.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
-        bias: learn an offset for each channel.
+        bias: learn a bias per channel.
     """
 
     def __init__(
@@ -37,15 +34,13 @@ class Depthwise(SpatialOperator, nn.Conv2d):
         super().__init__(channels, channels, kernel_size, stride, padding=kernel_size // 2, groups=channels, bias=bias)
 
     def reset_parameters(self) -> None:
-        """Kaiming normal over the outgoing connections, as in the TVConv paper's MobileNetV2: standard deviation sqrt(2
-        / (k * k * C))."""
+        """Draw from Kaiming normal (fan out), as the TVConv paper does: standard deviation sqrt(2 / (k * k * C))."""
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> bool:
-        """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``, exactly."""
         self.weight.copy_(weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)

@@ -1,4 +1,4 @@
-"""DYConv: convolution weights mixed for each image by attention over experts.
+"""DYConv: convolution weights mixed per image by attention over experts.
 
 Chen, Dai, Liu, Chen, Yuan, Liu, "Dynamic Convolution: Attention over Convolution Kernels", CVPR 2020, arXiv 1912.03458,
 section 3 and equation 5.
@@ -6,13 +6,13 @@ section 3 and equation 5.
     pi[b] = softmax(F2 @ relu(F1 @ mean over positions of x[b]) / temperature), (K,);
     out[b] = conv(x[b], sum over k of pi[b, k] * weight[k])
 
-A high temperature keeps the attention near uniform, so that all experts learn, and falls to 1 early in training
-(section 3.3). Each convolution has an attention of its own.
+A high initial temperature keeps the attention near uniform, so that all experts learn; it falls to 1 early in training
+(section 3.3). Each convolution has its own attention.
 
-Deviations from the paper: the hidden width of the attention is C // reduction + 1 without offset, and the attention
-    starts Kaiming normal, as in the widely used port kaijieshi7/Dynamic-convolution-Pytorch. The convolutions have no
-    bias, since a normalisation follows. `DYConvPointwise` replaces both 1x1 convolutions of a block, which is how we
-    read "pointwise" in the TVConv paper.
+Deviations from the paper: the hidden width of the attention is C // reduction + 1 without bias, and the attention
+    is initialised Kaiming normal, as in the widely used port kaijieshi7/Dynamic-convolution-Pytorch. The convolutions
+    have no bias, since a normalisation follows. `DYConvPointwise` replaces both 1x1 convolutions of a block, our
+    reading of "pointwise" in the TVConv paper.
 """
 
 import math
@@ -30,16 +30,12 @@ from facerec.operators.depthwise import Depthwise
 
 
 class DynamicConv(SpatialOperator):
-    """What the two kinds below share.
+    """Base of the depthwise and the 1x1 convolution with attention over experts; the options are those of `DYConv`.
 
     Args:
-        in_channels: of the input that the attention reads.
-        filter_shape: (C_out, C_in / groups, k, k) of one expert, which is kept as one row: five dimensions have no
-            channels_last format.
-        experts: K.
-        reduction: of the channels in the hidden layer of the attention.
-        initial_temperature: at least 1.
-        annealing_share: the share of the training during which the temperature falls to 1, above 0 and at most 1.
+        in_channels: channels of the input that the attention reads.
+        filter_shape: (C_out, C_in / groups, k, k) of one expert. It is stored as one row, since tensors with five
+            dimensions have no channels_last format.
 
     Attributes:
         temperature: of the softmax, a saved buffer.
@@ -65,7 +61,7 @@ class DynamicConv(SpatialOperator):
             )
         if not 0 < annealing_share <= 1:
             raise ValueError(
-                f"annealing_share must be above 0 and at most 1, a share of the training, got {annealing_share}"
+                f"annealing_share must be above 0 and at most 1, a fraction of the training, got {annealing_share}"
             )
         self.filter_shape = filter_shape
         self.initial_temperature, self.annealing_share = initial_temperature, annealing_share
@@ -78,7 +74,7 @@ class DynamicConv(SpatialOperator):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Kaiming normal over the outgoing connections, for each expert by itself; the temperature at its start."""
+        """Draw each expert and the attention from Kaiming normal (fan out), and set the initial temperature."""
         filters = [expert.view(self.filter_shape) for expert in self.experts]
         for weight in (self.hidden.weight, self.logits.weight, *filters):
             nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
@@ -87,43 +83,37 @@ class DynamicConv(SpatialOperator):
 
     @torch.no_grad()
     def on_step(self, progress: float) -> None:
-        """Set the temperature for the time when ``progress``, between 0 and 1, of the training is done: it falls
-        linearly to 1 and stays there. The recogniser calls this before each step; another training
-        loop has to, or the attention stays near uniform."""
+        """Set the temperature, which falls linearly to 1 and stays there.
+
+        A training loop that does not call this keeps the attention near uniform.
+        """
         left = max(0.0, 1 - progress / self.annealing_share)
         self.temperature.fill_(1 + left * (self.initial_temperature - 1))
 
     def attention(self, x: Tensor) -> Tensor:
-        """``(B, C_in, H, W)`` to the weights ``(B, K)`` of the experts, which sum to 1 for each image."""
+        """Return the weights of the experts, ``(B, K)``, which sum to 1 per image."""
         logits = self.logits(F.relu(self.hidden(x.mean((2, 3))))).to(self.experts.dtype)
         return (logits / self.temperature).softmax(dim=1)
 
     def weight(self, x: Tensor) -> Tensor:
-        """``(B, C_in, H, W)`` to the filters ``(B, C_out, C_in / groups, k, k)`` of its images."""
+        """Return the filters per image, ``(B, C_out, C_in / groups, k, k)``."""
         return mix(self.attention(x), self.experts).unflatten(1, self.filter_shape)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
-        """The convolution, the two layers of the attention, and one a number of all experts for mixing them."""
+        """Count the convolution, the two layers of the attention, and one per weight of the experts for mixing them."""
         linear = self.hidden.weight.numel() + self.logits.weight.numel()
         return math.prod(self.filter_shape[1:]) * out.numel() + linear + self.experts.numel()
 
 
 class DYConv(DynamicConv):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``: a depthwise convolution with attention over experts.
+    """A depthwise convolution with attention over experts, for any map size.
 
     Args:
-        channels: C.
-        stride: of the convolution.
-        out_size: (H, W), accepted so that all operators are called alike; it works at any size.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
-        experts: K, how many weights are mixed.
-        reduction: of the channels in the hidden layer of the attention.
+        experts: K, the number of weights that are mixed.
+        reduction: divisor of the channels in the hidden layer of the attention.
         initial_temperature: of the attention's softmax, at least 1.
-        annealing_share: the share of the training during which the temperature falls to 1; by default 10 of the 38
-            epochs of the TVConv paper.
-
-    Raises:
-        ValueError: an argument outside the values above; the message names them.
+        annealing_share: the fraction of training during which the temperature falls to 1, above 0 and at most 1; by
+            default 10 of the 38 epochs of the TVConv paper.
     """
 
     def __init__(
@@ -151,11 +141,10 @@ class DYConv(DynamicConv):
 
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> bool:
-        """Start as the depthwise convolution with the filters ``weight``, ``(C, 1, k, k)``: every expert is a copy.
+        """Make every expert a copy of ``weight``.
 
-        The copies part, since each gets the share of the gradient that the attention gives it, and the fresh attention
-        is not the same for all of them; slowly as long as the temperature is high. The attention itself gets no
-        gradient until they have parted.
+        The copies diverge because the random attention weighs their gradients differently, slowly while the temperature
+        is high. The attention itself gets no gradient until they differ.
         """
         self.reset_parameters()
         self.experts.copy_(weight.reshape(1, self.experts.shape[1]).expand_as(self.experts))
@@ -166,8 +155,7 @@ class DYConv(DynamicConv):
 
 
 class DynamicPointwise(DynamicConv):
-    """``(B, C_in, H, W)`` to ``(B, C_out, H, W)``: a 1x1 convolution with attention over experts. The options are those
-    of `DYConv`."""
+    """A 1x1 convolution with attention over experts, ``(B, C_in, H, W)`` to ``(B, C_out, H, W)``."""
 
     def __init__(self, in_channels: int, out_channels: int, **options: Any) -> None:
         super().__init__(in_channels, (out_channels, in_channels, 1, 1), **options)
@@ -179,12 +167,7 @@ class DynamicPointwise(DynamicConv):
 class DYConvPointwise(OperatorFactory):
     """The operator that keeps the depthwise convolution of a block and makes its 1x1 convolutions dynamic.
 
-    Args:
-        kernel_size: k of the depthwise convolution, odd; the zero padding is ``k // 2``.
-        experts: K, how many weights are mixed in a 1x1 convolution.
-        reduction: of the channels in the hidden layer of the attention.
-        initial_temperature: as in `DYConv`.
-        annealing_share: as in `DYConv`.
+    The options are those of `DYConv`; ``kernel_size`` is that of the depthwise convolution.
     """
 
     def __init__(
@@ -196,10 +179,11 @@ class DYConvPointwise(OperatorFactory):
         initial_temperature: float = 30.0,
         annealing_share: float = 0.26,
     ) -> None:
-        options = {
-            "experts": experts,
-            "reduction": reduction,
-            "initial_temperature": initial_temperature,
-            "annealing_share": annealing_share,
-        }
-        super().__init__(partial(Depthwise, kernel_size=kernel_size), partial(DynamicPointwise, **options))
+        pointwise = partial(
+            DynamicPointwise,
+            experts=experts,
+            reduction=reduction,
+            initial_temperature=initial_temperature,
+            annealing_share=annealing_share,
+        )
+        super().__init__(partial(Depthwise, kernel_size=kernel_size), pointwise)

@@ -1,4 +1,4 @@
-"""Involution: a kernel for each position, generated from the pixel there and shared by groups of channels.
+"""Involution: a kernel per position, generated from the pixel there and shared by groups of channels.
 
 Li et al., "Involution: Inverting the Inherence of Convolution for Visual Recognition", CVPR 2021, arXiv 2103.06255.
 
@@ -8,10 +8,11 @@ Li et al., "Involution: Inverting the Inherence of Convolution for Visual Recogn
 with T = k * k taps, ``reduce`` and ``span`` 1x1 convolutions C -> C / r -> T * G, ``pool`` the average over stride x
 stride positions (none at stride 1) and g(c) the group of channel c (section 3, algorithm 1).
 
-Deviations from the paper: 8 channels a group and k = 3 instead of 16 and 7, since the networks of the TVConv paper have
-    8 channels in the first block and 3x3 convolutions to replace. From the published code: an odd map is halved by
-    rounding up, the last row and column averaging what is there; the channels of ``span`` are ordered (tap, group), not
-    (group, tap); the input is not unfolded.
+Deviations from the paper: 8 channels per group and k = 3 instead of 16 and 7, since the networks of the TVConv paper
+have
+    8 channels in the first block and 3x3 convolutions to replace. From the published code: an odd map is halved
+    rounding up, so that the last row and column average fewer pixels; the channels of ``span`` are ordered (tap,
+    group), not (group, tap); the input is not unfolded.
 """
 
 from torch import Tensor, nn
@@ -22,18 +23,11 @@ from facerec.operators.base import SpatialOperator
 
 
 class Involution(SpatialOperator):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``, any size.
+    """A convolution whose kernels each position generates from its own pixel, for any map size.
 
     Args:
-        channels: C.
-        stride: of the output positions over the input.
-        out_size: (H, W), accepted so that all operators are called alike.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
-        group_channels: C / G, neighbouring channels that share a kernel.
-        reduction: r, by which the 1x1 convolution in between has fewer channels, rounded down.
-
-    Raises:
-        ValueError: groups that do not come out even, a reduction to nothing, or a count out of range.
+        group_channels: C / G, neighbouring channels that share a kernel; it divides C.
+        reduction: r, divisor of the channels between the two 1x1 convolutions, at most C.
     """
 
     def __init__(
@@ -50,7 +44,7 @@ class Involution(SpatialOperator):
         check_counts(channels=channels, kernel_size=kernel_size, group_channels=group_channels, reduction=reduction)
         check_divides("group_channels", group_channels, channels)
         if reduction > channels:
-            raise ValueError(f"reduction={reduction} leaves none of {channels} channels; use at most {channels}")
+            raise ValueError(f"reduction={reduction} leaves none of {channels} channels: use at most {channels}")
         self.stride, self.kernel_size, self.groups = stride, kernel_size, channels // group_channels
         hidden = channels // reduction
         pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
@@ -61,7 +55,7 @@ class Involution(SpatialOperator):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Kaiming normal over the outgoing connections, no offsets, as in the published code."""
+        """Draw from Kaiming normal (fan out) with biases of 0, as in the published code."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -70,15 +64,14 @@ class Involution(SpatialOperator):
         nn.init.zeros_(self.span.bias)  # pyright: ignore[reportArgumentType]
 
     def kernel(self, x: Tensor) -> Tensor:
-        """The weights ``(B, T, G, H, W)`` that an input ``(B, C, H_in, W_in)`` is convolved with."""
+        """Return the weights ``(B, T, G, H, W)`` with which ``x`` is convolved."""
         return self.span(self.reduce(x)).unflatten(1, (self.kernel_size**2, self.groups))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         return pixel_dependent_conv(x, self.kernel(x), self.stride)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
-        """Multiply-adds from ``x`` to ``out``: the two 1x1 convolutions and one a tap and output."""
+        """Count the two 1x1 convolutions and one per tap and output."""
         hidden, kernels = self.span.in_channels, self.span.out_channels
         positions = out[:, 0].numel()
         return positions * hidden * (x.shape[1] + kernels) + self.kernel_size**2 * out.numel()

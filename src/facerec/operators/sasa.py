@@ -5,15 +5,15 @@ arXiv 1906.05909.
 
     q, k, v = 1x1 convolutions of x;  y_p = sum over d of softmax_d(q_p . k_(p + d) + q_p . r_d) * v_(p + d)
 
-for each head by itself, r_d being a learned embedding of the row offset followed by one of the column offset, each of
-half the head's numbers (section 3, equations 2 and 3; 8 heads and windows of 7 are the paper's). Stride 2 is attention
-at the full resolution, then average pooling.
+per head. r_d is a learned embedding of the row offset followed by one of the column offset, each of half the head's
+width (section 3, equations 2 and 3; 8 heads and windows of 7 as in the paper). Stride 2 is attention at the full
+resolution, then average pooling.
 
-Deviations from the paper: the logits are divided by the square root of the head's width, which the paper does not do
-    and ``scale_logits=false`` leaves out: without it short trainings of a MobileNetV2 at this project's rates ended in
-    a loss that is no number, or at chance. It leaves open what a window beyond the border holds, its projections act on
-    a head's own channels, which is ``qkv_groups=heads`` here and 1 the default, as in most implementations, and it
-    gives no initialisation. The average pooling rounds up, so that odd sizes work.
+Deviations from the paper: the logits are divided by the square root of the head's width (not with
+    ``scale_logits=false``); without it short trainings of a MobileNetV2 at this project's learning rates ended in a NaN
+    loss or at chance. The projections see all channels, as in most implementations; with ``qkv_groups=heads`` they see
+    those of their head, as in the paper. The paper does not say what is beyond the border, nor how it initialises. The
+    average pooling rounds up, so that odd sizes work.
 """
 
 import torch
@@ -26,24 +26,19 @@ from facerec.operators.base import SpatialOperator
 
 
 class SASA(SpatialOperator):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``, any map size.
+    """Self-attention over the window around each position, for any map size.
 
-    ``3 * C * C / qkv_groups + window * C`` parameters and, a position of the input, ``3 * C * C / qkv_groups +
-    3 * window**2 * C`` multiply-adds: products with keys, with embeddings and with values.
+    It has ``3 * C * C / qkv_groups + window * C`` parameters and takes ``3 * C * C / qkv_groups + 3 * window**2 * C``
+    multiply-adds per input position: products with keys, embeddings and values.
 
     Args:
-        channels: C.
         stride: of the average pooling after the attention.
-        out_size: (H, W), accepted so that all operators are called alike.
         window: side of the window, odd.
         heads: each attends with C / heads channels, an even number.
-        qkv_groups: groups of the projections: 1, or ``heads``, with which a head sees its own channels only.
-        padding: "mask", positions outside the map do not count, or "zeros", their keys and values are 0 and take part
-            in the softmax.
+        qkv_groups: groups of the projections: 1, or ``heads``, so that a head sees only its own channels.
+        padding: "mask": positions outside the map do not count; "zeros": their keys and values are 0 and take part in
+            the softmax.
         scale_logits: divide the logits by sqrt(C / heads).
-
-    Raises:
-        ValueError: an argument outside the values above; the message names them.
     """
 
     default_last_stages = 3
@@ -75,14 +70,13 @@ class SASA(SpatialOperator):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Kaiming normal over the outgoing connections of each projection; embeddings of about unit length."""
+        """Draw each projection from Kaiming normal, and embeddings of about unit length."""
         channels_seen = self.qkv.weight.shape[1]
         nn.init.normal_(self.qkv.weight, std=(2 / channels_seen) ** 0.5)
         for embedding in (self.row_embedding, self.column_embedding):
             nn.init.normal_(embedding, std=(2 * embedding.shape[2]) ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         query, key, value = self.qkv(x).unflatten(1, (self.heads, 3, -1)).permute(2, 0, 1, 4, 5, 3)
         query = query * self.scale
         out = local_attention(query, key, value, self.row_embedding, self.column_embedding, self.padding == "zeros")
@@ -92,6 +86,6 @@ class SASA(SpatialOperator):
         return F.avg_pool2d(out, self.stride, ceil_mode=True, count_include_pad=False)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
-        """Multiply-adds of one image: projections, logits and weighted values, over whole windows."""
+        """Count projections, logits and weighted values, over whole windows."""
         positions, channels = x.shape[2] * x.shape[3], x.shape[1]
         return positions * (self.qkv.weight.numel() + 3 * self.window**2 * channels)

@@ -5,9 +5,9 @@ Hu, Shen, Albanie, Sun, Wu, "Squeeze-and-Excitation Networks", CVPR 2018, arXiv 
     u = depthwise(x);  z[b, c] = mean over positions of u[b, c];  s = sigmoid(W_2 relu(W_1 z + b_1) + b_2)
     out[b, c, p] = s[b, c] * u[b, c, p]                               (section 3, equations 2 to 4)
 
-Deviations from the paper: it rescales what a whole block adds to its shortcut, here the result of the depthwise
-    convolution, before its batch normalisation; the reduction is 4 as in later mobile networks, the paper's is 16; W_1
-    and W_2 have biases, which its equations leave out.
+Deviations from the paper: the factors rescale the output of the depthwise convolution, before its batch normalisation
+    (paper: the output of the whole block); the reduction is 4 as in later mobile networks (paper: 16); W_1 and W_2 have
+    biases, which the equations leave out.
 """
 
 import torch
@@ -19,17 +19,10 @@ from facerec.operators.depthwise import Depthwise
 
 
 class SqueezeExcitation(SpatialOperator):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
+    """A depthwise convolution followed by squeeze-and-excitation, for any map size.
 
     Args:
-        channels: C.
-        stride: of the depthwise convolution.
-        out_size: (H, W), accepted so that all operators are called alike.
-        kernel_size: k of the depthwise convolution, odd.
         reduction: r; the excitation has ``max(1, C // r)`` hidden channels.
-
-    Raises:
-        ValueError: an argument outside the values above; the message names them.
     """
 
     def __init__(
@@ -48,16 +41,11 @@ class SqueezeExcitation(SpatialOperator):
         self.squeeze = nn.Linear(channels, hidden_channels)
         self.excite = nn.Linear(hidden_channels, channels)
 
-    def reset_parameters(self) -> None:
-        """The depthwise convolution as `Depthwise`; uniform over the incoming connections for the excitation."""
-        for module in (self.conv, self.squeeze, self.excite):
-            module.reset_parameters()
-
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> bool:
         """Compute exactly the depthwise convolution with ``weight``, ``(C, 1, k, k)``.
 
-        The excitation gives 1/2 to every image, by zeros in W_2, which alone gets a gradient in the first step.
+        W_2 is 0, so that every factor is 1/2; in the first step, only W_2 gets a gradient in the excitation.
         """
         self.conv.weight.copy_(2 * weight.reshape(self.conv.weight.shape))
         nn.init.zeros_(self.excite.weight)
@@ -65,18 +53,17 @@ class SqueezeExcitation(SpatialOperator):
         return True
 
     def gate(self, convolved: Tensor) -> Tensor:
-        """The factors s, ``(B, C)`` in (0, 1), from the result of the convolution; float32 under autocast."""
+        """Return the factors ``(B, C)``, between 0 and 1, from the convolution's output; float32 under autocast."""
         mean = convolved.mean(dim=(2, 3))
         with torch.autocast(mean.device.type, enabled=False):
             hidden = torch.relu(self.squeeze(mean.to(self.squeeze.weight.dtype)))
             return torch.sigmoid(self.excite(hidden))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         convolved = self.conv(x)
         return convolved * self.gate(convolved)[:, :, None, None].to(convolved.dtype)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
-        """Multiply-adds from ``x`` to ``out``: the convolution, the two linear layers and one factor an output."""
+        """Count the convolution, the two linear layers and one per output."""
         excitation = self.squeeze.weight.numel() + self.excite.weight.numel()
         return self.conv.weight[0].numel() * out.numel() + len(out) * excitation + out.numel()

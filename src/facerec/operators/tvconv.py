@@ -3,19 +3,20 @@
 Chen, He, Zhuo, Ma, Ha, Chan, "TVConv: Efficient Translation Variant Convolution for Layout-aware Visual Processing",
 CVPR 2022, arXiv 2203.10489.
 
-    A: learned affinity maps (c_A, H, W);  W = generator(A), (k * k * C, H, W);  out[b, c, p] = sum over d of W[c, d, p]
-        * x_padded[b, c, stride * p + d]
+    A: learned affinity maps (c_A, H, W);  W = generator(A), (k * k * C, H, W)
+    out[b, c, p] = sum over d of W[c, d, p] * x_padded[b, c, stride * p + d]
 
-The weights depend on the position and not on the image, so they are generated once for a batch and need no generator at
-all in deployment. The generator is c_A -> c_I, then ``generator_layers`` times c_I -> c_I, each a convolution, a
-normalisation and a ReLU, then a convolution to k * k * C (section 3.2 and figure 4; 64 channels, 3 layers and 4 maps
-are the optimum of table 3).
+The weights depend on the position and not on the image, so they are generated once per batch, and deployment needs no
+generator. The generator is c_A -> c_I, then ``generator_layers`` times c_I -> c_I, each a convolution, a normalisation
+and a ReLU, then a convolution to k * k * C (section 3.2 and figure 4; 64 channels, 3 layers and 4 maps are the optimum
+of table 3).
 
-Deviations from the published code: the input is not unfolded; the inference form is right at stride 2 and keeps the
+Deviations from the published code: the input is not unfolded; the inference form is correct at stride 2 and keeps the
     bias.
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -30,30 +31,25 @@ from facerec.operators.common.weight_generator import count_generator_macs, rese
 
 
 class TVConv(SpatialOperator):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``, drop-in for a depthwise convolution at the same multiply-adds.
+    """A depthwise convolution with its own weights at each position, at the multiply-adds of an ordinary one.
 
     Args:
-        channels: C.
-        stride: of the output positions over the input.
-        out_size: (H, W) of the output, to which the affinity maps are bound.
-        kernel_size: k, odd; the zero padding is ``k // 2``.
-        bias: generate an offset for each position and channel as well, by a second generator.
-        affinity_channels: c_A, the number of affinity maps.
-        map_init: the constant that the maps start from, or "data": the mean and the deviation of the training images at
-            each position, once `initialise_maps` is told them; until then 1. The scale of a constant is removed by the
-            first normalisation; its sign and zero are not.
+        stride: distance between output positions, in input pixels.
+        out_size: (H, W) of the output, the size of the affinity maps.
+        bias: also generate a bias per position and channel, by a second generator.
+        affinity_channels: c_A, the number of affinity maps; at most 8 with ``map_init="data"``.
+        map_init: the initial value of the maps, finite and not 0, or "data": the training images' mean and standard
+            deviation per pixel, passed to `initialise_maps`; until then 1. The first normalisation removes the scale of
+            a constant, but not its sign.
         map_weight_decay: False exempts the maps from the optimizer's weight decay.
         generator_channels: c_I.
         generator_layers: hidden layers between the first and the last convolution.
         generator_kernel_size: odd.
         generator_norm: "layer" (over channels and positions), "instance", "batch" or "none".
-        generator_affine: scale and shift of the normalisation "full" (for each channel and position, as published;
-            layer norm only, else as "channel"), "channel" or "none".
-        generator_padding: "zeros" (as published) or "replicate", with which constant maps give the same weights
+        generator_affine: the normalisation's scale and shift: "full", per channel and position, as published (layer
+            norm only; otherwise the same as "channel"); "channel"; or "none".
+        generator_padding: "zeros", as published, or "replicate", so that constant maps give the same weights
             everywhere.
-
-    Raises:
-        ValueError: an argument outside the values above; the message names them.
     """
 
     def __init__(
@@ -92,27 +88,24 @@ class TVConv(SpatialOperator):
         self._started_from: Tensor | None = None
         self._weight, self._bias = Generated(), Generated()
         self.affinity_maps = nn.Parameter(torch.empty(1, affinity_channels, *out_size))
-
-        def generator(out_channels: int) -> nn.Sequential:
-            return weight_generator(
-                affinity_channels,
-                out_channels,
-                (out_size[0], out_size[1]),
-                hidden_channels=generator_channels,
-                hidden_layers=generator_layers,
-                kernel_size=generator_kernel_size,
-                norm=generator_norm,
-                affine=generator_affine,
-                padding=generator_padding,
-            )
-
-        self.weight_generator = generator(kernel_size**2 * channels)
-        self.bias_generator = generator(channels) if bias else None
+        # Called with the number of output channels.
+        self.make_generator = partial(
+            weight_generator,
+            affinity_channels,
+            size=(out_size[0], out_size[1]),
+            hidden_channels=generator_channels,
+            hidden_layers=generator_layers,
+            kernel_size=generator_kernel_size,
+            norm=generator_norm,
+            affine=generator_affine,
+            padding=generator_padding,
+        )
+        self.weight_generator = self.make_generator(kernel_size**2 * channels)
+        self.bias_generator = self.make_generator(channels) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Constant maps; Kaiming normal over the outgoing connections for the generator, as in the paper's
-        MobileNetV2."""
+        """Set the maps to a constant, and draw the generators' convolutions from Kaiming normal (fan out)."""
         nn.init.constant_(self.affinity_maps, 1.0 if self.starts_from_data else float(self.map_init))
         reset_generator(self.weight_generator)
         if self.bias_generator is not None:
@@ -120,13 +113,15 @@ class TVConv(SpatialOperator):
 
     @property
     def starts_from_data(self) -> bool:
-        """Whether the maps wait for `initialise_maps`."""
         return self.map_init == "data"
 
     @torch.no_grad()
     def initialise_maps(self, statistics: Tensor) -> None:
-        """Start the maps from ``(2, 3, H_image, W_image)``, mean and deviation of the training images: first those two
-        averaged over the colours, then those of red, green and blue. Each map gets mean 1 and deviation 1."""
+        """Initialise from the training images' mean and standard deviation per pixel, ``(2, 3, H_image, W_image)``.
+
+        The first two maps are their averages over the colours, the next those of red, green and blue. Each map is
+        brought to mean 1 and standard deviation 1.
+        """
         by_colour = torch.cat((statistics.mean(1, keepdim=True), statistics), dim=1)
         maps = by_colour.transpose(0, 1).flatten(0, 1)[: self.affinity_maps.shape[1]]
         maps = F.interpolate(maps[None], self.affinity_maps.shape[2:], mode="bilinear", antialias=True)
@@ -136,16 +131,15 @@ class TVConv(SpatialOperator):
             self.start_from(self._started_from)
 
     def no_weight_decay(self) -> list[nn.Parameter]:
-        """What the optimizer's weight decay must leave alone."""
         return [] if self.map_weight_decay else [self.affinity_maps]
 
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> bool:
-        """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``: exactly with the generator's padding
-        "replicate" and constant maps, else at the middle position and about it as far as the maps' features are the
-        same there (with the normalisation "batch", in training alone). Maps that are initialised later start so too.
+        """Start as the depthwise convolution with the filters ``weight``, ``(C, 1, k, k)``.
 
-        The last convolution is moved by the smallest step that brings the weights of the middle position there.
+        Exact with ``generator_padding="replicate"`` and constant maps; otherwise exact at the middle position, and
+        around it as far as the generator's features are the same (with batch norm, only in training). The last
+        convolution is changed by the smallest step with this result. A later `initialise_maps` repeats the step.
         """
         self._started_from = weight
         *hidden, last = self.weight_generator
@@ -155,7 +149,8 @@ class TVConv(SpatialOperator):
         pad, mode = side // 2, "constant" if last.padding_mode == "zeros" else last.padding_mode
         seen = F.pad(features, (pad, pad, pad, pad), mode=mode)[0, :, row : row + side, column : column + side]
         now, strength = torch.einsum("oihw,ihw->o", last.weight, seen), seen.square().sum()
-        # There is nothing to see of maps that wait for the data, in a generator to which constant ones are nothing.
+        # Maps that will be initialised from data are still constant here, and instance or batch norm turns constants
+        # into zeros: there is no signal to fit.
         step = torch.where(strength > 1e-12, (weight.reshape(-1).to(now) - now) / strength, 0)
         last.weight += step[:, None, None, None] * seen
         if self.bias_generator is not None:
@@ -163,39 +158,37 @@ class TVConv(SpatialOperator):
         return True
 
     def weight(self) -> Tensor:
-        """The weights of every position, ``(k * k, H, W, C)``. The generator's channels are ordered (channel, tap),
-        taps row by row."""
+        """Generate the weights of every position, ``(k * k, H, W, C)``, taps row by row."""
+        # The generator's channels are ordered (channel, tap).
         taps, (height, width) = self.kernel_size**2, self.affinity_maps.shape[2:]
         generated = self.weight_generator(self.affinity_maps).view(self.channels, taps, height, width)
         return generated.permute(1, 2, 3, 0).contiguous()
 
     def bias(self) -> Tensor:
-        """The offsets ``(H, W, C)``, where there is a generator of them."""
+        """Generate the bias ``(H, W, C)``; only with ``bias=True``."""
         assert self.bias_generator is not None
         return self.bias_generator(self.affinity_maps)[0].permute(1, 2, 0).contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         out = position_dependent_conv(x, self._weight.get(self, self.weight), self.stride)
         if self.bias_generator is None:
             return out
         return out + self._bias.get(self, self.bias).permute(2, 0, 1).to(out.dtype)
 
     def train(self, mode: bool = True) -> "TVConv":
-        """Switch, and forget the weights that were kept for evaluation."""
+        """Switch between training and evaluation, and drop the cached weights."""
         self._weight.forget()
         self._bias.forget()
         return super().train(mode)
 
     def count_macs_once(self) -> int:
-        """Multiply-adds of the generators."""
         generators = [g for g in (self.weight_generator, self.bias_generator) if g is not None]
         height, width = self.affinity_maps.shape[2:]
         return sum(count_generator_macs(generator, (height, width)) for generator in generators)
 
     @torch.no_grad()
     def inference_form(self) -> PositionDependentConv:
-        """The inference form: weights generated once, maps and generator gone."""
+        """Return the convolution with the generated weights, without maps and generator."""
         return PositionDependentConv(self.weight(), self.bias() if self.bias_generator else None, self.stride)
 
 
@@ -212,13 +205,13 @@ def _check_map_init(map_init: float | str, affinity_channels: int) -> None:
 
 
 def _check_alive(norm: str, padding: str, kernel_size: int, map_init: float | str, out_size: tuple[int, int]) -> None:
-    """Refuse a normalisation of each map by itself where every map is constant: nothing would be left of it."""
+    """Refuse a normalisation per map if every map is constant, since it would turn them into zeros."""
     if norm not in ("instance", "batch"):
         return
     if out_size[0] * out_size[1] == 1:
         raise ValueError(f"generator_norm={norm} needs maps of more than one position: use layer or larger images")
     if map_init != "data" and (padding == "replicate" or kernel_size == 1):
         raise ValueError(
-            f"generator_norm={norm} takes all out of maps that are constant up to the border (generator_padding="
-            f"{padding}, generator_kernel_size={kernel_size}), and no gradient comes back: use map_init=data"
+            f"generator_norm={norm} turns maps that are constant up to the border (generator_padding={padding}, "
+            f"generator_kernel_size={kernel_size}) into zeros without a gradient: use map_init=data"
         )

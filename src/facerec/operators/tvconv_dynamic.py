@@ -1,17 +1,17 @@
-"""TVConv with bias fields that each image mixes for itself.
+"""TVConv plus bias fields that are mixed per image.
 
-TVConv (Chen et al., CVPR 2022, arXiv 2203.10489) gives every image the same weights at a position. Here its result is
-moved by a field over positions and channels that depends on the image, in a space of few dimensions:
+TVConv (Chen et al., CVPR 2022, arXiv 2203.10489) gives every image the same weights at a position. Here a mixture of
+few learned fields over positions and channels, with coefficients per image, is added to its output:
 
     out[b, c, p] = TVConv(x)[b, c, p] + sum over r of a[b, r] * F[r, p, c]
     F = field generator(A), (rank, H, W, C), from TVConv's own affinity maps A
     a = V_2 relu(V_1 mean over positions of x + v_1) + v_2, (B, rank)
 
-Weights and fields do not depend on the image, so deployment keeps them ready and generates nothing: an image costs
-``rank`` multiply-adds an output beside TVConv's.
+Weights and fields do not depend on the image, so they are cached for deployment: an image costs ``rank`` multiply-adds
+per output more than TVConv.
 
-Deviations from the paper: all but TVConv itself is this project's; the paper has no such operator. The field generator
-    is built and initialised like TVConv's. V_2 starts small, so that training starts close to TVConv.
+Deviations from the paper: the fields are this project's own. Their generator is built and initialised like
+    TVConv's. V_2 starts small, so that training starts close to TVConv.
 """
 
 import copy
@@ -23,24 +23,18 @@ from facerec.checks import check_counts
 from facerec.operators.base import SpatialOperator
 from facerec.operators.common.generated import Generated
 from facerec.operators.common.position_dependent_base import PositionDependentConv
-from facerec.operators.common.weight_generator import count_generator_macs, reset_generator, weight_generator
+from facerec.operators.common.weight_generator import count_generator_macs, reset_generator
 from facerec.operators.tvconv import TVConv
 
 
 class TVConvDynamic(SpatialOperator):
-    """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``.
+    """TVConv plus bias fields that are mixed per image.
+
+    The other arguments are those of `TVConv`; the generator's also apply to the field generator.
 
     Args:
-        channels: C.
-        stride: of the output positions over the input.
-        out_size: (H, W) of the output, to which the affinity maps are bound.
         rank: the number of fields.
         coefficient_channels: hidden channels between an image's mean and its ``rank`` coefficients.
-
-    The other arguments are those of `TVConv`; the generator's hold for the field generator as well.
-
-    Raises:
-        ValueError: an argument outside its values; the message names them.
     """
 
     def __init__(
@@ -82,23 +76,19 @@ class TVConvDynamic(SpatialOperator):
             generator_affine=generator_affine,
             generator_padding=generator_padding,
         )
-        self.field_generator = weight_generator(
-            affinity_channels,
-            rank * channels,
-            (out_size[0], out_size[1]),
-            hidden_channels=generator_channels,
-            hidden_layers=generator_layers,
-            kernel_size=generator_kernel_size,
-            norm=generator_norm,
-            affine=generator_affine,
-            padding=generator_padding,
+        self.field_generator = self.tvconv.make_generator(rank * channels)
+        self.coefficients = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, coefficient_channels),
+            nn.ReLU(inplace=True),
+            nn.Linear(coefficient_channels, rank),
         )
-        self.coefficients = _coefficients(channels, coefficient_channels, rank)
         self._fields = Generated()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The generators as in `TVConv`; V_2 normal with standard deviation 0.01 and no offset."""
+        """Initialise as `TVConv`; V_2 with standard deviation 0.01, v_2 = 0."""
         self.tvconv.reset_parameters()
         reset_generator(self.field_generator)
         for module in self.coefficients:
@@ -114,44 +104,44 @@ class TVConvDynamic(SpatialOperator):
 
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> bool:
-        """Start as the depthwise convolution ``weight``, ``(C, 1, k, k)``, where `TVConv.start_from` does: coefficients
-        0 for every image, by zeros in V_2, which alone of what makes the fields gets a gradient in the first step."""
+        """Start as `TVConv.start_from` does, with V_2 = 0, so that all coefficients are 0.
+
+        Of the added parameters, only V_2 and v_2 get a gradient in the first step.
+        """
         self.tvconv.start_from(weight)
         self._reset_last_coefficients(std=0)
         return True
 
     def fields(self) -> Tensor:
-        """F, ``(rank, H, W, C)``."""
+        """Generate F, ``(rank, H, W, C)``."""
         generated = self.field_generator(self.tvconv.affinity_maps)
         return generated.unflatten(1, (self.rank, -1))[0].permute(0, 2, 3, 1).contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         return self.tvconv(x) + _mix(self.coefficients(x), self._fields.get(self, self.fields))
 
     def train(self, mode: bool = True) -> "TVConvDynamic":
-        """As `TVConv.train`."""
+        """Switch between training and evaluation, and drop the cached fields."""
         self._fields.forget()
         return super().train(mode)
 
     def count_macs_once(self) -> int:
-        """Multiply-adds of the generator of fields."""
         height, width = self.tvconv.affinity_maps.shape[2:]
         return count_generator_macs(self.field_generator, (height, width))
 
     @torch.no_grad()
     def inference_form(self) -> "DeployedTVConvDynamic":
-        """The inference form: weights and fields generated once, maps and generators gone."""
+        """Return the operator with generated weights and fields, without maps and generators."""
         return DeployedTVConvDynamic(
             self.tvconv.inference_form(), copy.deepcopy(self.coefficients), BiasFields(self.fields())
         )
 
 
 class BiasFields(SpatialOperator):
-    """Fixed fields over positions and channels, of which each image has its own mixture.
+    """Mixes fixed fields per image: coefficients ``(B, rank)`` to ``(B, C, H, W)``.
 
     Args:
-        fields: ``(rank, H, W, C)``, kept as a buffer ``(rank, H * W, C)`` as the weights of `PositionDependentConv`.
+        fields: ``(rank, H, W, C)``, stored as ``(rank, H * W, C)`` for the reason given in `PositionDependentConv`.
     """
 
     fields: Tensor
@@ -162,38 +152,25 @@ class BiasFields(SpatialOperator):
         self.register_buffer("fields", fields.flatten(1, 2))
 
     def forward(self, coefficients: Tensor) -> Tensor:
-        """``(B, rank)`` to ``(B, C, H, W)``."""
         return _mix(coefficients, self.fields.unflatten(1, self.out_size))
 
     def count_macs(self, coefficients: Tensor, out: Tensor) -> int:
-        """Multiply-adds from ``coefficients`` to ``out``: one a field and output."""
+        """Count one per field and output."""
         return len(self.fields) * out.numel()
 
 
 class DeployedTVConvDynamic(SpatialOperator):
-    """The inference form of `TVConvDynamic`: ``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
+    """The inference form of `TVConvDynamic`."""
 
     def __init__(self, conv: PositionDependentConv, coefficients: nn.Module, fields: BiasFields) -> None:
         super().__init__()
         self.conv, self.coefficients, self.fields = conv, coefficients, fields
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         return self.conv(x) + self.fields(self.coefficients(x))
 
 
-def _coefficients(channels: int, hidden_channels: int, rank: int) -> nn.Sequential:
-    """``(B, C, H_in, W_in)`` to ``(B, rank)``."""
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(channels, hidden_channels),
-        nn.ReLU(inplace=True),
-        nn.Linear(hidden_channels, rank),
-    )
-
-
 def _mix(coefficients: Tensor, fields: Tensor) -> Tensor:
-    """``(B, rank)`` and ``(rank, H, W, C)`` to ``(B, C, H, W)`` in channels_last memory."""
+    """Combine ``(B, rank)`` and ``(rank, H, W, C)`` to ``(B, C, H, W)`` in channels_last memory."""
     mixed = coefficients @ fields.flatten(1)
     return mixed.unflatten(1, fields.shape[1:]).permute(0, 3, 1, 2)

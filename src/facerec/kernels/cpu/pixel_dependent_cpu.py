@@ -22,9 +22,7 @@ def forward(x: Tensor, weight: Tensor, stride: int, channel_weight: Tensor | Non
     """Convolve ``(B, C, H_in, W_in)`` with ``(B, T, G, H, W)`` and, if there is one group, ``(B, C, T)``; returns
     ``(B, C, H, W)``."""
     window = _window(x.shape, weight, stride)
-    out = torch.empty(
-        (*x.shape[:2], *window.out_size), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
-    )
+    out = x.new_empty(len(x), *window.out_size, x.shape[1]).permute(0, 3, 1, 2)
     _sum_over_taps(of_output(window), out, weight, x, channel_weight, combine)
     return out
 
@@ -38,9 +36,8 @@ def input_gradient(
     in_size: tuple[int, int],
 ) -> Tensor:
     """Return the gradient ``(B, C, *in_size)`` of the input, given ``grad_out``, ``(B, C, H, W)``, and the weights."""
-    shape = (*grad_out.shape[:2], *in_size)
-    grad_x = torch.empty(shape, dtype=grad_out.dtype, device=grad_out.device, memory_format=torch.channels_last)
-    _sum_over_taps(of_input(_window(shape, weight, stride)), grad_x, weight, grad_out, channel_weight, combine)
+    grad_x = grad_out.new_empty(len(grad_out), *in_size, grad_out.shape[1]).permute(0, 3, 1, 2)
+    _sum_over_taps(of_input(_window(grad_x.shape, weight, stride)), grad_x, weight, grad_out, channel_weight, combine)
     return grad_x
 
 

@@ -15,7 +15,7 @@ from facerec.kernels.cpu.tap_tables import Segments, Window, of_input, of_output
 def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """Convolve ``(B, C, H_in, W_in)`` with ``(T, H, W, C)``; returns ``(B, C, H, W)``."""
     window = _window(x.shape, round(len(weight) ** 0.5), stride)
-    out = _empty_maps(x, window.out_size)
+    out = x.new_empty(len(x), *window.out_size, x.shape[1]).permute(0, 3, 1, 2)
     _sum_over_taps(of_output(window), out, weight, x)
     return out
 
@@ -23,7 +23,7 @@ def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 def input_gradient(grad_out: Tensor, weight: Tensor, stride: int, in_size: tuple[int, int]) -> Tensor:
     """Return the gradient ``(B, C, *in_size)`` of the input, given ``(B, C, H, W)`` and ``(T, H, W, C)``."""
     window = Window(round(len(weight) ** 0.5), stride, in_size, grad_out.shape[1])
-    grad_x = _empty_maps(grad_out, in_size)
+    grad_x = grad_out.new_empty(len(grad_out), *in_size, grad_out.shape[1]).permute(0, 3, 1, 2)
     _sum_over_taps(of_input(window), grad_x, weight, grad_out)
     return grad_x
 
@@ -48,10 +48,3 @@ def _sum_over_taps(tables: Segments, maps: Tensor, weight: Tensor, windows: Tens
 
 def _window(shape: torch.Size, kernel_size: int, stride: int) -> Window:
     return Window(kernel_size, stride, (shape[2], shape[3]), shape[1])
-
-
-def _empty_maps(like: Tensor, size: tuple[int, int]) -> Tensor:
-    batch, channels = like.shape[:2]
-    return torch.empty(
-        (batch, channels, *size), dtype=like.dtype, device=like.device, memory_format=torch.channels_last
-    )

@@ -1,4 +1,4 @@
-"""A tensor that is made of a module's parameters alone, the same for all images: made once where it can be."""
+"""Cache of a tensor that is derived from a module's parameters alone and is the same for all images."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 
 class Generated:
-    """What ``make`` gives for a module, in training anew each step and in evaluation when the module has changed.
+    """A derived tensor, computed again at each training step, and in evaluation only if the module has changed.
 
-    A copy of this object starts with nothing kept.
+    A copy of this object starts empty.
     """
 
     def __init__(self) -> None:
@@ -20,29 +20,26 @@ class Generated:
         return Generated, ()
 
     def forget(self) -> None:
-        """What was kept for evaluation; for changes that leave no trace, such as those of ``parameter.data``."""
-        self._kept: Tensor | None = None
-        self._made_of: list[Any] = []
+        """Drop the cached tensor, as is needed after untracked changes such as those through ``parameter.data``."""
+        self._cached: Tensor | None = None
+        self._state: list[Any] = []
 
     def get(self, module: nn.Module, make: Callable[[], Tensor]) -> Tensor:
-        """``make()``, a function of the parameters of ``module``, or the same from an earlier call."""
+        """Return ``make()``, a function of the parameters of ``module``, or the cached result of an earlier call."""
         if torch.compiler.is_compiling() or (module.training and not torch.is_grad_enabled()):
             return make()
         if torch.is_grad_enabled():
             self.forget()
             return make()
-        return self._for_evaluation(module, make)
-
-    def _for_evaluation(self, module: nn.Module, make: Callable[[], Tensor]) -> Tensor:
-        made_of, kept = _state(module), self._kept
-        if kept is None or not _same(made_of, self._made_of):
-            kept = make()
-            self._kept, self._made_of = kept, made_of
-        return kept
+        state, cached = _state(module), self._cached
+        if cached is None or not _same(state, self._state):
+            cached = make()
+            self._cached, self._state = cached, state
+        return cached
 
 
 def _state(module: nn.Module) -> list[Any]:
-    """What differs after a change in place, loading included, a cast or a move, and under another autocast."""
+    """Return what differs after a change in place (loading included), a cast, a move, or under another autocast."""
     tensors = [*module.parameters(), *module.buffers()]
     versions = [(t, 0 if t.is_inference() else t._version, t.data_ptr()) for t in tensors]
     device = tensors[0].device.type

@@ -1,11 +1,10 @@
-"""Weights of low rank over the positions, as depthwise convolutions: for a runtime that has a fast one of those and
-runs a chain of shifted multiply-adds operator by operator.
+"""Position-dependent weights of low rank as depthwise convolutions, which some runtimes execute faster than shifts.
 
     weight[d, p, c] = sum over r of direction[r, d, c] * map[r, p, c];
     out = sum over r of depthwise(x, direction[r]) * map[r]
 
-exact with as many directions as taps, and close with the few that hold most of a channel's k * k weights over the
-positions: what a generator makes of a handful of smooth maps varies in few ways (docs/performance.md).
+This is exact with as many directions as taps. Few directions are close, since weights generated from a few smooth maps
+vary in few ways over the positions (docs/performance.md).
 """
 
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LowRankConv(nn.Module):
-    """`PositionDependentConv` with the ``rank`` strongest directions of its weights."""
+    """A `PositionDependentConv` approximated by the ``rank`` strongest directions of its weights."""
 
     def __init__(self, conv: "PositionDependentConv", rank: int) -> None:
         super().__init__()
@@ -33,7 +32,6 @@ class LowRankConv(nn.Module):
         self.to(conv.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         total = self.bias
         for direction, over_positions in zip(self.directions, self.maps, strict=True):
             convolved = F.conv2d(x, direction, None, self.stride, self.padding, groups=self.channels)
@@ -44,24 +42,25 @@ class LowRankConv(nn.Module):
 
 
 def rank_for(conv: "PositionDependentConv", tolerance: float) -> int:
-    """The fewest directions with which the weights are off by at most ``tolerance``, root mean square over that of the
-    weights."""
-    left = _components(conv)[2]
-    return max(1, int((left > tolerance).sum()))
+    """Return the smallest rank whose relative root mean square error of the weights is at most ``tolerance``."""
+    errors = _components(conv)[2]
+    return max(1, int((errors > tolerance).sum()))
 
 
 def _components(conv: "PositionDependentConv") -> tuple[Tensor, Tensor, Tensor]:
-    """Directions ``(C, T, T)``, maps ``(C, T, H * W)``, strongest first, and ``(T + 1,)``: what is left of the weights'
-    norm without 0, 1, 2, ... of them, as a share."""
+    """Decompose the weights into directions ``(C, T, T)`` and maps ``(C, T, H * W)``, strongest first.
+
+    Also returns the relative errors ``(T + 1,)`` of the weights with ranks 0 to T.
+    """
     weight = conv.weight.permute(2, 0, 1).double()
     strengths, directions = torch.linalg.eigh(weight @ weight.mT)
     strengths, directions = strengths.flip(1).clamp(min=0).sum(0), directions.flip(2)
-    left = torch.cat((strengths.flip(0).cumsum(0).flip(0), strengths.new_zeros(1)))
-    return directions, directions.mT @ weight, (left / strengths.sum()).sqrt()
+    errors = torch.cat((strengths.flip(0).cumsum(0).flip(0), strengths.new_zeros(1)))
+    return directions, directions.mT @ weight, (errors / strengths.sum()).sqrt()
 
 
 def smallest_bias(bias: Tensor) -> Tensor:
-    """``(H, W, C)`` as ``(C, H, W)``, or as ``(C, 1, 1)`` where all positions have the same."""
+    """Return ``(H, W, C)`` as ``(C, H, W)``, or as ``(C, 1, 1)`` if all positions are equal."""
     bias = bias.permute(2, 0, 1)
     same = bias[:, :1, :1]
     return (same if (bias == same).all() else bias).clone()

@@ -1,4 +1,4 @@
-"""The inference form of an operator whose weights depend on the position alone: the weights themselves, kept ready."""
+"""The inference form of operators whose weights depend only on the position."""
 
 from torch import Tensor, nn
 
@@ -7,20 +7,19 @@ from facerec.kernels.position_dependent import position_dependent_conv
 from facerec.operators.base import SpatialOperator
 from facerec.operators.common.low_rank import LowRankConv, rank_for, smallest_bias
 
-# From six on, ONNX Runtime is no faster with them than tap by tap (docs/performance.md).
+# With six or more, ONNX Runtime is no faster than tap by tap (docs/performance.md).
 _MOST_DIRECTIONS = 5
 
 
 class PositionDependentConv(SpatialOperator):
-    """A fixed weight for each tap, position and channel; nothing is learned and nothing is generated.
+    """A convolution with a fixed weight per tap, position and channel.
 
-    The weights are kept as a buffer ``(k * k, H * W, C)``: of four dimensions, ``network.to(memory_format=...)`` would
-    bring them into another order in memory.
+    The weights are stored as ``(k * k, H * W, C)``: ``network.to(memory_format=...)`` would reorder four dimensions.
 
     Args:
         weight: ``(k * k, H, W, C)``.
         bias: ``(H, W, C)`` or None.
-        stride: of the output positions over the input.
+        stride: distance between output positions, in input pixels.
     """
 
     weight: Tensor
@@ -33,23 +32,21 @@ class PositionDependentConv(SpatialOperator):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         out = position_dependent_conv(x, self.weight.unflatten(1, self.out_size), self.stride)
         return out if self.bias is None else out + self.bias.permute(2, 0, 1).to(out.dtype)
 
     def export_form(self, tolerance: float) -> nn.Module:
-        """A `LowRankConv` where a few directions come within ``tolerance``; else, and at 0, `PositionTaps`, which is
-        exact and which a compiler makes one loop of."""
+        """Return a `LowRankConv` if few directions reach ``tolerance``, otherwise the exact `PositionTaps`."""
         rank = rank_for(self, tolerance) if tolerance > 0 else _MOST_DIRECTIONS + 1
         return PositionTaps(self) if rank > _MOST_DIRECTIONS else LowRankConv(self, rank)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
-        """Multiply-adds from ``x`` to ``out``: one a tap and output."""
+        """Count one per tap and output."""
         return self.weight.shape[0] * out.numel()
 
 
 class PositionTaps(nn.Module):
-    """`PositionDependentConv` with a buffer ``(H, W, C)`` a tap: of a part of one buffer, a compiler would keep all."""
+    """A `PositionDependentConv` with one tensor per tap; for each view of one buffer, compilers would store it all."""
 
     def __init__(self, conv: PositionDependentConv) -> None:
         super().__init__()
@@ -59,6 +56,5 @@ class PositionTaps(nn.Module):
         self.bias = None if conv.bias is None else nn.Parameter(smallest_bias(conv.bias), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``."""
         out = multiply_add(x, self.stride, self.kernel_size, lambda tap: self.taps[tap])
         return out if self.bias is None else out + self.bias

@@ -1,9 +1,11 @@
-"""The weight-generating block of TVConv: affinity maps in, weights out (arXiv 2203.10489, section 3.2)."""
+"""TVConv's generator of weights from affinity maps (arXiv 2203.10489, section 3.2)."""
 
 from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from facerec.checks import check_choice
 
 
 def weight_generator(
@@ -18,14 +20,15 @@ def weight_generator(
     affine: str,
     padding: str,
 ) -> nn.Sequential:
-    """``(1, in_channels, H, W)`` to ``(1, out_channels, H, W)`` through ``hidden_layers + 2`` convolutions of stride 1.
+    """Return ``hidden_layers + 2`` convolutions that map ``(1, in_channels, H, W)`` to ``(1, out_channels, H, W)``.
 
     Raises:
-        ValueError: an unknown norm, affine or padding; the message names the
-            allowed values.
+        ValueError: an unknown norm, affine or padding.
     """
     if padding not in ("zeros", "replicate"):
-        raise ValueError(f"generator_padding must be 'zeros' or 'replicate', got {padding!r}")
+        raise ValueError(f"generator_padding must be zeros or replicate, got {padding!r}")
+    check_choice("generator_affine", affine, ("full", "channel", "none"))
+    check_choice("generator_norm", norm, ("layer", "instance", "batch", "none"))
 
     def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
         return nn.Conv2d(
@@ -40,8 +43,7 @@ def weight_generator(
 
 
 def reset_generator(generator: nn.Sequential) -> None:
-    """Kaiming normal over the outgoing connections for the convolutions, as in the paper's MobileNetV2; scale 1 and
-    shift 0 for the normalisations."""
+    """Initialise the convolutions Kaiming normal (fan out), and the normalisations with scale 1 and shift 0."""
     for layer in generator:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -50,33 +52,30 @@ def reset_generator(generator: nn.Sequential) -> None:
 
 
 def count_generator_macs(generator: nn.Sequential, size: tuple[int, int]) -> int:
-    """Multiply-adds of the generator's convolutions for maps of ``size``, however many images its weights serve."""
+    """Return the multiply-adds of the generator's convolutions for maps of ``size``, (H, W)."""
     return sum(conv.weight.numel() * size[0] * size[1] for conv in generator if isinstance(conv, nn.Conv2d))
 
 
 def _normalisation(norm: str, affine: str, channels: int, size: tuple[int, int]) -> nn.Module:
-    if affine not in ("full", "channel", "none"):
-        raise ValueError(f"generator_affine must be 'full', 'channel' or 'none', got {affine!r}")
     learns = affine != "none"
     match norm:
         case "layer" if affine == "full":
             return _LayerNorm([channels, *size])
         case "layer":
-            # One group over all channels and positions has the statistics of the layer norm, and a scale for each
-            # channel.
+            # One group over all channels and positions is a layer norm with a scale per channel.
             return nn.GroupNorm(1, channels, affine=learns)
         case "instance":
             return nn.InstanceNorm2d(channels, affine=learns)
         case "batch":
             return nn.BatchNorm2d(channels, affine=learns)
-        case "none":
-            return nn.Identity()
-    raise ValueError(f"generator_norm must be 'layer', 'instance', 'batch' or 'none', got {norm!r}")
+    return nn.Identity()
 
 
 class _LayerNorm(nn.LayerNorm):
-    """Over channels and positions, scale and shift ``(C, H, W)``. Maps, scale and shift lie in memory as ``(H, W, C)``,
-    as convolutions like them best: a plain one would bring every map into the other order and back."""
+    """Layer norm over channels and positions in channels_last memory, scale and shift included.
+
+    PyTorch's own would convert every map to the other memory format and back.
+    """
 
     def __init__(self, shape: list[int]) -> None:
         super().__init__(shape)
@@ -90,5 +89,5 @@ class _LayerNorm(nn.LayerNorm):
 
 
 def _channels_last(maps: Tensor) -> Tensor:
-    """``(C, H, W)`` in the memory of ``(H, W, C)``."""
+    """Return ``(C, H, W)`` in the memory order of ``(H, W, C)``."""
     return maps.permute(1, 2, 0).contiguous().permute(2, 0, 1)
