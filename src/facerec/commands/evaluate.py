@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.build import build_data, build_trained, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
 from facerec.deploy import reparameterize
@@ -86,7 +86,7 @@ def evaluate(settings: Settings) -> tuple[dict[str, VerificationResult], dict[st
     backbone, cfg, checkpoint = build_trained(path, [*settings.overrides, *at_size(settings.image_size)])
     network = reparameterize(backbone) if settings.form == "deployed" else backbone
     said = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
-    return verify(cfg, network, said)
+    return verified(cfg, network, said)
 
 
 def evaluate_model(path: Path, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
@@ -97,21 +97,20 @@ def evaluate_model(path: Path, overrides: list[str]) -> tuple[dict[str, Verifica
         said = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
     except (KeyError, ValueError) as error:
         raise InputError(f"model {path} holds no configuration: use a file that facerec export wrote") from error
-    cfg = compose_trained({**config, "logger": {}, "callbacks": {}}, [*files.ON_CPU, *overrides])
+    cfg = compose_trained(config, [*files.ON_CPU, *overrides])
     if list(cfg.data.image_size) != list(config["data"]["image_size"]):
         height, width = config["data"]["image_size"]
         raise InputError(f"model {path} takes images of {height}x{width}: leave data.image_size out")
-    return verify(cfg, ModelBackbone(model), said)
+    return verified(cfg, ModelBackbone(model), said)
 
 
-def verify(
+def verified(
     cfg: DictConfig, network: nn.Module, said: dict[str, Any]
 ) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
     """The results of ``network``, and what is printed of them after what is ``said`` of it."""
     data = build_data(cfg)
     data.setup("validate")
-    verifier = build_verifier(cfg, network)
-    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
+    results = verify(cfg, data, network)
     summary = {
         **said,
         "image_size": cfg.image_size,
@@ -119,9 +118,9 @@ def verify(
         "test_augmentation": OmegaConf.to_container(cfg.data.get("test_augmentation", OmegaConf.create())),
         **code_and_environment(),
         "data": benchmark_fingerprints(data),
-        "benchmarks": {name: result.summary() for name, result in verifier.results.items()},
+        "benchmarks": {name: result.summary() for name, result in results.items()},
     }
-    return verifier.results, summary
+    return results, summary
 
 
 @rank_zero_only

@@ -8,19 +8,19 @@ shown. Prints a table on stderr and, last, one JSON object.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.build import build_data, build_trained, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
 from facerec.data.datamodule import FaceDataModule
@@ -29,7 +29,7 @@ from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import export_form
 from facerec.exporting.formats import ModelBackbone
-from facerec.exporting.parity import Parity, Results, compare
+from facerec.exporting.parity import Parity, compare
 from facerec.files import replacing
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
@@ -88,10 +88,10 @@ def export(settings: Settings) -> dict[str, Any]:
     height, width = (int(side) for side in data.image_size)
     metadata = files.describe(checkpoint, path, (height, width), cfg.embedding_dim)
     metadata["git_commit"] = str(code_and_environment()["git_commit"])
-    with replacing(output) as partial:
+    with replacing(output) as temporary:
         for tolerance in tolerances:
-            write(settings, export_form(backbone, tolerance), metadata, data, partial)
-            parity = compare(backbone, ModelBackbone(files.read(partial)), verifying(cfg, data))
+            write(settings, export_form(backbone, tolerance), metadata, data, temporary)
+            parity = compare(backbone, ModelBackbone(files.read(temporary)), partial(verify, cfg, data))
             if settings.int8 or is_kept(parity, tolerance, tolerances):
                 break
     show(parity)
@@ -143,15 +143,6 @@ def show(parity: Parity) -> None:
     for name, ours in parity.checkpoint.items():
         table.add_row(name, f"{100 * ours.accuracy:.2f}", f"{100 * parity.exported[name].accuracy:.2f}")
     Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
-
-
-def verifying(cfg: DictConfig, data: FaceDataModule) -> Callable[[nn.Module], Results]:
-    def verify(network: nn.Module) -> Results:
-        verifier = build_verifier(cfg, network)
-        build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
-        return verifier.results
-
-    return verify
 
 
 main = command(Settings, export)

@@ -21,7 +21,7 @@ from rich.console import Console
 from torch import nn
 from tqdm import tqdm
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.build import build_data, build_trained, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
@@ -103,8 +103,7 @@ def composed(
     conditions = []
     for plan in plans:
         for network in networks:
-            config = {**network.config, "logger": {}, "callbacks": {}}
-            cfg = compose_trained(config, [*overrides, *plan, "+trainer.enable_progress_bar=false"])
+            cfg = compose_trained(network.config, [*overrides, *plan, "+trainer.enable_progress_bar=false"])
             try:
                 build_data(cfg)
             except InputError as error:
@@ -141,9 +140,8 @@ def measure(network: Network, cfg: DictConfig) -> tuple[Measurement, dict[str, A
     """The network's results, and which pairs they are of."""
     data = build_data(cfg)
     data.setup("validate")
-    verifier = build_verifier(cfg, network.backbone)
-    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
-    return Measurement(network.name, shift_of(cfg), verifier.results), benchmark_fingerprints(data)
+    results = verify(cfg, data, network.backbone)
+    return Measurement(network.name, shift_of(cfg), results), benchmark_fingerprints(data)
 
 
 def shift_of(cfg: DictConfig) -> Shift | None:

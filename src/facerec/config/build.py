@@ -21,6 +21,7 @@ from facerec.operators.base import OperatorFactory
 from facerec.training.checkpoints import load_checkpoint, load_weights
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
+from facerec.verification.verify import VerificationResult
 
 
 def seed_everything(cfg: DictConfig) -> None:
@@ -60,7 +61,7 @@ def build_trained(path: str | Path, overrides: Sequence[str] = ()) -> tuple[nn.M
     """The backbone of the checkpoint ``path`` with its weights, the configuration that it was trained with and these
     overrides, and the checkpoint's content; `InputError` when the file is none."""
     checkpoint = load_checkpoint(path)
-    cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, list(overrides))
+    cfg = compose_trained(checkpoint["config"], list(overrides))
     backbone = build_backbone(cfg)
     load_weights(backbone, checkpoint, path)
     return backbone, cfg, checkpoint
@@ -80,16 +81,18 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
     return _refusing(Recognizer, "protocol")(backbone, head, optimizer, lr_scheduler, cfg.protocol, config)
 
 
-def build_verifier(cfg: DictConfig, backbone: nn.Module) -> Verifier:
-    """What verifies ``backbone`` without training it."""
-    return _refusing(Verifier, "protocol")(backbone, cfg.protocol)
-
-
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """Lightning's trainer with every logger and callback of the configuration."""
     return _make(
         cfg.trainer, "trainer", logger=_make_all(cfg.logger, "logger"), callbacks=_make_all(cfg.callbacks, "callbacks")
     )
+
+
+def verify(cfg: DictConfig, data: FaceDataModule, backbone: nn.Module) -> dict[str, VerificationResult]:
+    """Verify ``backbone`` on the benchmarks of ``data``, which is set up to validate."""
+    verifier = _refusing(Verifier, "protocol")(backbone, cfg.protocol)
+    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
+    return verifier.results
 
 
 def _make_all(parts: DictConfig, group: str) -> list[Any]:

@@ -173,7 +173,7 @@ def _refuse_affine_strength_without(*nodes: DictConfig) -> None:
 def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
     """The configuration that a checkpoint was ``trained`` with, and these overrides: another node where a group is
     chosen, another value where a key is."""
-    cfg, parsed = OmegaConf.create(_with_names_of_today(trained)), _parse(overrides)
+    cfg, parsed = OmegaConf.create({**_with_names_of_today(trained), "logger": {}, "callbacks": {}}), _parse(overrides)
     assert isinstance(cfg, DictConfig)
     cfg.data.pop("remember", None)  # what data.cache was in older checkpoints
     OmegaConf.set_struct(cfg, True)
