@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from math import inf, isfinite, nan
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
@@ -17,7 +17,10 @@ from facerec.config.schema import OVERLAY_GROUPS, ROOT_KEYS, suggestion
 from facerec.errors import InputError
 from facerec.process import INTERRUPTED, is_interrupt
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 _MARKS = frozenset(",='\"[]{}$")  # of Hydra's grammar: who writes one of them means it
 
 
@@ -60,8 +63,8 @@ def run_settings(help: str, *groups: str) -> Any:
 
 def parse(kind: type[T], arguments: Sequence[str]) -> T:
     """The settings that are given; `InputError` for one that there is not, that is missing, or of another type."""
-    own = {f.name: f for f in fields(kind) if "groups" not in f.metadata}  # pyright: ignore[reportArgumentType]
-    run = next((f for f in fields(kind) if "groups" in f.metadata), None)  # pyright: ignore[reportArgumentType]
+    own = {f.name: f for f in fields(kind) if "groups" not in f.metadata}
+    run = next((f for f in fields(kind) if "groups" in f.metadata), None)
     groups = run.metadata["groups"] if run else ()
     types, texts, of_run = get_type_hints(kind), defaultdict[str, list[str]](list), list[str]()
     for argument in arguments:

@@ -39,7 +39,7 @@ class Recognizer(Verifier):
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
 
     def on_train_epoch_start(self) -> None:
-        self.log("lr", self.optimizers().param_groups[0]["lr"])  # pyright: ignore
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch

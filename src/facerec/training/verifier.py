@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
@@ -29,7 +30,8 @@ class Verifier(pl.LightningModule):
         super().__init__()
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
-        self.backbone = backbone.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.backbone = backbone
+        self.to(memory_format=torch.channels_last)
         self.protocol = PROTOCOLS[protocol]
         self.results: dict[str, VerificationResult] = {}
         self._embedded: list[list[Batch]] = []
@@ -69,17 +71,23 @@ class Verifier(pl.LightningModule):
         """
         embeddings = torch.cat([embedding for embedding, _ in batches])
         indices = torch.cat([index for _, index in batches])
-        gathered = self.all_gather((embeddings, indices))
-        rows, places = gathered[0].flatten(0, -2), gathered[1].flatten()  # pyright: ignore
-        embedded = len(places.unique())
+        embeddings, indices = self._of_all_devices(embeddings).flatten(0, -2), self._of_all_devices(indices).flatten()
+        embedded = len(indices.unique())
         if embedded < len(benchmark.images):
             raise InputError(
                 f"benchmark {benchmark.name} has {len(benchmark.images)} images and {embedded} were embedded: take "
                 "trainer.limit_val_batches out"
             )
-        table = rows.new_empty(embedded, rows.shape[1])
-        table[places] = rows
+        table = embeddings.new_empty(embedded, embeddings.shape[1])
+        table[indices] = embeddings
         return table
 
+    def _of_all_devices(self, tensor: Tensor) -> Tensor:
+        gathered = self.all_gather(tensor)
+        assert isinstance(gathered, Tensor)
+        return gathered
+
     def _benchmarks(self) -> list[Benchmark]:
-        return self.trainer.datamodule.opened_benchmarks  # pyright: ignore[reportAttributeAccessIssue]
+        data = getattr(self.trainer, "datamodule", None)
+        assert isinstance(data, FaceDataModule)
+        return data.opened_benchmarks

@@ -28,20 +28,20 @@ class StopOnNaN(pl.Callback):
         first = self._first_bad_step
         self._first_bad_step = bad if first is None else torch.where(first >= 0, first, bad)
         if step % self.every_n_steps == 0:
-            self._check(pl_module)
+            self._check(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check(pl_module)
+        self._check(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check(pl_module)
+        self._check(trainer)
 
-    def _check(self, pl_module: pl.LightningModule) -> None:
+    def _check(self, trainer: pl.Trainer) -> None:
         step = -1 if self._first_bad_step is None else int(self._first_bad_step)
         if step >= 0:
-            rate = pl_module.optimizers().param_groups[0]["lr"]  # pyright: ignore
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
             raise InputError(
                 f"the loss is not a number from step {step} on (learning rate {rate:g}, precision "
-                f"{pl_module.trainer.precision}): start again with a lower optimizer.lr, or, after half precision, "
+                f"{trainer.precision}): start again with a lower optimizer.lr, or, after half precision, "
                 "go on from the last whole epoch with resume=auto trainer.precision=32-true"
             )
