@@ -270,10 +270,7 @@ def sentence(error: BaseException) -> str:
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """The plain settings that make a run what it is; what only watches or places it stays out."""
     with in_one_sentence():
-        plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, _kept(cfg)), resolve=True, throw_on_missing=True)
+        kept = [str(key) for key in cfg if key not in ("callbacks", "logger", "name", "resume", "skip_finished")]
+        plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, kept), resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
-
-
-def _kept(cfg: DictConfig) -> list[str]:
-    return [str(key) for key in cfg if key not in ("callbacks", "logger", "name", "resume", "skip_finished")]

@@ -163,7 +163,7 @@ def command(kind: type[T], work: Callable[[T], Any]) -> Callable[[list[str]], in
         except InputError as error:
             return _ended(str(error), 1)
         except (KeyboardInterrupt, SystemExit) as ended:
-            sentence = ended.args[0] if type(ended) is KeyboardInterrupt and ended.args else _sentence(kind)
+            sentence = ended.args[0] if type(ended) is KeyboardInterrupt and ended.args else getattr(kind, "interrupted", "")
             if not is_interrupt(ended) or not sentence:
                 raise
             return _ended(sentence, INTERRUPTED)
@@ -186,10 +186,6 @@ def subcommands(choices: Mapping[str, Callable[[list[str]], int]]) -> Callable[[
         return _ended(f"the first word must be one of {', '.join(choices)}, got {word!r}", 1)
 
     return main
-
-
-def _sentence(kind: type) -> str:
-    return getattr(kind, "interrupted", "")
 
 
 def _ended(sentence: str, status: int) -> int:
