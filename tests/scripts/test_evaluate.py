@@ -83,7 +83,7 @@ def test_at_another_image_size_than_in_training(network, verified, request):
 
 def test_an_image_size_that_is_no_number_is_refused(evaluate, depthwise_run):
     status, _, said = evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", "image_size=large")
-    assert status == 1 and says(said, "image_size", "whole number", "'large'") and said.count("\n") == 1
+    assert status == 1 and says(said, "image_size", "integer", "'large'") and said.count("\n") == 1
 
 
 def test_another_protocol_and_other_settings_of_the_same_data(verified, depthwise_run):

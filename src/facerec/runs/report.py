@@ -1,4 +1,4 @@
-"""The table over runs, made from their results.json and from nothing else."""
+"""Tables that compare runs, made from their results.json only."""
 
 import csv
 import io
@@ -18,24 +18,24 @@ from facerec.runs.run_names import differing_settings, network_parts
 from facerec.runs.run_results import RunResults
 
 Row = dict[str, str]
-# What a row says beside the accuracies; the terminal shows what fits, the files hold all.
+# Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
 
 
 def find_runs(folders: Iterable[str | Path]) -> list[Path]:
-    """The folders of finished runs at or below ``folders``; `InputError` when there is none."""
+    """Return the folders of finished runs in ``folders``, at any depth; raise `InputError` if there are none."""
     folders = [Path(folder) for folder in folders]
     runs = sorted({file.parent for folder in folders for file in folder.rglob(RESULTS)})
     if not runs:
-        raise InputError(f"no {RESULTS} below {', '.join(map(str, folders))}: name a folder of finished runs")
+        raise InputError(f"no {RESULTS} in {', '.join(map(str, folders))}: name a folder of finished runs")
     return runs
 
 
 def table_rows(runs: Iterable[Path]) -> list[Row]:
-    """A row for each set of runs that differ in nothing but the seed, best and last epoch in rows of their own.
+    """Return two rows, of the best and the last epoch, per set of runs that differ only in the seed.
 
-    Accuracies are in percent: over several seeds mean ± standard deviation of the seeds (ddof 1), of one seed mean ±
-    standard deviation of its folds. Of runs that do not even differ in the seed, the one that started last counts.
+    Accuracies are mean ± standard deviation in percent, over the seeds (ddof 1) or, of a single seed, over the folds.
+    Among repeated runs with the same seed, the one that started last counts.
     """
     cells: dict[str, dict[int, RunResults]] = defaultdict(dict)
     for result in map(RunResults.read, runs):
@@ -89,7 +89,7 @@ def _accuracy(summaries: list[dict[str, Any]]) -> str:
 
 
 def show(rows: list[Row]) -> None:
-    """The rows on the terminal."""
+    """Print the rows on the terminal."""
     columns = [column for column in _columns(rows) if column not in _FILE_ONLY]
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
     table = Table(title=f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training")
@@ -101,14 +101,14 @@ def show(rows: list[Row]) -> None:
 
 
 def markdown(rows: list[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     columns = _columns(rows)
     lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def comma_separated(rows: list[Row]) -> str:
-    """The rows as CSV."""
+    """Return the rows as CSV."""
     file = io.StringIO()
     writer = csv.DictWriter(file, _columns(rows), restval="", lineterminator="\n")
     writer.writeheader()

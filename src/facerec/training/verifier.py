@@ -1,4 +1,4 @@
-"""Verification on benchmarks, after each epoch of training or on its own."""
+"""The Lightning module for verification, after each training epoch or without training."""
 
 from collections.abc import Sequence
 
@@ -16,14 +16,14 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Verifier(pl.LightningModule):
-    """Embeds the distinct images of each of the data module's benchmarks and verifies its pairs.
+    """Embeds the distinct images of each benchmark of the data module and verifies its pairs.
 
-    Logs ``NAME/accuracy`` for each benchmark and their mean as ``mean_accuracy``; ``results`` holds everything.
-    Held-out identities are no benchmark: they count in the mean only where there is none.
+    Logs ``NAME/accuracy`` per benchmark and their mean as ``mean_accuracy``; all metrics are in ``results``. Held-out
+    identities count in the mean only if there are no benchmarks.
 
     Args:
         backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
-        protocol: name of the verification protocol, one of `facerec.verification.verify.PROTOCOLS`.
+        protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
     """
 
     def __init__(self, backbone: nn.Module, protocol: str) -> None:
@@ -37,7 +37,7 @@ class Verifier(pl.LightningModule):
         self._embedded: list[list[Batch]] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images to the embeddings that the protocol compares: of the image, or summed with its mirror's."""
+        """Return the embeddings that the protocol compares, per image or summed with those of the flipped image."""
         embeddings = self.backbone(images).float()
         return embeddings + self.backbone(images.flip(-1)).float() if self.protocol.sums_flip else embeddings
 
@@ -65,9 +65,9 @@ class Verifier(pl.LightningModule):
             raise InputError(f"benchmark {benchmark.name} cannot be verified: {error}") from error
 
     def _gather(self, batches: Sequence[Batch], benchmark: Benchmark) -> Tensor:
-        """The embeddings ``(N, D)`` of all images in their own order, from all devices.
+        """Return the embeddings ``(N, D)`` of all images in dataset order, from all devices.
 
-        An image that only fills up a device's share is embedded twice and stands here once.
+        Images that pad a device's part of the dataset are embedded twice; one of the two is kept.
         """
         embeddings = torch.cat([embedding for embedding, _ in batches])
         indices = torch.cat([index for _, index in batches])
@@ -75,8 +75,8 @@ class Verifier(pl.LightningModule):
         embedded = len(indices.unique())
         if embedded < len(benchmark.images):
             raise InputError(
-                f"benchmark {benchmark.name} has {len(benchmark.images)} images and {embedded} were embedded: take "
-                "trainer.limit_val_batches out"
+                f"benchmark {benchmark.name} has {len(benchmark.images)} images and {embedded} were embedded: remove "
+                "trainer.limit_val_batches"
             )
         table = embeddings.new_empty(embedded, embeddings.shape[1])
         table[indices] = embeddings
