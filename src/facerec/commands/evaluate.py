@@ -1,16 +1,16 @@
 """Verify a checkpoint: facerec evaluate checkpoint=outputs/NAME/RUN/best.ckpt
 
-Or, with model= in place of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2), on the CPU as it is. Files
-of .pt and .pt2 are programs: run those that you trust. Of a run's settings it takes, as train does and by default as
-the checkpoint has them,
+With model= instead of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2) is verified on the CPU. Files
+ending in .pt and .pt2 contain code: use only files that you trust. These settings of a run are accepted, as in train;
+their defaults are the checkpoint's:
     data=... data.KEY=...     other data
     protocol=...              tvconv, tvconv_reference or insightface
     augmentation@data.test_augmentation=...
-                              transforms of the verified images: none, rotation, [shear,jitter] and so on
-    affine_strength=...       multiplies the ranges of rotation, shear, scale and translation that are chosen here
+                              transforms of the test images, such as none, rotation, [shear,jitter]
+    affine_strength=...       multiplier of the ranges of rotation, shear, scale and translation
     trainer=... trainer.KEY=...
-Prints a table on stderr and, last, one JSON object. Epochs count from 1 in the table, as in report's, and from 0 in
-the JSON object, as in results.json and in checkpoints.
+Prints a table on stderr and, last, one JSON object. Epochs count from 1 in the table, as in report, and from 0 in the
+JSON object, as in results.json and checkpoints.
 """
 
 import json
@@ -44,18 +44,20 @@ class Settings:
     """Settings:"""
 
     checkpoint: Path | None = setting("of a run", None)
-    model: Path | None = setting("an exported file, in place of a checkpoint", None)
-    form: Literal["training", "deployed"] = setting("as it was trained, or with its maps' weights cached", "training")
-    image_size: int | None = setting("pixels, another size than in training; maps are resampled", None, least=1)
-    roc: Path | None = setting("where to draw the ROC curves: .png, .svg or .pdf", None)
+    model: Path | None = setting("an exported file, instead of a checkpoint", None)
+    form: Literal["training", "deployed"] = setting(
+        "the network as trained, or with the weights of its maps cached", "training"
+    )
+    image_size: int | None = setting("in pixels, if not that of training; maps are resampled", None, least=1)
+    roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None)
     overrides: tuple[str, ...] = run_settings(
-        "as listed above",
+        "see the list above",
         *("data", "trainer", "protocol", "augmentation@data.test_augmentation", "affine_strength"),
     )
 
 
 def run(settings: Settings) -> dict[str, Any] | None:
-    """Show the results; what is printed of them, by the first of several devices."""
+    """Verify and show the results; return the summary to print, on the first of several devices."""
     prepare_process()
     if settings.model is not None:
         refuse_with_model(settings)
@@ -66,14 +68,14 @@ def run(settings: Settings) -> dict[str, Any] | None:
 
 
 def refuse_with_model(settings: Settings) -> None:
-    """An exported file is what it is."""
+    """Raise `InputError` for settings that cannot be applied to an exported file."""
     for key in ("checkpoint", "form", "image_size"):
         if getattr(settings, key) != getattr(Settings, key):
             raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
 
 
 def at_size(pixels: int | None) -> list[str]:
-    """The overrides for square images of another size."""
+    """Return the overrides for square images of another size."""
     if pixels is None:
         return []
     sides = f"[{pixels},{pixels}]"
@@ -81,38 +83,38 @@ def at_size(pixels: int | None) -> list[str]:
 
 
 def evaluate(settings: Settings) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """The results by benchmark, and what is printed of them."""
+    """Return the results of the checkpoint by benchmark, and their summary."""
     path = str(settings.checkpoint)
     backbone, cfg, checkpoint = build_trained(path, [*settings.overrides, *at_size(settings.image_size)])
     network = reparameterize(backbone) if settings.form == "deployed" else backbone
-    said = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
-    return verified(cfg, network, said)
+    described = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
+    return verified(cfg, network, described)
 
 
 def evaluate_model(path: Path, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """As `evaluate`, of an exported file."""
+    """Return the results of an exported file by benchmark, and their summary."""
     model = files.read(path)
     try:
         config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
-        said = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
+        described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
     except (KeyError, ValueError) as error:
-        raise InputError(f"model {path} holds no configuration: use a file that facerec export wrote") from error
+        raise InputError(f"model {path} contains no configuration: use a file that facerec export wrote") from error
     cfg = compose_trained(config, [*files.ON_CPU, *overrides])
     if list(cfg.data.image_size) != list(config["data"]["image_size"]):
         height, width = config["data"]["image_size"]
-        raise InputError(f"model {path} takes images of {height}x{width}: leave data.image_size out")
-    return verified(cfg, ModelBackbone(model), said)
+        raise InputError(f"model {path} needs images of {height}x{width}: leave data.image_size out")
+    return verified(cfg, ModelBackbone(model), described)
 
 
 def verified(
-    cfg: DictConfig, network: nn.Module, said: dict[str, Any]
+    cfg: DictConfig, network: nn.Module, described: dict[str, Any]
 ) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """The results of ``network``, and what is printed of them after what is ``said`` of it."""
+    """Return the results of ``network`` by benchmark, and their summary, which starts with ``described``."""
     data = build_data(cfg)
     data.setup("validate")
     results = verify(cfg, data, network)
     summary = {
-        **said,
+        **described,
         "image_size": cfg.image_size,
         "protocol": cfg.protocol,
         "test_augmentation": OmegaConf.to_container(cfg.data.get("test_augmentation", OmegaConf.create())),
@@ -125,7 +127,7 @@ def verified(
 
 @rank_zero_only
 def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc: Path | None) -> dict[str, Any]:
-    """For people on stderr and as a picture; the summary is for programs. Once, however many devices there are."""
+    """Print the table, draw the ROC curves and return the summary, on the first device only."""
     show(results, summary)
     if roc is not None:
         save_figure(roc_figure(results), roc)
@@ -133,7 +135,7 @@ def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc
 
 
 def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> None:
-    """A row for each benchmark, in percent; the title says what the numbers depend on."""
+    """Print one row per benchmark, in percent, under a title that names protocol, epoch and transforms."""
     table = Table(
         title=f"verification in percent, protocol {next(iter(results.values())).protocol}, "
         f"epoch {summary['epoch'] + 1} (counted from 1), test images {transforms(summary['test_augmentation'])}"
@@ -151,7 +153,7 @@ def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> Non
 
 
 def transforms(nodes: dict[str, dict[str, Any]]) -> str:
-    """The test transforms with their settings: ``under rotation(degrees=15, strength=2.0)``."""
+    """Return the test transforms with their settings: ``under rotation(degrees=15, strength=2.0)``."""
     shown = []
     for name, node in nodes.items():
         settings = ", ".join(f"{key}={value}" for key, value in node.items() if key != "_target_")

@@ -1,8 +1,8 @@
-"""Count a network: facerec measure backbone=mbv2 operator=tvconv width=0.1
+"""Count parameters and multiply-adds of a network: facerec measure backbone=mbv2 operator=tvconv width=0.1
 
-Takes the settings of train, and needs no data. Several values with commas between them are compared, each a row:
+Accepts the settings of train and needs no data. Values separated by commas are compared, in one row each:
     facerec measure operator=depthwise,tvconv,involution width=0.1,0.5 speed=true
-Prints a table on stderr and, last, one JSON object, or a list of them where several networks were compared.
+Prints a table on stderr and, last, one JSON object, or a list of them if several networks are compared.
 """
 
 import sys
@@ -30,17 +30,17 @@ from facerec.process import prepare_process
 class Settings:
     """Settings:"""
 
-    speed: bool = setting("also run 8 images on this CPU: images a second, and the peak of the memory", False)
-    markdown: Path | None = setting("where to write the table as well", None)
+    speed: bool = setting("also measure images per second and peak memory of 8 images on this CPU", False)
+    markdown: Path | None = setting("Markdown file to write the table to", None)
     overrides: tuple[str, ...] = run_settings("as for train")
 
 
 def measure_all(settings: Settings) -> dict[str, Any] | list[dict[str, Any]]:
-    """Show the table; what is printed."""
+    """Print the table and return what to print as JSON."""
     prepare_process()
     for argument in settings.overrides:
         if argument.partition("=")[0] == "sweep":
-            raise InputError(f"{argument} is not measured: give the values with commas between them")
+            raise InputError(f"{argument} cannot be measured: give the values with commas between them")
     cells = combinations(settings.overrides)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     several = track(cells, "networks", console=console, transient=True, disable=len(cells) == 1)
@@ -52,7 +52,7 @@ def measure_all(settings: Settings) -> dict[str, Any] | list[dict[str, Any]]:
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of the values that commas separate; a list in brackets is one value."""
+    """Return every combination of values separated by commas; a list in brackets is one value."""
     choices = []
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -62,12 +62,12 @@ def combinations(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def varied(cells: list[list[str]]) -> list[str]:
-    """For each cell the settings that are not all cells'."""
+    """Return, per cell, the settings that not all cells have in common."""
     return [" ".join(s for s in cell if any(s not in other for other in cells)) for cell in cells]
 
 
 def measure(overrides: list[str], speed: bool) -> dict[str, Any]:
-    """The settings and the numbers of one network."""
+    """Return settings, cost and, with ``speed``, runtime of one network."""
     cfg = compose(overrides)
     network, size = build_backbone(cfg), (cfg.image_size, cfg.image_size)
     ran = asdict(measure_runtime(network, size)) if speed else {}
@@ -75,7 +75,7 @@ def measure(overrides: list[str], speed: bool) -> dict[str, Any]:
 
 
 def show(measured: list[dict[str, Any]], names: list[str], console: Console) -> None:
-    """One network: a line a number. Several: a line a network."""
+    """Print one row per metric of a single network, or one row per network."""
     table = Table(show_header=len(measured) > 1, box=None)
     if len(measured) == 1:
         for key, value in _numbers(measured[0]).items():
@@ -89,7 +89,7 @@ def show(measured: list[dict[str, Any]], names: list[str], console: Console) -> 
 
 
 def write_markdown(measured: list[dict[str, Any]], names: list[str], path: Path) -> None:
-    """The same table for a page."""
+    """Write the table as Markdown."""
     columns = list(_numbers(measured[0]))
     lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
     for name, numbers in zip(names, measured, strict=True):

@@ -1,6 +1,6 @@
-"""The table over runs: facerec report outputs/NAME ...
+"""Tabulate finished runs: facerec report outputs/NAME ...
 
-Every finished run at or below the folders counts; runs that differ in the seed alone share a row.
+Includes every finished run in the folders, at any depth; runs that differ only in the seed share a row.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from facerec.runs.report import comma_separated, find_runs, markdown, show, tabl
 class Settings:
     """Settings:"""
 
-    folders: tuple[Path, ...] = setting("of runs", word=True)
-    csv: Path | None = setting("write the table here as CSV", None)
-    markdown: Path | None = setting("write the table here as Markdown", None)
+    folders: tuple[Path, ...] = setting("that contain runs", word=True)
+    csv: Path | None = setting("CSV file to write the table to", None)
+    markdown: Path | None = setting("Markdown file to write the table to", None)
 
 
 def report(settings: Settings) -> None:
