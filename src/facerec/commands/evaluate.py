@@ -22,7 +22,6 @@ from typing import Any, Literal
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from facerec.config.build import build_data, build_trained, verify
@@ -35,6 +34,7 @@ from facerec.exporting.formats import ModelBackbone
 from facerec.plots.network import roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
+from facerec.runs.report import terminal_table
 from facerec.runs.results import benchmark_fingerprints
 from facerec.verification.verify import VerificationResult
 
@@ -136,20 +136,18 @@ def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc
 
 def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> None:
     """Print one row per benchmark, in percent, under a title that names protocol, epoch and transforms."""
-    table = Table(
-        title=f"verification in percent, protocol {next(iter(results.values())).protocol}, "
-        f"epoch {summary['epoch'] + 1} (counted from 1), test images {transforms(summary['test_augmentation'])}"
+    title = (
+        f"verification in percent, protocol {summary['protocol']}, epoch {summary['epoch'] + 1} (counted from 1), "
+        f"test images {transforms(summary['test_augmentation'])}"
     )
     fars = sorted({far for result in results.values() for far in result.tar_at_far}, reverse=True)
-    columns = ("benchmark", "pairs", "accuracy", "AUC", "EER", *(f"TAR at FAR {far:g}" for far in fars))
-    for column in columns:
-        table.add_column(column, justify="left" if column == "benchmark" else "right")
-    for name, result in results.items():
-        rates = [f"{100 * result.tar_at_far[far]:.2f}" if far in result.tar_at_far else "too few" for far in fars]
-        accuracy = f"{100 * result.accuracy:.2f} ± {100 * result.std:.2f}"
-        shown = (accuracy, f"{100 * result.auc:.2f}", f"{100 * result.eer:.2f}", *rates)
-        table.add_row(name, str(result.num_pairs), *shown)
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
+    rows = []
+    for name, r in results.items():
+        rates = {far: f"{100 * r.tar_at_far[far]:.2f}" if far in r.tar_at_far else "too few" for far in fars}
+        row = {"benchmark": name, "pairs": str(r.num_pairs), "accuracy": f"{100 * r.accuracy:.2f} ± {100 * r.std:.2f}"}
+        row |= {"AUC": f"{100 * r.auc:.2f}", "EER": f"{100 * r.eer:.2f}"}
+        rows.append(row | {f"TAR at FAR {far:g}": rate for far, rate in rates.items()})
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(terminal_table(rows, title=title))
 
 
 def transforms(nodes: dict[str, dict[str, Any]]) -> str:

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from facerec.config.build import build_data, build_trained, verify
@@ -33,6 +32,7 @@ from facerec.exporting.parity import Parity, compare
 from facerec.files import replacing
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
+from facerec.runs.report import terminal_table
 
 _CALIBRATION_IMAGES = 256
 
@@ -137,12 +137,13 @@ def calibration_batches(data: FaceDataModule) -> Iterator[np.ndarray]:
 
 def show(parity: Parity) -> None:
     """Print one row per benchmark, in percent."""
-    table = Table(title=f"least cosine between the two embeddings of an image: {parity.least_cosine:.6f}")
-    for column in ("accuracy in percent", "checkpoint", "file"):
-        table.add_column(column, justify="left" if column.startswith("accuracy") else "right")
-    for name, ours in parity.checkpoint.items():
-        table.add_row(name, f"{100 * ours.accuracy:.2f}", f"{100 * parity.exported[name].accuracy:.2f}")
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
+    title = f"accuracy in percent; least cosine between the two embeddings of an image: {parity.least_cosine:.6f}"
+    sides = {"checkpoint": parity.checkpoint, "file": parity.exported}
+    rows = [
+        {"benchmark": name} | {side: f"{100 * found[name].accuracy:.2f}" for side, found in sides.items()}
+        for name in parity.exported
+    ]
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(terminal_table(rows, title=title))
 
 
 main = command(Settings, export)

@@ -14,16 +14,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from facerec.config.build import build_backbone
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.cost import measure_cost
 from facerec.errors import InputError
-from facerec.files import replacing
 from facerec.perf.runtime import measure_runtime
 from facerec.process import prepare_process
+from facerec.runs.report import markdown, terminal_table, write_table
 
 
 @dataclass
@@ -45,9 +44,12 @@ def measure_all(settings: Settings) -> dict[str, Any] | list[dict[str, Any]]:
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     several = track(cells, "networks", console=console, transient=True, disable=len(cells) == 1)
     measured = [measure(cell, settings.speed) for cell in several]
+    rows = [{"": name, **_texts(numbers)} for name, numbers in zip(varied(cells), measured, strict=True)]
     if settings.markdown:
-        write_markdown(measured, varied(cells), settings.markdown)
-    show(measured, varied(cells), console)
+        write_table(markdown(rows), settings.markdown)
+    if len(rows) == 1:
+        rows = [{"": key, "value": text} for key, text in _texts(measured[0]).items()]
+    console.print(terminal_table(rows, show_header=len(measured) > 1, box=None))
     return measured[0] if len(measured) == 1 else measured
 
 
@@ -74,32 +76,8 @@ def measure(overrides: list[str], speed: bool) -> dict[str, Any]:
     return {"settings": overrides, **asdict(measure_cost(network, size)), **ran}
 
 
-def show(measured: list[dict[str, Any]], names: list[str], console: Console) -> None:
-    """Print one row per metric of a single network, or one row per network."""
-    table = Table(show_header=len(measured) > 1, box=None)
-    if len(measured) == 1:
-        for key, value in _numbers(measured[0]).items():
-            table.add_row(key, f"{value:,}")
-        return console.print(table)
-    for column in ("", *_numbers(measured[0])):
-        table.add_column(column, justify="right" if column else "left")
-    for name, numbers in zip(names, measured, strict=True):
-        table.add_row(name, *(f"{value:,}" for value in _numbers(numbers).values()))
-    console.print(table)
-
-
-def write_markdown(measured: list[dict[str, Any]], names: list[str], path: Path) -> None:
-    """Write the table as Markdown."""
-    columns = list(_numbers(measured[0]))
-    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
-    for name, numbers in zip(names, measured, strict=True):
-        lines.append(f"| {name} | {' | '.join(f'{value:,}' for value in _numbers(numbers).values())} |")
-    with replacing(path) as partial:
-        partial.write_text("\n".join(lines) + "\n")
-
-
-def _numbers(measured: dict[str, Any]) -> dict[str, float]:
-    return {key: value for key, value in measured.items() if key != "settings"}
+def _texts(measured: dict[str, Any]) -> dict[str, str]:
+    return {key: f"{value:,}" for key, value in measured.items() if key != "settings"}
 
 
 main = command(Settings, measure_all)

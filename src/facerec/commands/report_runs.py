@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facerec.config.settings import command, setting
-from facerec.files import replacing
-from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
+from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows, write_table
 
 
 @dataclass
@@ -25,8 +24,7 @@ def report(settings: Settings) -> None:
     show(rows)
     for path, text in ((settings.csv, comma_separated(rows)), (settings.markdown, markdown(rows))):
         if path is not None:
-            with replacing(path) as partial:
-                partial.write_text(text, encoding="utf-8")
+            write_table(text, path)
 
 
 main = command(Settings, report)

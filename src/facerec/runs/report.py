@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from facerec.errors import InputError
-from facerec.files import RESULTS
+from facerec.files import RESULTS, replacing
 from facerec.runs.run_names import differing_settings, network_parts
 from facerec.runs.run_results import RunResults
 
 Row = dict[str, str]
+# Columns of text, aligned on the left; "" is the name of a row.
+_LEFT = ("", "backbone", "operator", "settings", "head", "epoch", "protocol", "data", "commit", "benchmark")
 # Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
 
@@ -90,20 +92,27 @@ def _accuracy(summaries: list[dict[str, Any]]) -> str:
 
 def show(rows: list[Row]) -> None:
     """Print the rows on the terminal."""
-    columns = [column for column in _columns(rows) if column not in _FILE_ONLY]
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
-    table = Table(title=f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training")
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("backbone", "operator", "settings", "epoch") else "right")
+    title = f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training"
+    shown = [{column: text for column, text in row.items() if column not in _FILE_ONLY} for row in rows]
+    Console(width=None if Console().is_terminal else 140).print(terminal_table(shown, title=title))
+
+
+def terminal_table(rows: list[Row], **options: Any) -> Table:
+    """Return the rows as a table for the terminal, with ``options`` of `rich.table.Table`."""
+    table = Table(**options)
+    for column in _columns(rows):
+        table.add_column(column, justify="left" if column in _LEFT else "right")
     for row in rows:
-        table.add_row(*(row.get(column, "") for column in columns))
-    Console(width=None if Console().is_terminal else 140).print(table)
+        table.add_row(*(row.get(column, "") for column in _columns(rows)))
+    return table
 
 
 def markdown(rows: list[Row]) -> str:
     """Return the rows as a Markdown table."""
     columns = _columns(rows)
-    lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
+    rule = ["---" if column in _LEFT else "---:" for column in columns]
+    lines = [columns, rule, *([row.get(c, "") for c in columns] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -114,6 +123,12 @@ def comma_separated(rows: list[Row]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
+
+
+def write_table(text: str, path: Path) -> None:
+    """Write a table of `markdown` or `comma_separated` to ``path`` atomically."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _columns(rows: list[Row]) -> list[str]:
