@@ -41,14 +41,9 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
         write_settings(folder, cfg, made_by)
     trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     results = RunResults(**made_by, **run_results(trainer, recognizer, data, folder))
-    if trainer.is_global_zero:
-        report(folder, results)
-        return results
-    return None
-
-
-def report(folder: Path, results: RunResults) -> None:
-    """Write and print the results."""
+    if not trainer.is_global_zero:
+        return None
     results.write(folder)
     show(table_rows([folder]))
     log(f"done: {folder}")
+    return results

@@ -74,10 +74,9 @@ def opened(paths: Sequence[str]) -> list[Network]:
     for number, path in enumerate(paths):
         if Path(path).resolve() in [Path(earlier).resolve() for earlier in paths[:number]]:
             raise InputError(f"checkpoint {path} is given twice: give each once")
-    trained = [build_trained(path) for path in paths]
-    configs = [checkpoint["config"] for _, _, checkpoint in trained]
-    backbones = [backbone for backbone, _, _ in trained]
-    return [Network(*parts) for parts in zip(run_names(configs), paths, backbones, configs, strict=True)]
+    trained = [(backbone, checkpoint["config"]) for backbone, _, checkpoint in map(build_trained, paths)]
+    names = run_names([config for _, config in trained])
+    return [Network(name, path, *parts) for name, path, parts in zip(names, paths, trained, strict=True)]
 
 
 def planned(transforms: Sequence[str], strengths: Sequence[float]) -> list[list[str]]:

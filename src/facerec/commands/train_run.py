@@ -26,12 +26,7 @@ from facerec.config.settings import quoted
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import LAST
-from facerec.process import (
-    INTERRUPTED,
-    TERMINATED,
-    importing,
-    reader_is_gone,
-)
+from facerec.process import INTERRUPTED, TERMINATED, importing, reader_is_gone
 from facerec.runs.folder import is_finished, remove_empty_run
 from facerec.runs.run_results import RunResults
 

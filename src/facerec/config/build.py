@@ -85,9 +85,8 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
 
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """Return Lightning's trainer with the configured loggers and callbacks."""
-    return _make(
-        cfg.trainer, "trainer", logger=_make_all(cfg.logger, "logger"), callbacks=_make_all(cfg.callbacks, "callbacks")
-    )
+    watching = {group: _make_all(cfg[group], group) for group in ("logger", "callbacks")}
+    return _make(cfg.trainer, "trainer", **watching)
 
 
 def verify(cfg: DictConfig, data: FaceDataModule, backbone: nn.Module) -> dict[str, VerificationResult]:

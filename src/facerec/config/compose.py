@@ -130,10 +130,11 @@ def _swept_keys(arguments: Sequence[str]) -> list[str]:
 
 def compose(overrides: list[str]) -> DictConfig:
     """Return the training configuration with these overrides; raise `InputError` if one is wrong."""
-    given = _parse(overrides)
+    _parse(overrides)  # refuses unknown root keys
     cfg = _composed(overrides)
-    _refuse_without_effect(cfg, given)
-    if Path(str(cfg.get("name"))).is_absolute() or ".." in Path(str(cfg.get("name"))).parts:
+    refuse_without_effect(cfg, overrides)
+    name = Path(str(cfg.get("name")))
+    if name.is_absolute() or ".." in name.parts:
         raise InputError(f"name={cfg.name} leads out of the folder of runs, {OUTPUTS}: leave out .. and the first /")
     for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
@@ -143,11 +144,7 @@ def compose(overrides: list[str]) -> DictConfig:
 
 def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
     """Raise `InputError` if one of the ``overrides`` of ``cfg`` sets something that nothing reads."""
-    _refuse_without_effect(cfg, _parse(overrides))
-
-
-def _refuse_without_effect(cfg: DictConfig, overrides: list[Override]) -> None:
-    given = [override.key_or_group for override in overrides]
+    given = [override.key_or_group for override in _parse(overrides)]
     if "affine_strength" in given:
         _refuse_affine_strength_without(cfg)
     if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:

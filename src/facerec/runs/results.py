@@ -25,23 +25,22 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
     best = verify_checkpoint(trainer, recognizer, data, folder / BEST)
     if trainer.is_global_zero:
         save_scores(folder / SCORES, recognizer.results)
-    image_size = (data.image_size[0], data.image_size[1])
+    image_size, benchmarks = (data.image_size[0], data.image_size[1]), benchmark_fingerprints(data)
+    train = data.train_source
+    assert train is not None
     return {
         "protocol": recognizer.protocol.name,
         "config": recognizer.config,
-        "data": _fingerprints(data),
+        "data": {
+            "train": {"images": len(train), "identities": train.num_identities, "fingerprint": train.fingerprint()},
+            "benchmarks": benchmarks,
+        },
         "cost": asdict(measure_cost(recognizer.backbone, image_size)),
         "training_images_per_second": None if speed is None else round(float(speed), 1),
-        "best_chosen_on": _chosen_on(data),
+        "best_chosen_on": [HELD_OUT] if HELD_OUT in benchmarks else list(benchmarks),
         "best": best,
         "last": verify_checkpoint(trainer, recognizer, data, folder / LAST),
     }
-
-
-def _chosen_on(data: FaceDataModule) -> list[str]:
-    """Return the benchmarks on whose mean accuracy the best epoch was chosen."""
-    names = [benchmark.name for benchmark in data.opened_benchmarks]
-    return [HELD_OUT] if HELD_OUT in names else names
 
 
 def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, path: Path) -> dict[str, Any]:
@@ -71,15 +70,6 @@ def load_scores(path: Path) -> dict[str, np.ndarray]:
             return dict(file)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} cannot be read ({error}): run it again") from error
-
-
-def _fingerprints(data: FaceDataModule) -> dict[str, Any]:
-    train = data.train_source
-    assert train is not None
-    return {
-        "train": {"images": len(train), "identities": train.num_identities, "fingerprint": train.fingerprint()},
-        "benchmarks": benchmark_fingerprints(data),
-    }
 
 
 def benchmark_fingerprints(data: FaceDataModule) -> dict[str, dict[str, Any]]:

@@ -147,8 +147,7 @@ def _exact_threshold(distances: np.ndarray, is_same: np.ndarray) -> float:
 
 
 def _mean_of_best_on_grid(distances: np.ndarray, is_same: np.ndarray) -> float:
-    """Return the mean of the best of 20001 thresholds in [-3, 3]. If they are not contiguous, it may not be one of
-    them."""
+    """Return the mean of the best of 20001 thresholds in [-3, 3]; it may not be one of them if they have gaps."""
     candidates = np.arange(-10000, 10001) * 3.0 / 10000
     correct = count_correct(distances, is_same, candidates, ties_are_wrong=True)
     return float(np.mean(candidates[correct == correct.max()]))
