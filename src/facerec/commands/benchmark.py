@@ -75,7 +75,7 @@ def refuse_early(settings: Settings) -> None:
     """Raise `InputError` for wrong settings before an hour of measurements."""
     for name in settings.sections:
         if name not in SECTIONS:
-            raise InputError(f"there is no section {name!r}: choose from {', '.join(SECTIONS)}")
+            raise InputError(f"unknown section {name!r}: choose from {', '.join(SECTIONS)}")
     if settings.quick and settings.markdown and settings.markdown.is_file():
         raise InputError(f"quick=true would overwrite real results in {settings.markdown}: give a new file")
     for key, path in (("markdown", settings.markdown), ("json", settings.json)):

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 1
     name, *others = arguments
     if name not in COMMANDS:
-        log(f"there is no command {name!r}; {suggestion(name, COMMANDS)}")
+        log(f"unknown command {name!r}; {suggestion(name, COMMANDS)}")
         return 1
     return command(name)(others)
 

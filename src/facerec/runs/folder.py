@@ -41,7 +41,7 @@ def cell_folder(settings: Sequence[str], swept: Collection[str]) -> str:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run in ``folder`` has its results."""
+    """Return whether the run in ``folder`` has written its results."""
     return (folder / RESULTS).is_file()
 
 

@@ -1,4 +1,4 @@
-"""Tables that compare runs, made from their results.json only."""
+"""Tables that compare runs by their results.json, on the terminal, in Markdown and as CSV."""
 
 import csv
 import io

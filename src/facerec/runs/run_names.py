@@ -32,7 +32,7 @@ def run_names(configs: Sequence[Config]) -> list[str]:
         said = ("" if operator == "none" else operator, backbone, head if has_heads else "", settings)
         names.append(", ".join(filter(None, said)))
     names = _told_apart(names, [f"seed {config['seed']}" for config in configs])
-    numbers = [f"number {Counter(names[: place + 1])[name]}" for place, name in enumerate(names)]
+    numbers = [f"number {Counter(names[: index + 1])[name]}" for index, name in enumerate(names)]
     return _told_apart(names, numbers)
 
 

@@ -16,8 +16,7 @@ from sklearn.model_selection import KFold
 class Protocol:
     """The choices in which protocols differ.
 
-    ``sums_flip``: an image's embedding is the sum of the embeddings of the image and of its horizontal flip, computed
-    before `verify` is called.
+    ``sums_flip``: embeddings are summed with those of the horizontally flipped images before `verify` is called.
     ``ties_are_wrong``: a distance that equals the threshold is an error for either kind of pair, not a rejection.
     ``assign_folds``: takes (num_pairs, num_folds), returns the index of each pair's fold, ``(P,)``.
     ``fold_distances``: takes (left, right, folds), yields the distances of all pairs, ``(P,)``, for each fold in turn.
