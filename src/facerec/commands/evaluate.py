@@ -59,57 +59,7 @@ class Settings:
 def run(settings: Settings) -> dict[str, Any] | None:
     """Verify and show the results; return the summary to print, on the first of several devices."""
     prepare_process()
-    if settings.model is not None:
-        refuse_with_model(settings)
-        return publish(*evaluate_model(settings.model, list(settings.overrides)), settings.roc)
-    if settings.checkpoint is None:
-        raise InputError("no checkpoint given: add checkpoint=FILE, or model=FILE for an exported one")
-    return publish(*evaluate(settings), settings.roc)
-
-
-def refuse_with_model(settings: Settings) -> None:
-    """Raise `InputError` for settings that cannot be applied to an exported file."""
-    for key in ("checkpoint", "form", "image_size"):
-        if getattr(settings, key) != getattr(Settings, key):
-            raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
-
-
-def at_size(pixels: int | None) -> list[str]:
-    """Return the overrides for square images of another size."""
-    if pixels is None:
-        return []
-    sides = f"[{pixels},{pixels}]"
-    return [f"image_size={pixels}", f"backbone.image_size={sides}", f"data.image_size={sides}"]
-
-
-def evaluate(settings: Settings) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """Return the results of the checkpoint by benchmark, and their summary."""
-    path = str(settings.checkpoint)
-    backbone, cfg, checkpoint = build_trained(path, [*settings.overrides, *at_size(settings.image_size)])
-    network = reparameterize(backbone) if settings.form == "deployed" else backbone
-    described = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
-    return verified(cfg, network, described)
-
-
-def evaluate_model(path: Path, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """Return the results of an exported file by benchmark, and their summary."""
-    model = files.read(path)
-    try:
-        config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
-        described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
-    except (KeyError, ValueError) as error:
-        raise InputError(f"model {path} contains no configuration: use a file that facerec export wrote") from error
-    cfg = compose_trained(config, [*files.ON_CPU, *overrides])
-    if list(cfg.data.image_size) != list(config["data"]["image_size"]):
-        height, width = config["data"]["image_size"]
-        raise InputError(f"model {path} needs images of {height}x{width}: leave data.image_size out")
-    return verified(cfg, ModelBackbone(model), described)
-
-
-def verified(
-    cfg: DictConfig, network: nn.Module, described: dict[str, Any]
-) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """Return the results of ``network`` by benchmark, and their summary, which starts with ``described``."""
+    cfg, network, described = of_checkpoint(settings) if settings.model is None else of_model(settings, settings.model)
     data = build_data(cfg)
     data.setup("validate")
     results = verify(cfg, data, network)
@@ -122,7 +72,41 @@ def verified(
         "data": benchmark_fingerprints(data),
         "benchmarks": {name: result.summary() for name, result in results.items()},
     }
-    return results, summary
+    return publish(results, summary, settings.roc)
+
+
+def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, Any]]:
+    """Return configuration and network of a checkpoint, and what identifies it in the summary."""
+    if settings.checkpoint is None:
+        raise InputError("no checkpoint given: add checkpoint=FILE, or model=FILE for an exported one")
+    path, overrides = str(settings.checkpoint), list(settings.overrides)
+    if settings.image_size is not None:
+        sides = f"[{settings.image_size},{settings.image_size}]"
+        overrides += [
+            f"image_size={settings.image_size}",
+            *(f"{node}.image_size={sides}" for node in ("backbone", "data")),
+        ]
+    backbone, cfg, checkpoint = build_trained(path, overrides)
+    network = reparameterize(backbone) if settings.form == "deployed" else backbone
+    return cfg, network, {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
+
+
+def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dict[str, Any]]:
+    """Return the same of an exported file; raise `InputError` for settings that cannot be applied to one."""
+    for key in ("checkpoint", "form", "image_size"):
+        if getattr(settings, key) != getattr(Settings, key):
+            raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
+    model = files.read(path)
+    try:
+        config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
+        described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
+    except (KeyError, ValueError) as error:
+        raise InputError(f"model {path} contains no configuration: use a file that facerec export wrote") from error
+    cfg = compose_trained(config, [*files.ON_CPU, *settings.overrides])
+    if list(cfg.data.image_size) != list(config["data"]["image_size"]):
+        height, width = config["data"]["image_size"]
+        raise InputError(f"model {path} needs images of {height}x{width}: leave data.image_size out")
+    return cfg, ModelBackbone(model), described
 
 
 @rank_zero_only
