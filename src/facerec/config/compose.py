@@ -35,11 +35,7 @@ MOVED = {"facerec.checkpoints.WholeCheckpoint": "facerec.training.checkpoints.Wh
 
 
 def register(arguments: Sequence[str] = ()) -> None:
-    """Register the root configuration and its resolvers with Hydra and OmegaConf in this process.
-
-    Args:
-        arguments: of the command line; they determine which keys a sweep varies.
-    """
+    """Register the root configuration and its resolvers in this process; ``arguments`` tell which keys are swept."""
     ConfigStore.instance().store(name="run_config", node=RunConfig)
     OmegaConf.register_new_resolver(
         "run_dir",

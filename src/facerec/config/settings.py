@@ -46,15 +46,10 @@ def _is_understood(argument: str) -> bool:
 
 
 def setting(help: str, default: Any = MISSING, *, word: bool = False, least: float = -inf, most: float = inf) -> Any:
-    """Define a field of a command's settings.
+    """Define a field of a command's settings, described by ``help`` and required unless it has a ``default``.
 
-    Args:
-        help: shown by ``--help``.
-        default: a setting without one is required.
-        word: whether ``KEY=`` may be left out.
-        least, most: bounds of a number.
-
-    The field's type is str, Path, int, float, bool or a Literal, optionally ``| None``, or a tuple of one of them.
+    With ``word``, ``KEY=`` may be left out; ``least`` and ``most`` bound a number. The field's type is str, Path, int,
+    float, bool or a Literal, optionally ``| None``, or a tuple of one of them.
     """
     return field(default=default, metadata={"help": help, "word": word, "least": least, "most": most})
 
