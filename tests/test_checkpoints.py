@@ -71,7 +71,7 @@ class TestLoading:
     @pytest.mark.parametrize("size", [0, 3, 100, -1])
     def test_a_file_cut_off_anywhere_is_damaged(self, path, size):
         path.write_bytes(path.read_bytes()[:size])
-        with refuses(str(path), "damaged", "train.py", error=InputError):
+        with refuses(str(path), "damaged", "facerec train", error=InputError):
             load_checkpoint(path)
 
     @pytest.mark.parametrize("form", ["zip", "pickle"])
@@ -84,7 +84,7 @@ class TestLoading:
             torch.save(WHOLE | {"epoch": Hostile()}, path)
         else:
             path.write_bytes(pickle.dumps(Hostile()))
-        with refuses(str(path), "damaged", "train.py", error=InputError):
+        with refuses(str(path), "damaged", "facerec train", error=InputError):
             load_checkpoint(path)
         assert not (tmp_path / "executed").exists()
         # It would have been, by a loader that trusts it.
@@ -100,7 +100,7 @@ class TestLoading:
     @pytest.mark.parametrize("content", [[1], {"model": {}}, {"state_dict": {}, "epoch": 1}])
     def test_a_checkpoint_of_another_program_is_refused(self, path, content):
         torch.save(content, path)
-        with refuses("last.ckpt", "configuration", "train.py", error=InputError):
+        with refuses("last.ckpt", "configuration", "facerec train", error=InputError):
             load_checkpoint(path)
 
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from running import DEPTHWISE, ONE_EPOCH, ROOT, train, trained
 
 from facerec.config import compose as compose_module
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.build import build_data, build_trained, verify
 from facerec.config.compose import compose
 
 FOLDER = reference_run.FILE.parent
@@ -84,11 +84,12 @@ def test_an_old_checkpoint_is_resumed_as_if_never_interrupted(tmp_path: Path) ->
 
 def test_an_old_checkpoint_is_verified_with_the_accuracy_it_had(tmp_path: Path) -> None:
     backbone, cfg, _ = build_trained(OLD, ["data.cache=null"])
-    verifier, data = build_verifier(cfg, backbone), build_data(cfg)
-    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
+    data = build_data(cfg)
+    data.setup("validate")
+    results = verify(cfg, data, backbone)
     fresh = trained(tmp_path, *OLD_RUN, *ONE_EPOCH)
     theirs = json.loads((fresh / "results.json").read_text())["last"]["benchmarks"]["synthetic"]["accuracy"]
-    assert verifier.results["synthetic"].accuracy == pytest.approx(theirs, abs=0.026)  # one pair of 40
+    assert results["synthetic"].accuracy == pytest.approx(theirs, abs=0.026)  # one pair of 40
 
 
 def test_the_first_epoch_of_an_old_run_is_that_of_today(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class TestACheckpointToResume:
         whole = (depthwise_run / "last.ckpt").read_bytes()
         for size in (0, len(whole) - 1):
             (tmp_path / "cut.ckpt").write_bytes(whole[:size])
-            assert says(refused("resume=cut.ckpt"), "cut.ckpt", "damaged", "train.py")
+            assert says(refused("resume=cut.ckpt"), "cut.ckpt", "damaged", "facerec train")
 
     def test_that_would_run_a_program(self, refused, tmp_path):
         class Hostile:
@@ -88,12 +88,12 @@ class TestACheckpointToResume:
         torch.save({"state_dict": {}, "config": {}, "epoch": Hostile()}, tmp_path / "zip.ckpt")
         (tmp_path / "old.ckpt").write_bytes(pickle.dumps(Hostile()))
         for name in ("zip", "old"):
-            assert says(refused(f"resume={name}.ckpt"), f"{name}.ckpt", "damaged", "train.py")
+            assert says(refused(f"resume={name}.ckpt"), f"{name}.ckpt", "damaged", "facerec train")
         assert not (tmp_path / "executed").exists()
 
     def test_of_another_program(self, refused, tmp_path):
         torch.save({"model": {}}, tmp_path / "other.ckpt")
-        assert says(refused("resume=other.ckpt"), "other.ckpt", "configuration", "train.py")
+        assert says(refused("resume=other.ckpt"), "other.ckpt", "configuration", "facerec train")
 
 
 class TestAFolderThatHoldsARun:

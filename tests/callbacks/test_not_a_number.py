@@ -10,17 +10,16 @@ from facerec.training.callbacks.not_a_number import StopOnNaN
 FINE, LOST, INFINITE = (torch.tensor(value) for value in (1.0, float("nan"), float("inf")))
 
 
-def optimizers():
-    return SimpleNamespace(param_groups=[{"lr": 0.25}])
+OPTIMIZERS = [SimpleNamespace(param_groups=[{"lr": 0.25}])]
 
 
-MODULE = SimpleNamespace(optimizers=optimizers, trainer=SimpleNamespace(precision="16-mixed"))
+def trainer_at(step: int) -> SimpleNamespace:
+    return SimpleNamespace(global_step=step, optimizers=OPTIMIZERS, precision="16-mixed")
 
 
 def steps(callback: StopOnNaN, losses: list[torch.Tensor], first: int = 1) -> None:
     for step, loss in enumerate(losses, first):
-        trainer = SimpleNamespace(global_step=step)
-        callback.on_train_batch_end(trainer, MODULE, {"loss": loss.requires_grad_()}, None, 0)
+        callback.on_train_batch_end(trainer_at(step), None, {"loss": loss.requires_grad_()}, None, 0)
 
 
 @pytest.mark.parametrize("loss", [LOST, INFINITE, -INFINITE])
@@ -38,14 +37,14 @@ def test_it_is_looked_at_before_a_checkpoint_is_written(look):
     callback = StopOnNaN(every_n_steps=1000)
     steps(callback, [FINE, LOST, FINE])
     with refuses("loss", "step 2", error=InputError):
-        getattr(callback, look)(None, MODULE)
+        getattr(callback, look)(trainer_at(3), None)
 
 
 def test_numbers_are_let_through():
     callback = StopOnNaN(every_n_steps=2)
-    callback.on_validation_start(None, MODULE)
+    callback.on_validation_start(trainer_at(0), None)
     steps(callback, [FINE] * 6)
-    callback.on_train_epoch_end(None, MODULE)
+    callback.on_train_epoch_end(trainer_at(6), None)
 
 
 def test_looking_every_no_steps_is_refused():

@@ -33,7 +33,7 @@ def test_it_trains_reports_and_draws_in_one_folder(steps, capsys):
     (name,) = (part.partition("=")[2] for part in train if part.startswith("name="))
     assert report[1] == plot[1] == f"outputs/{name}"
     said = capsys.readouterr().err
-    assert f"picture: outputs/{name}/demo.png" in said and said.count("$ facerec ") == 3
+    assert f"figure: outputs/{name}/demo.png" in said and said.count("$ facerec ") == 3
 
 
 def test_its_settings_are_small_and_need_no_data():

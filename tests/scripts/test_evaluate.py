@@ -57,9 +57,9 @@ def test_a_checkpoint_verifies_as_its_run_said(name, network, verified, request)
 
 def test_the_deployed_form_verifies_as_the_training_form(verified, tvconv_run):
     path = f"checkpoint={tvconv_run / 'best.ckpt'}"
-    with mock.patch("facerec.commands.evaluate.build_verifier", side_effect=build.build_verifier) as build_verifier:
+    with mock.patch("facerec.commands.evaluate.verify", side_effect=build.verify) as verify:
         training, deployed = verified(path), verified(path, "form=deployed")
-    kinds = [{type(module) for module in call.args[1].modules()} for call in build_verifier.call_args_list]
+    kinds = [{type(module) for module in call.args[2].modules()} for call in verify.call_args_list]
     assert [(TVConv in kind, PositionDependentConv in kind) for kind in kinds] == [(True, False), (False, True)]
     assert (training["form"], deployed["form"]) == ("training", "deployed")
     training, deployed = synthetic(training), synthetic(deployed)
@@ -71,11 +71,11 @@ def test_the_deployed_form_verifies_as_the_training_form(verified, tvconv_run):
 @pytest.mark.parametrize("network", ["depthwise", "tvconv"])
 def test_at_another_image_size_than_in_training(network, verified, request):
     path = f"checkpoint={request.getfixturevalue(f'{network}_run') / 'best.ckpt'}"
-    with mock.patch("facerec.commands.evaluate.build_verifier", side_effect=build.build_verifier) as build_verifier:
+    with mock.patch("facerec.commands.evaluate.verify", side_effect=build.verify) as verify:
         trained, larger, deployed = (
             verified(path, *size) for size in ([], ["image_size=48"], ["image_size=48", "form=deployed"])
         )
-    assert [call.args[1].image_size for call in build_verifier.call_args_list] == [(32, 32), (48, 48), (48, 48)]
+    assert [call.args[2].image_size for call in verify.call_args_list] == [(32, 32), (48, 48), (48, 48)]
     assert [found["image_size"] for found in (trained, larger, deployed)] == [32, 48, 48]
     assert synthetic(larger)["thresholds"] != synthetic(trained)["thresholds"]
     assert synthetic(larger)["accuracy"] == synthetic(deployed)["accuracy"]
@@ -83,7 +83,7 @@ def test_at_another_image_size_than_in_training(network, verified, request):
 
 def test_an_image_size_that_is_no_number_is_refused(evaluate, depthwise_run):
     status, _, said = evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", "image_size=large")
-    assert status == 1 and says(said, "image_size", "whole number", "'large'") and said.count("\n") == 1
+    assert status == 1 and says(said, "image_size", "integer", "'large'") and said.count("\n") == 1
 
 
 def test_another_protocol_and_other_settings_of_the_same_data(verified, depthwise_run):

@@ -89,7 +89,7 @@ def test_the_table_is_written_for_a_page(measure, tmp_path):
     page = tmp_path / "table.md"
     _, lines, _ = measure("operator=depthwise,partial_conv", *SMALL, "width=0.1", f"markdown={page}")
     header, rule, *rows = page.read_text().splitlines()
-    assert header.startswith("| | macs_paper | macs_core |") and rule.count("|") == header.count("|")
+    assert header.startswith("|  | macs_paper | macs_core |") and rule.count("|") == header.count("|")
     partial = json.loads(lines[-1])[1]
     assert rows[1].startswith(f"| operator=partial_conv | {partial['macs_paper']:,} | {partial['macs_core']:,} |")
 

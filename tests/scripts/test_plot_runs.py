@@ -20,7 +20,7 @@ def test_the_picture_has_a_curve_for_each_run_and_the_maps_of_tvconv(runs):
     module = module_of("plot_runs")
     found = module.find_runs([runs])
     assert len(found) == 2
-    roc, *maps = module.picture(found).axes
+    roc, *maps = module.figure_of(found).axes
     labels = [line.get_label() for line in roc.get_lines()]
     networks = ["Depthwise, MobileNetV2 x0.1, synthetic", "TVConv, MobileNetV2 x0.1, synthetic", "chance"]
     assert [label.partition(":")[0] for label in labels] == networks
@@ -38,7 +38,7 @@ def test_the_curves_are_those_of_the_best_checkpoints_scores(tvconv_run):
 
 def test_runs_without_maps_have_the_curves_alone(depthwise_run):
     module = module_of("plot_runs")
-    assert len(module.picture([depthwise_run]).axes) == 1
+    assert len(module.figure_of([depthwise_run]).axes) == 1
 
 
 def test_the_program_writes_the_picture(runs, capsys):

@@ -1,6 +1,6 @@
-"""Measure what the project claims of its speed: facerec benchmark
+"""Measure the speed that the project claims: facerec benchmark
 
-Every thing is measured beside its competitors in one process, in turns; ratios are held against their targets.
+Contenders are measured in turns, in one process, and the ratios between them are compared with their targets.
 Sections: layer, network, memory, throughput, pipeline, index, augmentation, verification, export.
 Prints tables on stderr and, last, one JSON object with the machine and every comparison.
 """
@@ -35,15 +35,15 @@ SECTIONS = {module.__name__.rpartition(".")[2].removesuffix("_speed"): module fo
 class Settings:
     """Settings:"""
 
-    sections: tuple[str, ...] = setting("of what to measure; all if none is given", ())
-    threads: int | None = setting("of PyTorch; as many as it takes by itself if not given", None, least=1)
-    quick: bool = setting("small sizes, to see that everything runs, without targets", False)
-    markdown: Path | None = setting("the page whose tables are to be replaced, or a new one", None)
-    json: Path | None = setting("where to write the JSON as well", None)
+    sections: tuple[str, ...] = setting("to measure; all if none is given", ())
+    threads: int | None = setting("of PyTorch; its own choice if not given", None, least=1)
+    quick: bool = setting("use small sizes and no targets, to see that everything runs", False)
+    markdown: Path | None = setting("page whose tables are replaced, or a new one", None)
+    json: Path | None = setting("file to write the JSON to", None)
 
 
 def benchmark(settings: Settings) -> dict[str, Any]:
-    """Measure, show and write what is asked for; the JSON."""
+    """Measure, print and write the chosen sections; return the JSON."""
     prepare_process()
     refuse_early(settings)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
@@ -65,28 +65,28 @@ def benchmark(settings: Settings) -> dict[str, Any]:
 
 
 def typed(settings: Settings) -> list[str]:
-    """What differs from the defaults, as it is typed."""
+    """Return the settings that differ from the defaults, as typed."""
     values = {f.name: getattr(settings, f.name) for f in fields(settings)}
     texts = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in values.items()}
     return [f"{key}={text.replace('True', 'true')}" for key, text in texts.items() if values[key]]
 
 
 def refuse_early(settings: Settings) -> None:
-    """`InputError` now rather than after an hour."""
+    """Raise `InputError` for wrong settings before an hour of measurements."""
     for name in settings.sections:
         if name not in SECTIONS:
-            raise InputError(f"there is no section {name!r}: choose from {', '.join(SECTIONS)}")
+            raise InputError(f"unknown section {name!r}: choose from {', '.join(SECTIONS)}")
     if settings.quick and settings.markdown and settings.markdown.is_file():
-        raise InputError(f"quick=true would write meaningless numbers over {settings.markdown}: give a new file")
+        raise InputError(f"quick=true would overwrite real results in {settings.markdown}: give a new file")
     for key, path in (("markdown", settings.markdown), ("json", settings.json)):
         if path and not path.absolute().parent.is_dir():
-            raise InputError(f"{key}={path} has no folder: make it first")
+            raise InputError(f"{key}={path} is in a folder that does not exist: create it first")
     if settings.markdown:
         around_tables(settings.markdown)
 
 
 def run_cases(cases: list[Case], effort: Effort, console: Console) -> list[Comparison]:
-    """All of them, with a line that says which one is at work."""
+    """Run the cases and show the current one."""
     columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
     comparisons = []
     with Progress(*columns, console=console, transient=True) as progress:

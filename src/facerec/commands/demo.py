@@ -1,4 +1,4 @@
-"""The demo: depthwise and TVConv trained, verified and compared on drawn faces. make demo runs it."""
+"""Train, verify and compare depthwise convolution and TVConv on synthetic faces: facerec demo, or make demo"""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ class Settings:
     overrides: tuple[str, ...] = run_settings("as for train, such as trainer.max_epochs=1")
 
 
-def show_all(settings: Settings) -> int:
+def run_demo(settings: Settings) -> int:
     name = f"demo/{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder = Path("outputs") / name
     steps = (
@@ -29,8 +29,8 @@ def show_all(settings: Settings) -> int:
         status = subprocess.run([sys.executable, "-m", "facerec.commands.main", *step], check=False).returncode
         if status:
             return status
-    print(f"\npicture: {folder / 'demo.png'}\nmore:    tensorboard --logdir {folder}", file=sys.stderr)
+    print(f"\nfigure: {folder / 'demo.png'}\nmore:   tensorboard --logdir {folder}", file=sys.stderr)
     return 0
 
 
-main = command(Settings, show_all)
+main = command(Settings, run_demo)

@@ -1,16 +1,16 @@
 """Verify a checkpoint: facerec evaluate checkpoint=outputs/NAME/RUN/best.ckpt
 
-Or, with model= in place of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2), on the CPU as it is. Files
-of .pt and .pt2 are programs: run those that you trust. Of a run's settings it takes, as train does and by default as
-the checkpoint has them,
+With model= instead of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2) is verified on the CPU. Files
+ending in .pt and .pt2 contain code: use only files that you trust. These settings of a run are accepted, as in train;
+their defaults are the checkpoint's:
     data=... data.KEY=...     other data
     protocol=...              tvconv, tvconv_reference or insightface
     augmentation@data.test_augmentation=...
-                              transforms of the verified images: none, rotation, [shear,jitter] and so on
-    affine_strength=...       multiplies the ranges of rotation, shear, scale and translation that are chosen here
+                              transforms of the test images, such as none, rotation, [shear,jitter]
+    affine_strength=...       multiplier of the ranges of rotation, shear, scale and translation
     trainer=... trainer.KEY=...
-Prints a table on stderr and, last, one JSON object. Epochs count from 1 in the table, as in report's, and from 0 in
-the JSON object, as in results.json and in checkpoints.
+Prints a table on stderr and, last, one JSON object. Epochs count from 1 in the table, as in report, and from 0 in the
+JSON object, as in results.json and checkpoints.
 """
 
 import json
@@ -22,10 +22,9 @@ from typing import Any, Literal
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.build import build_data, build_trained, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
 from facerec.deploy import reparameterize
@@ -35,6 +34,7 @@ from facerec.exporting.formats import ModelBackbone
 from facerec.plots.network import roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
+from facerec.runs.report import terminal_table
 from facerec.runs.results import benchmark_fingerprints
 from facerec.verification.verify import VerificationResult
 
@@ -44,89 +44,74 @@ class Settings:
     """Settings:"""
 
     checkpoint: Path | None = setting("of a run", None)
-    model: Path | None = setting("an exported file, in place of a checkpoint", None)
-    form: Literal["training", "deployed"] = setting("as it was trained, or with its maps' weights cached", "training")
-    image_size: int | None = setting("pixels, another size than in training; maps are resampled", None, least=1)
-    roc: Path | None = setting("where to draw the ROC curves: .png, .svg or .pdf", None)
+    model: Path | None = setting("an exported file, instead of a checkpoint", None)
+    form: Literal["training", "deployed"] = setting(
+        "the network as trained, or with the weights of its maps cached", "training"
+    )
+    image_size: int | None = setting("in pixels, if not that of training; maps are resampled", None, least=1)
+    roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None)
     overrides: tuple[str, ...] = run_settings(
-        "as listed above",
+        "see the list above",
         *("data", "trainer", "protocol", "augmentation@data.test_augmentation", "affine_strength"),
     )
 
 
 def run(settings: Settings) -> dict[str, Any] | None:
-    """Show the results; what is printed of them, by the first of several devices."""
+    """Verify and show the results; return the summary to print, on the first of several devices."""
     prepare_process()
-    if settings.model is not None:
-        refuse_with_model(settings)
-        return publish(*evaluate_model(settings.model, list(settings.overrides)), settings.roc)
-    if settings.checkpoint is None:
-        raise InputError("no checkpoint given: add checkpoint=FILE, or model=FILE for an exported one")
-    return publish(*evaluate(settings), settings.roc)
-
-
-def refuse_with_model(settings: Settings) -> None:
-    """An exported file is what it is."""
-    for key in ("checkpoint", "form", "image_size"):
-        if getattr(settings, key) != getattr(Settings, key):
-            raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
-
-
-def at_size(pixels: int | None) -> list[str]:
-    """The overrides for square images of another size."""
-    if pixels is None:
-        return []
-    sides = f"[{pixels},{pixels}]"
-    return [f"image_size={pixels}", f"backbone.image_size={sides}", f"data.image_size={sides}"]
-
-
-def evaluate(settings: Settings) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """The results by benchmark, and what is printed of them."""
-    path = str(settings.checkpoint)
-    backbone, cfg, checkpoint = build_trained(path, [*settings.overrides, *at_size(settings.image_size)])
-    network = reparameterize(backbone) if settings.form == "deployed" else backbone
-    said = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
-    return verify(cfg, network, said)
-
-
-def evaluate_model(path: Path, overrides: list[str]) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """As `evaluate`, of an exported file."""
-    model = files.read(path)
-    try:
-        config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
-        said = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
-    except (KeyError, ValueError) as error:
-        raise InputError(f"model {path} holds no configuration: use a file that facerec export wrote") from error
-    cfg = compose_trained({**config, "logger": {}, "callbacks": {}}, [*files.ON_CPU, *overrides])
-    if list(cfg.data.image_size) != list(config["data"]["image_size"]):
-        height, width = config["data"]["image_size"]
-        raise InputError(f"model {path} takes images of {height}x{width}: leave data.image_size out")
-    return verify(cfg, ModelBackbone(model), said)
-
-
-def verify(
-    cfg: DictConfig, network: nn.Module, said: dict[str, Any]
-) -> tuple[dict[str, VerificationResult], dict[str, Any]]:
-    """The results of ``network``, and what is printed of them after what is ``said`` of it."""
+    cfg, network, described = of_checkpoint(settings) if settings.model is None else of_model(settings, settings.model)
     data = build_data(cfg)
     data.setup("validate")
-    verifier = build_verifier(cfg, network)
-    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
+    results = verify(cfg, data, network)
     summary = {
-        **said,
+        **described,
         "image_size": cfg.image_size,
         "protocol": cfg.protocol,
         "test_augmentation": OmegaConf.to_container(cfg.data.get("test_augmentation", OmegaConf.create())),
         **code_and_environment(),
         "data": benchmark_fingerprints(data),
-        "benchmarks": {name: result.summary() for name, result in verifier.results.items()},
+        "benchmarks": {name: result.summary() for name, result in results.items()},
     }
-    return verifier.results, summary
+    return publish(results, summary, settings.roc)
+
+
+def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, Any]]:
+    """Return configuration and network of a checkpoint, and what identifies it in the summary."""
+    if settings.checkpoint is None:
+        raise InputError("no checkpoint given: add checkpoint=FILE, or model=FILE for an exported one")
+    path, overrides = str(settings.checkpoint), list(settings.overrides)
+    if settings.image_size is not None:
+        sides = f"[{settings.image_size},{settings.image_size}]"
+        overrides += [
+            f"image_size={settings.image_size}",
+            *(f"{node}.image_size={sides}" for node in ("backbone", "data")),
+        ]
+    backbone, cfg, checkpoint = build_trained(path, overrides)
+    network = reparameterize(backbone) if settings.form == "deployed" else backbone
+    return cfg, network, {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
+
+
+def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dict[str, Any]]:
+    """Return the same of an exported file; raise `InputError` for settings that cannot be applied to one."""
+    for key in ("checkpoint", "form", "image_size"):
+        if getattr(settings, key) != getattr(Settings, key):
+            raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
+    model = files.read(path)
+    try:
+        config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
+        described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
+    except (KeyError, ValueError) as error:
+        raise InputError(f"model {path} contains no configuration: use a file that facerec export wrote") from error
+    cfg = compose_trained(config, [*files.ON_CPU, *settings.overrides])
+    if list(cfg.data.image_size) != list(config["data"]["image_size"]):
+        height, width = config["data"]["image_size"]
+        raise InputError(f"model {path} needs images of {height}x{width}: leave data.image_size out")
+    return cfg, ModelBackbone(model), described
 
 
 @rank_zero_only
 def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc: Path | None) -> dict[str, Any]:
-    """For people on stderr and as a picture; the summary is for programs. Once, however many devices there are."""
+    """Print the table, draw the ROC curves and return the summary, on the first device only."""
     show(results, summary)
     if roc is not None:
         save_figure(roc_figure(results), roc)
@@ -134,25 +119,23 @@ def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc
 
 
 def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> None:
-    """A row for each benchmark, in percent; the title says what the numbers depend on."""
-    table = Table(
-        title=f"verification in percent, protocol {next(iter(results.values())).protocol}, "
-        f"epoch {summary['epoch'] + 1} (counted from 1), test images {transforms(summary['test_augmentation'])}"
+    """Print one row per benchmark, in percent, under a title that names protocol, epoch and transforms."""
+    title = (
+        f"verification in percent, protocol {summary['protocol']}, epoch {summary['epoch'] + 1} (counted from 1), "
+        f"test images {transforms(summary['test_augmentation'])}"
     )
     fars = sorted({far for result in results.values() for far in result.tar_at_far}, reverse=True)
-    columns = ("benchmark", "pairs", "accuracy", "AUC", "EER", *(f"TAR at FAR {far:g}" for far in fars))
-    for column in columns:
-        table.add_column(column, justify="left" if column == "benchmark" else "right")
-    for name, result in results.items():
-        rates = [f"{100 * result.tar_at_far[far]:.2f}" if far in result.tar_at_far else "too few" for far in fars]
-        accuracy = f"{100 * result.accuracy:.2f} ± {100 * result.std:.2f}"
-        shown = (accuracy, f"{100 * result.auc:.2f}", f"{100 * result.eer:.2f}", *rates)
-        table.add_row(name, str(result.num_pairs), *shown)
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
+    rows = []
+    for name, r in results.items():
+        rates = {far: f"{100 * r.tar_at_far[far]:.2f}" if far in r.tar_at_far else "too few" for far in fars}
+        row = {"benchmark": name, "pairs": str(r.num_pairs), "accuracy": f"{100 * r.accuracy:.2f} ± {100 * r.std:.2f}"}
+        row |= {"AUC": f"{100 * r.auc:.2f}", "EER": f"{100 * r.eer:.2f}"}
+        rows.append(row | {f"TAR at FAR {far:g}": rate for far, rate in rates.items()})
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(terminal_table(rows, title=title))
 
 
 def transforms(nodes: dict[str, dict[str, Any]]) -> str:
-    """The test transforms with their settings: ``under rotation(degrees=15, strength=2.0)``."""
+    """Return the test transforms with their settings: ``under rotation(degrees=15, strength=2.0)``."""
     shown = []
     for name, node in nodes.items():
         settings = ", ".join(f"{key}={value}" for key, value in node.items() if key != "_target_")

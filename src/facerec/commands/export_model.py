@@ -1,26 +1,25 @@
-"""Write a trained network as a file: facerec export checkpoint=outputs/NAME/RUN/best.ckpt format=onnx
+"""Export a trained network to a file: facerec export checkpoint=outputs/NAME/RUN/best.ckpt format=onnx
 
-pt2 is compiled for this machine's kind of processor, by a C++ compiler. Weights that change with the position may be
-off by a tolerance: 0.002 (pt2: 0), and exact where that is too far off; an exact ONNX file runs slower.
-The file reads uint8 RGB images (batch, height, width, 3) and gives embeddings. It is kept when its embeddings are the
-checkpoint's on the benchmarks' images (cosine above 0.9999) and it verifies as well; in eight bits both accuracies are
-shown. Prints a table on stderr and, last, one JSON object.
+The file maps uint8 RGB images (batch, height, width, 3) to embeddings. It is kept only if its embeddings match the
+checkpoint's on the benchmark images (cosine above 0.9999) and it verifies as well; with int8=true, both accuracies are
+shown instead. Position-dependent weights are approximated within a tolerance, 0.002 (pt2: 0); if the file then differs
+too much, the exact form is written, which is slower in ONNX. pt2 needs a C++ compiler and is compiled for the processor
+of this machine. Prints a table on stderr and, last, one JSON object.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.build import build_data, build_trained, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
 from facerec.data.datamodule import FaceDataModule
@@ -29,10 +28,11 @@ from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import export_form
 from facerec.exporting.formats import ModelBackbone
-from facerec.exporting.parity import Parity, Results, compare
+from facerec.exporting.parity import Parity, compare
 from facerec.files import replacing
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
+from facerec.runs.report import terminal_table
 
 _CALIBRATION_IMAGES = 256
 
@@ -41,32 +41,32 @@ _CALIBRATION_IMAGES = 256
 class Settings:
     """Settings:"""
 
-    interrupted = "interrupted: no file was written, and what was there is as it was"
+    interrupted = "interrupted: no file was written, and an existing one is unchanged"
 
     checkpoint: Path = setting("of a run")
-    format: Literal["onnx", "torchscript", "pt2"] = setting("of the file", "onnx")
-    output: Path | None = setting("the file; beside the checkpoint, ending in .onnx, .pt or .pt2, if not given", None)
-    int8: bool = setting("ONNX alone: eight-bit weights and activations, with ranges from training images", False)
-    tolerance: float | None = setting("how far weights that change with the position may be off", None, least=0)
+    format: Literal["onnx", "torchscript", "pt2"] = setting("of the file to write", "onnx")
+    output: Path | None = setting("the file; by default beside the checkpoint, ending in .onnx, .pt or .pt2", None)
+    int8: bool = setting("ONNX only: eight-bit weights and activations, calibrated on training images", False)
+    tolerance: float | None = setting("relative error allowed for position-dependent weights", None, least=0)
     overrides: tuple[str, ...] = run_settings(
-        "what it is checked on, as for train: protocol=..., data=..., trainer=...; the checkpoint's, on the CPU",
+        "for the check, as for train: protocol=, data=, trainer=; by default the checkpoint's, on the CPU",
         *("data", "trainer", "protocol"),
     )
 
     def file(self) -> Path:
-        """Where to write."""
+        """Return the path to write to."""
         suffix = ".int8.onnx" if self.int8 else files.SUFFIXES[self.format]
         return self.output or self.checkpoint.with_suffix(suffix)
 
     def tolerances(self) -> list[float]:
-        """What to try in turn. Where nobody chose one, what is too far off is written exactly."""
+        """Return the tolerances to try in turn: the chosen one, or the format's default and then 0, which is exact."""
         if self.tolerance is not None:
             return [self.tolerance]
         return list(dict.fromkeys([files.TOLERANCES[self.format], 0.0]))
 
 
 def refuse_early(settings: Settings) -> None:
-    """`InputError` before anything is read."""
+    """Raise `InputError` for wrong settings before anything is read."""
     if settings.int8 and settings.format != "onnx":
         raise InputError(f"int8=true needs format=onnx, got format={settings.format}: leave one of them out")
     file, suffix = settings.file(), files.SUFFIXES[settings.format]
@@ -77,7 +77,7 @@ def refuse_early(settings: Settings) -> None:
 
 
 def export(settings: Settings) -> dict[str, Any]:
-    """Write the file and show how it compares with its checkpoint; what is printed."""
+    """Write the file, print how it compares with its checkpoint, and return the summary to print."""
     prepare_process()
     refuse_early(settings)
     path, output, tolerances = str(settings.checkpoint), settings.file(), settings.tolerances()
@@ -88,19 +88,19 @@ def export(settings: Settings) -> dict[str, Any]:
     height, width = (int(side) for side in data.image_size)
     metadata = files.describe(checkpoint, path, (height, width), cfg.embedding_dim)
     metadata["git_commit"] = str(code_and_environment()["git_commit"])
-    with replacing(output) as partial:
+    with replacing(output) as temporary:
         for tolerance in tolerances:
-            write(settings, export_form(backbone, tolerance), metadata, data, partial)
-            parity = compare(backbone, ModelBackbone(files.read(partial)), verifying(cfg, data))
+            write(settings, export_form(backbone, tolerance), metadata, data, temporary)
+            parity = compare(backbone, ModelBackbone(files.read(temporary)), partial(verify, cfg, data))
             if settings.int8 or is_kept(parity, tolerance, tolerances):
                 break
     show(parity)
-    said = {"file": str(output), "bytes": output.stat().st_size, "int8": settings.int8}
-    return {**said, "tolerance": tolerance, **parity.summary()}
+    described = {"file": str(output), "bytes": output.stat().st_size, "int8": settings.int8}
+    return {**described, "tolerance": tolerance, **parity.summary()}
 
 
 def is_kept(parity: Parity, tolerance: float, tolerances: list[float]) -> bool:
-    """False where the file is too far off and the next tolerance is to be tried; `InputError` where there is none."""
+    """Return False if the file differs too much; raise `InputError` if no tolerance is left to try."""
     try:
         parity.refuse_difference("give tolerance=0, which is exact" if tolerance > 0 else "take another format")
     except InputError as error:
@@ -112,7 +112,7 @@ def is_kept(parity: Parity, tolerance: float, tolerances: list[float]) -> bool:
 
 
 def write(settings: Settings, network: nn.Module, metadata: dict[str, str], data: FaceDataModule, path: Path) -> None:
-    """The file in the format that is asked for."""
+    """Write the file in the chosen format."""
     example = torch.randint(0, 256, (2, *data.image_size, 3), dtype=torch.uint8)
     files.write(settings.format, network, example, metadata, path)
     if settings.int8:
@@ -122,36 +122,28 @@ def write(settings: Settings, network: nn.Module, metadata: dict[str, str], data
 
 
 def calibration_batches(data: FaceDataModule) -> Iterator[np.ndarray]:
-    """Training images, evenly from the whole set; of a benchmark where there is no training set."""
+    """Yield batches of training images, evenly spaced, or of benchmark images if there is no training set."""
     try:
-        source = data.open_train()  # not set up: what would be decoded for a cache is not needed
+        source = data.open_train()  # without setup, which might decode the whole set for a cache
     except InputError as error:
-        log(f"{error}; the ranges are taken from images of {data.opened_benchmarks[0].name}")
+        log(f"{error}; calibrating on images of {data.opened_benchmarks[0].name}")
         source = data.opened_benchmarks[0].images
     size = (int(data.image_size[0]), int(data.image_size[1]))
     images = ImageDataset(source, np.zeros(len(source), np.int64), size)
     chosen = np.linspace(0, len(source) - 1, min(_CALIBRATION_IMAGES, len(source))).astype(int)
-    for places in np.array_split(chosen, -(-len(chosen) // 16)):
-        yield images.__getitems__(places.tolist())[0].numpy()
+    for indices in np.array_split(chosen, -(-len(chosen) // 16)):
+        yield images.__getitems__(indices.tolist())[0].numpy()
 
 
 def show(parity: Parity) -> None:
-    """A row for each benchmark, in percent."""
-    table = Table(title=f"least cosine of an image's two embeddings: {parity.least_cosine:.6f}")
-    for column in ("accuracy in percent", "checkpoint", "file"):
-        table.add_column(column, justify="left" if column.startswith("accuracy") else "right")
-    for name, ours in parity.checkpoint.items():
-        table.add_row(name, f"{100 * ours.accuracy:.2f}", f"{100 * parity.exported[name].accuracy:.2f}")
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
-
-
-def verifying(cfg: DictConfig, data: FaceDataModule) -> Callable[[nn.Module], Results]:
-    def verify(network: nn.Module) -> Results:
-        verifier = build_verifier(cfg, network)
-        build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
-        return verifier.results
-
-    return verify
+    """Print one row per benchmark, in percent."""
+    title = f"accuracy in percent; least cosine between the two embeddings of an image: {parity.least_cosine:.6f}"
+    sides = {"checkpoint": parity.checkpoint, "file": parity.exported}
+    rows = [
+        {"benchmark": name} | {side: f"{100 * found[name].accuracy:.2f}" for side, found in sides.items()}
+        for name in parity.exported
+    ]
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(terminal_table(rows, title=title))
 
 
 main = command(Settings, export)

@@ -1,4 +1,4 @@
-"""facerec COMMAND KEY=VALUE ...: one command for each step; facerec COMMAND --help says what it takes."""
+"""Run a command: facerec COMMAND KEY=VALUE ...; facerec COMMAND --help lists its settings."""
 
 import ast
 import importlib
@@ -12,7 +12,7 @@ from facerec.console import log
 from facerec.process import importing, run
 
 _FOLDER = Path(__file__).parent
-# Commands whose module has another name, since modules of other packages have theirs.
+# Commands whose module has another name, because file names are unique in the package.
 _MODULES = {
     "train": "train_run",
     "export": "export_model",
@@ -28,7 +28,7 @@ COMMANDS = (
 
 
 def console() -> None:
-    """The program ``facerec``."""
+    """Run the program ``facerec``."""
     run(main)
 
 
@@ -40,16 +40,16 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 1
     name, *others = arguments
     if name not in COMMANDS:
-        log(f"there is no command {name!r}; {suggestion(name, COMMANDS)}")
+        log(f"unknown command {name!r}; {suggestion(name, COMMANDS)}")
         return 1
     return command(name)(others)
 
 
 def command(name: str) -> Callable[[list[str]], int]:
-    """The command's ``main``. Its help imports nothing of it, which may take seconds."""
+    """Return the command's ``main``. ``--help`` reads the module's source, because importing it may take seconds."""
 
     def main(arguments: list[str]) -> int:
-        if name == "train":  # whose help is Hydra's
+        if name == "train":  # its help is Hydra's
             return module_of(name).program(arguments)
         if {"-h", "--help"} & set(arguments):
             print("\n".join([*_documentation(name), *_settings(name)]))
@@ -60,7 +60,7 @@ def command(name: str) -> Callable[[list[str]], int]:
 
 
 def module_of(name: str) -> ModuleType:
-    """The command's module, imported."""
+    """Import and return the command's module."""
     with importing():
         return importlib.import_module(f"facerec.commands.{_MODULES.get(name, name)}")
 
@@ -76,7 +76,7 @@ def _documentation(name: str) -> list[str]:
 
 
 def _settings(name: str) -> Iterator[str]:
-    """A paragraph for each class ...Settings of the module, a line for each field, as they are in the source."""
+    """Yield the help of each class ...Settings in the module's source, one line per field."""
     for node in _source(name).body:
         if isinstance(node, ast.ClassDef) and node.name.endswith("Settings"):
             yield f"\n{ast.get_docstring(node)}"
@@ -86,13 +86,13 @@ def _settings(name: str) -> Iterator[str]:
 
 
 def _setting(key: str, kind: str, call: ast.Call) -> str:
-    """``KEY=KIND  help (DEFAULT)`` of a call of `setting`, and the help alone of one of `run_settings`."""
+    """Return ``KEY=KIND  help (DEFAULT)`` for a call of `setting`, and ``KEY=VALUE  help`` for `run_settings`."""
     help = cast(ast.Constant, call.args[0]).value
     if cast(ast.Name, call.func).id == "run_settings":
         return f"    {'KEY=VALUE':<33} {help}"
     default = _default(call.args[1]) if len(call.args) > 1 else "required"
     shown = f" ({default})" if default else ""
-    word = any(keyword.arg == "word" for keyword in call.keywords)  # KEY= may be left out
+    word = any(keyword.arg == "word" for keyword in call.keywords)  # KEY= is optional
     return f"    {(f'[{key}=]' if word else f'{key}=') + _placeholder(kind):<33} {help}{shown}"
 
 

@@ -1,8 +1,8 @@
-"""Count a network: facerec measure backbone=mbv2 operator=tvconv width=0.1
+"""Count parameters and multiply-adds of a network: facerec measure backbone=mbv2 operator=tvconv width=0.1
 
-Takes the settings of train, and needs no data. Several values with commas between them are compared, each a row:
+Accepts the settings of train and needs no data. Values separated by commas are compared, in one row each:
     facerec measure operator=depthwise,tvconv,involution width=0.1,0.5 speed=true
-Prints a table on stderr and, last, one JSON object, or a list of them where several networks were compared.
+Prints a table on stderr and, last, one JSON object, or a list of them if several networks are compared.
 """
 
 import sys
@@ -14,45 +14,47 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from facerec.config.build import build_backbone
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.cost import measure_cost
 from facerec.errors import InputError
-from facerec.files import replacing
 from facerec.perf.runtime import measure_runtime
 from facerec.process import prepare_process
+from facerec.runs.report import markdown, terminal_table, write_table
 
 
 @dataclass
 class Settings:
     """Settings:"""
 
-    speed: bool = setting("also run 8 images on this CPU: images a second, and the peak of the memory", False)
-    markdown: Path | None = setting("where to write the table as well", None)
+    speed: bool = setting("also measure images per second and peak memory of 8 images on this CPU", False)
+    markdown: Path | None = setting("Markdown file to write the table to", None)
     overrides: tuple[str, ...] = run_settings("as for train")
 
 
 def measure_all(settings: Settings) -> dict[str, Any] | list[dict[str, Any]]:
-    """Show the table; what is printed."""
+    """Print the table and return what to print as JSON."""
     prepare_process()
     for argument in settings.overrides:
         if argument.partition("=")[0] == "sweep":
-            raise InputError(f"{argument} is not measured: give the values with commas between them")
+            raise InputError(f"{argument} cannot be measured: give the values with commas between them")
     cells = combinations(settings.overrides)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     several = track(cells, "networks", console=console, transient=True, disable=len(cells) == 1)
     measured = [measure(cell, settings.speed) for cell in several]
+    rows = [{"": name, **_texts(numbers)} for name, numbers in zip(varied(cells), measured, strict=True)]
     if settings.markdown:
-        write_markdown(measured, varied(cells), settings.markdown)
-    show(measured, varied(cells), console)
+        write_table(markdown(rows), settings.markdown)
+    if len(rows) == 1:
+        rows = [{"": key, "value": text} for key, text in _texts(measured[0]).items()]
+    console.print(terminal_table(rows, show_header=len(measured) > 1, box=None))
     return measured[0] if len(measured) == 1 else measured
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of the values that commas separate; a list in brackets is one value."""
+    """Return every combination of values separated by commas; a list in brackets is one value."""
     choices = []
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -62,44 +64,20 @@ def combinations(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def varied(cells: list[list[str]]) -> list[str]:
-    """For each cell the settings that are not all cells'."""
+    """Return, per cell, the settings that not all cells have in common."""
     return [" ".join(s for s in cell if any(s not in other for other in cells)) for cell in cells]
 
 
 def measure(overrides: list[str], speed: bool) -> dict[str, Any]:
-    """The settings and the numbers of one network."""
+    """Return settings, cost and, with ``speed``, runtime of one network."""
     cfg = compose(overrides)
     network, size = build_backbone(cfg), (cfg.image_size, cfg.image_size)
     ran = asdict(measure_runtime(network, size)) if speed else {}
     return {"settings": overrides, **asdict(measure_cost(network, size)), **ran}
 
 
-def show(measured: list[dict[str, Any]], names: list[str], console: Console) -> None:
-    """One network: a line a number. Several: a line a network."""
-    table = Table(show_header=len(measured) > 1, box=None)
-    if len(measured) == 1:
-        for key, value in _numbers(measured[0]).items():
-            table.add_row(key, f"{value:,}")
-        return console.print(table)
-    for column in ("", *_numbers(measured[0])):
-        table.add_column(column, justify="right" if column else "left")
-    for name, numbers in zip(names, measured, strict=True):
-        table.add_row(name, *(f"{value:,}" for value in _numbers(numbers).values()))
-    console.print(table)
-
-
-def write_markdown(measured: list[dict[str, Any]], names: list[str], path: Path) -> None:
-    """The same table for a page."""
-    columns = list(_numbers(measured[0]))
-    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
-    for name, numbers in zip(names, measured, strict=True):
-        lines.append(f"| {name} | {' | '.join(f'{value:,}' for value in _numbers(numbers).values())} |")
-    with replacing(path) as partial:
-        partial.write_text("\n".join(lines) + "\n")
-
-
-def _numbers(measured: dict[str, Any]) -> dict[str, float]:
-    return {key: value for key, value in measured.items() if key != "settings"}
+def _texts(measured: dict[str, Any]) -> dict[str, str]:
+    return {key: f"{value:,}" for key, value in measured.items() if key != "settings"}
 
 
 main = command(Settings, measure_all)

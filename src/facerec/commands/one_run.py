@@ -1,4 +1,4 @@
-"""One training run, which reads as its table of contents: build, fit, verify, report."""
+"""A single training run: build, fit, verify, report."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from facerec.training.maps import initialise_from_data
 
 
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
-    """One run in ``folder``, from configuration to results, which only the first of several devices has."""
+    """Train in ``folder`` and return the results, or None on every device but the first."""
     prepare_process()
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
@@ -41,14 +41,9 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
         write_settings(folder, cfg, made_by)
     trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     results = RunResults(**made_by, **run_results(trainer, recognizer, data, folder))
-    if trainer.is_global_zero:
-        report(folder, results)
-        return results
-    return None
-
-
-def report(folder: Path, results: RunResults) -> None:
-    """Write the results and show them."""
+    if not trainer.is_global_zero:
+        return None
     results.write(folder)
     show(table_rows([folder]))
     log(f"done: {folder}")
+    return results

@@ -1,6 +1,6 @@
-"""Draw finished runs: facerec plot_runs outputs/NAME ...
+"""Plot finished runs: facerec plot_runs outputs/NAME ...
 
-ROC curves of every run's best checkpoint, and the affinity maps of the first run that has any.
+Draws ROC curves of the best checkpoint of every run, and the affinity maps of the first run that has any.
 """
 
 from dataclasses import dataclass
@@ -29,18 +29,18 @@ Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 class Settings:
     """Settings:"""
 
-    folders: tuple[Path, ...] = setting("of runs", word=True)
-    out: Path | None = setting("the picture; runs.png in the first folder if not given", None)
+    folders: tuple[Path, ...] = setting("that contain runs", word=True)
+    out: Path | None = setting("figure to write; runs.png in the first folder if not given", None)
 
 
 def draw(settings: Settings) -> None:
     out = settings.out or settings.folders[0] / "runs.png"
-    save_figure(picture(find_runs(list(settings.folders))), out)
+    save_figure(figure_of(find_runs(list(settings.folders))), out)
     log(f"drawn: {out}")
 
 
-def picture(runs: list[Path]) -> Figure:
-    """ROC curves on the left; affinity maps on the right where a run has them."""
+def figure_of(runs: list[Path]) -> Figure:
+    """Draw ROC curves on the left and affinity maps, if a run has any, on the right."""
     layers = next((found for found in map(trained_layers, runs) if found), {})
     figure = Figure(figsize=(13 if layers else 6.5, 5.5), layout="constrained")
     parts: Any = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
@@ -52,7 +52,7 @@ def picture(runs: list[Path]) -> Figure:
 
 
 def curves(runs: list[Path]) -> Curves:
-    """A curve for each run and benchmark, labelled with what tells it apart."""
+    """Return the ROC curve per run and benchmark, by a label that identifies it."""
     found: Curves = {}
     results = [RunResults.read(folder) for folder in runs]
     names = run_names([result.config for result in results])
@@ -65,7 +65,7 @@ def curves(runs: list[Path]) -> Curves:
 
 
 def trained_layers(run: Path) -> dict[str, TVConv]:
-    """Some layers with affinity maps of the run's best network; none where its operator has none."""
+    """Return up to four layers with affinity maps of the run's best checkpoint, or none if it has no such layers."""
     backbone, _, _ = build_trained(run / BEST)
     return spread(spatial_layers(backbone), 4)
 

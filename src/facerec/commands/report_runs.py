@@ -1,23 +1,22 @@
-"""The table over runs: facerec report outputs/NAME ...
+"""Tabulate finished runs: facerec report outputs/NAME ...
 
-Every finished run at or below the folders counts; runs that differ in the seed alone share a row.
+Includes every finished run in the folders, at any depth; runs that differ only in the seed share a row.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from facerec.config.settings import command, setting
-from facerec.files import replacing
-from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
+from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows, write_table
 
 
 @dataclass
 class Settings:
     """Settings:"""
 
-    folders: tuple[Path, ...] = setting("of runs", word=True)
-    csv: Path | None = setting("write the table here as CSV", None)
-    markdown: Path | None = setting("write the table here as Markdown", None)
+    folders: tuple[Path, ...] = setting("that contain runs", word=True)
+    csv: Path | None = setting("CSV file to write the table to", None)
+    markdown: Path | None = setting("Markdown file to write the table to", None)
 
 
 def report(settings: Settings) -> None:
@@ -25,8 +24,7 @@ def report(settings: Settings) -> None:
     show(rows)
     for path, text in ((settings.csv, comma_separated(rows)), (settings.markdown, markdown(rows))):
         if path is not None:
-            with replacing(path) as partial:
-                partial.write_text(text, encoding="utf-8")
+            write_table(text, path)
 
 
 main = command(Settings, report)

@@ -1,11 +1,8 @@
-"""How far accuracy falls when faces are not where training saw them:
+"""Measure how accuracy falls on misaligned faces: facerec sensitivity checkpoint=FILE checkpoint=FILE
 
-    facerec sensitivity checkpoint=outputs/affine/RUN/best.ckpt checkpoint=outputs/affine/OTHER/best.ckpt
-
-Verifies each checkpoint on the images as they are, then under each affine transform alone, at growing strength: on the
-same benchmarks and by the same protocol, tvconv, tvconv_reference or insightface; the checkpoints' if none is given.
-An image is changed in the same way for every network and in every run. All is written at the end, with a table on
-stderr and, last, one JSON object.
+Verifies each checkpoint on unchanged images, then under each affine transform alone, at increasing strength, on the
+same benchmarks and by the same protocol. An image is transformed in the same way for every network and in every run.
+Writes sensitivity.json and sensitivity.png at the end, and prints a table on stderr and, last, one JSON object.
 """
 
 import json
@@ -21,7 +18,7 @@ from rich.console import Console
 from torch import nn
 from tqdm import tqdm
 
-from facerec.config.build import build_data, build_trained, build_trainer, build_verifier
+from facerec.config.build import build_data, build_trained, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
@@ -41,18 +38,18 @@ _GROUP = "augmentation@data.test_augmentation"
 class Settings:
     """Settings:"""
 
-    checkpoint: tuple[Path, ...] = setting("of a run; once for each network to compare")
+    checkpoint: tuple[Path, ...] = setting("of a run; give one per network to compare")
     transforms: tuple[str, ...] = setting("to study", ("rotation", "shear", "scale", "translation"))
     strengths: tuple[float, ...] = setting("multiples of the ranges in configs/augmentation", (0.5, 1, 2))
-    out: Path = setting("folder of sensitivity.json and sensitivity.png", Path("outputs/sensitivity"))
+    out: Path = setting("folder to write to", Path("outputs/sensitivity"))
     overrides: tuple[str, ...] = run_settings(
-        "as for train: protocol=..., data=..., trainer=...; data.cache=FOLDER decodes once",
+        "as for train, by default the checkpoints': protocol=, data=, trainer=; data.cache=FOLDER decodes once",
         *("data", "trainer", "protocol"),
     )
 
 
 class Network(NamedTuple):
-    """A checkpoint, by what stands beside its results."""
+    """The network of a checkpoint, with the name that identifies its results."""
 
     name: str
     path: str
@@ -61,33 +58,32 @@ class Network(NamedTuple):
 
 
 def run(settings: Settings) -> None:
-    """Verify, show and write."""
+    """Verify every network under every condition; print and write the results."""
     prepare_process()
     check_output_folder(settings.out, f"out={settings.out}")
     for override in settings.overrides:
         if override.lstrip("+").startswith("data.test_augmentation"):
-            raise InputError(f"the test images are changed here already: leave {override} out")
+            raise InputError(f"the study transforms the test images itself: leave {override} out")
     plans = planned(settings.transforms, settings.strengths)
     conditions = composed(opened([str(path) for path in settings.checkpoint]), plans, list(settings.overrides))
     publish(*study(conditions), settings.out)
 
 
 def opened(paths: Sequence[str]) -> list[Network]:
-    """The checkpoints' networks."""
+    """Load the networks of the checkpoints."""
     for number, path in enumerate(paths):
         if Path(path).resolve() in [Path(earlier).resolve() for earlier in paths[:number]]:
             raise InputError(f"checkpoint {path} is given twice: give each once")
-    trained = [build_trained(path) for path in paths]
-    configs = [checkpoint["config"] for _, _, checkpoint in trained]
-    backbones = [backbone for backbone, _, _ in trained]
-    return [Network(*parts) for parts in zip(run_names(configs), paths, backbones, configs, strict=True)]
+    trained = [(backbone, checkpoint["config"]) for backbone, _, checkpoint in map(build_trained, paths)]
+    names = run_names([config for _, config in trained])
+    return [Network(name, path, *parts) for name, path, parts in zip(names, paths, trained, strict=True)]
 
 
 def planned(transforms: Sequence[str], strengths: Sequence[float]) -> list[list[str]]:
-    """The overrides of each condition, the images as they are first."""
+    """Return the overrides of each condition, beginning with unchanged images."""
     for name in transforms:
         if name not in TRANSFORMS:
-            raise InputError(f"transforms must be of {', '.join(TRANSFORMS)}, got {name!r}")
+            raise InputError(f"transforms must be among {', '.join(TRANSFORMS)}, got {name!r}")
     for strength in strengths:
         if strength <= 0:
             raise InputError(f"strengths must be numbers above 0 with commas between them, got {strength:g}")
@@ -99,12 +95,11 @@ def planned(transforms: Sequence[str], strengths: Sequence[float]) -> list[list[
 def composed(
     networks: Sequence[Network], plans: Sequence[list[str]], overrides: list[str]
 ) -> list[tuple[Network, DictConfig]]:
-    """Every network under every plan; what would be refused later is refused at once."""
+    """Return each network with its configuration under each plan; raise `InputError` before anything is verified."""
     conditions = []
     for plan in plans:
         for network in networks:
-            config = {**network.config, "logger": {}, "callbacks": {}}
-            cfg = compose_trained(config, [*overrides, *plan, "+trainer.enable_progress_bar=false"])
+            cfg = compose_trained(network.config, [*overrides, *plan, "+trainer.enable_progress_bar=false"])
             try:
                 build_data(cfg)
             except InputError as error:
@@ -113,19 +108,19 @@ def composed(
     protocols = {cfg.protocol: network.path for network, cfg in conditions}
     if len(protocols) > 1:
         found = " and ".join(f"{path} by {protocol}" for protocol, path in protocols.items())
-        raise InputError(f"the checkpoints are verified by different protocols, {found}: add protocol=...")
+        raise InputError(f"the checkpoints use different protocols, {found}: add protocol=...")
     return conditions
 
 
 def study(conditions: Sequence[tuple[Network, DictConfig]]) -> tuple[list[Measurement], dict[str, Any]]:
-    """What is measured, and what is printed for programs."""
+    """Return all measurements, and the summary to print and write."""
     measurements: list[Measurement] = []
     data: dict[str, Any] = {}
     for network, cfg in tqdm(conditions, "verifying", unit=" conditions", disable=bool(rank_zero_only.rank)):
         measurement, pairs = measure(network, cfg)
         if pairs != (data or pairs):
             raise InputError(
-                f"{network.path} is verified on other pairs than the first: give both data=... and its keys"
+                f"{network.path} is verified on other pairs than the first checkpoint: add data=... with all its keys"
             )
         measurements, data = [*measurements, measurement], pairs
     return measurements, {
@@ -138,16 +133,15 @@ def study(conditions: Sequence[tuple[Network, DictConfig]]) -> tuple[list[Measur
 
 
 def measure(network: Network, cfg: DictConfig) -> tuple[Measurement, dict[str, Any]]:
-    """The network's results, and which pairs they are of."""
+    """Return the network's results, and the fingerprints of the pairs."""
     data = build_data(cfg)
     data.setup("validate")
-    verifier = build_verifier(cfg, network.backbone)
-    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
-    return Measurement(network.name, shift_of(cfg), verifier.results), benchmark_fingerprints(data)
+    results = verify(cfg, data, network.backbone)
+    return Measurement(network.name, shift_of(cfg), results), benchmark_fingerprints(data)
 
 
 def shift_of(cfg: DictConfig) -> Shift | None:
-    """Which one the configuration chooses; the settings of a transform are its class, its range and the strength."""
+    """Return the configured shift. The settings of a transform are its class, its range and its strength."""
     for transform, node in cfg.data.test_augmentation.items():
         ((unit, reach),) = ((key, node[key]) for key in node if key not in ("_target_", "strength"))
         return Shift(str(transform), node.strength, str(unit), node.strength * reach)
@@ -156,8 +150,7 @@ def shift_of(cfg: DictConfig) -> Shift | None:
 
 @rank_zero_only
 def publish(measurements: list[Measurement], summary: dict[str, Any], out: Path) -> None:
-    """For people on stderr and as a picture, for programs on stdout and in a file; once, however many devices there
-    are."""
+    """Print the table and the summary, and write summary and figure, on the first device only."""
     Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(sensitivity_table(measurements))
     for name, path in summary["checkpoints"].items():
         log(f"{name}: {path}")

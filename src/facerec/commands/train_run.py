@@ -1,6 +1,6 @@
-"""The program ``train.py``: from the command line to a run, or to every cell of a sweep.
+"""Train a face recogniser, or every cell of a sweep.
 
-PyTorch is imported only after the configuration was checked, so that a mistake is answered at once.
+PyTorch is imported only after the configuration is checked, so that mistakes are reported at once.
 """
 
 import os
@@ -26,29 +26,24 @@ from facerec.config.settings import quoted
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import LAST
-from facerec.process import (
-    INTERRUPTED,
-    TERMINATED,
-    importing,
-    reader_is_gone,
-)
+from facerec.process import INTERRUPTED, TERMINATED, importing, reader_is_gone
 from facerec.runs.folder import is_finished, remove_empty_run
 from facerec.runs.run_results import RunResults
 
 
 class RunFailed(Exception):
-    """A run that failed, of which everything was said."""
+    """A run failed, and the failure has been recorded."""
 
 
 class Cell:
-    """Hydra's task: a single run, or one cell of a sweep.
+    """The task that Hydra calls for a single run or for each cell of a sweep.
 
     Args:
         arguments: of the command line.
-        is_copy: whether this is another process than the program's, where a launcher has sent the task.
+        is_copy: whether a launcher has sent the task to another process.
 
     Attributes:
-        failures: the runs of this process that failed, and why.
+        failures: the reason per failed run of this process.
     """
 
     def __init__(self, arguments: list[str], is_copy: bool = False) -> None:
@@ -57,20 +52,20 @@ class Cell:
         register(arguments)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """In another process, such as a worker of joblib's launcher, the task prepares that process first."""
+        """Pickle the arguments only, so that a launcher's worker process registers the configuration itself."""
         return _copy, (self.arguments,)
 
     def __call__(self, cfg: DictConfig) -> float | None:
-        """Train, and return the mean accuracy, which Hydra's sweepers may maximise; `RunFailed` where it failed."""
+        """Train and return the mean accuracy, which Hydra's sweepers may maximise; raise `RunFailed` if it failed."""
         job = HydraConfig.get()
         folder, in_sweep = Path(job.runtime.output_dir), job.mode == RunMode.MULTIRUN
         if cfg.skip_finished and is_finished(folder):
-            log(f"skipped, finished before: {folder}")
+            log(f"skipped, already finished: {folder}")
             return RunResults.read(folder).objective()
         try:
             results = self._trained(cfg, folder, list(job.overrides.task))
             return None if results is None else results.objective()
-        except (KeyboardInterrupt, SystemExit) as ended:  # Lightning makes the one into the other
+        except (KeyboardInterrupt, SystemExit) as ended:  # Lightning turns the former into the latter
             log(stopped(folder))
             sys.exit(TERMINATED if getattr(ended, "code", None) == TERMINATED else INTERRUPTED)
         except Exception as error:
@@ -88,7 +83,7 @@ class Cell:
         return train(cfg, folder, overrides)
 
     def _note(self, where: str, why: str) -> None:
-        if self.is_copy:  # its failures do not come back to the program
+        if self.is_copy:  # the program does not see these failures
             log(f"failed: {where}: {why}")
         self.failures[where] = why
 
@@ -98,14 +93,14 @@ def _copy(arguments: list[str]) -> Cell:
 
 
 def stopped(folder: Path) -> str:
-    """What a run that was stopped leaves, in one sentence."""
+    """Return what a stopped run leaves, in one sentence."""
     if not (folder / LAST).is_file():
-        return f"stopped before the first checkpoint: there is nothing to resume in {folder}"
-    return f"stopped: what was saved until then is in {folder}; go on with resume=auto and the same settings"
+        return f"stopped before the first checkpoint, so there is nothing to resume in {folder}"
+    return f"stopped: the last checkpoint is in {folder}; continue with resume=auto and the same settings"
 
 
 def reason(error: Exception) -> str:
-    """Why a run failed. A defect shows its traceback, but the other cells of a sweep do not suffer from it."""
+    """Return why a run failed; print the traceback of a defect, so that the other cells of a sweep still run."""
     if isinstance(error, InputError):
         return str(error)
     traceback.print_exception(error)
@@ -113,9 +108,9 @@ def reason(error: Exception) -> str:
 
 
 def program(arguments: list[str]) -> int:
-    """Train as the ``arguments`` of the command line say, and return the exit status; failures are listed last."""
+    """Train with the ``arguments`` of the command line, list the failures last, and return the exit status."""
     sys.argv[1:] = arguments = quoted(arguments)  # Hydra reads them there
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, which are explained here
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through; they are explained here
     cell = Cell(arguments)
     try:
         check_command_line(arguments)

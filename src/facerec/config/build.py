@@ -1,4 +1,4 @@
-"""From configuration to objects; the configuration goes no further."""
+"""Build the objects that a configuration describes; no lower layer sees the configuration."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -21,15 +21,16 @@ from facerec.operators.base import OperatorFactory
 from facerec.training.checkpoints import load_checkpoint, load_weights
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
+from facerec.verification.verify import VerificationResult
 
 
 def seed_everything(cfg: DictConfig) -> None:
-    """Seed the random numbers of Python, NumPy and PyTorch, here and in loading processes."""
+    """Seed Python, NumPy and PyTorch, in this process and in the workers."""
     _refusing(pl.seed_everything, "seed")(cfg.seed, workers=True, verbose=False)
 
 
 def build_backbone(cfg: DictConfig) -> nn.Module:
-    """The backbone with the operator as a part of it; `InputError` where one is given and the other takes none."""
+    """Return the backbone with its operator; raise `InputError` if it needs one and none is given, or the reverse."""
     constructor = _refusing(get_object, "backbone")(cfg.backbone._target_)
     option = inspect.signature(constructor).parameters.get("operator")
     if cfg.operator and option is None:
@@ -38,15 +39,15 @@ def build_backbone(cfg: DictConfig) -> nn.Module:
         )
     if not cfg.operator and option is not None and option.default is not None:
         raise InputError(f"{constructor.__name__} needs an operator, got operator=none: take operator=depthwise")
-    # Instantiated in two steps: Hydra would take the factory, a dataclass, for a part of the configuration. The first
-    # step alone would not miss a setting that has no value.
+    # Hydra would treat the operator factory, a dataclass, as configuration, hence the partial call, which alone would
+    # not notice a setting without a value.
     _refusing(OmegaConf.to_container, "backbone")(cfg.backbone, resolve=True, throw_on_missing=True)
     backbone = _refusing(_make(cfg.backbone, "backbone", _partial_=True), "backbone")
     return backbone(operator=_operator(cfg.operator)) if cfg.operator else backbone()
 
 
 def _operator(node: DictConfig) -> OperatorFactory:
-    """The operator; what its constructors refuse names its config node and not the backbone's."""
+    """Return the factory, wrapped so that errors of its constructors name the operator's config node."""
     operator = OperatorFactory.of(_make(node, "operator"))
     return OperatorFactory(
         make=_refusing(operator.make, "operator"),
@@ -57,22 +58,24 @@ def _operator(node: DictConfig) -> OperatorFactory:
 
 
 def build_trained(path: str | Path, overrides: Sequence[str] = ()) -> tuple[nn.Module, DictConfig, dict[str, Any]]:
-    """The backbone of the checkpoint ``path`` with its weights, the configuration that it was trained with and these
-    overrides, and the checkpoint's content; `InputError` when the file is none."""
+    """Return the trained backbone, its configuration with ``overrides`` applied, and the checkpoint's content.
+
+    Raises `InputError` if the file ``path`` is not a checkpoint.
+    """
     checkpoint = load_checkpoint(path)
-    cfg = compose_trained({**checkpoint["config"], "logger": {}, "callbacks": {}}, list(overrides))
+    cfg = compose_trained(checkpoint["config"], list(overrides))
     backbone = build_backbone(cfg)
     load_weights(backbone, checkpoint, path)
     return backbone, cfg, checkpoint
 
 
 def build_data(cfg: DictConfig) -> FaceDataModule:
-    """The data module; nothing is read yet."""
+    """Return the data module, which reads nothing until it is set up."""
     return _make(cfg.data, "data")
 
 
 def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
-    """The backbone with a head for ``num_identities``, its optimizer and its schedule."""
+    """Return the backbone with a head for ``num_identities``, its optimizer and its learning-rate schedule."""
     head = _refusing(_make(cfg.head, "head"), "head")(num_identities, embedding_dim=backbone.embedding_dim)
     optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
     lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
@@ -80,16 +83,17 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
     return _refusing(Recognizer, "protocol")(backbone, head, optimizer, lr_scheduler, cfg.protocol, config)
 
 
-def build_verifier(cfg: DictConfig, backbone: nn.Module) -> Verifier:
-    """What verifies ``backbone`` without training it."""
-    return _refusing(Verifier, "protocol")(backbone, cfg.protocol)
-
-
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
-    """Lightning's trainer with every logger and callback of the configuration."""
-    return _make(
-        cfg.trainer, "trainer", logger=_make_all(cfg.logger, "logger"), callbacks=_make_all(cfg.callbacks, "callbacks")
-    )
+    """Return Lightning's trainer with the configured loggers and callbacks."""
+    watching = {group: _make_all(cfg[group], group) for group in ("logger", "callbacks")}
+    return _make(cfg.trainer, "trainer", **watching)
+
+
+def verify(cfg: DictConfig, data: FaceDataModule, backbone: nn.Module) -> dict[str, VerificationResult]:
+    """Verify ``backbone`` on the benchmarks of ``data``, which is set up to validate."""
+    verifier = _refusing(Verifier, "protocol")(backbone, cfg.protocol)
+    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
+    return verifier.results
 
 
 def _make_all(parts: DictConfig, group: str) -> list[Any]:
@@ -105,7 +109,7 @@ def _make(node: DictConfig, key: str, **parts: Any) -> Any:
 
 
 def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
-    """``make``, but what it refuses is the user's to mend: one sentence, with the config node it comes from."""
+    """Return ``make`` with its errors turned into one-sentence `InputError`s that name the config node ``key``."""
 
     @wraps(make, updated=())
     def call(*args: Any, **parts: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From the command line to one configuration, and what Hydra refuses in one sentence."""
+"""Compose a configuration from the command line or a checkpoint, with one-sentence errors."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,18 +27,15 @@ from facerec.runs.folder import cell_folder, run_folder_for
 
 AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
 _IN_PACKAGE = Path(__file__).resolve().parents[1] / "configs"
-CONFIG_FOLDER = _IN_PACKAGE if _IN_PACKAGE.is_dir() else Path(__file__).resolve().parents[3] / "configs"  # a checkout's
+_IN_CHECKOUT = Path(__file__).resolve().parents[3] / "configs"
+CONFIG_FOLDER = _IN_PACKAGE if _IN_PACKAGE.is_dir() else _IN_CHECKOUT
 
-# Classes that have another name than in the checkpoints of older versions.
+# Classes under their names in the checkpoints of older versions, with their names of today.
 MOVED = {"facerec.checkpoints.WholeCheckpoint": "facerec.training.checkpoints.WholeCheckpoint"}
 
 
 def register(arguments: Sequence[str] = ()) -> None:
-    """Make the configuration's root and its resolvers known to Hydra and OmegaConf in this process.
-
-    Args:
-        arguments: of the command line, which say what a sweep varies.
-    """
+    """Register the root configuration and its resolvers in this process; ``arguments`` tell which keys are swept."""
     ConfigStore.instance().store(name="run_config", node=RunConfig)
     OmegaConf.register_new_resolver(
         "run_dir",
@@ -54,14 +51,14 @@ def register(arguments: Sequence[str] = ()) -> None:
 
 
 def check_command_line(arguments: list[str]) -> None:
-    """`InputError` with one sentence for what Hydra would refuse, or accept though nobody would ever read it."""
+    """Raise a one-sentence `InputError` for arguments that Hydra would refuse, or that would have no effect."""
     given = get_args_parser().parse_args(arguments)
     if given.shell_completion:
         return
     parsed = _parse(given.overrides)
     in_folder = not (given.config_dir or given.config_name or given.config_path)
     if not in_folder or any(override.key_or_group == "hydra.searchpath" for override in parsed):
-        return  # a configuration of the user's own is not in this project's folder
+        return  # the user's own configuration is elsewhere
     if given.multirun:
         for cell in tqdm(_cells(given.overrides, parsed), "checking the sweep", unit=" values", delay=2, leave=False):
             compose(cell)
@@ -70,8 +67,10 @@ def check_command_line(arguments: list[str]) -> None:
 
 
 def _cells(overrides: list[str], parsed: list[Override]) -> list[list[str]]:
-    """The first cell of a sweep, and the first one with each of the other values, so that there are as many as values
-    and not their product. None where another sweeper than Hydra's own decides."""
+    """Return overrides that contain every value of a sweep once: its first cell, and that cell with each other value.
+
+    Returns nothing for other sweepers than Hydra's own, which choose values themselves.
+    """
     for override in parsed:
         _refuse_as_no_cells(override)
     with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
@@ -80,7 +79,7 @@ def _cells(overrides: list[str], parsed: list[Override]) -> list[list[str]]:
         if not sweeper._target_.endswith(".BasicSweeper"):
             return []
         preset = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-        # What is given replaces what is preset.
+        # The command line replaces the presets.
         choices = {override.get_key_element(): _values(override) for override in _parse([*preset, *overrides], loader)}
     first = {key: values[0] for key, values in choices.items()}
     others = [first | {key: value} for key, values in choices.items() for value in values[1:]]
@@ -89,26 +88,30 @@ def _cells(overrides: list[str], parsed: list[Override]) -> list[list[str]]:
 
 def _refuse_as_no_cells(override: Override) -> None:
     if override.key_or_group == "sweep" and override.is_sweep_override():
-        raise InputError(f"{override.input_line} names several sweeps, each with cells of its own: run them one by one")
+        raise InputError(
+            f"{override.input_line} names several sweeps, and only one can run at a time: run them one by one"
+        )
     if override.key_or_group.startswith("hydra.sweeper.params"):
         raise InputError(
-            f"{override.input_line} is for a file in configs/sweep: write KEY=VALUE,VALUE on the command line"
+            f"{override.input_line} belongs in a file in configs/sweep: write KEY=VALUE,VALUE on the command line"
         )
 
 
 def _values(override: Override) -> list[str]:
-    """An override for each value that is swept over, at least one, else itself."""
+    """Return one override per swept value, or the override itself if it is not a sweep."""
     written = override.input_line or ""
     if not override.is_sweep_override():
         return [written]
     if override.is_interval_sweep():
-        raise InputError(f"{written} has no next value: write each, with commas between them, or range(FROM,TO,STEP)")
+        raise InputError(
+            f"{written} is an interval without steps: write the values with commas between them, or range(FROM,TO,STEP)"
+        )
     values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     if not values and _is_group(override):
         group = override.key_or_group
-        raise InputError(f"{written} is no option of {group}; known are {', '.join(_options(group))}")
+        raise InputError(f"{written} is not an option of {group}; known are {', '.join(_options(group))}")
     if not values:
-        raise InputError(f"{written} has no value at all: write one or more, with commas between them")
+        raise InputError(f"{written} has no value: write one or more, with commas between them")
     return values
 
 
@@ -122,12 +125,13 @@ def _swept_keys(arguments: Sequence[str]) -> list[str]:
 
 
 def compose(overrides: list[str]) -> DictConfig:
-    """The configuration of ``train.py`` with these overrides; `InputError` where one is not understood."""
-    given = _parse(overrides)
+    """Return the training configuration with these overrides; raise `InputError` if one is wrong."""
+    _parse(overrides)  # refuses unknown root keys
     cfg = _composed(overrides)
-    _refuse_without_effect(cfg, given)
-    if Path(str(cfg.get("name"))).is_absolute() or ".." in Path(str(cfg.get("name"))).parts:
-        raise InputError(f"name={cfg.name} leads out of {OUTPUTS}, where runs are kept: leave out .. and the first /")
+    refuse_without_effect(cfg, overrides)
+    name = Path(str(cfg.get("name")))
+    if name.is_absolute() or ".." in name.parts:
+        raise InputError(f"name={cfg.name} leads out of the folder of runs, {OUTPUTS}: leave out .. and the first /")
     for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
             raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
@@ -135,47 +139,45 @@ def compose(overrides: list[str]) -> DictConfig:
 
 
 def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
-    """`InputError` where one of the ``overrides`` that made ``cfg`` is of a setting that nobody reads."""
-    _refuse_without_effect(cfg, _parse(overrides))
-
-
-def _refuse_without_effect(cfg: DictConfig, overrides: list[Override]) -> None:
-    given = [override.key_or_group for override in overrides]
+    """Raise `InputError` if one of the ``overrides`` of ``cfg`` sets something that nothing reads."""
+    given = [override.key_or_group for override in _parse(overrides)]
     if "affine_strength" in given:
         _refuse_affine_strength_without(cfg)
     if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
-        raise InputError("width has no effect here, the backbone's networks have widths of their own: leave it out")
+        raise InputError("width has no effect on this backbone, whose networks have fixed widths: leave it out")
 
 
 def refuse_missing_root(cfg: DictConfig) -> None:
-    """`InputError` where the folder of the data does not exist, which is known before PyTorch is imported."""
+    """Raise `InputError` if the data folder does not exist, before PyTorch is imported."""
     root = cfg.data.get("root") if isinstance(cfg.data, DictConfig) else None
     if root is not None:
         refuse_missing_folder(root)
 
 
 def _composed(overrides: list[str]) -> DictConfig:
-    if "run_config.yaml" not in ConfigStore.instance().repo:  # a script composes what train.py would
+    if "run_config.yaml" not in ConfigStore.instance().repo:  # another command than train
         register()
     with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         return hydra_compose("train", overrides)
 
 
 def _refuse_affine_strength_without(*nodes: DictConfig) -> None:
-    """`InputError` where none of ``nodes`` reads it."""
+    """Raise `InputError` if none of ``nodes`` reads ``affine_strength``."""
     if not any("${affine_strength}" in OmegaConf.to_yaml(node) for node in nodes):
         raise InputError(
-            "affine_strength has no effect here, no affine transform is chosen: leave it out, or add "
+            "affine_strength has no effect without an affine transform: leave it out, or add "
             f"augmentation@{AUGMENTED[0]}=rotation or augmentation@{AUGMENTED[1]}=rotation"
         )
 
 
 def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
-    """The configuration that a checkpoint was ``trained`` with, and these overrides: another node where a group is
-    chosen, another value where a key is."""
-    cfg, parsed = OmegaConf.create(_with_names_of_today(trained)), _parse(overrides)
+    """Return the configuration stored in a checkpoint with overrides applied, and without loggers and callbacks.
+
+    A group override replaces the whole node, a key override one value.
+    """
+    cfg, parsed = OmegaConf.create({**_with_names_of_today(trained), "logger": {}, "callbacks": {}}), _parse(overrides)
     assert isinstance(cfg, DictConfig)
-    cfg.data.pop("remember", None)  # what data.cache was in older checkpoints
+    cfg.data.pop("remember", None)  # the former name of data.cache
     OmegaConf.set_struct(cfg, True)
     chosen: list[DictConfig] = []
     for override in sorted(parsed, key=_outer_first):
@@ -183,26 +185,26 @@ def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig
         if _is_group(override):
             chosen.append(_chosen_node(override, cfg))
             value = OmegaConf.to_container(chosen[-1], resolve=True)
-        # A checkpoint of an older version may not have the key yet.
+        # Checkpoints of older versions may lack a root key.
         is_new = _is_group(override) or override.is_add() or key in ROOT_KEYS
         with in_one_sentence():
             OmegaConf.update(cfg, key, value, merge=False, force_add=is_new)
     if any(_place(override) == "affine_strength" for override in parsed):
         _refuse_affine_strength_without(*chosen)
     if "pretrained" in cfg.backbone:
-        cfg.backbone.pretrained = False  # the weights are the checkpoint's: nothing is to be downloaded
+        cfg.backbone.pretrained = False  # the checkpoint has the weights: download none
     return cfg
 
 
 def _with_names_of_today(node: Any) -> Any:
-    """The ``node`` of an older checkpoint with every class in `MOVED` under its name of today."""
+    """Return ``node`` with the class names in `MOVED` replaced."""
     if isinstance(node, dict):
         return {key: MOVED.get(v, v) if key == "_target_" else _with_names_of_today(v) for key, v in node.items()}
     return [_with_names_of_today(item) for item in node] if isinstance(node, list) else node
 
 
 def _outer_first(override: Override) -> tuple[int, bool]:
-    """A node comes before what is inside it, and a plain setting before the nodes that read it."""
+    """Sort nodes before what is inside them, and plain settings before the nodes that read them."""
     return _place(override).count("."), _is_group(override)
 
 
@@ -215,27 +217,27 @@ def _is_group(override: Override) -> bool:
 
 
 def _chosen_node(override: Override, cfg: DictConfig) -> DictConfig:
-    """The node of the group's option, for images and random numbers like those of ``cfg``."""
+    """Return the node of the chosen option, composed with the image size, seed and affine strength of ``cfg``."""
     shared = [f"{key}={cfg[key]}" for key in ("image_size", "seed", "affine_strength") if key in cfg]
     composed = _composed([f"{override.get_key_element()}={override.value()}", *shared])
     return OmegaConf.select(composed, _place(override))
 
 
 def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """The overrides by Hydra's grammar; `InputError` where a root key is unknown."""
+    """Parse overrides with Hydra's grammar; raise `InputError` for an unknown root key."""
     with in_one_sentence():
         parsed = OverridesParser.create(loader).parse_overrides(overrides)
     reject_unknown_keys(override.key_or_group.split(".")[0].split("/")[0] for override in parsed)
     for override in parsed:
         if override.key_or_group == "augmentation" and override.package not in AUGMENTED:
             where = " or ".join(f"augmentation@{node}={override.value()}" for node in AUGMENTED)
-            raise InputError(f"{override.input_line} does not say which images are changed: write {where}")
+            raise InputError(f"{override.input_line} does not say which images it augments: write {where}")
     return parsed
 
 
 @contextmanager
 def in_one_sentence() -> Iterator[None]:
-    """What Hydra and OmegaConf refuse, GROUP=null by a bare ValueError, is the user's to mend."""
+    """Turn errors of Hydra (a bare ValueError for GROUP=null) and OmegaConf into an `InputError` of one sentence."""
     try:
         yield
     except (HydraException, OmegaConfBaseException, ValueError) as error:
@@ -243,10 +245,9 @@ def in_one_sentence() -> Iterator[None]:
 
 
 def sentence(error: BaseException) -> str:
-    """What Hydra and OmegaConf say over several lines and two exceptions, in one line and with the nearest right
-    word."""
+    """Return an error of Hydra or OmegaConf in one line, with the nearest valid name."""
     if isinstance(error, OverrideParseException):
-        return f"the argument {error.override!r} is not understood: write KEY=VALUE, in quotes what holds = or ,"
+        return f"the argument {error.override!r} is not understood: write KEY=VALUE, and quote a VALUE with = or ,"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = error.options or _options(group)
@@ -268,12 +269,12 @@ def sentence(error: BaseException) -> str:
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
-    """The plain settings that make a run what it is; what only watches or places it stays out."""
+    """Return the resolved settings that determine a run's result, as plain containers.
+
+    Leaves out `callbacks`, `logger`, `name`, `resume` and `skip_finished`, which only affect monitoring and location.
+    """
     with in_one_sentence():
-        plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, _kept(cfg)), resolve=True, throw_on_missing=True)
+        kept = [str(key) for key in cfg if key not in ("callbacks", "logger", "name", "resume", "skip_finished")]
+        plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, kept), resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
-
-
-def _kept(cfg: DictConfig) -> list[str]:
-    return [str(key) for key in cfg if key not in ("callbacks", "logger", "name", "resume", "skip_finished")]

@@ -1,4 +1,4 @@
-"""Names and types of the configuration's root. What is inside a node is its constructor's signature."""
+"""Names and types of the root configuration. The keys of a node are defined by its constructor's signature."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,24 +9,24 @@ from omegaconf import MISSING
 
 from facerec.errors import InputError
 
-# Groups that change other nodes and have none of their own.
+# Groups that change other nodes and have no node themselves.
 OVERLAY_GROUPS = ("augmentation", "experiment", "sweep", "hydra")
 
 
 @dataclass
 class RunConfig:
-    """The root of a run's configuration. Hydra refuses a value of another type.
+    """The root of a run's configuration; Hydra checks the types.
 
     Attributes:
         width: multiplier of the backbone's channel counts.
-        embedding_dim: numbers in an embedding.
+        embedding_dim: elements of an embedding.
         image_size: side of the square images in pixels.
-        seed: of weights, order and mirroring.
+        seed: of initial weights, sampling order and augmentation.
         affine_strength: multiplier of the ranges of the affine augmentations.
         protocol: of verification, one of tvconv, tvconv_reference, insightface.
-        name: folder below outputs/ that the run's folder stands in.
+        name: folder in outputs/ that contains the run's folder.
         resume: null, a checkpoint, or "auto" for the newest unfinished run of this name.
-        skip_finished: leave a cell of a sweep that already has results as it is.
+        skip_finished: skip cells of a sweep that already have results.
     """
 
     backbone: Any = MISSING
@@ -53,7 +53,7 @@ ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
 
 
 def reject_unknown_keys(keys: Iterable[str]) -> None:
-    """`InputError` for the first of the root ``keys`` that no configuration has, with the nearest one that it has."""
+    """Raise `InputError` for the first unknown root key, with the nearest valid one."""
     allowed = (*ROOT_KEYS, *OVERLAY_GROUPS)
     for key in keys:
         if key not in allowed:
@@ -61,7 +61,7 @@ def reject_unknown_keys(keys: Iterable[str]) -> None:
 
 
 def suggestion(word: str, allowed: Iterable[str]) -> str:
-    """``did you mean 'operator'?``, or all that is allowed when nothing is near."""
+    """Return ``did you mean 'operator'?``, or the whole list if no allowed word is similar."""
     allowed = list(allowed)
     near = difflib.get_close_matches(word, allowed, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"

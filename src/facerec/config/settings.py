@@ -1,4 +1,4 @@
-"""A command's settings: KEY=VALUE on the command line, a dataclass in the program."""
+"""Parse a command's settings, KEY=VALUE on the command line, into a dataclass."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from math import inf, isfinite, nan
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
@@ -17,13 +17,15 @@ from facerec.config.schema import OVERLAY_GROUPS, ROOT_KEYS, suggestion
 from facerec.errors import InputError
 from facerec.process import INTERRUPTED, is_interrupt
 
-T = TypeVar("T")
-_MARKS = frozenset(",='\"[]{}$")  # of Hydra's grammar: who writes one of them means it
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+_MARKS = frozenset(",='\"[]{}$")  # of Hydra's grammar: a value with one of them is left as typed
 
 
 def quoted(arguments: Sequence[str]) -> list[str]:
-    """The arguments as Hydra reads them: in quotes a value that is plain text, though its grammar refuses it, such as
-    a path with letters beyond ASCII."""
+    """Return the arguments with quotes around values that Hydra's grammar refuses, such as non-ASCII paths."""
     return [_quoted(argument) for argument in arguments]
 
 
@@ -44,24 +46,23 @@ def _is_understood(argument: str) -> bool:
 
 
 def setting(help: str, default: Any = MISSING, *, word: bool = False, least: float = -inf, most: float = inf) -> Any:
-    """A field of a command's settings, which says ``help`` of itself.
+    """Define a field of a command's settings, described by ``help`` and required unless it has a ``default``.
 
-    Without a ``default`` it must be given; as a ``word`` its value may stand without ``KEY=``; numbers are from
-    ``least`` to ``most``. Its type is str, Path, int, float, bool, a Literal, one of them or None, or a tuple of one.
+    With ``word``, ``KEY=`` may be left out; ``least`` and ``most`` bound a number. The field's type is str, Path, int,
+    float, bool or a Literal, optionally ``| None``, or a tuple of one of them.
     """
     return field(default=default, metadata={"help": help, "word": word, "least": least, "most": most})
 
 
 def run_settings(help: str, *groups: str) -> Any:
-    """The field, a tuple of str, for a run's settings: what ``train.py`` takes of these root keys and groups; without
-    any it takes them all."""
+    """Define the field, a tuple of str, for overrides of a run's settings: of these root keys and groups, or of all."""
     return field(default=(), metadata={"help": help, "groups": groups or (*ROOT_KEYS, *OVERLAY_GROUPS)})
 
 
 def parse(kind: type[T], arguments: Sequence[str]) -> T:
-    """The settings that are given; `InputError` for one that there is not, that is missing, or of another type."""
-    own = {f.name: f for f in fields(kind) if "groups" not in f.metadata}  # pyright: ignore[reportArgumentType]
-    run = next((f for f in fields(kind) if "groups" in f.metadata), None)  # pyright: ignore[reportArgumentType]
+    """Parse ``arguments``; raise `InputError` for an unknown or missing setting, or a value of the wrong type."""
+    own = {f.name: f for f in fields(kind) if "groups" not in f.metadata}
+    run = next((f for f in fields(kind) if "groups" in f.metadata), None)
     groups = run.metadata["groups"] if run else ()
     types, texts, of_run = get_type_hints(kind), defaultdict[str, list[str]](list), list[str]()
     for argument in arguments:
@@ -86,34 +87,34 @@ def _is_key(text: str) -> bool:
 
 
 def _free_word(own: Mapping[str, Field[Any]], types: Mapping[str, Any], texts: Mapping[str, list[str]]) -> str | None:
-    """The setting that the next word is for: the first that has none yet or takes several."""
+    """Return the setting that the next bare word sets: the first one that has no value yet or takes several."""
     words = (key for key, f in own.items() if f.metadata["word"])
     return next((key for key in words if key not in texts or get_origin(types[key]) is tuple), None)
 
 
 def _refusal(argument: str, types: Mapping[str, Any], arguments: Sequence[str], known: list[str]) -> str:
-    """Why ``argument`` is no setting; of a flag, how it is written as a setting."""
+    """Return why ``argument`` is not a setting, and how a flag is written as one."""
     key, equals, text = argument.partition("=")
     if argument.startswith("-"):
         name = key.lstrip("-").replace("-", "_")
         following = (*arguments[arguments.index(argument) + 1 :], "VALUE")[0]
         if name not in types:
-            return f"{argument!r} is no setting: write KEY=VALUE; {suggestion(name, known)}"
+            return f"{argument!r} is not a setting: write KEY=VALUE; {suggestion(name, known)}"
         written, value = (argument, text) if equals else (key, "true") if types[name] is bool else (None, following)
         return f"{written or f'{key} {value}'} is written {name}={value}"
     if not equals:
-        return f"{argument!r} is no setting: write KEY=VALUE; {suggestion(key, known)}"
+        return f"{argument!r} is not a setting: write KEY=VALUE; {suggestion(key, known)}"
     root = key.lstrip("+~").partition(".")[0]
     of_run = ", of a run's settings" if root in ROOT_KEYS else ""
     return f"{argument!r} is not taken here{of_run}; {suggestion(key if '.' not in key else root, known)}"
 
 
 def _value(f: Field[Any], kind: Any, texts: list[str]) -> Any:
-    """What the texts of one key mean; the last counts where the setting takes one value."""
+    """Convert the values given for one key; the last one counts if the setting takes one."""
     if get_origin(kind) is not tuple:
         return _converted(f, kind, texts[-1])
     item = get_args(kind)[0]
-    if item is not Path:  # a path may have commas, and stands alone
+    if item is not Path:  # a path may contain commas
         texts = [one for text in texts for one in text.strip("[]").split(",")]
     return tuple(_converted(f, item, text) for text in texts)
 
@@ -142,16 +143,16 @@ def _number(f: Field[Any], kind: type[int] | type[float], text: str) -> int | fl
     if isfinite(number) and least <= number <= most:
         return number
     limits = f" of at least {least}" if most == inf else f" between {least} and {most}"
-    what = ("a whole number" if kind is int else "a number") + (limits if least > -inf else "")
+    what = ("an integer" if kind is int else "a number") + (limits if least > -inf else "")
     raise InputError(f"{f.name} must be {what}, got {text!r}")
 
 
 def command(kind: type[T], work: Callable[[T], Any]) -> Callable[[list[str]], int]:
-    """A command's ``main``: ``work`` with the settings of the command line, and the exit status.
+    """Return a command's ``main``, which calls ``work`` with the parsed settings and returns the exit status.
 
-    What ``work`` gives is the status if it is an int, and otherwise printed as a line of JSON, unless it is None. An
-    `InputError` is said in its sentence, with status 1. For Ctrl-C the settings' class may have a sentence of its own,
-    ``interrupted``, or ``work`` raises KeyboardInterrupt with one; the status is then 130.
+    If ``work`` returns an int, that is the status; another value, except None, is printed as a line of JSON. An
+    `InputError` is printed, with status 1. Ctrl-C prints the message of the KeyboardInterrupt, or the settings class's
+    attribute ``interrupted``, with status 130.
     """
 
     def main(arguments: list[str]) -> int:
@@ -160,7 +161,9 @@ def command(kind: type[T], work: Callable[[T], Any]) -> Callable[[list[str]], in
         except InputError as error:
             return _ended(str(error), 1)
         except (KeyboardInterrupt, SystemExit) as ended:
-            sentence = ended.args[0] if type(ended) is KeyboardInterrupt and ended.args else _sentence(kind)
+            sentence = (
+                ended.args[0] if type(ended) is KeyboardInterrupt and ended.args else getattr(kind, "interrupted", "")
+            )
             if not is_interrupt(ended) or not sentence:
                 raise
             return _ended(sentence, INTERRUPTED)
@@ -174,7 +177,7 @@ def command(kind: type[T], work: Callable[[T], Any]) -> Callable[[list[str]], in
 
 
 def subcommands(choices: Mapping[str, Callable[[list[str]], int]]) -> Callable[[list[str]], int]:
-    """The ``main`` of a command whose first word chooses among several."""
+    """Return the ``main`` of a command whose first word selects a subcommand."""
 
     def main(arguments: list[str]) -> int:
         word = arguments[0] if arguments else ""
@@ -183,10 +186,6 @@ def subcommands(choices: Mapping[str, Callable[[list[str]], int]]) -> Callable[[
         return _ended(f"the first word must be one of {', '.join(choices)}, got {word!r}", 1)
 
     return main
-
-
-def _sentence(kind: type) -> str:
-    return getattr(kind, "interrupted", "")
 
 
 def _ended(sentence: str, status: int) -> int:

@@ -1,4 +1,4 @@
-"""A run's folder: where it is, and what state it is in."""
+"""The folder of a run: its name, its state, and the checkpoint to resume from."""
 
 import hashlib
 import shutil
@@ -11,25 +11,27 @@ from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import LAST, OUTPUTS, RESULTS
 
-_NOTES = ".hydra"
+_HYDRA = ".hydra"
 _NOT_OF_A_CELL = ("name", "resume", "skip_finished")
 
 
 def run_folder_for(name: str, resume: str | None, now: datetime) -> Path:
-    """The folder of a single run: a new one named after the time, or the unfinished one that ``resume`` goes on in."""
+    """Return the folder of a single run: the unfinished one that ``resume`` continues, or a new one named by time."""
     if resume == "auto":
         unfinished = [file.parent for file in (OUTPUTS / name).glob(f"*/{LAST}") if not is_finished(file.parent)]
         if unfinished:
             return max(unfinished, key=lambda folder: (folder / LAST).stat().st_mtime)
     elif resume is not None and Path(resume).name == LAST and not is_finished(Path(resume).parent):
         return Path(resume).parent
-    # Down to milliseconds: runs that are started together must not share a folder.
+    # With milliseconds, because runs started together must not share a folder.
     return OUTPUTS / name / f"{now:%Y-%m-%d_%H-%M-%S-%f}"[:-3]
 
 
 def cell_folder(settings: Sequence[str], swept: Collection[str]) -> str:
-    """The name of the folder of a sweep's cell: its ``settings`` of the ``swept`` keys, and a digest of all settings
-    where there are others, or where a name cannot hold these."""
+    """Return the folder name of a sweep's cell: its settings of the ``swept`` keys.
+
+    A digest of all settings follows if there are others, or if a folder name cannot contain these.
+    """
     counted = [s for s in settings if s.partition("=")[0] not in _NOT_OF_A_CELL]
     named = ",".join(s for s in counted if s.partition("=")[0] in swept)
     name = named.replace("/", "_")[:150]
@@ -39,19 +41,18 @@ def cell_folder(settings: Sequence[str], swept: Collection[str]) -> str:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run in ``folder`` has its results."""
+    """Return whether the run in ``folder`` has written its results."""
     return (folder / RESULTS).is_file()
 
 
 def remove_empty_run(folder: Path) -> None:
-    """Remove the ``folder`` of a run in ``outputs`` in which there is nothing but Hydra's notes, and the folders above
-    it, ``outputs`` the last, that have nothing in them then."""
+    """Remove a run's ``folder`` if it contains only Hydra's files, and its empty parents up to ``outputs``."""
     outputs = OUTPUTS.absolute()
     if outputs not in folder.parents:
         return
-    with suppress(OSError):  # what is not empty, or in use, stays
-        if [path.name for path in folder.iterdir()] == [_NOTES]:
-            shutil.rmtree(folder / _NOTES)
+    with suppress(OSError):  # folders that are in use or not empty stay
+        if [path.name for path in folder.iterdir()] == [_HYDRA]:
+            shutil.rmtree(folder / _HYDRA)
             for path in (folder, *folder.parents):
                 path.rmdir()
                 if path == outputs:
@@ -59,19 +60,19 @@ def remove_empty_run(folder: Path) -> None:
 
 
 def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
-    """The checkpoint that a run in ``folder`` goes on from, None for a fresh start.
+    """Return the checkpoint that a run in ``folder`` resumes from, or None to start from scratch.
 
-    `InputError` when the checkpoint named is missing, or when starting afresh would write over what ``folder`` holds.
+    Raises `InputError` if the checkpoint does not exist, or if the run would overwrite another one in ``folder``.
     """
     if is_finished(folder):
-        raise InputError(f"{folder} holds a finished run: add skip_finished=true to keep it, or another name=")
+        raise InputError(f"{folder} contains a finished run: add skip_finished=true to keep it, or another name=")
     last = folder / LAST
     if resume == "auto":
         if not last.is_file():
-            log(f"resume=auto: no unfinished run found, starting anew in {folder}")
+            log(f"resume=auto: no unfinished run found, starting a new one in {folder}")
         return last if last.is_file() else None
     if resume is None and last.is_file():
-        raise InputError(f"{folder} holds an unfinished run: add resume=auto to go on with it, or another name=")
+        raise InputError(f"{folder} contains an unfinished run: add resume=auto to continue it, or another name=")
     if resume is not None and not Path(resume).is_file():
         raise InputError(f"checkpoint {resume} does not exist: give resume= a file, or auto")
     return None if resume is None else Path(resume)

@@ -1,4 +1,4 @@
-"""What made a run: command, configuration, code and environment."""
+"""The provenance of a run: command, configuration, code and environment."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ from facerec.files import replacing, write_json
 
 
 def write_settings(folder: Path, cfg: DictConfig, made_by: dict[str, Any]) -> None:
-    """What a person reads to know what the run in ``folder`` is, from before its first step."""
+    """Write config.yaml and run.json to a run's ``folder`` before its first step."""
     with replacing(folder / "config.yaml") as partial:
         OmegaConf.save(cfg, partial, resolve=True)
     write_json(folder / "run.json", made_by)
 
 
 def provenance(overrides: list[str], config: dict[str, Any]) -> dict[str, Any]:
-    """What a person needs to make the run again: command, configuration, code, environment."""
+    """Return start time, command, fingerprint of the configuration, code and environment, to reproduce a run."""
     return {
         "started": datetime.now().isoformat(timespec="seconds"),
         "command": " ".join(["train.py", *overrides]),
@@ -32,13 +32,13 @@ def provenance(overrides: list[str], config: dict[str, Any]) -> dict[str, Any]:
 
 
 def code_and_environment() -> dict[str, Any]:
-    """The commit of the code, and what it runs on."""
+    """Return the Git commit of the code, and versions, platform, device and threads."""
     return {
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "environment": {
             "python": platform.python_version(),
-            "torch": str(torch.__version__),  # a subclass of str, which is no plain value in a file of weights
+            "torch": str(torch.__version__),  # a subclass of str, which weights-only loading refuses
             "platform": platform.platform(),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
             "threads": torch.get_num_threads(),
@@ -47,7 +47,7 @@ def code_and_environment() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the code that runs; None outside a checkout or without git."""
+    """Return the output of Git in the code's folder, or None outside a checkout or without Git."""
     try:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

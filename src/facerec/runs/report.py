@@ -1,4 +1,4 @@
-"""The table over runs, made from their results.json and from nothing else."""
+"""Tables that compare runs by their results.json, on the terminal, in Markdown and as CSV."""
 
 import csv
 import io
@@ -13,29 +13,31 @@ from rich.console import Console
 from rich.table import Table
 
 from facerec.errors import InputError
-from facerec.files import RESULTS
+from facerec.files import RESULTS, replacing
 from facerec.runs.run_names import differing_settings, network_parts
 from facerec.runs.run_results import RunResults
 
 Row = dict[str, str]
-# What a row says beside the accuracies; the terminal shows what fits, the files hold all.
+# Columns of text, aligned on the left; "" is the name of a row.
+_LEFT = ("", "backbone", "operator", "settings", "head", "epoch", "protocol", "data", "commit", "benchmark")
+# Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
 
 
 def find_runs(folders: Iterable[str | Path]) -> list[Path]:
-    """The folders of finished runs at or below ``folders``; `InputError` when there is none."""
+    """Return the folders of finished runs in ``folders``, at any depth; raise `InputError` if there are none."""
     folders = [Path(folder) for folder in folders]
     runs = sorted({file.parent for folder in folders for file in folder.rglob(RESULTS)})
     if not runs:
-        raise InputError(f"no {RESULTS} below {', '.join(map(str, folders))}: name a folder of finished runs")
+        raise InputError(f"no {RESULTS} in {', '.join(map(str, folders))}: name a folder of finished runs")
     return runs
 
 
 def table_rows(runs: Iterable[Path]) -> list[Row]:
-    """A row for each set of runs that differ in nothing but the seed, best and last epoch in rows of their own.
+    """Return two rows, of the best and the last epoch, per set of runs that differ only in the seed.
 
-    Accuracies are in percent: over several seeds mean ± standard deviation of the seeds (ddof 1), of one seed mean ±
-    standard deviation of its folds. Of runs that do not even differ in the seed, the one that started last counts.
+    Accuracies are mean ± standard deviation in percent, over the seeds (ddof 1) or, of a single seed, over the folds.
+    Among repeated runs with the same seed, the one that started last counts.
     """
     cells: dict[str, dict[int, RunResults]] = defaultdict(dict)
     for result in map(RunResults.read, runs):
@@ -89,31 +91,44 @@ def _accuracy(summaries: list[dict[str, Any]]) -> str:
 
 
 def show(rows: list[Row]) -> None:
-    """The rows on the terminal."""
-    columns = [column for column in _columns(rows) if column not in _FILE_ONLY]
+    """Print the rows on the terminal."""
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
-    table = Table(title=f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training")
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("backbone", "operator", "settings", "epoch") else "right")
+    title = f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training"
+    shown = [{column: text for column, text in row.items() if column not in _FILE_ONLY} for row in rows]
+    Console(width=None if Console().is_terminal else 140).print(terminal_table(shown, title=title))
+
+
+def terminal_table(rows: list[Row], **options: Any) -> Table:
+    """Return the rows as a table for the terminal, with ``options`` of `rich.table.Table`."""
+    table = Table(**options)
+    for column in _columns(rows):
+        table.add_column(column, justify="left" if column in _LEFT else "right")
     for row in rows:
-        table.add_row(*(row.get(column, "") for column in columns))
-    Console(width=None if Console().is_terminal else 140).print(table)
+        table.add_row(*(row.get(column, "") for column in _columns(rows)))
+    return table
 
 
 def markdown(rows: list[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     columns = _columns(rows)
-    lines = [columns, ["---"] * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
+    rule = ["---" if column in _LEFT else "---:" for column in columns]
+    lines = [columns, rule, *([row.get(c, "") for c in columns] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def comma_separated(rows: list[Row]) -> str:
-    """The rows as CSV."""
+    """Return the rows as CSV."""
     file = io.StringIO()
     writer = csv.DictWriter(file, _columns(rows), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
+
+
+def write_table(text: str, path: Path) -> None:
+    """Write a table of `markdown` or `comma_separated` to ``path`` atomically."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _columns(rows: list[Row]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a run leaves as its result: the best and the last checkpoint verified, the data named, the cost counted."""
+"""The results of a run: verification of its best and last checkpoint, fingerprints of the data, cost."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,42 +19,43 @@ from facerec.verification.verify import VerificationResult
 
 
 def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, folder: Path) -> dict[str, Any]:
-    """Verify both checkpoints from the disk, so that the numbers are those of the files that stay."""
+    """Verify both checkpoint files and return the fields of `RunResults` other than the provenance."""
     speed = trainer.callback_metrics.get("images_per_second")
-    trainer.loggers = []  # the curves end where training did
+    trainer.loggers = []  # no more points in the training curves
     best = verify_checkpoint(trainer, recognizer, data, folder / BEST)
     if trainer.is_global_zero:
         save_scores(folder / SCORES, recognizer.results)
-    image_size = (data.image_size[0], data.image_size[1])
+    image_size, benchmarks = (data.image_size[0], data.image_size[1]), benchmark_fingerprints(data)
+    train = data.train_source
+    assert train is not None
     return {
         "protocol": recognizer.protocol.name,
         "config": recognizer.config,
-        "data": _fingerprints(data),
+        "data": {
+            "train": {"images": len(train), "identities": train.num_identities, "fingerprint": train.fingerprint()},
+            "benchmarks": benchmarks,
+        },
         "cost": asdict(measure_cost(recognizer.backbone, image_size)),
         "training_images_per_second": None if speed is None else round(float(speed), 1),
-        "best_chosen_on": _chosen_on(data),
+        "best_chosen_on": [HELD_OUT] if HELD_OUT in benchmarks else list(benchmarks),
         "best": best,
         "last": verify_checkpoint(trainer, recognizer, data, folder / LAST),
     }
 
 
-def _chosen_on(data: FaceDataModule) -> list[str]:
-    """The sets whose mean accuracy chose the best epoch."""
-    names = [benchmark.name for benchmark in data.opened_benchmarks]
-    return [HELD_OUT] if HELD_OUT in names else names
-
-
 def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, path: Path) -> dict[str, Any]:
-    """The checkpoint's epoch (from 0) and each benchmark's summary."""
+    """Return the name of the checkpoint file, its epoch (from 0) and the summary per benchmark."""
     if not path.is_file():
-        raise InputError(f"{path} was not written, no epoch was trained: raise trainer.max_epochs={trainer.max_epochs}")
+        raise InputError(
+            f"{path} was not written, because no epoch was trained: raise trainer.max_epochs={trainer.max_epochs}"
+        )
     trainer.validate(recognizer, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
     summaries = {name: result.summary() for name, result in recognizer.results.items()}
     return {"checkpoint": path.name, "epoch": load_checkpoint(path)["epoch"], "benchmarks": summaries}
 
 
 def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
-    """Each pair's held-out distance and truth, ``NAME/scores`` and ``NAME/is_same``, to draw and to compare from."""
+    """Write the scores and labels of all pairs as ``NAME/scores`` and ``NAME/is_same`` to an .npz file."""
     arrays: dict[str, Any] = {}
     for name, result in results.items():
         arrays |= {f"{name}/scores": result.scores.astype(np.float32), f"{name}/is_same": result.is_same}
@@ -63,7 +64,7 @@ def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
 
 
 def load_scores(path: Path) -> dict[str, np.ndarray]:
-    """What `save_scores` wrote; `InputError` when the file is missing or damaged."""
+    """Return the arrays that `save_scores` wrote; raise `InputError` if the file is missing or damaged."""
     try:
         with np.load(path) as file:
             return dict(file)
@@ -71,15 +72,6 @@ def load_scores(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} cannot be read ({error}): run it again") from error
 
 
-def _fingerprints(data: FaceDataModule) -> dict[str, Any]:
-    train = data.train_source
-    assert train is not None
-    return {
-        "train": {"images": len(train), "identities": train.num_identities, "fingerprint": train.fingerprint()},
-        "benchmarks": benchmark_fingerprints(data),
-    }
-
-
 def benchmark_fingerprints(data: FaceDataModule) -> dict[str, dict[str, Any]]:
-    """Which pairs the benchmarks of ``data``, which is set up, are made of."""
+    """Return number and fingerprint of the pairs per benchmark of ``data``, which is set up."""
     return {b.name: {"pairs": len(b), "fingerprint": b.fingerprint()} for b in data.opened_benchmarks}

@@ -1,4 +1,4 @@
-"""What tells runs apart: the network, and the settings in which their configurations differ."""
+"""Names that distinguish runs by network and by the settings in which they differ."""
 
 import json
 from collections import Counter, defaultdict
@@ -6,47 +6,46 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 Config = dict[str, Any]
-# What a node only repeats of the root, by the root's name for it.
-_HOW = ("cache", "index_cache", "num_workers")  # how images get to the network, not what they are
+_HOW = ("cache", "index_cache", "num_workers")  # settings that change how images are loaded, not the images
+# Keys of nodes that only repeat a root value, with the root's key.
 _REPEATED = {key: key for key in ("width", "embedding_dim", "image_size")} | {"strength": "affine_strength"}
 
 
 def network_parts(config: Config) -> tuple[str, str, str]:
-    """Backbone with its width, operator and head."""
+    """Return the names of the backbone with its width, the operator and the head."""
     backbone = config["backbone"]
     name = backbone["name"] if "name" in backbone else f"{_class_name(backbone)} x{backbone['width']:g}"
     return name, _class_name(config["operator"]), _class_name(config["head"])
 
 
 def _class_name(node: Config) -> str:
-    """Of what the node makes; none for a node that makes nothing."""
+    """Return the name of a node's class, "none" for a node without one."""
     return node.get("_target_", "none").rpartition(".")[2]
 
 
 def run_names(configs: Sequence[Config]) -> list[str]:
-    """A name for each configuration: operator and backbone; the head and other settings where they differ; where that
-    is not enough the seed, and in the end a number."""
+    """Return a distinct name per configuration: operator and backbone; head and settings if they differ; if that is not
+    enough, the seed, and finally a number."""
     names, parts = [], [network_parts(config) for config in configs]
     has_heads = len({head for _, _, head in parts}) > 1
     for (backbone, operator, head), settings in zip(parts, differing_settings(configs), strict=True):
         said = ("" if operator == "none" else operator, backbone, head if has_heads else "", settings)
         names.append(", ".join(filter(None, said)))
     names = _told_apart(names, [f"seed {config['seed']}" for config in configs])
-    numbers = [f"number {Counter(names[: place + 1])[name]}" for place, name in enumerate(names)]
+    numbers = [f"number {Counter(names[: index + 1])[name]}" for index, name in enumerate(names)]
     return _told_apart(names, numbers)
 
 
 def _told_apart(names: list[str], more: list[str]) -> list[str]:
-    """With more said of those that are alike."""
+    """Append ``more`` to the names that are not unique."""
     return [f"{name}, {word}" if names.count(name) > 1 else name for name, word in zip(names, more, strict=True)]
 
 
 def differing_settings(configs: Sequence[Config]) -> list[str]:
-    """For each configuration the settings, as one types them, in which it differs from others of the same backbone,
-    operator and head.
+    """Return, per configuration, the settings in which it differs from others of the same backbone, operator and head.
 
-    A node, such as a transform, differs where another configuration has none or one of another class; a plain setting
-    where another has another value. What only an older version did not write is no difference.
+    A node, such as a transform, differs if another configuration lacks it or has another class; a plain setting differs
+    if another one has another value. Keys that an older version did not write are ignored.
     """
     alike: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for config in configs:
@@ -65,7 +64,7 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
 
 
 def _settings(node: Config, prefix: str) -> Iterator[tuple[str, str, bool]]:
-    """Dotted key, value as it is typed, and whether it is a node, whose value is its class; no seeds, no `_HOW`."""
+    """Yield dotted key, value as typed, and whether it is a node (its value is the class); without seeds and `_HOW`."""
     for key, value in node.items():
         if isinstance(value, dict):
             if "_target_" in value:
@@ -80,7 +79,7 @@ def _typed(value: Any) -> str:
 
 
 def _is_repeated(key: str, value: str, root: Config) -> bool:
-    """Whether a node only repeats the root's value, as a number or as both sides of a square."""
+    """Return whether a node repeats the root's value, as a number or as both sides of a square."""
     nodes, _, name = key.rpartition(".")
     theirs = root.get(_REPEATED.get(name, ""))
     return bool(nodes) and theirs is not None and value in (_typed(theirs), _typed([theirs, theirs]))

@@ -1,4 +1,4 @@
-"""The file ``results.json`` of a run."""
+"""The results file of a run, ``results.json``."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -12,11 +12,11 @@ from facerec.files import RESULTS, write_json
 
 @dataclass(frozen=True, kw_only=True)
 class RunResults:
-    """The results of a run, with what is needed to make it again.
+    """The results of a run, with what is needed to reproduce it.
 
     Attributes:
         started: local time in ISO 8601.
-        command: as it was typed.
+        command: as typed.
         config_fingerprint: digest of ``config``.
         git_commit: of the code; None outside a checkout.
         git_dirty: whether the code differed from the commit.
@@ -52,19 +52,21 @@ class RunResults:
 
     @classmethod
     def read(cls, folder: Path) -> "RunResults":
-        """The results of the run in ``folder``; `InputError` when the file is damaged. What an older version did not
-        write is None."""
+        """Read the results of the run in ``folder``; fields that an older version did not write are None.
+
+        Raises `InputError` if the file is damaged.
+        """
         try:
             content = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             if not isinstance(content, dict) or "last" not in content:
-                raise ValueError("it holds no results")
+                raise ValueError("it contains no results")
         except ValueError as error:
             raise InputError(f"{folder / RESULTS} is damaged ({error}): remove the folder or run it again") from error
         values: dict[str, Any] = {field.name: content.get(field.name) for field in fields(cls)}
         return cls(**values)
 
     def objective(self) -> float:
-        """Mean accuracy of the last epoch, which a search may maximise: on held-out identities where there are any,
-        else over the benchmarks."""
+        """Return the mean accuracy of the last epoch, which sweepers may maximise, on held-out identities if there are
+        any, else over the benchmarks."""
         benchmarks = self.last["benchmarks"]
         return mean(benchmarks[name]["accuracy"] for name in self.best_chosen_on or benchmarks)

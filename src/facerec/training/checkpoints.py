@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read without running code, and never loaded into another network."""
+"""Checkpoints: written atomically, read without executing code, and checked before they are resumed."""
 
 import re
 from pathlib import Path
@@ -16,26 +16,27 @@ from facerec.errors import InputError
 from facerec.files import BEST, replacing
 from facerec.training.maps import resample_maps
 
-# The nodes that decide which weights a network has, and those whose state a checkpoint brings along: the settings of a
-# resumed run would have no effect there.
+# Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
 
 
 class WholeCheckpoint(TorchCheckpointIO):
-    """Saves beside the old file first and then takes its place, so that a full disk or a kill leaves the old one."""
+    """Writes a new file and then replaces the old one, which thus survives a full disk or a kill."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        remedy = "free space and go on with resume=auto; what was saved before is still there"
+        remedy = "free space and continue with resume=auto; the previous checkpoint is intact"
         with replacing(Path(path), remedy) as partial:
             try:
                 torch.save(checkpoint, partial)
-            except RuntimeError as error:  # what PyTorch makes of a full disk
+            except RuntimeError as error:  # PyTorch raises it for a full disk
                 raise OSError(str(error).splitlines()[0]) from error
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Lightning's, but the best epoch is chosen on held-out identities where there are any, and a run's folder may have
-    been moved before the run is resumed."""
+    """Lightning's `ModelCheckpoint`, which prefers held-out identities for choosing the best epoch, if there are any.
+
+    The run's folder may be moved before the run is resumed.
+    """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         opened = getattr(getattr(trainer, "datamodule", None), "opened_benchmarks", ())
@@ -44,7 +45,7 @@ class BestCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the best score so far where its checkpoint came along; else the next epoch is the best."""
+        """Continue with the best score so far if its checkpoint is in the folder; otherwise start over."""
         before, here = state_dict["dirpath"], str(self.dirpath)
         if Path(here, BEST).is_file():
             best = {path.replace(before, here): score for path, score in state_dict["best_k_models"].items()}
@@ -54,26 +55,24 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint of this project, on the CPU. Nothing in it is executed; `InputError` when it is
-    none."""
+    """Load a checkpoint on the CPU without executing code in it; raise `InputError` if it is not one."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"checkpoint {path} cannot be read ({error.strerror}): check the path") from error
     except Exception as error:
         raise InputError(
-            f"checkpoint {path} is damaged or holds more than weights and plain values: use one that train.py wrote"
+            f"checkpoint {path} is damaged or contains more than weights and plain values: use one of facerec train"
         ) from error
     if not isinstance(checkpoint, dict) or not {"config", "state_dict", "epoch"} <= checkpoint.keys():
-        raise InputError(f"checkpoint {path} holds no configuration: use one that train.py wrote")
+        raise InputError(f"checkpoint {path} contains no configuration: use one of facerec train")
     return checkpoint
 
 
 def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Put the checkpoint's backbone weights into ``backbone``, resampled where that is built for another image size;
-    the head's class centres are left aside.
+    """Load the checkpoint's backbone weights into ``backbone``, with maps resampled to the backbone's image size.
 
-    `InputError` names the checkpoint and the first weight that does not fit.
+    Raises `InputError` with the first weight that does not fit.
     """
     prefix = "backbone."
     state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
@@ -85,14 +84,13 @@ def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Pa
             r": copying a param with shape torch.Size\((.*?)\).*torch.Size\((.*?)\)\.?$", r", \1 and \2", reason
         )
         raise InputError(
-            f"checkpoint {path} does not fit its configuration ({reason}): verify it at its own image size or train it "
+            f"checkpoint {path} does not fit its configuration ({reason}): use the image size of training or train it "
             "again"
         ) from error
 
 
 def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
-    """`InputError` naming the first setting in which the checkpoint's network or its training differs from
-    ``config``."""
+    """Raise `InputError` for the first setting of the network or the training that differs from ``config``."""
     trained = dict(_leaves(load_checkpoint(path)["config"]))
     for key, ours in _leaves(config):
         theirs = trained.get(key)
@@ -104,9 +102,9 @@ def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
 
 
 def refuse_other_data(path: str | Path, data: FaceDataModule) -> None:
-    """`InputError` where the checkpoint was trained on other images than ``data`` has, whichever module they came from.
+    """Raise `InputError` if the checkpoint was trained on other images than those of ``data``.
 
-    Lightning looks for the state under the name of the module's class, and another class does not see it.
+    Lightning would restore the state only into a data module of the same class.
     """
     for state in load_checkpoint(path).values():
         if isinstance(state, dict) and "train_fingerprint" in state:
@@ -114,7 +112,7 @@ def refuse_other_data(path: str | Path, data: FaceDataModule) -> None:
 
 
 def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:
-    """(dotted key, value) of every setting of those nodes; the class behind a node is the node's own value."""
+    """Return (dotted key, value) of every setting in `_FIXED_NODES`; the value of a node itself is its class name."""
     found = []
     for node in _FIXED_NODES:
         value = config.get(node)

@@ -1,4 +1,4 @@
-"""Maps that are bound to positions: initial values from the training images, and another image size."""
+"""Position-dependent maps: initialisation from the training images, and resampling to another image size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +11,10 @@ from facerec.operators.base import SpatialOperator
 
 
 def initialise_from_data(network: nn.Module, data: FaceDataModule, cache: Path) -> None:
-    """Give every operator that ``starts_from_data`` the mean and deviation of the training images at each position, by
-    its ``initialise_maps(statistics)``. Nothing is read where there is none.
+    """Initialise the maps of operators that ask for it, such as TVConv with ``map_init="data"``.
 
-    Args:
-        network: such as a backbone with TVConv and ``map_init="data"``.
-        data: set up to fit.
-        cache: folder in which what was computed is kept for the next run on these images.
+    They receive mean and standard deviation of the training images per position. Without such operators, nothing is
+    read. ``data`` is set up to fit; the statistics are cached in the folder ``cache``.
     """
     operators = (module for module in network.modules() if isinstance(module, SpatialOperator))
     waiting = [operator for operator in operators if operator.starts_from_data]
@@ -28,11 +25,11 @@ def initialise_from_data(network: nn.Module, data: FaceDataModule, cache: Path) 
 
 
 def resample_maps(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """The weights ``state`` of a network, fitted to the same ``network`` built for another image size.
+    """Return the weights ``state`` resampled for the same ``network`` built for another image size.
 
-    What has one number a position, ``(..., H, W)`` with at least one dimension before, such as TVConv's affinity maps
-    and the scales of its generator's layer norm, is interpolated bilinearly between the positions' centres. All else
-    stays; what fits in no such way is left for ``network.load_state_dict`` to refuse.
+    Tensors with one value per position, ``(..., H, W)`` with at least one leading dimension, such as TVConv's affinity
+    maps and its generator's layer-norm scales, are interpolated bilinearly. Other tensors are returned as they are, and
+    ``network.load_state_dict`` refuses those that do not fit.
     """
     own = network.state_dict()
     return {name: _resampled(tensor, own.get(name)) for name, tensor in state.items()}

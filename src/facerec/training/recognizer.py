@@ -1,4 +1,4 @@
-"""What is trained: images to embeddings to logits to a loss."""
+"""The Lightning module for training: backbone, margin-softmax head, optimizer and schedule."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,15 +14,15 @@ from facerec.training.verifier import Batch, Verifier
 
 
 class Recognizer(Verifier):
-    """Trains a backbone by the cross-entropy of a margin-softmax head, and verifies it after each epoch.
+    """Trains a backbone with the cross-entropy of a margin-softmax head, and verifies it after each epoch.
 
     Args:
         backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
         head: embeddings and labels to logits ``(B, N)``.
-        optimizer: called with the parameters, or with groups of them.
+        optimizer: called with the parameters or parameter groups.
         lr_scheduler: called with the optimizer; stepped after each epoch.
-        protocol: name of the verification protocol, one of `facerec.verification.verify.PROTOCOLS`.
-        config: the resolved configuration, kept in every checkpoint so that a checkpoint can be rebuilt from itself.
+        protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
+        config: the resolved configuration, saved in every checkpoint so that its network can be rebuilt.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Recognizer(Verifier):
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
 
     def on_train_epoch_start(self) -> None:
-        self.log("lr", self.optimizers().param_groups[0]["lr"])  # pyright: ignore
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
@@ -48,7 +48,7 @@ class Recognizer(Verifier):
         return loss
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Tell every operator how far the training is, 0 in the first step and 1 in the last."""
+        """Pass the fraction of training completed to every operator: 0 in the first step, 1 in the last."""
         progress = self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches - 1)
         for module in self.backbone.modules():
             if isinstance(module, SpatialOperator):
@@ -59,7 +59,7 @@ class Recognizer(Verifier):
         return {"optimizer": optimizer, "lr_scheduler": self._lr_scheduler(optimizer)}
 
     def _parameter_groups(self) -> Any:
-        """All parameters; those that an operator exempts from weight decay in a group of their own."""
+        """Return all parameters, with those exempt from weight decay in a separate group, if there are any."""
         exempt = [p for m in self.modules() if isinstance(m, SpatialOperator) for p in m.no_weight_decay()]
         if not exempt:
             return self.parameters()
@@ -70,11 +70,11 @@ class Recognizer(Verifier):
         checkpoint["config"] = self.config
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """`InputError` when the checkpoint was trained on another number of identities."""
+        """Raise `InputError` if a weight has another shape, as the head's after training on other identities."""
         for name, weight in self.state_dict().items():
             theirs, ours = checkpoint["state_dict"].get(name, weight).shape, weight.shape
             if theirs != ours:
                 raise InputError(
-                    f"the checkpoint's {name} is {tuple(theirs)} and this run's {tuple(ours)}: resume on the data that "
-                    "it was trained on (a head has a row an identity) or start without resume"
+                    f"the checkpoint's {name} has shape {tuple(theirs)} and this run's {tuple(ours)}: resume on the "
+                    "same training data (a head has one row per identity) or start without resume"
                 )

@@ -1,4 +1,4 @@
-"""Verification on benchmarks, after each epoch of training or on its own."""
+"""The Lightning module for verification, after each training epoch or without training."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
@@ -15,27 +16,28 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Verifier(pl.LightningModule):
-    """Embeds the distinct images of each of the data module's benchmarks and verifies its pairs.
+    """Embeds the distinct images of each benchmark of the data module and verifies its pairs.
 
-    Logs ``NAME/accuracy`` for each benchmark and their mean as ``mean_accuracy``; ``results`` holds everything.
-    Held-out identities are no benchmark: they count in the mean only where there is none.
+    Logs ``NAME/accuracy`` per benchmark and their mean as ``mean_accuracy``; all metrics are in ``results``. Held-out
+    identities count in the mean only if there are no benchmarks.
 
     Args:
         backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
-        protocol: name of the verification protocol, one of `facerec.verification.verify.PROTOCOLS`.
+        protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
     """
 
     def __init__(self, backbone: nn.Module, protocol: str) -> None:
         super().__init__()
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
-        self.backbone = backbone.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.backbone = backbone
+        self.to(memory_format=torch.channels_last)
         self.protocol = PROTOCOLS[protocol]
         self.results: dict[str, VerificationResult] = {}
         self._embedded: list[list[Batch]] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images to the embeddings that the protocol compares: of the image, or summed with its mirror's."""
+        """Return the embeddings that the protocol compares, per image or summed with those of the flipped image."""
         embeddings = self.backbone(images).float()
         return embeddings + self.backbone(images.flip(-1)).float() if self.protocol.sums_flip else embeddings
 
@@ -63,23 +65,29 @@ class Verifier(pl.LightningModule):
             raise InputError(f"benchmark {benchmark.name} cannot be verified: {error}") from error
 
     def _gather(self, batches: Sequence[Batch], benchmark: Benchmark) -> Tensor:
-        """The embeddings ``(N, D)`` of all images in their own order, from all devices.
+        """Return the embeddings ``(N, D)`` of all images in dataset order, from all devices.
 
-        An image that only fills up a device's share is embedded twice and stands here once.
+        Images that pad a device's part of the dataset are embedded twice; one of the two is kept.
         """
         embeddings = torch.cat([embedding for embedding, _ in batches])
         indices = torch.cat([index for _, index in batches])
-        gathered = self.all_gather((embeddings, indices))
-        rows, places = gathered[0].flatten(0, -2), gathered[1].flatten()  # pyright: ignore
-        embedded = len(places.unique())
+        embeddings, indices = self._of_all_devices(embeddings).flatten(0, -2), self._of_all_devices(indices).flatten()
+        embedded = len(indices.unique())
         if embedded < len(benchmark.images):
             raise InputError(
-                f"benchmark {benchmark.name} has {len(benchmark.images)} images and {embedded} were embedded: take "
-                "trainer.limit_val_batches out"
+                f"benchmark {benchmark.name} has {len(benchmark.images)} images and {embedded} were embedded: remove "
+                "trainer.limit_val_batches"
             )
-        table = rows.new_empty(embedded, rows.shape[1])
-        table[places] = rows
+        table = embeddings.new_empty(embedded, embeddings.shape[1])
+        table[indices] = embeddings
         return table
 
+    def _of_all_devices(self, tensor: Tensor) -> Tensor:
+        gathered = self.all_gather(tensor)
+        assert isinstance(gathered, Tensor)
+        return gathered
+
     def _benchmarks(self) -> list[Benchmark]:
-        return self.trainer.datamodule.opened_benchmarks  # pyright: ignore[reportAttributeAccessIssue]
+        data = getattr(self.trainer, "datamodule", None)
+        assert isinstance(data, FaceDataModule)
+        return data.opened_benchmarks

@@ -16,8 +16,7 @@ from sklearn.model_selection import KFold
 class Protocol:
     """The choices in which protocols differ.
 
-    ``sums_flip``: an image's embedding is the sum of the embeddings of the image and of its horizontal flip, computed
-    before `verify` is called.
+    ``sums_flip``: embeddings are summed with those of the horizontally flipped images before `verify` is called.
     ``ties_are_wrong``: a distance that equals the threshold is an error for either kind of pair, not a rejection.
     ``assign_folds``: takes (num_pairs, num_folds), returns the index of each pair's fold, ``(P,)``.
     ``fold_distances``: takes (left, right, folds), yields the distances of all pairs, ``(P,)``, for each fold in turn.
@@ -147,8 +146,7 @@ def _exact_threshold(distances: np.ndarray, is_same: np.ndarray) -> float:
 
 
 def _mean_of_best_on_grid(distances: np.ndarray, is_same: np.ndarray) -> float:
-    """Return the mean of the best of 20001 thresholds in [-3, 3]. If they are not contiguous, it may not be one of
-    them."""
+    """Return the mean of the best of 20001 thresholds in [-3, 3]; it may not be one of them if they have gaps."""
     candidates = np.arange(-10000, 10001) * 3.0 / 10000
     correct = count_correct(distances, is_same, candidates, ties_are_wrong=True)
     return float(np.mean(candidates[correct == correct.max()]))

@@ -34,9 +34,8 @@ def tar_at_far(scores: ArrayLike, is_same: ArrayLike, far: float) -> float:
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1 or np.isnan(scores).any():
-        raise ValueError(
-            f"scores must hold one distance per pair, without NaN, got {_described(scores)}: pass a result's scores"
-        )
+        got = f"{np.isnan(scores).sum()} NaN" if scores.ndim == 1 else f"shape {scores.shape}"
+        raise ValueError(f"scores must hold one distance per pair, without NaN, got {got}: pass a result's scores")
     is_same = checked_is_same(is_same, len(scores))
     different = np.sort(scores[~is_same])
     num_accepts = _num_false_accepts(far, len(different))
@@ -46,8 +45,7 @@ def tar_at_far(scores: ArrayLike, is_same: ArrayLike, far: float) -> float:
 
 
 def tar_at_fars(scores: np.ndarray, is_same: np.ndarray) -> tuple[dict[float, float], dict[float, str]]:
-    """Return the TAR at each of `FARS` that the different-person pairs can resolve, and for each other FAR the reason
-    why they cannot."""
+    """Return the TAR at each of `FARS` that the pairs can resolve, and the reason for each FAR that they cannot."""
     resolved, refused = {}, {}
     for far in FARS.values():
         try:
@@ -58,16 +56,14 @@ def tar_at_fars(scores: np.ndarray, is_same: np.ndarray) -> tuple[dict[float, fl
 
 
 def checked_is_same(is_same: ArrayLike, num_pairs: int) -> np.ndarray:
-    """Return ``is_same`` as bool ``(num_pairs,)``; raise `ValueError` unless it is boolean or 0 and 1 and has both
-    kinds."""
+    """Return ``is_same`` as bool ``(num_pairs,)``; raise `ValueError` unless it has both True (1) and False (0)."""
     flags = np.asarray(is_same)
     if flags.shape != (num_pairs,):
         raise ValueError(f"is_same has shape {flags.shape}, but there are {num_pairs} pairs: pass one flag per pair")
     values = np.unique(flags).tolist()
     if flags.dtype.kind not in "biuf" or not set(values) <= {0, 1}:
-        raise ValueError(
-            f"is_same holds {_listed(values)} instead of True and False: if its flags are 1 and -1, pass flags > 0"
-        )
+        listed = ", ".join([*map(str, values[:3]), *(["..."] if len(values) > 3 else [])])
+        raise ValueError(f"is_same holds {listed} instead of True and False: if its flags are 1 and -1, pass flags > 0")
     if len(values) < 2:
         kind, missing = ("same-person", "different-person") if values[0] else ("different-person", "same-person")
         raise ValueError(f"is_same holds {num_pairs} {kind} pairs and nothing else: add {missing} pairs")
@@ -86,11 +82,3 @@ def _num_false_accepts(far: float, num_different: int) -> int:
             f"{1 / num_different:.2g}: ask for a larger FAR or bring at least {ceil(1 / far)} such pairs"
         )
     return num_accepts
-
-
-def _described(scores: np.ndarray) -> str:
-    return f"{np.isnan(scores).sum()} NaN" if scores.ndim == 1 else f"shape {scores.shape}"
-
-
-def _listed(values: list) -> str:
-    return ", ".join(str(value) for value in values[:3]) + (", ..." if len(values) > 3 else "")

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn import metrics
 
-from facerec.verification.protocols import PROTOCOLS, Protocol, run_folds
+from facerec.verification.protocols import PROTOCOLS, run_folds
 from facerec.verification.roc import FARS, checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
 
-__all__ = ["PROTOCOLS", "Protocol", "VerificationResult", "tar_at_far", "verify"]
+__all__ = ["PROTOCOLS", "VerificationResult", "tar_at_far", "verify"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,1 +1,1 @@
-"""What watches a run: progress, metrics, pictures, and a stop when the loss is lost."""
+"""Lightning callbacks: progress, metrics, figures, and a stop when the loss is not finite."""

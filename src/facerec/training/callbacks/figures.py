@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard: what the network sees, how it verifies, what its spatial layers learned."""
+"""Figures for TensorBoard: training images, ROC curves and affinity maps."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from facerec.plots.network import affinity_figure, image_grid, roc_figure
 
 
 class Pictures(pl.Callback):
-    """A grid of the first training batch, and after each validation the ROC curves and the affinity maps.
+    """Logs a grid of the first training batch, and ROC curves and affinity maps after validation.
 
     Args:
-        every_n_epochs: how often the curves and the maps are drawn; the last epoch's always are.
+        every_n_epochs: interval of the curves and maps; the last epoch is always drawn.
         num_images: in the grid.
     """
 

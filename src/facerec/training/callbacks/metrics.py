@@ -1,4 +1,4 @@
-"""One row an epoch, in a file that any spreadsheet opens."""
+"""Metrics of a run as a CSV file with one row per epoch."""
 
 import csv
 from pathlib import Path
@@ -10,9 +10,9 @@ from facerec.files import replacing
 
 
 class MetricsTable(pl.Callback):
-    """Writes ``metrics.csv``: epoch (from 0), step, and every logged number of the epoch.
+    """Writes epoch (from 0), step and every logged metric to the CSV file ``path`` after each epoch.
 
-    A resumed run keeps the rows of the epochs before it. The file is replaced whole, so it is never half written.
+    A resumed run keeps the rows of earlier epochs. The file is replaced atomically.
     """
 
     def __init__(self, path: str) -> None:

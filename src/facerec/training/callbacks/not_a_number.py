@@ -1,4 +1,4 @@
-"""Stop when the loss is lost."""
+"""Stop training when the loss is not finite."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from facerec.errors import InputError
 
 
 class StopOnNaN(pl.Callback):
-    """Stops the run with a sentence that names the first step whose loss was not finite.
+    """Stops the run with an `InputError` that names the first step whose loss was not finite.
 
-    The step is kept on the device and looked at every ``every_n_steps`` steps and before an epoch's checkpoint is
-    written, so that the device is not waited for at each step and no checkpoint holds lost weights.
+    The step is recorded on the device and read every ``every_n_steps`` steps and before a checkpoint is written: steps
+    do not wait for the device, and no checkpoint contains NaN weights.
     """
 
     def __init__(self, every_n_steps: int = 50) -> None:
@@ -28,20 +28,20 @@ class StopOnNaN(pl.Callback):
         first = self._first_bad_step
         self._first_bad_step = bad if first is None else torch.where(first >= 0, first, bad)
         if step % self.every_n_steps == 0:
-            self._check(pl_module)
+            self._check(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check(pl_module)
+        self._check(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check(pl_module)
+        self._check(trainer)
 
-    def _check(self, pl_module: pl.LightningModule) -> None:
+    def _check(self, trainer: pl.Trainer) -> None:
         step = -1 if self._first_bad_step is None else int(self._first_bad_step)
         if step >= 0:
-            rate = pl_module.optimizers().param_groups[0]["lr"]  # pyright: ignore
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
             raise InputError(
-                f"the loss is not a number from step {step} on (learning rate {rate:g}, precision "
-                f"{pl_module.trainer.precision}): start again with a lower optimizer.lr, or, after half precision, "
-                "go on from the last whole epoch with resume=auto trainer.precision=32-true"
+                f"the loss is NaN or infinite from step {step} on (learning rate {rate:g}, precision "
+                f"{trainer.precision}): start again with a lower optimizer.lr, or, after half precision, "
+                "continue from the last complete epoch with resume=auto trainer.precision=32-true"
             )

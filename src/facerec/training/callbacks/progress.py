@@ -1,4 +1,4 @@
-"""The progress line: images a second and the time left for the whole run."""
+"""The progress bar of training, with images per second and the time left for the whole run."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 class ProgressLine(TQDMProgressBar):
     """Lightning's progress bar with ``images/s`` and ``left``; logs ``images_per_second`` of training for each epoch.
 
-    Time spent in validation does not count in ``images_per_second``; it does in ``left``.
+    Validation time counts in ``left`` only.
     """
 
     def __init__(self, refresh_rate: int = 5) -> None:
@@ -30,7 +30,7 @@ class ProgressLine(TQDMProgressBar):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.perf_counter()
-        # The first batch of an epoch waits for the loading processes to start.
+        # The first batch of an epoch waits for the workers to start.
         if batch_idx > 0:
             self._seconds += now - self._batch_start
             self._images += len(batch[0]) * trainer.world_size
@@ -44,7 +44,7 @@ class ProgressLine(TQDMProgressBar):
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         logged = super().get_metrics(trainer, pl_module)
-        # In the order of what is looked at first: a narrow terminal cuts the end off.
+        # Most important first: narrow terminals truncate the end.
         metrics: dict[str, Any] = {}
         done, all_steps = trainer.global_step - self._first_step, trainer.estimated_stepping_batches
         if done and math.isfinite(all_steps):
