@@ -16,9 +16,9 @@ from torchvision.transforms import v2
 
 from facerec.config import build
 from facerec.config import compose as composition
-from facerec.config.schema import ROOT_KEYS, reject_unknown_keys, suggestion
+from facerec.config.schema import ROOT_KEYS, reject_unknown_keys
 from facerec.data.augmentation.by_torchvision import Torchvision
-from facerec.errors import InputError
+from facerec.errors import InputError, suggestion
 
 # Small, of no device, and of no folder.
 TINY = ["data=synthetic", "trainer=cpu", "logger=none", "width=0.1", "image_size=32", "embedding_dim=16"]

@@ -159,10 +159,19 @@ def test_so_can_that_of_argparse(tmp_path, unread):
     assert status in (0, 1) and said == ""  # where nothing is buffered, argparse does not mind
 
 
+def _imported(body: list[ast.stmt]) -> set[str]:
+    return {ast.unparse(node).split()[1] for node in body if isinstance(node, ast.Import | ast.ImportFrom)}
+
+
+def test_the_command_imports_nothing_slow_before_it_knows_which():
+    body = ast.parse((ROOT / "src/facerec/commands/main.py").read_text()).body
+    light = {"facerec.process", "facerec.console", "facerec.errors"}
+    assert {module.split(".")[0] for module in _imported(body) - light} <= sys.stdlib_module_names
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_program_imports_what_is_slow_where_ctrl_c_ends_it_at_once(name):
     body = ast.parse((ROOT / name).read_text()).body
-    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
-    modules = {ast.unparse(node).split()[1] for node in imports}
-    assert {module.split(".")[0] for module in modules - {"facerec.process"}} <= sys.stdlib_module_names
+    light = {"facerec.process", "facerec.commands.main"}
+    assert {module.split(".")[0] for module in _imported(body) - light} <= sys.stdlib_module_names
     assert ast.unparse(body[-1]).splitlines()[-1].strip() in ("run(main)", "run(program)")

@@ -1,4 +1,7 @@
-"""The exception for unusable user input."""
+"""The exception for unusable user input, and what its messages share."""
+
+import difflib
+from collections.abc import Iterable
 
 _CONTROLS = {
     code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != ord("\t")
@@ -23,3 +26,10 @@ class InputError(ValueError):
 def one_line(text: str) -> str:
     """Escape control characters, which file names may contain, in ``text``: a line break becomes ``\\n``."""
     return text.translate(_CONTROLS)
+
+
+def suggestion(word: str, allowed: Iterable[str]) -> str:
+    """Return ``did you mean 'operator'?``, or the whole list if no allowed word is similar."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(word, allowed, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from facerec.config.schema import suggestion
 from facerec.console import log
+from facerec.errors import suggestion
 from facerec.process import importing, run
 
 _FOLDER = Path(__file__).parent

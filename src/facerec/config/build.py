@@ -14,9 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from facerec.config.compose import compose_trained, resolved, sentence
-from facerec.config.schema import suggestion
 from facerec.data.datamodule import FaceDataModule
-from facerec.errors import InputError
+from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
 from facerec.training.checkpoints import load_checkpoint, load_weights
 from facerec.training.recognizer import Recognizer

@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 from tqdm import tqdm
 
-from facerec.config.schema import ROOT_KEYS, RunConfig, reject_unknown_keys, suggestion
-from facerec.errors import InputError
+from facerec.config.schema import ROOT_KEYS, RunConfig, reject_unknown_keys
+from facerec.errors import InputError, suggestion
 from facerec.files import OUTPUTS, refuse_missing_folder
 from facerec.runs.folder import cell_folder, run_folder_for
 

@@ -1,13 +1,12 @@
 """Names and types of the root configuration. The keys of a node are defined by its constructor's signature."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
 from omegaconf import MISSING
 
-from facerec.errors import InputError
+from facerec.errors import InputError, suggestion
 
 # Groups that change other nodes and have no node themselves.
 OVERLAY_GROUPS = ("augmentation", "experiment", "sweep", "hydra")
@@ -58,10 +57,3 @@ def reject_unknown_keys(keys: Iterable[str]) -> None:
     for key in keys:
         if key not in allowed:
             raise InputError(f"unknown config key {key!r}; {suggestion(key, allowed)}")
-
-
-def suggestion(word: str, allowed: Iterable[str]) -> str:
-    """Return ``did you mean 'operator'?``, or the whole list if no allowed word is similar."""
-    allowed = list(allowed)
-    near = difflib.get_close_matches(word, allowed, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"

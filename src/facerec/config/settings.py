@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
-from facerec.config.schema import OVERLAY_GROUPS, ROOT_KEYS, suggestion
-from facerec.errors import InputError
+from facerec.config.schema import OVERLAY_GROUPS, ROOT_KEYS
+from facerec.errors import InputError, suggestion
 from facerec.process import INTERRUPTED, is_interrupt
 
 if TYPE_CHECKING:
