@@ -167,7 +167,7 @@ def test_the_verification_at_another_size_is_one_that_the_program_takes():
     ((_, *words),) = commands_of("evaluate")
     settings = parse(evaluate.Settings, words)
     assert settings.image_size == 112 and not settings.overrides
-    compose(evaluate.at_size(settings.image_size))
+    compose([f"image_size={settings.image_size}"])
 
 
 def test_the_program_replaces_some_convolutions_and_keeps_the_others(unfilled):

@@ -2,10 +2,19 @@
 
 import copy
 from collections.abc import Callable
+from typing import TypeVar
 
+import torch
 from torch import nn
 
 from facerec.operators.base import SpatialOperator
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def in_format(network: Network, memory_format: torch.memory_format = torch.channels_last) -> Network:
+    """Store the weights of ``network`` in ``memory_format``, in place, and return it."""
+    return network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
 
 
 def reparameterize(model: nn.Module) -> nn.Module:

@@ -68,7 +68,7 @@ def test_an_image_without_any_contrast_gives_the_constant_map():
         ),
         (
             {"generator_norm": "batch", "generator_padding": "replicate"},
-            ("generator_norm=batch", "all", "generator_padding=replicate", "generator_kernel_size=3", "map_init=data"),
+            ("generator_norm=batch", "generator_padding=replicate", "generator_kernel_size=3", "map_init=data"),
         ),
         ({"map_init": "data", "affinity_channels": 9}, ("affinity_channels", "8", "map_init=data", "9")),
     ],

@@ -63,7 +63,8 @@ class MLPMixer(nn.Module):
 
     def _reset_dense(self) -> None:
         nn.init.kaiming_normal_(self.patches.weight, nonlinearity="linear")
-        nn.init.zeros_(self.patches.bias)  # pyright: ignore[reportArgumentType]
+        assert self.patches.bias is not None
+        nn.init.zeros_(self.patches.bias)
         for part, bias_std in (self.blocks, 1e-6), (self.embed, 0):
             for module in part.modules():
                 if isinstance(module, nn.Linear):

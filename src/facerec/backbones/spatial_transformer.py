@@ -79,7 +79,8 @@ class SpatialTransformer(nn.Module):
             if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
                 module.reset_parameters()
         nn.init.zeros_(self.to_affine.weight)
-        nn.init.zeros_(self.to_affine.bias)  # pyright: ignore[reportArgumentType]
+        assert self.to_affine.bias is not None
+        nn.init.zeros_(self.to_affine.bias)
 
     def transform(self, images: Tensor) -> Tensor:
         """Predict the affine transforms ``(B, 2, 3)`` from output positions to image positions, both from -1 to 1."""

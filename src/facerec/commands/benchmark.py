@@ -5,7 +5,6 @@ Sections: layer, network, memory, throughput, pipeline, index, augmentation, ver
 Prints tables on stderr and, last, one JSON object with the machine and every comparison.
 """
 
-import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from facerec.config.settings import command, setting
+from facerec.console import terminal
 from facerec.errors import InputError
 from facerec.files import write_json
 from facerec.perf import augmentation_speed as augmentation
@@ -46,7 +46,7 @@ def benchmark(settings: Settings) -> dict[str, Any]:
     """Measure, print and write the chosen sections; return the JSON."""
     prepare_process()
     refuse_early(settings)
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
+    console = terminal(200)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     effort = QUICK if settings.quick else Effort()

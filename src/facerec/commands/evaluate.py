@@ -14,19 +14,18 @@ JSON object, as in results.json and checkpoints.
 """
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from torch import nn
 
 from facerec.config.build import build_data, build_trained, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
+from facerec.console import terminal
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting import formats as files
@@ -131,7 +130,7 @@ def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> Non
         row = {"benchmark": name, "pairs": str(r.num_pairs), "accuracy": f"{100 * r.accuracy:.2f} ± {100 * r.std:.2f}"}
         row |= {"AUC": f"{100 * r.auc:.2f}", "EER": f"{100 * r.eer:.2f}"}
         rows.append(row | {f"TAR at FAR {far:g}": rate for far, rate in rates.items()})
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(terminal_table(rows, title=title))
+    terminal(120).print(terminal_table(rows, title=title))
 
 
 def transforms(nodes: dict[str, dict[str, Any]]) -> str:

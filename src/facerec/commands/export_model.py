@@ -7,7 +7,6 @@ too much, the exact form is written, which is slower in ONNX. pt2 needs a C++ co
 of this machine. Prints a table on stderr and, last, one JSON object.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import nn
 
 from facerec.config.build import build_data, build_trained, verify
 from facerec.config.settings import command, run_settings, setting
-from facerec.console import log
+from facerec.console import log, terminal
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.loading import ImageDataset
 from facerec.errors import InputError
@@ -143,7 +141,7 @@ def show(parity: Parity) -> None:
         {"benchmark": name} | {side: f"{100 * found[name].accuracy:.2f}" for side, found in sides.items()}
         for name in parity.exported
     ]
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(terminal_table(rows, title=title))
+    terminal(120).print(terminal_table(rows, title=title))
 
 
 main = command(Settings, export)

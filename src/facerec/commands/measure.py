@@ -5,19 +5,18 @@ Accepts the settings of train and needs no data. Values separated by commas are 
 Prints a table on stderr and, last, one JSON object, or a list of them if several networks are compared.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
 from facerec.config.build import build_backbone
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
+from facerec.console import terminal
 from facerec.cost import measure_cost
 from facerec.errors import InputError
 from facerec.perf.runtime import measure_runtime
@@ -41,7 +40,7 @@ def measure_all(settings: Settings) -> dict[str, Any] | list[dict[str, Any]]:
         if argument.partition("=")[0] == "sweep":
             raise InputError(f"{argument} cannot be measured: give the values with commas between them")
     cells = combinations(settings.overrides)
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+    console = terminal(160)
     several = track(cells, "networks", console=console, transient=True, disable=len(cells) == 1)
     measured = [measure(cell, settings.speed) for cell in several]
     rows = [{"": name, **_texts(numbers)} for name, numbers in zip(varied(cells), measured, strict=True)]

@@ -6,7 +6,6 @@ copy; the findings in the untouched copy are in the last column.
 A table goes to stderr; the last line on stdout is a JSON list.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from facerec.config.build import build_data
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
-from facerec.console import log
+from facerec.console import log, terminal
 from facerec.data.archives.recordio_writer import pack, writing_records
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.modules import InsightFaceData
@@ -225,7 +223,7 @@ def show(outcomes: list[Outcome]) -> None:
         table.add_column(column, justify="left" if column == "defect" else "right")
     for outcome in outcomes:
         table.add_row(*map(str, asdict(outcome).values()))
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
+    terminal(120).print(table)
 
 
 main = command(Settings, plant)

@@ -6,7 +6,6 @@ Writes sensitivity.json and sensitivity.png at the end, and prints a table on st
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ from typing import Any, NamedTuple
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
-from rich.console import Console
 from torch import nn
 from tqdm import tqdm
 
 from facerec.config.build import build_data, build_trained, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
-from facerec.console import log
+from facerec.console import log, terminal
 from facerec.errors import InputError
 from facerec.files import check_output_folder, write_json
 from facerec.plots.network import save_figure
@@ -151,7 +149,7 @@ def shift_of(cfg: DictConfig) -> Shift | None:
 @rank_zero_only
 def publish(measurements: list[Measurement], summary: dict[str, Any], out: Path) -> None:
     """Print the table and the summary, and write summary and figure, on the first device only."""
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(sensitivity_table(measurements))
+    terminal(120).print(sensitivity_table(measurements))
     for name, path in summary["checkpoints"].items():
         log(f"{name}: {path}")
     print(json.dumps(summary), flush=True)

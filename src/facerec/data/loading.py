@@ -1,9 +1,9 @@
 """Loading of images as uint8 batches, and their conversion to the network's input on the device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from facerec.data import decode
 from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import ImageSource, digest
 from facerec.errors import InputError
+
+T = TypeVar("T")
 
 
 class ImageDataset(SharedArrays, Dataset):
@@ -111,6 +113,12 @@ def image_loader(
         **decode.loading_processes(num_workers),
         **options,
     )
+
+
+def in_workers(function: Callable[[list[int]], T], indices: range, chunk: int, num_workers: int) -> Iterator[T]:
+    """Yield ``function`` of each ``chunk`` of indices, in order, computed in up to ``num_workers`` processes."""
+    options = decode.loading_processes(num_workers)
+    return iter(DataLoader(indices, chunk, collate_fn=function, **options))  # pyright: ignore[reportArgumentType]
 
 
 def _unchanged(batch: Any) -> Any:

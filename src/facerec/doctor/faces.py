@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 from facerec.config.build import build_trained
 from facerec.data.loading import ImageDataset, image_loader, normalise
 from facerec.data.source import LabelledSource
+from facerec.deploy import in_format
 from facerec.doctor.survey import Part
 
 _BLOCK = 1 << 26  # elements of a matrix of similarities that is computed at once
@@ -89,7 +90,7 @@ class Embedder:
 
     def __init__(self, network: nn.Module, image_size: tuple[int, int]) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)  # pyright: ignore
+        self.network = in_format(network.eval().to(self.device))
         self.image_size = image_size
 
     @torch.inference_mode()

@@ -10,9 +10,8 @@ from itertools import accumulate
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
-from torch.utils.data import DataLoader
 
-from facerec.data.decode import loading_processes
+from facerec.data.loading import in_workers
 from facerec.data.source import ImageSource, LabelledSource
 from facerec.doctor.findings import TRAIN, benchmark_part
 from facerec.doctor.image_hashes import FEATURES, measure
@@ -77,7 +76,7 @@ def survey(train: LabelledSource | None, benchmarks: Sequence[tuple[str, ImageSo
 def _fill(features: np.ndarray, sources: Sequence[ImageSource], num_workers: int) -> Iterator[tuple[int, str]]:
     """Fill in the ``features`` of all images; yields index and reason of each unreadable one."""
     load = partial(_measure, sources, [0, *accumulate(map(len, sources))])  # runs in the workers
-    loader = DataLoader(range(len(features)), 64, collate_fn=load, **loading_processes(num_workers))  # pyright: ignore
+    loader = in_workers(load, range(len(features)), 64, num_workers)
     with Progress(console=Console(file=sys.stderr)) as progress:
         task, start = progress.add_task("decoding images", total=len(features)), 0
         for measured, reasons in loader:

@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facerec.data.decode import loading_processes
+from facerec.data.loading import in_workers
 from facerec.data.readers.folders import FolderImages
 from facerec.data.readers.listing import IMAGE_SUFFIXES
 from facerec.data.source import digest
@@ -80,10 +79,9 @@ def _find(root: Path) -> list[tuple[str, str, str]]:
 
 def _decode(source: FolderImages, size: int, num_workers: int) -> tuple[np.ndarray, np.ndarray]:
     load = partial(_load, source, size)  # runs in the workers
-    loader = DataLoader(range(len(source)), 256, collate_fn=load, **loading_processes(num_workers))  # pyright: ignore
     decoded: list[tuple[np.ndarray, np.ndarray]] = []
     with tqdm(total=len(source), desc="decoding", unit=" images", leave=False) as bar:
-        for batch in loader:
+        for batch in in_workers(load, range(len(source)), 256, num_workers):
             decoded += batch
             bar.update(len(batch))
     pixels, borders = zip(*decoded, strict=True)

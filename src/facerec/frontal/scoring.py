@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from scipy.special import expit, logit
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from facerec.console import log
 from facerec.data import decode
+from facerec.data.loading import in_workers
 from facerec.data.source import ImageSource, digest
 from facerec.errors import InputError
 from facerec.frontal import borders
@@ -52,12 +52,11 @@ def _score_remaining(
     classifier: FrontalClassifier, source: ImageSource, path: Path, done: int, num_workers: int
 ) -> None:
     load, remaining = partial(_load, source, classifier.image_size), range(done, len(source))
-    loader = DataLoader(remaining, _BATCH, collate_fn=load, **decode.loading_processes(num_workers))  # pyright: ignore
     # Overwrites a score of which a killed process wrote fewer than four bytes.
     with path.open("r+b" if done else "wb") as file, tqdm(total=len(source), initial=done, desc="scoring") as bar:
         file.seek(4 * done)
         file.truncate()
-        for images, is_readable in loader:
+        for images, is_readable in in_workers(load, remaining, _BATCH, num_workers):
             logits = classifier.logits(images.numpy()).astype(np.float32)
             file.write(np.where(is_readable.numpy(), logits, np.float32("nan")).tobytes())
             file.flush()

@@ -95,7 +95,8 @@ class DDF(SpatialOperator):
         biases = 1.0 - 2.0 * (torch.arange(taps, device=self.gain.device) % 2)
         nn.init.zeros_(self.spatial.weight)
         nn.init.zeros_(self.excite.weight)
-        self.spatial.bias.copy_(biases)  # pyright: ignore[reportOptionalMemberAccess]
+        assert self.spatial.bias is not None
+        self.spatial.bias.copy_(biases)
         self.excite.bias.copy_(biases.repeat(len(self.gain)))
         channel = _normalise(biases.to(self.gain.dtype), dim=0)
         spatial, weight = self.spatial_gain * channel, weight.flatten(1).to(self.gain)

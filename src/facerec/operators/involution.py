@@ -61,7 +61,8 @@ class Involution(SpatialOperator):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
-        nn.init.zeros_(self.span.bias)  # pyright: ignore[reportArgumentType]
+        assert self.span.bias is not None
+        nn.init.zeros_(self.span.bias)
 
     def kernel(self, x: Tensor) -> Tensor:
         """Return the weights ``(B, T, G, H, W)`` with which ``x`` is convolved."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from facerec.deploy import reparameterize
+from facerec.deploy import in_format, reparameterize
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import EmbedsPixels, export_form
 from facerec.exporting.folding import fold_batch_norms
@@ -76,7 +76,7 @@ def _measure(ready: Callable[[], Models], batch: int, side: int, effort: Effort)
 
 def _in_pytorch(backbone: nn.Module) -> Model:
     """Wrap the network for PyTorch with facerec's kernels, with BatchNorm folded as in a file."""
-    network = EmbedsPixels(fold_batch_norms(reparameterize(backbone))).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network = in_format(EmbedsPixels(fold_batch_norms(reparameterize(backbone))))
     embed = torch.inference_mode()(network)
     return Model({}, lambda pixels: embed(torch.from_numpy(pixels)).numpy())
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.backbones.mobilenet_v2 import MobileNetV2
-from facerec.deploy import reparameterize
+from facerec.deploy import in_format, reparameterize
 from facerec.heads import AMSoftmax
 from facerec.operators.base import Operator
 from facerec.operators.depthwise import Depthwise
@@ -122,12 +122,12 @@ def pass_of(network: nn.Module, images: Tensor) -> Callable[[], object]:
 def build_network(kind: Kind, setting: Setting) -> MobileNetV2:
     """Build the network as it is trained, in the memory format of its kind."""
     network = MobileNetV2(setting.width, kind.operator, (setting.side, setting.side))
-    return network.to(memory_format=kind.memory_format)  # pyright: ignore[reportCallIssue]
+    return in_format(network, kind.memory_format)
 
 
 def deployed(kind: Kind, setting: Setting) -> nn.Module:
     """Build the network and reparameterise it for inference, in the memory format of its kind."""
-    return reparameterize(build_network(kind, setting)).to(memory_format=kind.memory_format)  # pyright: ignore[reportCallIssue]
+    return in_format(reparameterize(build_network(kind, setting)), kind.memory_format)
 
 
 def random_images(kind: Kind, batch: int, side: int) -> Tensor:

@@ -8,28 +8,24 @@ vary in few ways over the positions (docs/performance.md).
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from facerec.operators.common.position_dependent_base import PositionDependentConv
-
 
 class LowRankConv(nn.Module):
-    """A `PositionDependentConv` approximated by the ``rank`` strongest directions of its weights."""
+    """A convolution with the ``rank`` strongest directions of the weights ``(k * k, H, W, C)``."""
 
-    def __init__(self, conv: "PositionDependentConv", rank: int) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, stride: int, rank: int) -> None:
         super().__init__()
-        directions, maps, _ = _components(conv)
-        side = round(len(conv.weight) ** 0.5)
-        self.stride, self.padding, self.channels = conv.stride, side // 2, len(maps)
+        directions, maps, _ = _components(weight)
+        side = round(len(weight) ** 0.5)
+        self.stride, self.padding, self.channels = stride, side // 2, len(maps)
         self.directions = _fixed(directions[:, :, r].reshape(-1, 1, side, side) for r in range(rank))
-        self.maps = _fixed(maps[:, r].unflatten(1, conv.out_size) for r in range(rank))
-        self.bias = None if conv.bias is None else nn.Parameter(smallest_bias(conv.bias), requires_grad=False)
-        self.to(conv.weight.dtype)
+        self.maps = _fixed(maps[:, r].unflatten(1, weight.shape[1:3]) for r in range(rank))
+        self.bias = None if bias is None else nn.Parameter(smallest_bias(bias), requires_grad=False)
+        self.to(weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         total = self.bias
@@ -41,18 +37,18 @@ class LowRankConv(nn.Module):
         return total
 
 
-def rank_for(conv: "PositionDependentConv", tolerance: float) -> int:
+def rank_for(weight: Tensor, tolerance: float) -> int:
     """Return the smallest rank whose relative root mean square error of the weights is at most ``tolerance``."""
-    errors = _components(conv)[2]
+    errors = _components(weight)[2]
     return max(1, int((errors > tolerance).sum()))
 
 
-def _components(conv: "PositionDependentConv") -> tuple[Tensor, Tensor, Tensor]:
+def _components(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Decompose the weights into directions ``(C, T, T)`` and maps ``(C, T, H * W)``, strongest first.
 
     Also returns the relative errors ``(T + 1,)`` of the weights with ranks 0 to T.
     """
-    weight = conv.weight.permute(2, 0, 1).double()
+    weight = weight.flatten(1, 2).permute(2, 0, 1).double()
     strengths, directions = torch.linalg.eigh(weight @ weight.mT)
     strengths, directions = strengths.flip(1).clamp(min=0).sum(0), directions.flip(2)
     errors = torch.cat((strengths.flip(0).cumsum(0).flip(0), strengths.new_zeros(1)))

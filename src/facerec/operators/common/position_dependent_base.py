@@ -37,8 +37,11 @@ class PositionDependentConv(SpatialOperator):
 
     def export_form(self, tolerance: float) -> nn.Module:
         """Return a `LowRankConv` if few directions reach ``tolerance``, otherwise the exact `PositionTaps`."""
-        rank = rank_for(self, tolerance) if tolerance > 0 else _MOST_DIRECTIONS + 1
-        return PositionTaps(self) if rank > _MOST_DIRECTIONS else LowRankConv(self, rank)
+        weight = self.weight.unflatten(1, self.out_size)
+        rank = rank_for(weight, tolerance) if tolerance > 0 else _MOST_DIRECTIONS + 1
+        if rank > _MOST_DIRECTIONS:
+            return PositionTaps(weight, self.bias, self.stride)
+        return LowRankConv(weight, self.bias, self.stride, rank)
 
     def count_macs(self, x: Tensor, out: Tensor) -> int:
         """Count one per tap and output."""
@@ -48,12 +51,11 @@ class PositionDependentConv(SpatialOperator):
 class PositionTaps(nn.Module):
     """A `PositionDependentConv` with one tensor per tap; for each view of one buffer, compilers would store it all."""
 
-    def __init__(self, conv: PositionDependentConv) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, stride: int) -> None:
         super().__init__()
-        weights = conv.weight.unflatten(1, conv.out_size)
-        self.stride, self.kernel_size = conv.stride, round(len(weights) ** 0.5)
-        self.taps = nn.ParameterList([nn.Parameter(tap.clone(), requires_grad=False) for tap in weights])
-        self.bias = None if conv.bias is None else nn.Parameter(smallest_bias(conv.bias), requires_grad=False)
+        self.stride, self.kernel_size = stride, round(len(weight) ** 0.5)
+        self.taps = nn.ParameterList([nn.Parameter(tap.clone(), requires_grad=False) for tap in weight])
+        self.bias = None if bias is None else nn.Parameter(smallest_bias(bias), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         out = multiply_add(x, self.stride, self.kernel_size, lambda tap: self.taps[tap])
