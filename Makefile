@@ -1,4 +1,4 @@
-# make demo    train, verify and compare two networks on drawn faces, in minutes, on a CPU
+# make demo    train, verify and compare two networks on synthetic faces, in minutes, on a CPU
 # make test    the tests
 # make test-fast  those that take under a minute together, for while you edit
 # make setup   .venv with the pinned packages; both of the above do it themselves
