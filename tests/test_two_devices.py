@@ -1,42 +1,52 @@
 """A run on two devices: two processes of one machine, over the network that it has with itself."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import torch
 from image_files import NUM_NOISE_PAIRS, write_noise
 from running import DATA, DEPTHWISE, ROOT, as_program, only_run
+from says import says
 
 from facerec.commands.main import module_of
+
+
+def started(folder, *settings) -> subprocess.Popen[str]:
+    """A run on two devices, in a session of its own, on noise images below ``folder``."""
+    if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
+        pytest.skip("needs a PyTorch with gloo")
+    write_noise(folder / "faces")
+    settings = [
+        *(part for part in DEPTHWISE if part not in DATA and part != "trainer=cpu"),
+        *("data=folder", "data.root=faces", "data.benchmarks=[odd]", "data.global_batch_size=8", "data.num_workers=0"),
+        *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", *settings),
+    ]
+    alone = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "NODE_RANK", "MASTER_PORT")}
+    return subprocess.Popen(
+        [sys.executable, ROOT / "train.py", *settings],
+        cwd=folder,
+        env={**alone, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture(scope="module")
 def two_devices(tmp_path_factory):
     """The folder of the run, and how its program ended."""
-    if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
-        pytest.skip("needs a PyTorch with gloo")
     folder = tmp_path_factory.mktemp("two")
-    write_noise(folder / "faces")
-    settings = [
-        *(part for part in DEPTHWISE if part not in DATA and part != "trainer=cpu"),
-        *("data=folder", "data.root=faces", "data.benchmarks=[odd]", "data.global_batch_size=8", "data.num_workers=0"),
-        *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=2"),
-    ]
-    alone = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "NODE_RANK", "MASTER_PORT")}
-    ended = subprocess.run(
-        [sys.executable, ROOT / "train.py", *settings],
-        cwd=folder,
-        env={**alone, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return folder, ended
+    program = started(folder, "trainer.max_epochs=2")
+    printed, said = program.communicate(timeout=300)
+    return folder, subprocess.CompletedProcess(program.args, program.returncode, printed, said)
 
 
 def test_the_program_ends_well_and_says_nothing_twice(two_devices):
@@ -76,3 +86,17 @@ def test_one_device_verifies_the_same(two_devices, capsys):
         assert together["accuracy"] == alone["accuracy"]
         np.testing.assert_allclose(together["thresholds"], alone["thresholds"], rtol=1e-4)
         assert together["auc"] == pytest.approx(alone["auc"])
+
+
+def test_sigterm_to_all_processes_ends_them(tmp_path):
+    program = started(tmp_path, "trainer.max_epochs=10000", "logger=none")
+    try:
+        while not list(tmp_path.glob("outputs/*/*/last.ckpt")):
+            assert program.poll() is None, program.communicate()
+            time.sleep(0.2)
+        os.killpg(program.pid, signal.SIGTERM)
+        _, said = program.communicate(timeout=60)  # both hold the pipe
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+    assert program.returncode == 143 and says(said, "stopped", "resume=auto")
