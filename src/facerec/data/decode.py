@@ -1,5 +1,6 @@
 """Decoding of image files to pixels or to their size, the same for training and evaluation."""
 
+import re
 import warnings
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -62,6 +63,31 @@ def resize(image: np.ndarray, out: np.ndarray) -> None:
     else:
         shrinks = image.shape[0] >= height and image.shape[1] >= width
         cv2.resize(image, (width, height), out, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+_STARTS = {
+    _JPEG_START + b"\xff": "JPEG",
+    _PNG_START: "PNG",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+}
+# BMP has reserved zeros; HEIC and AVIF name their brand.
+_PATTERNS = {
+    rb"BM....\0\0\0\0": "BMP",
+    rb"RIFF....WEBP": "WebP",
+    rb"....ftyp(?:hei|mif1|msf1)": "HEIC",
+    rb"....ftypavi[fs]": "AVIF",
+    rb"P[1-6]\s+[\d#]": "PNM",
+}
+
+
+def image_format(start: bytes) -> str:
+    """Return the format of an image file by its first 32 bytes, such as JPEG or TIFF; empty for other files."""
+    known = (name for mark, name in _STARTS.items() if start.startswith(mark))
+    similar = (name for pattern, name in _PATTERNS.items() if re.match(pattern, start, re.DOTALL))
+    return next(known, "") or next(similar, "")
 
 
 class Header(NamedTuple):

@@ -2,7 +2,8 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,15 @@ OnProblem = Callable[[int | str, str], None]
 def refuse(_: int | str, sentence: str) -> None:
     """Raise the sentence as an `InputError`: no training on data that is partly wrong."""
     raise InputError(sentence)
+
+
+@contextmanager
+def refusing_unreadable(what: str, remedy: str) -> Iterator[None]:
+    """A block that reads ``what``, such as "folder train"; raises `InputError` with the reason if it cannot."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{what} cannot be read ({error.strerror or error}): {remedy}") from error
 
 
 class ImageSource(Protocol):
