@@ -237,7 +237,8 @@ ONES, FLAGS = np.ones((12, 3)), np.arange(12) % 2 == 0
             (ONES, ONES, FLAGS & False),
             ("is_same", "12 different-person", "same-person"),
         ),
-        ((ONES, ONES, FLAGS, "tvconv", 13), ("12 pairs", "13", "num_folds")),
+        ((ONES[:0], ONES[:0], FLAGS[:0]), ("0 pairs", "bring")),
+        ((ONES, ONES, FLAGS, "tvconv", 13), ("12 pairs", "13 folds", "bring more")),
         (
             (ONES, ONES, FLAGS, "tvconv", 1),
             ("num_folds", "2", "1"),

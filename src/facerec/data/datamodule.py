@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from facerec.checks import check_choice, check_number_or_share, check_seed, check_transforms
+from facerec.console import log
 from facerec.data.augmentation.random_numbers import Transform, augment_batch, augment_images
+from facerec.data.benchmark_folds import one_sided, refuse_unverifiable
 from facerec.data.cache import pack
 from facerec.data.held_out import HELD_OUT, split_identities
 from facerec.data.loading import (
@@ -27,7 +30,16 @@ from facerec.data.loading import (
     image_loader,
     normalise,
 )
-from facerec.data.source import Benchmark, ImageSource, LabelledSource, OnProblem, digest, refuse, refuse_missing
+from facerec.data.source import (
+    Benchmark,
+    ImageSource,
+    LabelledSource,
+    OnProblem,
+    digest,
+    refuse,
+    refuse_missing,
+    refuse_one_identity,
+)
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
 from facerec.errors import InputError
@@ -128,6 +140,9 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         opened = [self.open_benchmark(name) for name in self.benchmarks]
         for benchmark in opened:
             refuse_missing(benchmark.images)
+            refuse_unverifiable(benchmark)
+            if sentence := one_sided(benchmark):
+                rank_zero_only(log)(sentence)
         return opened
 
     def _open_train(self) -> LabelledSource:
@@ -136,6 +151,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         if self.held_out_identities:
             train, held_out = split_identities(train, self.held_out_identities, self.held_out_seed)
             self.opened_benchmarks.append(held_out)
+        refuse_one_identity(train)
         if len(train) < self.global_batch_size:
             size = f"data.global_batch_size={self.global_batch_size}"
             raise InputError(f"the training set has {len(train)} images, fewer than one batch of {size}: lower it")

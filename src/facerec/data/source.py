@@ -135,6 +135,13 @@ def refuse_missing(images: ImageSource) -> None:
         raise InputError(f"{problem}: restore what is missing or take it off the list")
 
 
+def refuse_one_identity(train: LabelledSource) -> None:
+    """Raise `InputError` if all images are of one identity: the loss is then 0, and nothing is learned."""
+    if train.num_identities < 2:
+        problem = f"all {len(train)} training images are of one identity, {train.identity_name(0)!r}"
+        raise InputError(f"{problem}, and training tells two or more apart: add people or correct the labels")
+
+
 def digest(lines: Iterable[str]) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of ``lines``."""
     sha, remaining = hashlib.sha256(), iter(lines)

@@ -58,7 +58,8 @@ def count_correct(
     return accepted + len(different) - not_rejected
 
 
-def _contiguous_folds(num_pairs: int, num_folds: int) -> np.ndarray:
+def contiguous_folds(num_pairs: int, num_folds: int) -> np.ndarray:
+    """Return the index of each pair's fold, ``(num_pairs,)``: folds of equal size, in the order of the pairs."""
     # Division of floats, as in the published code: it decides where folds begin when num_pairs is not a multiple.
     return np.arange(num_pairs) // (num_pairs / num_folds)
 
@@ -162,7 +163,7 @@ _TVCONV = Protocol(
     description="no flip, centred on the mean of the other folds, best threshold of the other folds",
     sums_flip=False,
     ties_are_wrong=False,
-    assign_folds=_contiguous_folds,
+    assign_folds=contiguous_folds,
     fold_distances=_centred_distances,
     best_threshold=_exact_threshold,
 )
@@ -175,7 +176,7 @@ _TVCONV_REFERENCE = Protocol(
     description="for the TVConv paper's printed table only: its published code, which adds up the centring over folds",
     sums_flip=False,
     ties_are_wrong=True,
-    assign_folds=_contiguous_folds,
+    assign_folds=contiguous_folds,
     fold_distances=_compounding_distances,
     best_threshold=_mean_of_best_on_grid,
 )
