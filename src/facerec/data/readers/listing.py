@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from facerec.data.decode import image_format
+from facerec.data.image_header import image_format
 from facerec.data.source import OnProblem, refuse, refusing_unreadable
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # compared in lower case
