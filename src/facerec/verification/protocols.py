@@ -103,7 +103,7 @@ def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarra
     The features of fold 9 are thus centred ten times, with means that include their own fold. Operations and their
     order are those of the published code, because float32 sums depend on both.
     """
-    left, right = (_float32_unit(side) for side in (left, right))
+    left, right = _float32_unit(left, "left"), _float32_unit(right, "right")
     for fold in np.unique(folds):
         train = folds != fold
         mean = np.mean(np.concatenate((left[train], right[train])), axis=0)
@@ -120,8 +120,17 @@ def _unit(features: np.ndarray) -> np.ndarray:
     return features / _nonzero(np.sqrt(np.einsum("pd,pd->p", features, features)))[:, None]
 
 
-def _float32_unit(features: np.ndarray) -> np.ndarray:
-    return torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(features, np.float32))).numpy()
+def _float32_unit(features: np.ndarray, side: str) -> np.ndarray:
+    """Return ``features`` as float32 of length 1; raise `ValueError` for a length whose square is not in float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        in_float32 = np.ascontiguousarray(features, np.float32)
+    unit = torch.nn.functional.normalize(torch.from_numpy(in_float32)).numpy()
+    is_unit = np.abs(np.sqrt(np.einsum("pd,pd->p", unit, unit)) - 1) < 0.01
+    if not is_unit.all():
+        pair = int(np.argmin(is_unit))
+        problem = f"pair {pair} has a {side} embedding of length {np.linalg.norm(features[pair]):.3g}"
+        raise ValueError(f"{problem}, which the float32 of tvconv_reference cannot square: take another protocol")
+    return unit
 
 
 def _positive(squares: np.ndarray) -> np.ndarray:
