@@ -1,6 +1,7 @@
 """The interfaces of training sets and benchmarks: images by index, and what is known about them."""
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,8 @@ def refusing_unreadable(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{what} cannot be read ({error.strerror or error}): {remedy}") from error
+        where = "" if error.filename is None or str(error.filename) in what else f": {error.filename}"
+        raise InputError(f"{what} cannot be read ({error.strerror or error}{where}): {remedy}") from error
 
 
 class ImageSource(Protocol):
@@ -132,7 +134,13 @@ def refuse_missing(images: ImageSource) -> None:
         line = f" in line {listed[1]} of {listed[0]}" if listed else ""
         others = f", and so are {len(missing) - 1} others" if len(missing) > 1 else ""
         problem = f"image {images.full_name(missing[0])}{line} is missing{others}"
-        raise InputError(f"{problem}: restore what is missing or take it off the list")
+        remedy = f"{slashes(images.name(missing[0]))}restore what is missing or take it off the list"
+        raise InputError(f"{problem}: {remedy}")
+
+
+def slashes(path: str) -> str:
+    """Return the beginning of a remedy for a path that does not exist; empty unless it is written as in Windows."""
+    return "write / between folders in place of \\, or " if "\\" in path and os.sep != "\\" else ""
 
 
 def refuse_one_identity(train: LabelledSource) -> None:
