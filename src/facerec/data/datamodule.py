@@ -1,10 +1,11 @@
 """The base of all data modules: one training set and any number of benchmarks, on any number of devices."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -46,6 +47,12 @@ from facerec.errors import InputError
 from facerec.process import available_cores
 
 _MOST_WORKERS = 8
+_Path = TypeVar("_Path", str, str | None)
+
+
+def in_home(path: _Path) -> _Path:
+    """Return ``path`` with the home folder for a first ``~``, which a shell leaves as it is in ``KEY=~/faces``."""
+    return os.path.expanduser(path) if isinstance(path, str) else path
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -96,6 +103,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         super().__init__()
         if not isinstance(self.global_batch_size, int) or self.global_batch_size < 2:
             raise ValueError(f"global_batch_size must be an integer of at least 2, got {self.global_batch_size!r}")
+        self.cache = in_home(self.cache)
         if isinstance(self.benchmarks, str):
             raise ValueError(f"benchmarks must be a list of names, got {self.benchmarks!r}: write [{self.benchmarks}]")
         if self.num_workers is None:

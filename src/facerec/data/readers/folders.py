@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -50,7 +51,9 @@ class FolderImages(SharedArrays, EncodedSource):
 
     def encoded(self, index: int) -> bytes:
         path = self.full_name(index)
-        with _reading(path), open(path, "rb", buffering=0) as file:
+        with _reading(path), open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError("it is a pipe or a device, not a file")
             return file.read()
 
     def fingerprint(self) -> str:
@@ -107,8 +110,9 @@ def read_identity_folders(folder: str | Path, on_problem: OnProblem = refuse) ->
     identities.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"training folder {folder} does not exist: check its name, or choose a list of images instead")
+    if not os.path.isdir(folder):
+        problem = "is a file" if os.path.exists(folder) else "does not exist"
+        raise InputError(f"training folder {folder} {problem}: check its name, or choose a list of images instead")
     counts: dict[str, int] = {}
     paths = Texts(_paths_of(folder, identity_folders(folder, on_problem), counts, on_problem))
     if not counts:
@@ -175,6 +179,10 @@ def _size_and_time(path: str) -> str:
     with _reading(path):
         found = os.stat(path)
     return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for who writes into it
 
 
 def _reading(path: str) -> AbstractContextManager[None]:
