@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,20 @@ def test_a_training_set_of_one_identity_is_found(faces):
     report = check_data(folder_data(faces, train_list="list.txt"))
     (found,) = [finding for finding in report.findings if finding.name == "one_identity"]
     assert says(found.sentence, "2 training images", "one identity", "'0'", "add people") and not report.is_sound
+
+
+def test_a_training_set_of_one_colour_is_found_and_one_of_three_is_not(faces):
+    assert "one_colour_only" not in [finding.name for finding in check_data(folder_data(faces)).findings]
+    for path in (faces / "train").rglob("*.png"):
+        write_image(path, plain(GREY))
+    report = check_data(folder_data(faces))
+    (found,) = [finding for finding in report.findings if finding.name == "one_colour_only"]
+    assert says(found.sentence, "one colour", "NaN", "fetch") and found.details == [{"images": 13}]
+    assert not report.is_sound
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_nobody_waits_for_a_named_pipe(faces):
+    os.mkfifo(faces / "train/ann/pipe.png")
+    (entry,) = check_data(folder_data(faces)).unreadable
+    assert entry["image"] == "ann/pipe.png" and says(str(entry["reason"]), "pipe")
