@@ -29,18 +29,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_faces(root: Path, images_per_identity: int = 4) -> None:
-    """Three people to train on in ``train``, one all red, one green, one blue; a benchmark ``pairs``."""
+    """Three people to train on in ``train``, one all red, one green, one blue; a benchmark ``pairs`` of twenty."""
     for name, colour in {"ann": RED, "bob": GREEN, "eve": BLUE}.items():
         for number in range(images_per_identity):
             write_image(root / "train" / name / f"{number}.png", plain(colour))
-    write_benchmark(root, "pairs")
+    write_benchmark(root, "pairs", 10)
 
 
-def write_benchmark(root: Path, name: str) -> None:
-    """A benchmark of two pairs over three images, two red ones and a blue one."""
+def write_benchmark(root: Path, name: str, times: int = 1) -> None:
+    """A benchmark of two pairs, listed so many times, over three images, two red ones and a blue one."""
     for file, colour in {"r1.png": RED, "r2.png": RED, "b.png": BLUE}.items():
         write_image(root / name / name / file, plain(colour))
-    write_text(root / name / f"{name}_pair.txt", "r2.png r1.png 1\nr1.png b.png -1\n")
+    write_text(root / name / f"{name}_pair.txt", times * "r2.png r1.png 1\nr1.png b.png -1\n")
 
 
 NUM_NOISE_PAIRS = 20

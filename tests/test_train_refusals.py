@@ -60,7 +60,7 @@ class TestACheckpointToResume:
     def test_of_data_of_another_kind_with_as_many_people(self, refused, depthwise_run, tmp_path):
         for number in range(8 * 2):
             write_image(tmp_path / "faces" / "train" / f"{number // 2}" / f"{number}.png", plain(GREY))
-        write_benchmark(tmp_path / "faces", "pairs")
+        write_benchmark(tmp_path / "faces", "pairs", 10)
         settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", f"resume={depthwise_run / 'last.ckpt'}"]
         faces = ["data=folder", "data.root=faces", "data.benchmarks=[pairs]", "data.global_batch_size=16"]
         network = [part for part in DEPTHWISE if not part.startswith("data")]

@@ -237,7 +237,8 @@ ONES, FLAGS = np.ones((12, 3)), np.arange(12) % 2 == 0
             (ONES, ONES, FLAGS & False),
             ("is_same", "12 different-person", "same-person"),
         ),
-        ((ONES, ONES, FLAGS, "tvconv", 13), ("12 pairs", "13", "num_folds")),
+        ((ONES[:0], ONES[:0], FLAGS[:0]), ("0 pairs", "bring")),
+        ((ONES, ONES, FLAGS, "tvconv", 13), ("12 pairs", "13 folds", "bring more")),
         (
             (ONES, ONES, FLAGS, "tvconv", 1),
             ("num_folds", "2", "1"),
@@ -247,3 +248,15 @@ ONES, FLAGS = np.ones((12, 3)), np.arange(12) % 2 == 0
 def test_pairs_that_cannot_be_verified_are_refused_in_one_sentence(arguments, facts):
     with refuses(*facts):
         verify(*arguments)
+
+
+@pytest.mark.parametrize("length", [1e38, 1e60, 1e-13, 1e-40])
+def test_what_float32_cannot_square_is_refused_where_it_is_used(length):
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(2, 40, 8))
+    is_same = np.arange(40) % 2 == 0
+    scaled = with_pair(left, 7, left[7] * length / np.linalg.norm(left[7]))
+    with refuses("pair 7", "left", f"{length:.3g}", "float32", "tvconv_reference", "another protocol"):
+        verify(scaled, right, is_same, "tvconv_reference")
+    expected = verify(left, right, is_same)
+    np.testing.assert_allclose(verify(left * length, right * length, is_same).scores, expected.scores, rtol=1e-6)

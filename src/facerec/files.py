@@ -61,9 +61,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def refuse_missing_folder(root: str | Path) -> None:
-    """Raise `InputError` if ``root``, the folder of the data, does not exist."""
-    if not Path(root).is_dir():
-        raise InputError(f"folder {root} does not exist: set data.root to the folder that holds your faces")
+    """Raise `InputError` if ``root``, the folder of the data, does not exist or is a file; ``~`` is the home folder."""
+    folder = os.path.expanduser(root)
+    if os.path.isfile(folder):
+        raise InputError(f"{folder} is a file, not a folder: set data.root to the folder that holds it")
+    if not os.path.isdir(folder):
+        raise InputError(f"folder {folder} does not exist: set data.root to the folder that holds your faces")
 
 
 def check_output_folder(folder: Path, setting: str) -> None:

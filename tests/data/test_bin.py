@@ -93,6 +93,11 @@ def test_another_structure_is_refused(tmp_path, case):
         open_bin(write(tmp_path, content, protocol=4))
 
 
+def test_how_to_write_it_is_the_remedy(tmp_path):
+    with refuses("lfw.bin", "encoded", "bytes", "true or false", error=InputError):
+        open_bin(write(tmp_path, ([IMAGE] * 4, [1, -1])))
+
+
 class Hostile:
     def __init__(self, marker):
         self.marker = marker

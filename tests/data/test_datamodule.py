@@ -38,10 +38,10 @@ class TestBatches:
     @pytest.mark.parametrize("suffix", [".png", ".jpg"])
     def test_a_pure_red_file_is_red_to_training_and_to_evaluation(self, tmp_path, suffix):
         for number in range(2):
-            write_image(tmp_path / f"train/ann/{number}{suffix}", plain(RED))
+            write_image(tmp_path / f"train/person {number}/0{suffix}", plain(RED))
             (tmp_path / "pairs/pairs").mkdir(parents=True, exist_ok=True)
             (tmp_path / f"pairs/pairs/{number}{suffix}").write_bytes(encode(plain(RED), suffix))
-        (tmp_path / "pairs/pairs_pair.txt").write_text(f"0{suffix} 1{suffix} 1\n")
+        (tmp_path / "pairs/pairs_pair.txt").write_text(5 * f"0{suffix} 1{suffix} 1\n0{suffix} 1{suffix} -1\n")
         module = ready(folder_data(tmp_path, global_batch_size=2))
         for loader, training in ((module.train_dataloader(), True), (module.val_dataloader()[0], False)):
             module.trainer = trainer(training=training)
@@ -57,8 +57,8 @@ class TestBatches:
 
     def test_benchmarks_come_in_the_order_of_the_configuration(self, faces):
         for name in ("cfp", "age"):
-            write_benchmark(faces, name)
-        (faces / "cfp/cfp_pair.txt").write_text("r1.png r2.png 1\n")
+            write_benchmark(faces, name, 10)
+        (faces / "cfp/cfp_pair.txt").write_text(5 * "r1.png r2.png 1\nr1.png r2.png -1\n")
         for names in (["pairs", "cfp", "age"], ["cfp", "age", "pairs"]):
             module = ready(folder_data(faces, benchmarks=names))
             assert [benchmark.name for benchmark in module.opened_benchmarks] == names
@@ -124,7 +124,7 @@ def labels_of(module: FaceDataModule, epoch: int) -> list[torch.Tensor]:
 
 
 def test_evaluation_alone_needs_no_training_set(tmp_path):
-    write_benchmark(tmp_path, "pairs")
+    write_benchmark(tmp_path, "pairs", 10)
     module = folder_data(tmp_path)
     module.setup("validate")
     assert module.train_source is None and len(module.opened_benchmarks) == 1

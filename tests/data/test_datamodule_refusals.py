@@ -1,7 +1,7 @@
 import pytest
 from folder_data import folder_data, ready, trainer
 from image_files import write_text
-from says import refuses
+from says import refuses, says
 
 from facerec.errors import InputError
 
@@ -65,6 +65,25 @@ class TestRefusals:
         with refuses(str(image), "list", "restore", error=InputError):
             folder_data(faces).setup("fit")
 
+    @pytest.mark.parametrize("stage", ["fit", "validate"])
+    @pytest.mark.parametrize(
+        ("text", "facts"),
+        [
+            (4 * "r1.png r2.png 1\nr1.png b.png -1\n", ("8 pairs", "10 folds", "bring more")),
+            (30 * "r1.png r2.png 1\n", ("30 same-person pairs", "add different-person pairs")),
+            (30 * "r1.png b.png -1\n", ("30 different-person pairs", "add same-person pairs")),
+        ],
+    )
+    def test_a_benchmark_that_cannot_be_verified_before_the_first_step(self, faces, text, facts, stage):
+        write_text(faces / "pairs/pairs_pair.txt", text)
+        with refuses("benchmark pairs", "cannot be verified", *facts, error=InputError):
+            folder_data(faces).setup(stage)
+
+    def test_one_identity(self, faces):
+        write_text(faces / "list.txt", "".join(f"train/{who}/{n}.png 0\n" for who in ("ann", "bob") for n in range(4)))
+        with refuses("8 training images", "one identity", "'0'", "add people", error=InputError):
+            folder_data(faces, train_list="list.txt").setup("fit")
+
     def test_a_batch_of_one(self, tmp_path):
         with refuses("global_batch_size", "at least 2", "1"):
             folder_data(tmp_path, global_batch_size=1)
@@ -73,3 +92,25 @@ class TestRefusals:
     def test_a_number_of_loading_processes_that_is_none(self, tmp_path, workers):
         with refuses("num_workers", "null", "at least 0"):
             folder_data(tmp_path, num_workers=workers)
+
+
+class TestFoldsOfOneKind:
+    """A sorted list of pairs is verified, since its order may be the published one, but it is said."""
+
+    SORTED = 30 * "r1.png r2.png 1\n" + 30 * "r1.png b.png -1\n"
+
+    def test_are_said_once(self, faces, capsys):
+        write_text(faces / "pairs/pairs_pair.txt", self.SORTED)
+        module = ready(folder_data(faces))
+        module.setup("validate")
+        (line,) = capsys.readouterr().err.splitlines()
+        assert says(line, "10 of the 10 folds", "benchmark pairs", "one kind", "deal=true")
+
+    def test_are_counted(self, faces, capsys):
+        write_text(faces / "pairs/pairs_pair.txt", 12 * "r1.png r2.png 1\n" + 9 * "r1.png b.png -1\nr1.png r2.png 1\n")
+        ready(folder_data(faces))  # folds of three pairs, of which the first four are of one kind
+        assert says(capsys.readouterr().err, "4 of the 10 folds")
+
+    def test_nothing_is_said_of_others(self, faces, capsys):
+        ready(folder_data(faces))
+        assert capsys.readouterr().err == ""

@@ -152,6 +152,17 @@ def test_outer_tabs_are_no_fields_of_a_pair(tmp_path):
     assert wrong == [3, 4]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_no_image_and_nobody_waits_for_it(tmp_path):
+    write_faces(tmp_path)
+    os.mkfifo(tmp_path / "train/ann/pipe.png")
+    train = read_identity_folders(tmp_path / "train")
+    index = list(train.paths).index("ann/pipe.png")
+    assert train.missing().tolist() == [index]
+    with refuses("ann/pipe.png", "pipe", "off the list", error=InputError):
+        train.load(index)
+
+
 def test_the_fingerprint_changes_with_names_order_and_labels_and_not_with_the_place(tmp_path):
     lists = [
         "ann/0.png a\nbob/0.png b\n",

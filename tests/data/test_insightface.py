@@ -252,3 +252,31 @@ def test_the_state_changes_with_the_file(tmp_path):
     assert InsightFaceRecords(tmp_path).state() == before
     os.utime(tmp_path / "train.rec", ns=(0, 0))
     assert source.state() != before
+
+
+class TestAnIndexOfAnotherFile:
+    @staticmethod
+    def shifted(tmp_path, change) -> None:
+        write_records(tmp_path / "train.rec", DIALECTS["classic"])
+        lines = (tmp_path / "train.idx").read_text().splitlines()
+        (tmp_path / "train.idx").write_text("".join(f"{line}\n" for line in change(lines)))
+
+    def test_whose_keys_are_others_is_named(self, tmp_path):
+        self.shifted(tmp_path, lambda lines: [f"{int(k) + 1}\t{o}" for k, o in map(str.split, lines)])
+        with refuses("train.rec record", "no image", str(tmp_path / "train.idx"), "delete", error=InputError):
+            InsightFaceRecords(tmp_path)
+
+    @pytest.mark.parametrize("dialect", ["classic", "flat", "flat with lists of labels"])
+    @pytest.mark.parametrize("number", [0, 2])
+    def test_that_leaves_out_an_image_is_named_and_used(self, tmp_path, dialect, number):
+        write_records(tmp_path / "train.rec", DIALECTS[dialect])
+        lines = (tmp_path / "train.idx").read_text().splitlines(keepends=True)
+        del lines[number]
+        (tmp_path / "train.idx").write_text("".join(lines))
+        with pytest.warns(UserWarning, match=r"train\.idx leaves out .* 1 places.*delete"):
+            assert len(InsightFaceRecords(tmp_path)) == 6
+
+    @pytest.mark.parametrize("dialect", DIALECTS)
+    def test_that_is_whole_leaves_out_nothing(self, tmp_path, dialect):
+        write_records(tmp_path / "train.rec", DIALECTS[dialect])
+        assert InsightFaceRecords(tmp_path).records.gaps() == 0

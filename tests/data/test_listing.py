@@ -2,8 +2,8 @@ import os
 
 import numpy as np
 import pytest
-from image_files import write_faces, write_text
-from says import refuses
+from image_files import RED, encode, plain, write_faces, write_image, write_text
+from says import refuses, says
 
 from facerec.data.readers import listing
 from facerec.data.readers.folders import read_identity_folders
@@ -106,6 +106,93 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     for name in ("1.png", ".partial.77.1.png", "._1.png", ".AppleDouble/1.png", "deep/2.png", "deep/._2.png", ".png"):
         write_text(tmp_path / "ann" / name, "")
     assert image_paths(tmp_path, "ann") == ["ann/1.png", "ann/deep/2.png"]
+
+
+SERVICE = (".ipynb_checkpoints", ".Trash-1000", ".cache", "@eaDir", "__MACOSX", "lost+found", "#recycle")
+
+
+@pytest.mark.parametrize("name", SERVICE)
+def test_folders_of_programs_are_no_people_and_hold_no_images_of_people(train, name):
+    before = list(read_identity_folders(train).paths)
+    for place in (train, train / "ann", train / "ann" / "2019"):
+        write_image(place / name / "0.png", plain(RED))
+    found = read_identity_folders(train)
+    assert list(found.paths) == before and found.num_identities == 3
+
+
+def test_of_programs_is_not_who_is_only_called_similarly(tmp_path):
+    write_image(tmp_path / "lost" / "0.png", plain(RED))
+    write_image(tmp_path / "macosx" / "0.png", plain(RED))
+    assert read_identity_folders(tmp_path).num_identities == 2
+
+
+OTHER_NAMES = {
+    "face.jfif": encode(plain(RED), ".jpg"),
+    "face": encode(plain(RED)),
+    "face.jpg.bak": encode(plain(RED), ".jpg"),
+    "face.tif": encode(plain(RED), ".tiff"),
+    "face.pgm": b"P5\n12 12\n255\n" + bytes(144),
+    "face.dib": encode(plain(RED), ".bmp"),
+    "face.webp2": encode(plain(RED), ".webp"),
+    "face.gif": b"GIF89a" + bytes(20),
+    "face.heic": b"\0\0\0\x18ftypheic" + bytes(20),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_an_image_whose_name_does_not_say_so_is_reported(train, name):
+    (train / "ann" / name).write_bytes(OTHER_NAMES[name])
+    with refuses(str(train / "ann" / name), ".png", "rename", error=InputError):
+        read_identity_folders(train)
+    wrong: list[tuple[int | str, str]] = []
+    assert len(read_identity_folders(train, lambda *problem: wrong.append(problem)).paths) == 6
+    assert [identity for identity, _ in wrong] == ["ann"]
+
+
+def test_other_files_are_no_images_whatever_they_begin_with(train):
+    for name, start in {"a.txt": b"\xff\xd8\xff", "a.dat": b"BMW and others" + bytes(9), "b.dat": b"P50 x"}.items():
+        (train / "ann" / name).write_bytes(start)
+    assert len(read_identity_folders(train).paths) == 6
+
+
+def test_an_image_beside_the_identity_folders_is_reported(train):
+    write_image(train / "lonely.png", plain(RED))
+    with refuses(str(train / "lonely.png"), "identity folder", "move", error=InputError):
+        read_identity_folders(train)
+
+
+class TestNoPermission:
+    """What may not be read is named, and the check goes on with the rest; root may read all, so refusal is played."""
+
+    @pytest.fixture
+    def locked(self, monkeypatch):
+        def lock(folder):
+            real = os.scandir
+
+            def scandir(path):
+                if os.fspath(path) == str(folder):
+                    raise PermissionError(13, "Permission denied", str(folder))
+                return real(path)
+
+            monkeypatch.setattr(os, "scandir", scandir)
+
+        return lock
+
+    @pytest.mark.parametrize("place", ["bob", "bob/deep", "."])
+    def test_a_folder(self, train, locked, place):
+        (train / "bob" / "deep").mkdir()
+        folder = train if place == "." else train / place
+        locked(folder)
+        with refuses(str(folder), "Permission denied", "allow", error=InputError):
+            read_identity_folders(train)
+
+    def test_the_others_are_read(self, train, locked):
+        locked(train / "bob")
+        wrong: list[tuple[int | str, str]] = []
+        found = read_identity_folders(train, lambda *problem: wrong.append(problem))
+        assert list(found.paths) == ["ann/0.png", "ann/1.png", "eve/0.png", "eve/1.png"]
+        ((identity, sentence),) = wrong
+        assert identity == "bob" and says(sentence, str(train / "bob"), "Permission denied")
 
 
 def test_a_link_to_itself_hides_no_other_image(train):

@@ -1,12 +1,15 @@
+import io
 import pickle
+from pathlib import Path
 
 import pytest
-from image_files import write_benchmark, write_faces
+from image_files import write_benchmark, write_faces, write_text
 from recordio_writer import flat, png, write_records
-from says import refuses
+from says import refuses, says
 from shared_data import FACES, INSIGHTFACE, needs_faces, needs_insightface
 
 from facerec.data.modules import FolderData, InsightFaceData, SyntheticData, read_benchmark
+from facerec.doctor.check import check_data
 from facerec.errors import InputError
 
 
@@ -81,3 +84,67 @@ def test_faces_are_drawn_in_the_size_that_they_are_used_in(side, drawn):
     module = SyntheticData(num_identities=2, images_per_identity=1, image_size=(side, side))
     assert module.open_train().load(0).shape == (drawn, drawn, 3)
     assert module.open_benchmark("synthetic").images.load(0).shape == (drawn, drawn, 3)
+
+
+def test_the_home_folder_is_found_where_no_shell_expands_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write_faces(tmp_path / "faces")
+    write_text(tmp_path / "list.txt", "train/ann/0.png a\n")
+    module = FolderData(root="~/faces", benchmarks=["pairs"], train_list="~/list.txt", cache="~/cache")
+    assert len(module.open_train()) == 1 and len(module.open_benchmark("pairs")) == 20
+    assert module.cache == str(tmp_path / "cache")
+    archive = InsightFaceData(root="~/faces", benchmarks=[], index_cache="~/cache", train_list="~/list.txt")
+    assert (archive.root, archive.index_cache) == (str(tmp_path / "faces"), str(tmp_path / "cache"))
+    assert archive.train_list == str(tmp_path / "list.txt")
+
+
+def test_a_file_in_place_of_the_folder_is_said_to_be_one(tmp_path):
+    write_text(tmp_path / "train.rec", "")
+    for module in (FolderData, InsightFaceData):
+        with refuses(str(tmp_path / "train.rec"), "is a file", "data.root", "folder that holds it", error=InputError):
+            module(root=str(tmp_path / "train.rec"), benchmarks=[]).open_benchmark("lfw")
+    with refuses(str(tmp_path / "train.rec"), "is a file", "check", error=InputError):
+        FolderData(root=str(tmp_path), train_folder="train.rec", benchmarks=[]).open_train()
+
+
+def test_synthetic_people_and_pairs_are_raised_by_their_own_names(tmp_path):
+    with refuses("data.num_test_identities", "data.num_pairs", error=InputError):
+        SyntheticData(num_test_identities=20, num_pairs=20_000).open_benchmark("synthetic")
+    for key in ("num_identities", "images_per_identity", "num_test_identities", "num_pairs"):
+        with refuses(key, "at least 1", "0"):
+            SyntheticData(**{key: 0})
+
+
+class TestNoPermission:
+    """Root may read everything, so the refusal of the system is played."""
+
+    @pytest.fixture
+    def locked(self, monkeypatch):
+        def lock(file: Path):
+            def refuse(path, *arguments, **options):
+                if str(path) == str(file):
+                    raise PermissionError(13, "Permission denied", str(file))
+                return real(path, *arguments, **options)
+
+            real = io.open
+            monkeypatch.setattr(io, "open", refuse)
+            monkeypatch.setattr("builtins.open", refuse)
+
+        return lock
+
+    @pytest.mark.parametrize("name", ["train.rec", "property", "pairs/pairs_pair.txt", "cfp.bin", "list.txt"])
+    def test_a_file_is_named_by_the_reader_and_the_check(self, tmp_path, locked, name):
+        write_faces(tmp_path)
+        write_records(tmp_path / "train.rec", flat([5.0, 5.0, 8.0], [png(number) for number in range(3)]))
+        write_text(tmp_path / "property", "2,112,112\n")
+        write_text(tmp_path / "list.txt", "0\t5\n2\t8\n")
+        (tmp_path / "cfp.bin").write_bytes(pickle.dumps(([png(0), png(1)] * 20, [True, False] * 10)))
+        module = InsightFaceData(
+            root=str(tmp_path), benchmarks=["pairs", "cfp"], train_list="list.txt", global_batch_size=2, num_workers=0
+        )
+        locked(tmp_path / name)
+        with refuses(str(tmp_path / name), "Permission denied", error=InputError):
+            module.setup("fit")
+        (problem,) = check_data(module).problems
+        assert says(problem, str(tmp_path / name), "Permission denied")

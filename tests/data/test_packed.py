@@ -92,7 +92,8 @@ def test_the_file_is_an_array_of_all_images_and_nothing_else_is_left(tmp_path):
     images = pack(dataset(), tmp_path)
     expected, _ = dataset().__getitems__(range(7))
     np.testing.assert_array_equal(np.load(images.path), expected)
-    assert files(tmp_path) == [f"images-{dataset().fingerprint()}.npy"]
+    name = f"images-{dataset().fingerprint()}"
+    assert files(tmp_path) == [f"{name}.json", f"{name}.npy"]  # the checksum, and the array
 
 
 def test_changed_images_are_decoded_anew(tmp_path):
@@ -100,7 +101,7 @@ def test_changed_images_are_decoded_anew(tmp_path):
     source = Noise(7)
     source.changed = 1
     pack(dataset(source), tmp_path)
-    assert source.loads == [1] * 7 and len(files(tmp_path)) == 2
+    assert source.loads == [1] * 7 and len(files(tmp_path)) == 4
 
 
 def test_changing_a_batch_changes_nothing_that_is_kept(tmp_path):
@@ -139,7 +140,7 @@ class TestAnEndTooEarly:
             process.kill()
         assert not list(tmp_path.glob("images-*")) and list(tmp_path.glob(".partial.*"))
         assert_same_batches(pack(dataset(Noise(600)), tmp_path), dataset(Noise(600)))
-        assert len(files(tmp_path)) == 1
+        assert not list(tmp_path.glob(".partial.*"))
 
     @staticmethod
     def batches_until(error):
@@ -166,7 +167,7 @@ def test_a_second_process_waits_for_the_first_and_takes_its_file(tmp_path):
         assert second.stderr is not None and "another process is decoding the same" in second.stderr.readline()
         packed._write(dataset(), path, 0)
     assert second.communicate(timeout=60)[0].strip() == str([0] * 7)
-    assert files(tmp_path) == [path.name]
+    assert files(tmp_path) == [path.with_suffix(".json").name, path.name]
 
 
 def test_who_is_told_to_stop_while_waiting_leaves_the_lock_to_its_owner(tmp_path, monkeypatch):
@@ -189,7 +190,7 @@ def test_without_locks_two_processes_may_do_the_same_work(tmp_path, monkeypatch)
     monkeypatch.setattr("fcntl.flock", unsupported)
     (tmp_path / f".partial.1.images-{dataset().fingerprint()}.npy").write_text("of another process")
     assert_same_batches(pack(dataset(), tmp_path), dataset())
-    assert len(files(tmp_path)) == 2
+    assert len(files(tmp_path)) == 3
 
 
 class TestRefusals:
@@ -212,9 +213,76 @@ class TestRefusals:
         with refuses("File exists", "data.cache", error=InputError):
             pack(dataset(), tmp_path / "cache")
 
+
+class TestDamage:
+    """What was changed is noticed when it is opened, and decoded again."""
+
+    @staticmethod
+    def changed(path: Path, change) -> None:
+        content = bytearray(path.read_bytes())
+        change(content)
+        path.write_bytes(content)
+        os.utime(path, ns=(0, 0))
+
+    def opened_again(self, tmp_path, change) -> CountingSource:
+        self.changed(pack(dataset(), tmp_path).path, change)
+        source = Noise(7)
+        assert_same_batches(pack(dataset(source), tmp_path), dataset())
+        return source
+
+    @pytest.mark.parametrize("place", [0, 9, 60, 128, 300, -1])
+    def test_of_a_byte(self, tmp_path, capsys, place):
+        def flip(content):
+            content[place] ^= 1
+
+        assert self.opened_again(tmp_path, flip).loads == [1] * 7
+        assert "damaged" in capsys.readouterr().err
+
     @pytest.mark.parametrize("kept", [0, 10, 200])
-    def test_a_file_that_was_cut_off(self, tmp_path, kept):
+    def test_of_the_end(self, tmp_path, kept):
+        def cut(content):
+            del content[kept:]
+
+        assert self.opened_again(tmp_path, cut).loads == [1] * 7
+
+    @pytest.mark.parametrize("array", [np.zeros((5, 4, 6, 3), np.uint8), np.zeros((7, 4, 6, 3), np.float32)])
+    def test_of_the_kind(self, tmp_path, array):
         path = pack(dataset(), tmp_path).path
-        os.truncate(path, kept)
-        with refuses(str(path), "damaged", "delete", error=InputError):
-            pack(dataset(), tmp_path)
+        np.save(path, array)
+        assert_same_batches(pack(dataset(), tmp_path), dataset())
+
+    @pytest.mark.parametrize("text", [None, "", "[]", '{"crc32": 0}'])
+    def test_of_the_checksum(self, tmp_path, text):
+        path = pack(dataset(), tmp_path).path.with_suffix(".json")
+        path.unlink() if text is None else path.write_text(text)
+        source = Noise(7)
+        assert_same_batches(pack(dataset(source), tmp_path), dataset())
+        assert source.loads == [1] * 7
+
+    def test_a_copied_file_is_compared_once(self, tmp_path, monkeypatch):
+        assert self.opened_again(tmp_path, lambda content: None).loads == [0] * 7
+        monkeypatch.setattr(packed, "_checksum", lambda _: pytest.fail("compared again"))
+        pack(dataset(), tmp_path)
+
+    def test_that_is_met_in_use_is_named(self, tmp_path):
+        images = pack(dataset(), tmp_path)
+        images.__getitems__([0, 6])
+        os.truncate(images.path, 300)
+        with refuses(str(images.path), "cut off", "300 of 632 bytes", "delete", error=InputError):
+            images.__getitems__([0, 6])
+
+    def test_a_deleted_file_stays_readable(self, tmp_path):
+        images = pack(dataset(), tmp_path)
+        images.__getitems__([0])
+        images.path.unlink()
+        assert_same_batches(images, dataset())
+
+    @pytest.mark.parametrize(
+        "array", [np.zeros((10, 4, 6, 3), np.uint8), np.zeros((12, 4, 6, 3)), np.zeros(12, np.uint8)]
+    )
+    def test_an_array_that_does_not_fit_is_not_served(self, tmp_path, array):
+        np.save(tmp_path / "c.npy", array)
+        with refuses(
+            str(tmp_path / "c.npy"), array.dtype.name, str(len(array)), "uint8 12x", "delete", error=InputError
+        ):
+            PackedDataset(tmp_path / "c.npy", np.arange(12)).__getitems__(range(12))

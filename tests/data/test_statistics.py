@@ -41,7 +41,18 @@ def test_images_are_read_once_and_the_maps_kept(tmp_path):
     again = statistics(source, tmp_path / "new" / "cache")
     assert torch.equal(first, again)
     assert source.loads == [1, 1, 1]
-    assert [file.name for file in (tmp_path / "new" / "cache").iterdir()] == ["position-abc-4x5.npy"]
+    assert [file.name for file in (tmp_path / "new" / "cache").iterdir()] == ["position-abc-4x5.npz"]
+
+
+@pytest.mark.parametrize("place", [0, 200, -400, -200])
+def test_a_damaged_file_is_made_again(tmp_path, place):
+    source = Noise(3)
+    first = statistics(source, tmp_path)
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[place:] = b"damage" + content[place:][6:]
+    path.write_bytes(content)
+    assert torch.equal(statistics(source, tmp_path), first) and path.read_bytes() != content
 
 
 def test_another_size_other_images_or_mirroring_are_other_maps(tmp_path):

@@ -22,6 +22,31 @@ def test_a_first_line_that_is_no_path_is_one_sentence(tmp_path):
         read_train_list(tmp_path, "list.txt")
 
 
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_identities_before_the_paths_are_named(tmp_path, separator):
+    write_faces(tmp_path)
+    write_text(tmp_path / "list.txt", "".join(f"{n}{separator}train/ann/{n}.png\n" for n in (0, 0, 1)))
+    with refuses("line 1", "list.txt", "'0'", "before", "train/ann/0.png", "PATH IDENTITY", error=InputError):
+        read_train_list(tmp_path, "list.txt")
+
+
+def test_an_identity_may_look_like_a_path_of_an_image(tmp_path):
+    write_faces(tmp_path)
+    write_text(tmp_path / "list.txt", "train/ann/0.png ann/0.png\n")
+    assert read_train_list(tmp_path, "list.txt").identity_name(0) == "ann/0.png"
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="there, both are separators")
+def test_paths_of_windows_are_named(tmp_path):
+    write_faces(tmp_path)
+    write_text(tmp_path / "list.txt", "train\\ann\\0.png a\n")
+    with refuses("list.txt", "ann\\0.png", "write /", error=InputError):
+        read_train_list(tmp_path, "list.txt")
+    write_text(tmp_path / "list.txt", "train/ann/0.png a\ntrain\\ann\\1.png a\n")
+    with refuses("line 2", "ann\\1.png", "write /", error=InputError):
+        refuse_missing(read_train_list(tmp_path, "list.txt"))
+
+
 class TestFolders:
     ODD = ("José Núñez/müde Augen.png", "#1/a.png", " lee/ a.png", "-/b c.png", "ann/a.png", "ann /a.png",
            "\ufeffann/a.png", "ann\u00a0/ .png")  # fmt: skip

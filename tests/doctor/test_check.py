@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def folder_data(root: Path, **changes) -> FolderData:
 
 @pytest.fixture
 def faces(tmp_path):
-    """Three identities of 4, 4 and 5 images; a benchmark of 2 pairs over 3 images."""
+    """Three identities of 4, 4 and 5 images; a benchmark of 20 pairs over 3 images."""
     write_faces(tmp_path)
     write_image(tmp_path / "train/eve/wide.png", plain(GREY, (10, 20)))
     return tmp_path
@@ -25,7 +26,7 @@ def test_sound_data_is_counted(faces, capsys):
     report = check_data(folder_data(faces))
     assert report.is_sound and report.unreadable == [] and report.problems == []
     assert (report.images, report.identities, report.images_per_identity) == (13, 3, (4, 5))
-    assert report.pairs == {"pairs": 2}
+    assert report.pairs == {"pairs": 20}
     assert report.image_sizes == {"12x12": 15, "20x10": 1}
     printed = capsys.readouterr()
     assert printed.out == "" and "decoding images" in printed.err
@@ -91,7 +92,7 @@ def test_all_problems_are_reported_and_the_rest_is_still_looked_at(faces):
     assert len(report.problems) == 4
     assert every(says(problem, thing) for problem, thing in zip(report.problems, things, strict=True))
     assert (report.images, report.identities, report.images_per_identity) == (0, 0, None)
-    assert report.pairs == {"pairs": 2} and report.image_sizes == {"12x12": 2}
+    assert report.pairs == {"pairs": 20} and report.image_sizes == {"12x12": 2}
     assert [entry["image"] for entry in report.unreadable] == ["b.png"]
 
 
@@ -137,3 +138,52 @@ def test_the_insightface_sample_is_sound():
     report = check_data(InsightFaceData(root=str(INSIGHTFACE), benchmarks=["lfw_sample"], num_workers=0))
     assert report.is_sound and (report.images, report.identities) == (274, 40)
     assert report.pairs == {"lfw_sample": 160} and set(report.image_sizes) == {"112x112"}
+
+
+BOTH = "r1.png r2.png 1\nr1.png b.png -1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "severity", "facts"),
+    [
+        (4 * BOTH, "unverifiable_benchmark", "error", ("8 pairs", "10 folds", "bring more")),
+        (30 * "r1.png r2.png 1\n", "unverifiable_benchmark", "error", ("30 same-person pairs", "add different-person")),
+        (
+            30 * "r1.png r2.png 1\n" + 30 * "r1.png b.png -1\n",
+            "folds_of_one_kind",
+            "warning",
+            ("10 of the 10 folds", "deal=true"),
+        ),
+    ],
+)
+def test_pairs_that_cannot_be_verified_well_are_found(faces, text, name, severity, facts):
+    write_text(faces / "pairs/pairs_pair.txt", text)
+    report = check_data(folder_data(faces))
+    (found,) = [finding for finding in report.findings if finding.name == name]
+    assert (found.severity, found.part) == (severity, "benchmark pairs")
+    assert says(found.sentence, "benchmark pairs", *facts)
+    assert report.is_sound == (severity == "warning")
+
+
+def test_a_training_set_of_one_identity_is_found(faces):
+    write_text(faces / "list.txt", "".join(f"train/{who}/0.png 0\n" for who in ("ann", "bob")))
+    report = check_data(folder_data(faces, train_list="list.txt"))
+    (found,) = [finding for finding in report.findings if finding.name == "one_identity"]
+    assert says(found.sentence, "2 training images", "one identity", "'0'", "add people") and not report.is_sound
+
+
+def test_a_training_set_of_one_colour_is_found_and_one_of_three_is_not(faces):
+    assert "one_colour_only" not in [finding.name for finding in check_data(folder_data(faces)).findings]
+    for path in (faces / "train").rglob("*.png"):
+        write_image(path, plain(GREY))
+    report = check_data(folder_data(faces))
+    (found,) = [finding for finding in report.findings if finding.name == "one_colour_only"]
+    assert says(found.sentence, "one colour", "NaN", "fetch") and found.details == [{"images": 13}]
+    assert not report.is_sound
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_nobody_waits_for_a_named_pipe(faces):
+    os.mkfifo(faces / "train/ann/pipe.png")
+    (entry,) = check_data(folder_data(faces)).unreadable
+    assert entry["image"] == "ann/pipe.png" and says(str(entry["reason"]), "pipe")

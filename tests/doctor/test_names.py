@@ -38,7 +38,7 @@ def test_identities_with_one_image_are_named():
     assert details(judge_counts(people("a", "b", "b", "c"))) == {
         "identities_with_one_image": [{"identity": "a"}, {"identity": "c"}]
     }
-    assert judge_counts(people("a", "a")) == []
+    assert judge_counts(people("a", "a", "b", "b")) == []
 
 
 def test_names_that_differ_in_spelling_or_folder_are_alike():

@@ -56,7 +56,7 @@ def test_every_wrong_line_of_a_pair_list_is_reported_and_the_other_pairs_are_loo
     write_benchmark(faces, "lfw")
     write_text(faces / "lfw/lfw_pair.txt", "r1.png r2.png 1\nr1.png r2.png 2\nr2.png b.png -1\nb.png\n")
     report = check_data(folder_data(faces, benchmarks=["lfw", "pairs"]))
-    assert report.pairs == {"lfw": 2, "pairs": 2} and report.problems == []
+    assert report.pairs == {"lfw": 2, "pairs": 20} and report.problems == []
     (part, found), *others = wrong_lines(report).items()
     assert (part, found.count, others) == ("benchmark lfw", 2, [])
     assert [entry["line"] for entry in found.details] == [2, 4]

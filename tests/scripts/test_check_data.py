@@ -39,7 +39,7 @@ def test_the_script_ends_with_one_line_of_json_and_status_0(faces, capsys):
         "images": 13,
         "identities": 3,
         "images_per_identity": [4, 5],
-        "pairs": {"pairs": 2},
+        "pairs": {"pairs": 20},
         "image_sizes": {"12x12": 15, "20x10": 1},
         "unreadable": [],
         "problems": [],

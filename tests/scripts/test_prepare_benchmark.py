@@ -57,6 +57,18 @@ def test_calfw_and_cplfw(prepare, images, tmp_path, name):
     assert colours(tmp_path / "data", name, 1) == [GREEN, BLUE]
 
 
+def test_a_sorted_benchmark_is_dealt_into_another_without_copies(prepare, images, tmp_path):
+    root, paths = tmp_path / "data", ("Ann/Ann_0001.png", "Ann/Ann_0002.png", "Bob/Bob_0001.png")
+    same, different = f"{paths[0]} {paths[1]} 1\n", f"{paths[0]} {paths[2]} -1\n"
+    write_text(root / "own/own_pair.txt", 30 * same + 20 * different)
+    images.rename(root / "own/own")
+    arguments = [f"images={root}/own/own", f"pairs={root}/own/own_pair.txt", "name=dealt"]
+    assert says(prepare("list", *arguments)[2], "fold 1", "one kind", "deal=true")
+    status, summary, _ = prepare("list", *arguments, "deal=true")
+    assert (status, summary["pairs"], summary["copied"]) == (0, 50, 0)
+    assert read_pairs(root, "dealt").is_same.tolist() == 10 * [True, True, True, False, False]
+
+
 def test_agedb_30_from_both_forms(prepare, images, tmp_path):
     names = np.empty((2, 2), object)
     names[:] = [[{"name": "Ann_0001"}, {"name": "Ann_0002"}], [{"name": "Ann_0002"}, {"name": "Bob_0001"}]]

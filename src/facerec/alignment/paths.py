@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from facerec.data.readers.listing import is_service
 from facerec.errors import InputError
 
 SHEET = "contact_sheet.png"  # in the folder of the faces
@@ -40,7 +41,7 @@ def find_images(root: Path, apart_from: Path) -> list[str]:
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            return sorted((entry for entry in entries if not is_service(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"folder {folder} cannot be read ({error.strerror}): give yourself access to it") from error
 

@@ -15,9 +15,10 @@ result has those that the lists name (and the rest of CFP's, if they exist). lin
 which takes no space, but a program that changes a file in place changes both; files that cannot be linked, as between
 two disks, are copied. With link=symbolic, images= must stay where it is. link=copy makes independent files. If images=
 is ROOT/NAME/NAME itself, or if cfp_ff already has the images of cfp_fp, only the list is written. An image with another
-suffix than in the list, as after alignment (.png instead of .jpg), is found too. `list` reads lines LEFT RIGHT FLAG.
-Every image of a pair must exist, and the benchmark must not; otherwise nothing is written. Images must already be
-aligned: see facerec align_faces. The last line on standard output is JSON.
+suffix than in the list, as after alignment (.png instead of .jpg), is found too. `list` reads lines LEFT RIGHT FLAG;
+with deal=true, it deals them in turn into ten folds, each with pairs of one person and of two, in whatever order they
+are listed. Every image of a pair must exist, and the benchmark must not; otherwise nothing is written. Images must
+already be aligned: see facerec align_faces. The last line on standard output is JSON.
 """
 
 from dataclasses import dataclass
@@ -49,6 +50,13 @@ class PairsSettings:
     root: Path = setting("the folder of all data")
     link: Literal["hard", "symbolic", "copy"] = setting("how images are transferred", "hard")
     name: str | None = setting("name of the benchmark; by default the first word, except for list", None)
+
+
+@dataclass
+class ListSettings(PairsSettings):
+    """list, also:"""
+
+    deal: bool = setting("deal the pairs into ten folds with both kinds, instead of keeping their order", False)
 
 
 @dataclass
@@ -87,11 +95,17 @@ class ToBinSettings:
 
 
 def _from_pairs(form: str, settings: PairsSettings) -> dict[str, Any]:
-    if form == "list" and settings.name is None:
+    return _written(settings, settings.name or form, _read_pairs(form, settings.pairs))
+
+
+def _from_list(settings: ListSettings) -> dict[str, Any]:
+    if settings.name is None:
         raise InputError("no name given: add name=...")
-    pairs = _read_pairs(form, settings.pairs)
-    name, images = settings.name or form, settings.images
-    return _said(write_benchmark(settings.root, name, pairs, images, link=settings.link))
+    return _written(settings, settings.name, read_plain_pairs(settings.pairs, settings.deal))
+
+
+def _written(settings: PairsSettings, name: str, pairs: list[Pair]) -> dict[str, Any]:
+    return _said(write_benchmark(settings.root, name, pairs, settings.images, link=settings.link))
 
 
 def _from_cfp(form: str, settings: CfpSettings) -> dict[str, Any]:
@@ -133,7 +147,8 @@ def _to_bin(settings: ToBinSettings) -> dict[str, Any]:
 
 
 main = subcommands(
-    {form: command(PairsSettings, partial(_from_pairs, form)) for form in ("lfw", "calfw", "cplfw", "agedb_30", "list")}
+    {form: command(PairsSettings, partial(_from_pairs, form)) for form in ("lfw", "calfw", "cplfw", "agedb_30")}
+    | {"list": command(ListSettings, _from_list)}
     | {form: command(CfpSettings, partial(_from_cfp, form)) for form in ("cfp_ff", "cfp_fp")}
     | {"bin": command(BinSettings, _from_bin), "to-bin": command(ToBinSettings, _to_bin)}
 )

@@ -1,12 +1,16 @@
 """Caches on disk: the decoded pixels of all images, and the index of a large archive."""
 
+import json
+import math
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,8 +22,10 @@ from facerec.console import log
 from facerec.data.loading import ImageDataset, PackedDataset, image_loader
 from facerec.data.source import digest
 from facerec.errors import InputError
-from facerec.files import replacing
+from facerec.files import replacing, write_json
 
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile)  # or missing: it is made again
+_BLOCK = 1 << 24  # bytes that are read at a time
 _ELSE = "set data.cache to another folder, or to null for no cache"
 
 
@@ -28,19 +34,71 @@ def pack(images: ImageDataset, folder: Path, num_workers: int = 0) -> PackedData
 
     A missing file is written, with a progress bar on standard error; changed images or another size have another
     fingerprint. One of several processes writes the file while the others wait. It is never incomplete under its name.
-    Raises `InputError`, and leaves nothing behind, if an image cannot be decoded or the disk is full.
+    A file that was changed since it was written is read once: if its checksum differs from that in the ``.json`` file
+    beside it, it is written again. Raises `InputError`, and leaves nothing behind, if an image cannot be decoded or the
+    disk is full.
 
     Args:
         images: each is decoded once.
         folder: created if it is missing.
         num_workers: number of workers that decode.
     """
-    path = folder / f"images-{images.fingerprint()}.npy"
-    if not path.is_file():
+    path, shape = folder / f"images-{images.fingerprint()}.npy", (len(images), *images.image_size, 3)
+    if not _is_unchanged(path, shape):
         with _alone(path):
-            if not path.is_file():
+            if not _is_unchanged(path, shape) and not _is_undamaged(path, shape):
                 _write(images, path, num_workers)
     return PackedDataset(path, images.targets)
+
+
+def _is_unchanged(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether the file has the right size, and is as old as when its checksum was computed."""
+    with suppress(*DAMAGED):
+        noted = json.loads(_sum_of(path).read_text(encoding="utf-8"))
+        return path.stat().st_size == _size(shape) and noted["mtime_ns"] == path.stat().st_mtime_ns
+    return False
+
+
+def _is_undamaged(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether the file has the right size and checksum; if so, its time is noted, else it is said."""
+    if not path.is_file():
+        return False
+    with suppress(*DAMAGED):
+        noted = json.loads(_sum_of(path).read_text(encoding="utf-8"))
+        if path.stat().st_size == _size(shape) and noted["crc32"] == _checksum(path):
+            with suppress(InputError):  # a folder that may only be read
+                _note(path, noted["crc32"], path)
+            return True
+    log(f"{path} is damaged or has no checksum: the images are decoded again")
+    return False
+
+
+def _checksum(path: Path) -> int:
+    crc = 0
+    bar = tqdm(desc=f"checking {path.name}", total=path.stat().st_size, unit="B", unit_scale=True, delay=2)
+    with path.open("rb") as file, bar:
+        while block := file.read(_BLOCK):
+            crc = zlib.crc32(block, crc)
+            bar.update(len(block))
+    return crc
+
+
+def _note(path: Path, crc: int, written: Path) -> None:
+    write_json(_sum_of(path), {"crc32": crc, "mtime_ns": written.stat().st_mtime_ns})
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return len(_header(shape)) + math.prod(shape)
 
 
 def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
@@ -49,15 +107,25 @@ def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
     if free < needed:
         sizes = f"has {free:.1f} GB left, and the decoded images take {needed:.1f} GB"
         raise InputError(f"{path.parent} {sizes}: free space, {_ELSE}")
-    with replacing(path, f"free space, {_ELSE}") as partial, partial.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        with tqdm(desc=f"decoding once into {path.parent}", total=len(images), unit=" images", delay=2) as bar:
-            # A separate generator: a run must not depend on whether its images were cached by another.
-            for batch, _ in image_loader(images, 256, num_workers, generator=torch.Generator()):
-                file.write(batch.numpy())
-                bar.update(len(batch))
-        file.flush()
-        os.fsync(file.fileno())  # otherwise a power failure could leave the name without the pixels
+    with replacing(path, f"free space, {_ELSE}") as partial:
+        with partial.open("wb") as file:
+            crc = _decode_into(file, images, _header(shape), num_workers, path.parent)
+        _note(path, crc, partial)  # before the file has its name: a file without a checksum is not believed
+
+
+def _decode_into(file: BinaryIO, images: ImageDataset, header: bytes, num_workers: int, folder: Path) -> int:
+    """Write the header and all pixels; return their checksum."""
+    file.write(header)
+    crc = zlib.crc32(header)
+    with tqdm(desc=f"decoding once into {folder}", total=len(images), unit=" images", delay=2) as bar:
+        # A separate generator: a run must not depend on whether its images were cached by another.
+        for batch, _ in image_loader(images, 256, num_workers, generator=torch.Generator()):
+            file.write(batch.numpy())
+            crc = zlib.crc32(batch.numpy(), crc)
+            bar.update(len(batch))
+    file.flush()
+    os.fsync(file.fileno())  # otherwise a power failure could leave the name without the pixels
+    return crc
 
 
 @contextmanager
@@ -87,7 +155,6 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 _WORTH_CACHING = 2.0  # seconds of reading
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile)  # or missing: the archive is read again
 
 
 class Contents(NamedTuple):
@@ -112,7 +179,7 @@ def cached_contents(folder: Path | None, files: Sequence[Path], reader: str, rea
     if folder is None:
         return read()
     path = folder / f"contents-{digest([reader, *map(_state, files)])}.npz"
-    with suppress(*_DAMAGED), path.open("rb") as file, np.load(file) as arrays:
+    with suppress(*DAMAGED), path.open("rb") as file, np.load(file) as arrays:
         return Contents(*(arrays[name] for name in Contents._fields))
     start = time.perf_counter()
     contents = read()

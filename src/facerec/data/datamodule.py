@@ -1,19 +1,23 @@
 """The base of all data modules: one training set and any number of benchmarks, on any number of devices."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from facerec.checks import check_choice, check_number_or_share, check_seed, check_transforms
+from facerec.console import log
 from facerec.data.augmentation.random_numbers import Transform, augment_batch, augment_images
+from facerec.data.benchmark_folds import one_sided, refuse_unverifiable
 from facerec.data.cache import pack
 from facerec.data.held_out import HELD_OUT, split_identities
 from facerec.data.loading import (
@@ -27,13 +31,28 @@ from facerec.data.loading import (
     image_loader,
     normalise,
 )
-from facerec.data.source import Benchmark, ImageSource, LabelledSource, OnProblem, digest, refuse, refuse_missing
+from facerec.data.source import (
+    Benchmark,
+    ImageSource,
+    LabelledSource,
+    OnProblem,
+    digest,
+    refuse,
+    refuse_missing,
+    refuse_one_identity,
+)
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
 from facerec.errors import InputError
 from facerec.process import available_cores
 
 _MOST_WORKERS = 8
+_Path = TypeVar("_Path", str, str | None)
+
+
+def in_home(path: _Path) -> _Path:
+    """Return ``path`` with the home folder for a first ``~``, which a shell leaves as it is in ``KEY=~/faces``."""
+    return os.path.expanduser(path) if isinstance(path, str) else path
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -84,6 +103,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         super().__init__()
         if not isinstance(self.global_batch_size, int) or self.global_batch_size < 2:
             raise ValueError(f"global_batch_size must be an integer of at least 2, got {self.global_batch_size!r}")
+        self.cache = in_home(self.cache)
         if isinstance(self.benchmarks, str):
             raise ValueError(f"benchmarks must be a list of names, got {self.benchmarks!r}: write [{self.benchmarks}]")
         if self.num_workers is None:
@@ -128,6 +148,9 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         opened = [self.open_benchmark(name) for name in self.benchmarks]
         for benchmark in opened:
             refuse_missing(benchmark.images)
+            refuse_unverifiable(benchmark)
+            if sentence := one_sided(benchmark):
+                rank_zero_only(log)(sentence)
         return opened
 
     def _open_train(self) -> LabelledSource:
@@ -136,6 +159,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         if self.held_out_identities:
             train, held_out = split_identities(train, self.held_out_identities, self.held_out_seed)
             self.opened_benchmarks.append(held_out)
+        refuse_one_identity(train)
         if len(train) < self.global_batch_size:
             size = f"data.global_batch_size={self.global_batch_size}"
             raise InputError(f"the training set has {len(train)} images, fewer than one batch of {size}: lower it")

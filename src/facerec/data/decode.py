@@ -8,15 +8,17 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from facerec.data.image_header import JPEG_START, PNG_START, stated_pixels
 from facerec.errors import InputError
 
 # Raise it when files are decoded or resized to different pixels than before, which invalidates caches.
 VERSION = 1
 DECODER = f"decoder {VERSION}, OpenCV {cv2.__version__}"  # part of the key of every cache
 
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_MOST_PIXELS = 120_000_000  # the largest cameras have 102 million; decoded, that is a third of a gigabyte
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+_PNG_END = b"IEND"
 
 
 def use_one_thread(_: int = 0) -> None:
@@ -37,12 +39,13 @@ def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:
 
     Greyscale, 16-bit and CMYK files become 8-bit RGB. EXIF orientation is ignored, since aligned faces are already
     upright, unless ``upright`` requests the image as it is displayed. Raises `InputError` with the image's name if it
-    is empty, cut off or not an image.
+    is empty, cut off, not an image, or has more than 120 million pixels: a few bytes may state gigabytes.
     """
     if not data:
         raise InputError(f"image {name} is empty: fetch it again or take it off the list")
     if _is_cut_off(data):
         raise InputError(f"image {name} is cut off after {len(data)} bytes: fetch it again or take it off the list")
+    _refuse_huge(stated_pixels(data), name)
     flags = cv2.IMREAD_COLOR_RGB | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -52,6 +55,12 @@ def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:
         problem = "cannot be decoded: it is damaged or not a JPEG or PNG file"
         raise InputError(f"image {name} {problem}, so replace it or take it off the list")
     return image
+
+
+def _refuse_huge(pixels: int | None, name: str) -> None:
+    if pixels is not None and pixels > _MOST_PIXELS:
+        problem = f"has {pixels / 1e6:.0f} million pixels, and up to {_MOST_PIXELS / 1e6:.0f} million are decoded"
+        raise InputError(f"image {name} {problem}: replace it by a smaller one or take it off the list")
 
 
 def resize(image: np.ndarray, out: np.ndarray) -> None:
@@ -77,12 +86,15 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes, name: str) -> Header:
-    """Read format and size of an image file without decoding it; raise `InputError` if it is not an image."""
+    """Read format and size of an image file without decoding it.
+
+    Raises `InputError` if it is not an image or has more pixels than `decode_rgb` takes.
+    """
+    _refuse_huge(stated_pixels(data), name)
     try:
-        # A damaged header may state a huge size, of which Pillow only warns.
-        with warnings.catch_warnings(action="error"), Image.open(BytesIO(data), formats=tuple(_SUFFIXES)) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(data), formats=tuple(_SUFFIXES)) as image:
             return Header(str(image.format), image.height, image.width)
-    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         problem = "is not a JPEG, PNG, BMP or WebP file"
         raise InputError(f"image {name} {problem}: fetch it again or take it off the list") from error
 
@@ -111,14 +123,14 @@ class OneSize:
 def _is_cut_off(data: bytes) -> bool:
     # OpenCV 4 silently fills the missing part of a truncated file with grey, so the end marker is checked here. A
     # JPEG's must follow its last scan header: an embedded thumbnail has its own end marker, earlier.
-    if data.startswith(_JPEG_START):
+    if data.startswith(JPEG_START):
         return data.rfind(_JPEG_END) < max(data.rfind(_JPEG_SCAN), 2)
-    return data.startswith(_PNG_START) and not _png_reaches_its_end(data)
+    return data.startswith(PNG_START) and not _png_reaches_its_end(data)
 
 
 def _png_reaches_its_end(data: bytes) -> bool:
     # A chunk is length, kind, content, checksum. OpenCV would allocate up to 4 GB for a damaged length.
-    start = len(_PNG_START)
+    start = len(PNG_START)
     while start + 12 <= len(data):
         length, kind = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8]
         start += 12 + length

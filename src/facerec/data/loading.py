@@ -54,7 +54,7 @@ class PackedDataset(Dataset):
     """Images of an `ImageDataset` from the file that `pack` wrote; processes share the system's cache of it.
 
     Args:
-        path: NumPy file of uint8 ``(N, H, W, 3)``; `InputError` if it is damaged.
+        path: NumPy file of uint8 ``(N, H, W, 3)``; `InputError` if it is another one, also if it is cut off later.
         targets: one per image.
     """
 
@@ -66,6 +66,7 @@ class PackedDataset(Dataset):
         return len(self.targets)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        self._refuse_cut_off()
         # Gathered into pinned memory, so that the loader need not copy it there.
         shape = (len(indices), *self._pixels.shape[1:])
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
@@ -76,10 +77,23 @@ class PackedDataset(Dataset):
     @cached_property
     def _pixels(self) -> np.ndarray:
         try:
-            return np.load(self.path, mmap_mode="r")
+            pixels = np.load(self.path, mmap_mode="r")
         except (OSError, ValueError, EOFError) as error:
-            problem = "are damaged or may not be read: delete the file, and it is written again"
-            raise InputError(f"the decoded images in {self.path} {problem}") from error
+            raise self._refusal("are damaged or may not be read") from error
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(self) or pixels.shape[3] != 3:
+            found = f"are {pixels.dtype} {'x'.join(map(str, pixels.shape))}"
+            raise self._refusal(f"{found}, not uint8 {len(self)}xHEIGHTxWIDTHx3")
+        return pixels
+
+    def _refuse_cut_off(self) -> None:
+        """Raise `InputError` if the mapped file is shorter than it was: reading beyond its end kills the process."""
+        pixels: Any = self._pixels
+        needed, left = pixels.offset + pixels.nbytes, pixels.base.size()
+        if left < needed:
+            raise self._refusal(f"were cut off in use, {left} of {needed} bytes are left")
+
+    def _refusal(self, problem: str) -> InputError:
+        return InputError(f"the decoded images in {self.path} {problem}: delete the file, and it is written again")
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the memory map, which would be pickled as a copy of all pixels."""

@@ -4,25 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facerec.data.datamodule import FaceDataModule
+from facerec.checks import check_counts
+from facerec.data.datamodule import FaceDataModule, in_home
 from facerec.data.readers.bin import open_bin
 from facerec.data.readers.folders import read_identity_folders, read_pairs
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.train_lists import read_record_list, read_train_list
-from facerec.data.source import Benchmark, LabelledSource, OnProblem, refuse
+from facerec.data.source import Benchmark, LabelledSource, OnProblem, refuse, refusing_unreadable
 from facerec.data.synthetic.synthetic_faces import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
 from facerec.files import refuse_missing_folder
+
+_ALLOW = "allow reading it, or leave it out"
 
 
 def read_benchmark(root: str | Path, name: str, on_problem: OnProblem = refuse) -> Benchmark:
     """Read benchmark ``name`` in ``root``: the published layout's ``name/name_pair.txt`` or InsightFace's ``name.bin``.
     ``on_problem`` is called for each wrong line of the list."""
     pair_list, archive = Path(root) / name / f"{name}_pair.txt", Path(root) / f"{name}.bin"
-    if pair_list.is_file():
-        return read_pairs(root, name, on_problem)
-    if archive.is_file():
-        return open_bin(archive)
+    with refusing_unreadable(f"benchmark {name} in {root}", _ALLOW):
+        if pair_list.is_file():
+            return read_pairs(root, name, on_problem)
+        if archive.is_file():
+            return open_bin(archive)
     refuse_missing_folder(root)
     missing = f"benchmark {name} is missing, neither {pair_list} nor {archive} exists"
     raise InputError(f"{missing}: add one of them or leave {name} out of data.benchmarks")
@@ -42,10 +46,15 @@ class FolderData(FaceDataModule):
     train_list: str | None = None
     train_folder: str = "train"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.root, self.train_list = in_home(self.root), in_home(self.train_list)
+
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
-        if self.train_list is None:
-            return read_identity_folders(Path(self.root) / self.train_folder, on_problem)
-        return read_train_list(self.root, self.train_list, self.train_folder, on_problem)
+        with refusing_unreadable(f"the training set in {self.root}", _ALLOW):
+            if self.train_list is None:
+                return read_identity_folders(Path(self.root) / self.train_folder, on_problem)
+            return read_train_list(self.root, self.train_list, self.train_folder, on_problem)
 
     def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
         return read_benchmark(self.root, name, on_problem)
@@ -65,11 +74,17 @@ class InsightFaceData(FaceDataModule):
     train_list: str | None = None
     index_cache: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.root, self.train_list = in_home(self.root), in_home(self.train_list)
+        self.index_cache = in_home(self.index_cache)
+
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
-        records = InsightFaceRecords(self.root, cache=None if self.index_cache is None else Path(self.index_cache))
-        if self.train_list is None:
-            return records
-        return read_record_list(records, self.root, self.train_list, on_problem)
+        with refusing_unreadable(f"the training set in {self.root}", _ALLOW):
+            records = InsightFaceRecords(self.root, cache=None if self.index_cache is None else Path(self.index_cache))
+            if self.train_list is None:
+                return records
+            return read_record_list(records, self.root, self.train_list, on_problem)
 
     def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
         return read_benchmark(self.root, name, on_problem)
@@ -91,6 +106,11 @@ class SyntheticData(FaceDataModule):
     num_test_identities: int = 200
     num_pairs: int = 2000
     benchmarks: Sequence[str] = ("synthetic",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(num_identities=self.num_identities, images_per_identity=self.images_per_identity)
+        check_counts(num_test_identities=self.num_test_identities, num_pairs=self.num_pairs)
 
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
         return SyntheticFaces(self.num_identities, self.images_per_identity, image_size=self._drawn_size())

@@ -1,8 +1,10 @@
 """The interfaces of training sets and benchmarks: images by index, and what is known about them."""
 
 import hashlib
+import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +22,16 @@ OnProblem = Callable[[int | str, str], None]
 def refuse(_: int | str, sentence: str) -> None:
     """Raise the sentence as an `InputError`: no training on data that is partly wrong."""
     raise InputError(sentence)
+
+
+@contextmanager
+def refusing_unreadable(what: str, remedy: str) -> Iterator[None]:
+    """A block that reads ``what``, such as "folder train"; raises `InputError` with the reason if it cannot."""
+    try:
+        yield
+    except OSError as error:
+        where = "" if error.filename is None or str(error.filename) in what else f": {error.filename}"
+        raise InputError(f"{what} cannot be read ({error.strerror or error}{where}): {remedy}") from error
 
 
 class ImageSource(Protocol):
@@ -122,7 +134,20 @@ def refuse_missing(images: ImageSource) -> None:
         line = f" in line {listed[1]} of {listed[0]}" if listed else ""
         others = f", and so are {len(missing) - 1} others" if len(missing) > 1 else ""
         problem = f"image {images.full_name(missing[0])}{line} is missing{others}"
-        raise InputError(f"{problem}: restore what is missing or take it off the list")
+        remedy = f"{slashes(images.name(missing[0]))}restore what is missing or take it off the list"
+        raise InputError(f"{problem}: {remedy}")
+
+
+def slashes(path: str) -> str:
+    """Return the beginning of a remedy for a path that does not exist; empty unless it is written as in Windows."""
+    return "write / between folders in place of \\, or " if "\\" in path and os.sep != "\\" else ""
+
+
+def refuse_one_identity(train: LabelledSource) -> None:
+    """Raise `InputError` if all images are of one identity: the loss is then 0, and nothing is learned."""
+    if train.num_identities < 2:
+        problem = f"all {len(train)} training images are of one identity, {train.identity_name(0)!r}"
+        raise InputError(f"{problem}, and training tells two or more apart: add people or correct the labels")
 
 
 def digest(lines: Iterable[str]) -> str:

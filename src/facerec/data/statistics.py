@@ -1,5 +1,6 @@
 """Statistics of a training set's images at each position."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from facerec.data.cache import DAMAGED
 from facerec.data.loading import ImageDataset, PackedDataset, image_loader
 from facerec.files import replacing
 
@@ -17,7 +19,7 @@ def position_statistics(
     """Return mean and standard deviation of the normalised images at each position, float32 ``(2, 3, H, W)``.
 
     They are computed once, with a progress bar on standard error, and cached as
-    ``folder/position-FINGERPRINT-HxW.npy``.
+    ``folder/position-FINGERPRINT-HxW.npz``; a damaged file is made again.
 
     Args:
         images: the training set; its targets are not read.
@@ -27,13 +29,13 @@ def position_statistics(
         num_workers: number of workers.
     """
     height, width = images.image_size
-    path = folder / f"position-{fingerprint}-{height}x{width}{'-mirrored' if flip else ''}.npy"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        statistics = _compute(images, flip, num_workers)
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.save(file, statistics)
-    return torch.from_numpy(np.load(path))
+    path = folder / f"position-{fingerprint}-{height}x{width}{'-mirrored' if flip else ''}.npz"
+    with suppress(*DAMAGED), path.open("rb") as file, np.load(file) as arrays:  # which compares checksums
+        return torch.from_numpy(arrays["statistics"])
+    statistics = np.ascontiguousarray(_compute(images, flip, num_workers))
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, statistics=statistics)
+    return torch.from_numpy(statistics)
 
 
 def _compute(images: ImageDataset | PackedDataset, flip: bool, num_workers: int) -> np.ndarray:

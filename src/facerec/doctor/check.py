@@ -8,6 +8,7 @@ import numpy as np
 
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.source import Benchmark, LabelledSource
+from facerec.doctor.benchmarks import judge_folds
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
 from facerec.doctor.faces import Embedder
@@ -101,6 +102,7 @@ def _judge(
         *judge_geometry(parts, (module.image_size[0], module.image_size[1])),
         *judge_image_overlap(duplicates),
     ]
+    found += [finding for benchmark in benchmarks for finding in judge_folds(benchmark)]
     if train is not None:
         found += judge_counts(train)
         found += judge_names(train)

@@ -34,8 +34,21 @@ def count_sizes(parts: Sequence[Part]) -> dict[str, int]:
 
 def judge_geometry(parts: Sequence[Part], image_size: tuple[int, int]) -> list[Finding]:
     """Report images that have another size than most or another aspect ratio than ``image_size`` (height, width), are
-    smaller than it, have wide borders or only one colour."""
-    return [finding for part in parts for finding in _judge(part, image_size)]
+    smaller than it, have wide borders or only one colour, and a training set that is all of one colour."""
+    found = [finding for part in parts for finding in _judge(part, image_size)]
+    return found + [finding for part in parts if part.train is not None for finding in _judge_sameness(part)]
+
+
+def _judge_sameness(train: Part) -> list[Finding]:
+    """Report a training set whose images are all the same image of one colour, as after a failed conversion."""
+    features = train.features[train.features["readable"]]
+    if len(features) < 2 or not features["flat"].all() or len(np.unique(features["digest"], axis=0)) > 1:
+        return []
+    sentence = (
+        "all images are the same, of one colour, so nothing can be learned and the loss may become NaN: look at the "
+        "files, and convert or fetch them again"
+    )
+    return report("one_colour_only", train.title, sentence, [{"images": len(features)}], severity="error")
 
 
 def _judge(part: Part, wanted: tuple[int, int]) -> list[Finding]:

@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from facerec.data.source import Benchmark, LabelledSource
+from facerec.data.source import Benchmark, LabelledSource, refuse_one_identity
 from facerec.doctor.findings import TRAIN, Finding, benchmark_part, report
+from facerec.errors import InputError
 
 _NUMBERED = re.compile(r"(.+?)[_\- .]+\d+$")  # Aaron_Peirsol_0001
 
@@ -38,14 +39,23 @@ def image_keys(name: str) -> set[str]:
 
 
 def judge_counts(train: LabelledSource) -> list[Finding]:
-    """Report identities with one image."""
+    """Report a training set of one identity, and identities with one image."""
     alone = np.flatnonzero(np.bincount(train.labels) == 1).tolist()
-    return report(
+    return _one_identity(train) + report(
         "identities_with_one_image",
         TRAIN,
         "a single image does not show what all images of a person have in common: add images or leave these out",
         [{"identity": train.identity_name(label)} for label in alone],
     )
+
+
+def _one_identity(train: LabelledSource) -> list[Finding]:
+    try:
+        refuse_one_identity(train)
+    except InputError as error:
+        details = [{"identity": train.identity_name(0)}]
+        return report("one_identity", TRAIN, str(error), details, severity="error")
+    return []
 
 
 def judge_names(train: LabelledSource) -> list[Finding]:

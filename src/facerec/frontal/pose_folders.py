@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from facerec.data.loading import in_workers
 from facerec.data.readers.folders import FolderImages
-from facerec.data.readers.listing import IMAGE_SUFFIXES
+from facerec.data.readers.listing import IMAGE_SUFFIXES, is_service
 from facerec.data.source import digest
 from facerec.errors import InputError
 from facerec.frontal.borders import covered
@@ -67,13 +67,18 @@ def _find(root: Path) -> list[tuple[str, str, str]]:
     """Return (identity, pose, file name) of every image, sorted."""
     if not root.is_dir():
         raise InputError(f"folder {root} does not exist: give the folder with CFP's identities")
-    folders = [(entry.name, pose, entry / pose) for entry in sorted(root.iterdir()) for pose in POSES]
+    folders = [
+        (entry.name, pose, entry / pose)
+        for entry in sorted(root.iterdir())
+        if not is_service(entry.name)
+        for pose in POSES
+    ]
     return [
         (identity, pose, file.name)
         for identity, pose, folder in folders
         if folder.is_dir()
         for file in sorted(folder.iterdir())
-        if file.name.lower().endswith(IMAGE_SUFFIXES) and file.name[0] != "."
+        if file.name.lower().endswith(IMAGE_SUFFIXES) and not is_service(file.name)
     ]
 
 

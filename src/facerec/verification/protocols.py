@@ -58,7 +58,8 @@ def count_correct(
     return accepted + len(different) - not_rejected
 
 
-def _contiguous_folds(num_pairs: int, num_folds: int) -> np.ndarray:
+def contiguous_folds(num_pairs: int, num_folds: int) -> np.ndarray:
+    """Return the index of each pair's fold, ``(num_pairs,)``: folds of equal size, in the order of the pairs."""
     # Division of floats, as in the published code: it decides where folds begin when num_pairs is not a multiple.
     return np.arange(num_pairs) // (num_pairs / num_folds)
 
@@ -102,7 +103,7 @@ def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarra
     The features of fold 9 are thus centred ten times, with means that include their own fold. Operations and their
     order are those of the published code, because float32 sums depend on both.
     """
-    left, right = (_float32_unit(side) for side in (left, right))
+    left, right = _float32_unit(left, "left"), _float32_unit(right, "right")
     for fold in np.unique(folds):
         train = folds != fold
         mean = np.mean(np.concatenate((left[train], right[train])), axis=0)
@@ -119,8 +120,17 @@ def _unit(features: np.ndarray) -> np.ndarray:
     return features / _nonzero(np.sqrt(np.einsum("pd,pd->p", features, features)))[:, None]
 
 
-def _float32_unit(features: np.ndarray) -> np.ndarray:
-    return torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(features, np.float32))).numpy()
+def _float32_unit(features: np.ndarray, side: str) -> np.ndarray:
+    """Return ``features`` as float32 of length 1; raise `ValueError` for a length whose square is not in float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        in_float32 = np.ascontiguousarray(features, np.float32)
+    unit = torch.nn.functional.normalize(torch.from_numpy(in_float32)).numpy()
+    is_unit = np.abs(np.sqrt(np.einsum("pd,pd->p", unit, unit)) - 1) < 0.01
+    if not is_unit.all():
+        pair = int(np.argmin(is_unit))
+        problem = f"pair {pair} has a {side} embedding of length {np.linalg.norm(features[pair]):.3g}"
+        raise ValueError(f"{problem}, which the float32 of tvconv_reference cannot square: take another protocol")
+    return unit
 
 
 def _positive(squares: np.ndarray) -> np.ndarray:
@@ -162,7 +172,7 @@ _TVCONV = Protocol(
     description="no flip, centred on the mean of the other folds, best threshold of the other folds",
     sums_flip=False,
     ties_are_wrong=False,
-    assign_folds=_contiguous_folds,
+    assign_folds=contiguous_folds,
     fold_distances=_centred_distances,
     best_threshold=_exact_threshold,
 )
@@ -175,7 +185,7 @@ _TVCONV_REFERENCE = Protocol(
     description="for the TVConv paper's printed table only: its published code, which adds up the centring over folds",
     sums_flip=False,
     ties_are_wrong=True,
-    assign_folds=_contiguous_folds,
+    assign_folds=contiguous_folds,
     fold_distances=_compounding_distances,
     best_threshold=_mean_of_best_on_grid,
 )

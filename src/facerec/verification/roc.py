@@ -60,6 +60,8 @@ def checked_is_same(is_same: ArrayLike, num_pairs: int) -> np.ndarray:
     flags = np.asarray(is_same)
     if flags.shape != (num_pairs,):
         raise ValueError(f"is_same has shape {flags.shape}, but there are {num_pairs} pairs: pass one flag per pair")
+    if not num_pairs:
+        raise ValueError("there are 0 pairs: bring same-person and different-person pairs")
     values = np.unique(flags).tolist()
     if flags.dtype.kind not in "biuf" or not set(values) <= {0, 1}:
         listed = ", ".join([*map(str, values[:3]), *(["..."] if len(values) > 3 else [])])

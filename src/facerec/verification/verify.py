@@ -12,10 +12,11 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn import metrics
 
-from facerec.verification.protocols import PROTOCOLS, run_folds
+from facerec.verification.protocols import PROTOCOLS, contiguous_folds, run_folds
 from facerec.verification.roc import FARS, checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
 
-__all__ = ["PROTOCOLS", "VerificationResult", "tar_at_far", "verify"]
+__all__ = ["PROTOCOLS", "VerificationResult", "check_pairs", "folds_of_one_kind", "tar_at_far", "verify"]
+NUM_FOLDS = 10  # as in LFW's protocol
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ def verify(
     right: ArrayLike | torch.Tensor,
     is_same: ArrayLike | torch.Tensor,
     protocol: str = "tvconv",
-    num_folds: int = 10,
+    num_folds: int = NUM_FOLDS,
 ) -> VerificationResult:
     """Verify P pairs of embeddings, ``left`` and ``right`` ``(P, D)``, ``is_same`` ``(P,)``, in the benchmark's order.
 
@@ -80,7 +81,7 @@ def verify(
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     left, right = _checked_features(left, right)
     is_same = checked_is_same(is_same, len(left))
-    _check_num_folds(num_folds, len(left))
+    check_pairs(is_same, num_folds)
     thresholds, fold_accuracies, scores = run_folds(PROTOCOLS[protocol], left, right, is_same, num_folds)
     fpr, tpr = roc_curve(scores, is_same)
     resolved, refused = tar_at_fars(scores, is_same)
@@ -125,10 +126,18 @@ def _refuse_first(is_bad: np.ndarray, what: str, remedy: str) -> None:
         raise ValueError(f"pair {pair} has {what} {('left', 'right')[side]} embedding: {remedy}")
 
 
-def _check_num_folds(num_folds: int, num_pairs: int) -> None:
+def check_pairs(is_same: ArrayLike, num_folds: int = NUM_FOLDS) -> None:
+    """Raise `ValueError` with the reason if pairs with these answers ``(P,)`` cannot be verified in ``num_folds``."""
+    num_pairs = len(checked_is_same(is_same, len(np.asarray(is_same))))
     if num_folds < 2:
         raise ValueError(
             f"num_folds must be at least 2, got {num_folds}: one fold is tested with the others' threshold"
         )
     if num_pairs < num_folds:
-        raise ValueError(f"{num_pairs} pairs cannot fill {num_folds} folds: bring more pairs or lower num_folds")
+        raise ValueError(f"{num_pairs} pairs cannot fill {num_folds} folds: bring more pairs")
+
+
+def folds_of_one_kind(is_same: np.ndarray, num_folds: int = NUM_FOLDS) -> list[int]:
+    """Return the ascending numbers of the contiguous folds that have same-person or different-person pairs only."""
+    folds = contiguous_folds(len(is_same), num_folds)
+    return [fold for fold in range(num_folds) if len(np.unique(is_same[folds == fold])) < 2]

@@ -1,4 +1,5 @@
 import pytest
+from image_files import write_text
 from says import refuses
 
 from facerec.data.official.pair_lists import read_plain_pairs
@@ -44,7 +45,7 @@ def test_a_bad_line_is_named(read, line):
 
 
 def test_a_list_that_is_sorted_by_flag_has_no_folds(read):
-    with refuses("pairs 1 to 2", "own.txt", "fold 1", error=InputError):
+    with refuses("pairs 1 to 2", "own.txt", "fold 1", "deal=true", error=InputError):
         read(text(pairs=sorted(PAIRS, key=lambda pair: pair[2])))
 
 
@@ -59,3 +60,28 @@ def test_too_few_pairs_and_none_are_refused(read):
         read(text(pairs=PAIRS[1:]))
     with refuses("own.txt", "empty", "LEFT RIGHT FLAG", error=InputError):
         read("\n\n")
+
+
+class TestDealt:
+    """Pairs in any order, as ten folds with both kinds."""
+
+    @pytest.mark.parametrize("same", [10, 23, 50])
+    def test_every_fold_has_both_kinds_and_every_pair_is_there_once(self, tmp_path, same):
+        pairs = [(f"ann/{number}.jpg", f"eve/{number}.jpg", number < same) for number in range(60)]
+        write_text(tmp_path / "own.txt", text(pairs=pairs))
+        found = read_plain_pairs(tmp_path / "own.txt", deal=True)
+        assert sorted(found) == sorted(pairs)
+        counts = [sum(pair.is_same for pair in found[start : start + 6]) for start in range(0, 60, 6)]
+        assert min(counts) >= 1 and max(counts) - min(counts) <= 1 and sum(counts) == same
+
+    def test_too_few_pairs_of_a_kind_are_refused(self, tmp_path):
+        for same, facts in ((9, ("9 pairs of one person",)), (51, ("9 pairs of two people",))):
+            pairs = [(f"ann/{number}.jpg", f"eve/{number}.jpg", number < same) for number in range(60)]
+            write_text(tmp_path / "own.txt", text(pairs=pairs))
+            with refuses("own.txt", *facts, "add pairs", error=InputError):
+                read_plain_pairs(tmp_path / "own.txt", deal=True)
+
+    def test_folds_of_one_size_are_needed_all_the_same(self, tmp_path):
+        write_text(tmp_path / "own.txt", text(pairs=(3 * PAIRS)[:52]))
+        with refuses("own.txt", "52 pairs", "remove 2", "add 8", error=InputError):
+            read_plain_pairs(tmp_path / "own.txt", deal=True)

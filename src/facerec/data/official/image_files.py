@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from facerec.data.readers.listing import IMAGE_SUFFIXES
+from facerec.data.readers.listing import IMAGE_SUFFIXES, is_service
 from facerec.errors import InputError
 
 LINKS = ("hard", "symbolic", "copy")
@@ -98,7 +98,7 @@ def _images_in(folder: Path) -> dict[str, str]:
             files = sorted(entry.name for entry in entries if entry.is_file())
     except OSError:
         return {}
-    images = [file for file in files if file[0] != "." and PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES]
+    images = [file for file in files if not is_service(file) and PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES]
     by_stem = {_key(PurePosixPath(file).stem): file for file in reversed(images)}
     return by_stem | {_key(file): file for file in images}
 

@@ -107,4 +107,5 @@ def _to_bytes(image: Any) -> bytes | None:
 
 
 def _wrong(path: Path, problem: str) -> InputError:
-    return InputError(f"{path} {problem}: it is not InsightFace's verification set, so fetch it again")
+    remedy = "write 2P encoded images, each bytes such as a JPEG file, and P answers true or false, or fetch it again"
+    return InputError(f"{path} {problem}, so it is not InsightFace's verification set: {remedy}")

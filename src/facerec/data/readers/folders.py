@@ -2,8 +2,9 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from facerec.data.readers.listing import identity_folders, image_paths, missing_
 from facerec.data.readers.string_table import Texts
 from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote, words
 from facerec.data.shared_arrays import SharedArrays
-from facerec.data.source import Benchmark, EncodedLabelledSource, EncodedSource, OnProblem, digest, refuse
+from facerec.data.source import (
+    Benchmark,
+    EncodedLabelledSource,
+    EncodedSource,
+    OnProblem,
+    digest,
+    refuse,
+    refusing_unreadable,
+)
 from facerec.errors import InputError
 
 # Benchmarks that reuse another benchmark's images with a different pair list.
@@ -42,7 +51,9 @@ class FolderImages(SharedArrays, EncodedSource):
 
     def encoded(self, index: int) -> bytes:
         path = self.full_name(index)
-        with _refusing_unreadable(path), open(path, "rb", buffering=0) as file:
+        with _reading(path), open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError("it is a pipe or a device, not a file")
             return file.read()
 
     def fingerprint(self) -> str:
@@ -93,12 +104,15 @@ def read_identity_folders(folder: str | Path, on_problem: OnProblem = refuse) ->
     """Read a training set with one folder per identity: ``folder/IDENTITY/**/IMAGE``.
 
     An identity folder may be a link to a folder elsewhere; links to folders in an identity are not followed.
-    ``on_problem`` is called for an empty identity, for a benchmark among them, and for a link that is broken or would
-    have images read twice. Raises `InputError` for a missing folder and for one without identities.
+    Hidden folders and those of programs are passed over. ``on_problem`` is called for an identity that is empty or may
+    not be read, for a benchmark among them, for an image that would be passed over for its name or its place, and for a
+    link that is broken or would have images read twice. Raises `InputError` for a missing folder and for one without
+    identities.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"training folder {folder} does not exist: check its name, or choose a list of images instead")
+    if not os.path.isdir(folder):
+        problem = "is a file" if os.path.exists(folder) else "does not exist"
+        raise InputError(f"training folder {folder} {problem}: check its name, or choose a list of images instead")
     counts: dict[str, int] = {}
     paths = Texts(_paths_of(folder, identity_folders(folder, on_problem), counts, on_problem))
     if not counts:
@@ -148,7 +162,13 @@ def _paths_of(folder: Path, identities: list[str], counts: dict[str, int], on_pr
         here = folder / identity
         if os.path.isfile(here / f"{identity}_pair.txt"):
             on_problem(identity, f"{here} is a benchmark among the identity folders: move it out of {folder}")
-        elif paths := image_paths(folder, identity):
+            continue
+        try:
+            paths = image_paths(folder, identity, on_problem)
+        except InputError as error:
+            on_problem(identity, str(error))
+            continue
+        if paths:
             counts[identity] = len(paths)
             yield from paths
         else:
@@ -156,15 +176,14 @@ def _paths_of(folder: Path, identities: list[str], counts: dict[str, int], on_pr
 
 
 def _size_and_time(path: str) -> str:
-    with _refusing_unreadable(path):
+    with _reading(path):
         found = os.stat(path)
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
-@contextmanager
-def _refusing_unreadable(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        message = f"image {path} cannot be read ({error.strerror}): restore it or take it off the list"
-        raise InputError(message) from error
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for who writes into it
+
+
+def _reading(path: str) -> AbstractContextManager[None]:
+    return refusing_unreadable(f"image {path}", "restore it or take it off the list")

@@ -145,9 +145,18 @@ def _classes_by_image(records: RecordFile, is_classic: bool) -> tuple[np.ndarray
     labels, has_image = records.read_labels(np.arange(len(records)))
     is_unexpected = ~has_image & (np.isnan(labels[:, 1]) | (not is_classic))
     if is_unexpected.any() or not has_image.any():
-        record = f"{records.path} record {records.keys[np.argmax(is_unexpected)]}"
-        raise InputError(f"{record} has no image: the file is cut off or incomplete, so fetch or write it again")
+        record, index = f"{records.path} record {records.keys[np.argmax(is_unexpected)]}", records.index_path
+        of_another = f"delete {index} if it belongs to another file, or " if index.is_file() else ""
+        raise InputError(f"{record} has no image, as in a file that was cut off: {of_another}fetch or write it again")
+    _warn_of_left_out(records)
     return np.flatnonzero(has_image), labels[has_image, 0]
+
+
+def _warn_of_left_out(records: RecordFile) -> None:
+    gaps = records.gaps()
+    if gaps:
+        problem = f"{records.index_path} leaves out records of {records.path}, in {gaps} places"
+        warnings.warn(f"{problem}, and they are not trained on: delete it to use them all", stacklevel=3)
 
 
 def _compare_with_property(path: Path, num_identities: int, num_images: int) -> None:

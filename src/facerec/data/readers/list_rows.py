@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facerec.data.readers.listing import IMAGE_SUFFIXES
 from facerec.data.readers.string_table import Texts
 from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote
 from facerec.data.shared_arrays import SharedArrays
@@ -47,7 +48,7 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
     the ends are allowed. Without tabs, the last word is the identity. Empty lines and comments (#) are ignored.
 
     ``on_problem`` is called for lines of another format and for repeated references; ``./a.png`` repeats ``a.png``.
-    Raises `InputError` for a missing or unreadable file and for one without rows.
+    Raises `InputError` for a missing or unreadable file, for one without rows, and for one with the identities first.
     """
     file = next((path for path in (Path(train_list), Path(root, train_list)) if os.path.isfile(path)), None)
     if file is None:
@@ -55,6 +56,7 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
     rows = _gather(file, on_problem)
     if not len(rows.lines):
         raise InputError(f"training list {file} has no line PATH IDENTITY: write one per image")
+    _refuse_swapped(file, rows)
     again = _report_repeated(file, rows, on_problem)
     if again:
         kept = np.delete(np.arange(len(rows.lines)), again)
@@ -62,6 +64,14 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
         rows = _Rows(references, rows.lines[kept], rows.people[kept], rows.names, rows.hashes[kept])
     labels, identities = _number_by_name(rows)
     return TrainList(file, rows.references, labels, identities, LineNumbers(rows.lines))
+
+
+def _refuse_swapped(file: Path, rows: "_Rows") -> None:
+    """Raise `InputError` if the first row has a label and then the path of an image."""
+    reference, identity = rows.references[0], rows.names[rows.people[0]]
+    if identity.lower().endswith(IMAGE_SUFFIXES) and not set(reference) & set("./"):
+        problem = f"line {rows.lines[0]} of {file} has the identity {reference!r} before the path {identity!r}"
+        raise InputError(f"{problem}: write PATH IDENTITY in each line")
 
 
 def repeated(file: Path, reference: str, line: int, earlier: int) -> str:

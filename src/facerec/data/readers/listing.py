@@ -8,40 +8,87 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from facerec.data.source import OnProblem, refuse
+from facerec.data.image_header import image_format
+from facerec.data.source import OnProblem, refuse, refusing_unreadable
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # compared in lower case
+# Folders that systems put among images, in lower case: thumbnails, resource forks, deleted files.
+_SERVICE = {"@eadir", "__macosx", "@recycle", "#recycle", "$recycle.bin", "recycler", "lost+found"}
+_SERVICE |= {"system volume information", "__pycache__"}
+# What usually accompanies images; other files are looked into.
+_NO_IMAGE = (".txt", ".csv", ".json", ".xml", ".yaml", ".md", ".html", ".npy", ".npz", ".mat", ".pts", ".db", ".ini")
+_START = 32  # bytes by which an image is known
 _MANY = 1_000_000  # files; of more, only a sample is checked
 _SAMPLE = 10_000
 _WORTH_LISTING = 8  # files in a folder, from which on listing it is faster than checking each
 
 
-def image_paths(root: Path, folder: str) -> list[str]:
+def is_service(name: str) -> bool:
+    """Whether a file or folder belongs to a program or a system, not to the data: hidden ones, ``@eaDir``,
+    ``__MACOSX``."""
+    return name[0] == "." or name.lower() in _SERVICE
+
+
+def image_paths(root: Path, folder: str, on_problem: OnProblem = refuse) -> list[str]:
     """Return the images in ``root/folder`` and its subfolders as paths relative to ``root``, sorted folder by folder.
 
-    Links to folders are not followed, and hidden files and folders, such as temporary ones, are ignored.
+    Links to folders are not followed, and what `is_service` is ignored. ``on_problem`` is called for an image without
+    one of `IMAGE_SUFFIXES`. Raises `InputError` for a folder that may not be read.
     """
     paths, folders = [], [folder]
     while folders:
         here = folders.pop()
-        with os.scandir(os.path.join(root, here)) as entries:
-            for entry in entries:
-                if entry.name[0] == ".":
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(f"{here}/{entry.name}")
-                elif entry.is_symlink() and os.path.isdir(entry.path):
-                    continue
-                elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                    paths.append(f"{here}/{entry.name}")
+        for entry in _entries(os.path.join(root, here)):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(f"{here}/{entry.name}")
+            elif entry.is_symlink() and os.path.isdir(entry.path):
+                continue
+            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                paths.append(f"{here}/{entry.name}")
+            elif kind := _format_of(entry):
+                on_problem(folder, _unexpected(entry.path, kind))
     return sorted(paths, key=lambda path: path.split("/"))
 
 
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """Return all that is in ``folder``, without what `is_service`."""
+    with refusing_unreadable(f"folder {folder}", "allow reading it or remove it"), os.scandir(folder) as entries:
+        return [entry for entry in entries if not is_service(entry.name)]
+
+
+def _format_of(entry: os.DirEntry[str]) -> str:
+    """Return the format of an image with an unexpected name; empty for other files and those that may not be read."""
+    if entry.name.lower().endswith(_NO_IMAGE) or not os.path.isfile(entry.path):
+        return ""
+    try:
+        with open(entry.path, "rb", buffering=0) as file:
+            return image_format(file.read(_START))
+    except OSError:
+        return ""
+
+
+def _unexpected(path: str, kind: str) -> str:
+    suffixes = ", ".join(IMAGE_SUFFIXES)
+    remedy = "rename it if it is one of these, else convert it to PNG or remove it"
+    return (
+        f"image {path} is a {kind} file that would be passed over, since its name ends in none of {suffixes}: {remedy}"
+    )
+
+
 def identity_folders(folder: Path, on_problem: OnProblem = refuse) -> list[str]:
-    """Return the sorted names of the folders, or links to folders, in ``folder``. ``on_problem`` is called for a link
-    that is broken or would have images read twice under two names."""
-    with os.scandir(folder) as entries:
-        found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_symlink() or entry.is_dir()]
+    """Return the sorted names of the folders, or links to folders, in ``folder``, without what `is_service`.
+
+    ``on_problem`` is called for a link that is broken or would have images read twice under two names, and for an image
+    outside of these folders. Raises `InputError` if ``folder`` may not be read.
+    """
+    entries = _entries(folder)
+    found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_symlink() or entry.is_dir()]
+    for entry in entries if found else ():
+        if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_file():
+            remedy = "move it into the folder of the person whom it shows, or remove it"
+            on_problem(
+                entry.name, f"image {entry.path} would be passed over, since it is in no identity folder: {remedy}"
+            )
     links = sorted(folder / name for name, is_link in found if is_link)
     for link in links:
         if not link.exists():

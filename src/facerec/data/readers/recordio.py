@@ -12,7 +12,7 @@ import warnings
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -56,7 +56,7 @@ class RecordFile(SharedArrays):
     def __init__(self, path: str | Path, index_path: str | Path | None = None):
         self.path = Path(path)
         self._map: mmap.mmap | None = None
-        index_path = self.path.with_suffix(".idx") if index_path is None else Path(index_path)
+        self.index_path = index_path = self.path.with_suffix(".idx") if index_path is None else Path(index_path)
         if index_path.is_file():
             self.keys, self.offsets = _read_index(index_path)
             self._check_index(index_path)
@@ -68,6 +68,7 @@ class RecordFile(SharedArrays):
         """Create a file with known keys and offsets, for instance cached ones, without checks."""
         records = cls.__new__(cls)
         records.path, records.keys, records.offsets, records._map = path, keys, offsets, None
+        records.index_path = path.with_suffix(".idx")
         return records
 
     def __len__(self) -> int:
@@ -121,6 +122,25 @@ class RecordFile(SharedArrays):
             labels[row] = np.append(header.label, np.nan)[:2]
             has_image[row] = len(image) > 0
         return labels, has_image
+
+    def gaps(self) -> int:
+        """Count the places of the file where the index leaves out records."""
+        gaps = int(self.offsets[0] > 0)
+        nexts = np.append(self.offsets[1:], len(self._data))
+        for start in range(0, len(self), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            gaps += int(np.count_nonzero(self._ends(self.offsets[chunk]) != nexts[chunk]))
+        return gaps
+
+    def _ends(self, offsets: np.ndarray) -> np.ndarray:
+        """Return the first byte after each record."""
+        data = np.frombuffer(self._data, np.uint8)
+        frames = data[offsets[:, None] + 4 + np.arange(4)].view("<u4")[:, 0].astype(np.int64)
+        ends = _padded(offsets + _FRAME.size + (frames & (1 << 29) - 1))
+        for row in np.flatnonzero(frames >> 29 != _WHOLE).tolist():  # in several parts
+            *_, (_, end) = self._parts(int(offsets[row]))
+            ends[row] = _padded(end)
+        return ends
 
     def _parts(self, offset: int) -> Iterator[tuple[int, int]]:
         """Yield start and end of each part of the record at ``offset``."""
@@ -218,5 +238,5 @@ def _read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return keys, offsets
 
 
-def _padded(size: int) -> int:
+def _padded(size: Any) -> Any:
     return size + -size % 4

@@ -12,7 +12,7 @@ from facerec.data.readers.folders import LabelledFolder
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.list_rows import TrainList, read_list, repeated
 from facerec.data.readers.listing import looked_for
-from facerec.data.source import OnProblem, refuse
+from facerec.data.source import OnProblem, refuse, slashes
 from facerec.data.subset import Subset
 from facerec.errors import InputError
 
@@ -46,7 +46,7 @@ def read_train_list(
         if len(images.missing()) < len(looked_for(len(images))):
             return images
     problem = f"no image of {rows.file} exists, such as {folders[0] / rows.references[0]}"
-    raise InputError(f"{problem}: name the folder that its paths start from")
+    raise InputError(f"{problem}: {slashes(rows.references[0])}name the folder that its paths start from")
 
 
 def read_record_list(

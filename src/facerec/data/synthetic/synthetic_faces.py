@@ -132,7 +132,7 @@ def _fold_pairs(rng: np.random.Generator, people: np.ndarray, images_per_identit
 
 def _choose(rng: np.random.Generator, available: int, count: int, kind: str) -> np.ndarray:
     if available < count:
-        remedy = "raise num_identities or images_per_identity, or lower num_pairs"
+        remedy = "raise data.num_test_identities or lower data.num_pairs"
         raise InputError(f"a fold has only {available} of the {count} pairs of {kind}: {remedy}")
     return rng.choice(available, count, replace=False)
 
