@@ -1,5 +1,6 @@
 """A command line is the command's own settings and those of a run, and nothing else."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from says import refuses, says
 
-from facerec.config.settings import command, parse, quoted, run_settings, setting, subcommands
+from facerec.config.settings import as_typed, command, parse, quoted, run_settings, setting, subcommands
 from facerec.errors import InputError
 
 
@@ -126,9 +127,70 @@ def test_a_plain_text_is_put_in_quotes_where_it_is_not_understood_without(text):
     assert (override.key_or_group, override.value()) == ("data.root", text)
 
 
+@pytest.mark.parametrize("options", [[], ["-m"]], ids=["", "sweep"])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *(("name", text) for text in ("2024_11_05", "1.50", "1e3", "true", "nan", "007", "it's")),
+        *(("data.root", text) for text in ("2024", "a=b", "x:y=z", "[a]", "C:\\faces\\", "'", "a\\'b", "~/my faces")),
+        *(("data.train_folder", "112"), ("data.train_list", "1.0"), ("data.cache", "1"), ("backbone.name", "1e3")),
+        *(("resume", "outputs/a/lr=0.1-ed3c184e/last.ckpt"), ("+data.index_cache", "5")),
+    ],
+)
+def test_a_key_of_text_takes_what_was_typed(options, key, text):
+    (override,) = OverridesParser.create().parse_overrides([quoted([*options, f"{key}={text}"])[-1]])
+    assert override.value() == text and not override.is_sweep_override()
+
+
+def test_so_do_the_names_in_a_list():
+    (override,) = OverridesParser.create().parse_overrides(quoted(["data.benchmarks=[2024,lfw,1e3,a=b]"]))
+    assert override.value() == ["2024", "lfw", "1e3", "a=b"]
+
+
+def test_null_an_interpolation_and_a_switch_are_no_text():
+    given = ["data.train_list=null", "data.root=${oc.env:FACES}", "data.cache=true", "data.root='a,b'", "name="]
+    assert quoted(given) == given
+
+
+def test_a_comma_is_part_of_a_path_unless_there_is_a_sweep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert quoted(["data.root=a,b"]) == ["data.root='a,b'"]
+    assert quoted(["-m", "data.root=a,b=c", "name=1,2", "data.root=choice(a,b)"])[1:] == [
+        "data.root=a,'b=c'",
+        "name='1','2'",
+        "data.root=choice(a,b)",
+    ]
+    (tmp_path / "a,b").mkdir()
+    assert quoted(["data.root=a,b", "--multirun"])[0] == "data.root='a,b'"
+
+
+def test_a_command_is_kept_as_it_was_typed_in_a_shell():
+    typed = [
+        "name=2024_11_05",
+        "data.root=/x/a=b,c",
+        "data.root=/x/a (1)",
+        "optimizer.weight_decay=${.lr}",
+        "~head",
+        "a=[b]",
+    ]
+    kept = as_typed(quoted(typed))
+    assert shlex.split(" ".join(kept)) == typed
+    assert kept[:2] == typed[:2] and kept[4:] == typed[4:]
+
+
 @pytest.mark.parametrize(
     "argument",
-    ["width=0.1,0.2", "data.benchmarks=[lfw]", "seed=range(1,3)", "name='Zoë'", "a=b=c", "operator=glob(*)", "-m", "ü"],
+    [
+        "width=0.1,0.2",
+        "data.benchmarks=[lfw]",
+        "seed=range(1,3)",
+        "name='Zoë'",
+        "a=b=c",
+        "name=a,b",
+        "operator=glob(*)",
+        "-m",
+        "ü",
+    ],
 )
 def test_what_hydra_understands_or_has_marks_of_its_grammar_stays_as_it_is(argument):
     assert quoted([argument]) == [argument]
