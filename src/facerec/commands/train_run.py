@@ -21,6 +21,7 @@ from facerec.config.compose import (
     refuse_missing_root,
     refuse_without_effect,
     register,
+    texts,
 )
 from facerec.config.settings import quoted
 from facerec.console import log
@@ -63,7 +64,7 @@ class Cell:
             log(f"skipped, already finished: {folder}")
             return RunResults.read(folder).objective()
         try:
-            results = self._trained(cfg, folder, list(job.overrides.task))
+            results = self._trained(cfg, folder, texts(job.overrides.task))
             return None if results is None else results.objective()
         except (KeyboardInterrupt, SystemExit) as ended:  # Lightning turns the former into the latter
             log(stopped(folder))

@@ -45,9 +45,14 @@ def register(arguments: Sequence[str] = ()) -> None:
     )
     OmegaConf.register_new_resolver(
         "cell_folder",
-        lambda settings, swept: cell_folder(settings, {*_swept_keys(arguments), *(swept or ())}),
+        lambda settings, swept: cell_folder(texts(settings), {*_swept_keys(arguments), *(swept or ())}),
         replace=True,
     )
+
+
+def texts(overrides: Any) -> list[str]:
+    """Return Hydra's list of overrides as it is: an interpolation in one of them is of the configuration's nodes."""
+    return [str(override) for override in OmegaConf.to_container(overrides, resolve=False) or ()]
 
 
 def check_command_line(arguments: list[str]) -> None:
@@ -128,6 +133,7 @@ def compose(overrides: list[str]) -> DictConfig:
     """Return the training configuration with these overrides; raise `InputError` if one is wrong."""
     _parse(overrides)  # refuses unknown root keys
     cfg = _composed(overrides)
+    _refuse_dead_interpolations(cfg)
     refuse_without_effect(cfg, overrides)
     name = Path(str(cfg.get("name")))
     if name.is_absolute() or ".." in name.parts:
@@ -136,6 +142,13 @@ def compose(overrides: list[str]) -> DictConfig:
         if OmegaConf.is_missing(cfg, key):
             raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
     return cfg
+
+
+def _refuse_dead_interpolations(cfg: DictConfig) -> None:
+    """Raise `InputError` for an interpolation of what does not exist, but in nodes that read the run's folder."""
+    with in_one_sentence():
+        kept = [str(key) for key in cfg if key not in ("callbacks", "logger")]
+        OmegaConf.to_container(OmegaConf.masked_copy(cfg, kept), resolve=True)
 
 
 def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
@@ -151,7 +164,7 @@ def refuse_missing_root(cfg: DictConfig) -> None:
     """Raise `InputError` if the data folder does not exist, before PyTorch is imported."""
     root = cfg.data.get("root") if isinstance(cfg.data, DictConfig) else None
     if root is not None:
-        refuse_missing_folder(root)
+        refuse_missing_folder(str(root))
 
 
 def _composed(overrides: list[str]) -> DictConfig:
