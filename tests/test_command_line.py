@@ -1,7 +1,7 @@
 """A command line is the command's own settings and those of a run, and nothing else."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Literal
 from unittest import mock
@@ -10,6 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from says import refuses, says
 
+from facerec.commands.main import COMMANDS, module_of
 from facerec.config.settings import as_typed, command, parse, quoted, run_settings, setting, subcommands
 from facerec.errors import InputError
 
@@ -112,6 +113,63 @@ def test_ctrl_c_without_a_sentence_and_an_exit_are_for_the_program(error):
 def test_a_command_prints_json_or_gives_its_status(result, status, printed, capsys):
     assert command(Settings, lambda settings: result)(["a.ckpt"]) == status
     assert capsys.readouterr().out == printed
+
+
+@dataclass
+class Written:
+    out: Path | None = setting("a file", None, written=True)
+
+
+@pytest.mark.parametrize(
+    ("out", "facts"),
+    [
+        ("folder", ("out=folder", "is a folder", "name a file")),
+        ("file/x.png", ("out=file/x.png", "is a file", "name")),
+        ("file/new/x.png", ("out=file/new/x.png", "file", "folder")),
+        ("dead/x.png", ("out=dead/x.png", "link", "name a folder")),
+        ("/dev/null", ("out=/dev/null", "replaced", "another")),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(out, facts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "dead").symlink_to("nowhere")
+    with refuses(*facts, error=InputError):
+        parse(Written, [f"out={out}"])
+    for fine in ("file", "new.png", "new/x.png", "folder/x.png"):
+        assert parse(Written, [f"out={fine}"]) == Written(Path(fine))
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "file", "dead"}
+
+
+def test_one_in_a_protected_folder_as_well(monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with refuses("out=x.png", "protected", "another folder", error=InputError):
+        parse(Written, ["out=x.png"])
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_file_that_a_command_writes_is_checked(name):
+    """A path that is not read is written; a folder has a check of its own."""
+    read = {
+        "checkpoint",
+        "model",
+        "rec",
+        "bin",
+        "images",
+        "pairs",
+        "protocol",
+        "root",
+        "source",
+        "list",
+        "folder",
+        "folders",
+    }
+    read |= {"detector", "landmarks", "fiducials", "classifier", "output"}  # the last one by the export itself
+    for kind in vars(module_of(name)).values():
+        for f in fields(kind) if is_dataclass(kind) and kind.__module__.startswith("facerec.commands.") else ():
+            if "Path" in str(f.type) and f.name not in read:
+                assert f.metadata["written"] or "folder" in f.metadata["help"] or ".bin" in f.metadata["help"], f.name
 
 
 def test_a_command_of_several_words_names_them(capsys):

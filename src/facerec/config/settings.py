@@ -16,6 +16,7 @@ from hydra.errors import OverrideParseException
 
 from facerec.config.schema import LISTS_OF_TEXT, OVERLAY_GROUPS, PATHS, ROOT_KEYS, TEXTS
 from facerec.errors import InputError, suggestion
+from facerec.files import check_output_file
 from facerec.process import INTERRUPTED, is_interrupt
 
 if TYPE_CHECKING:
@@ -96,13 +97,24 @@ def _is_understood(argument: str) -> bool:
     return True
 
 
-def setting(help: str, default: Any = MISSING, *, word: bool = False, least: float = -inf, most: float = inf) -> Any:
+def setting(
+    help: str,
+    default: Any = MISSING,
+    *,
+    word: bool = False,
+    written: bool = False,
+    least: float = -inf,
+    most: float = inf,
+) -> Any:
     """Define a field of a command's settings, described by ``help`` and required unless it has a ``default``.
 
-    With ``word``, ``KEY=`` may be left out; ``least`` and ``most`` bound a number. The field's type is str, Path, int,
+    With ``word``, ``KEY=`` may be left out; the file of one that is ``written`` is checked before the work; ``least``
+    and ``most`` bound a number. The field's type is str, Path, int,
     float, bool or a Literal, optionally ``| None``, or a tuple of one of them.
     """
-    return field(default=default, metadata={"help": help, "word": word, "least": least, "most": most})
+    return field(
+        default=default, metadata={"help": help, "word": word, "written": written, "least": least, "most": most}
+    )
 
 
 def run_settings(help: str, *groups: str) -> Any:
@@ -130,6 +142,8 @@ def parse(kind: type[T], arguments: Sequence[str]) -> T:
     for key, f in own.items():
         if f.default is MISSING and key not in values:
             raise InputError(f"no {key} given: add {key}=...")
+        if f.metadata["written"] and values.get(key) is not None:
+            check_output_file(values[key], f"{key}={values[key]}")
     return kind(**values, **({run.name: tuple(quoted(of_run))} if run else {}))
 
 
