@@ -1,6 +1,7 @@
 """A command line is the command's own settings and those of a run, and nothing else."""
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Literal
 from unittest import mock
@@ -9,7 +10,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from says import refuses, says
 
-from facerec.config.settings import command, parse, quoted, run_settings, setting, subcommands
+from facerec.commands.main import COMMANDS, module_of
+from facerec.config.settings import as_typed, command, parse, quoted, run_settings, setting, subcommands
 from facerec.errors import InputError
 
 
@@ -113,6 +115,63 @@ def test_a_command_prints_json_or_gives_its_status(result, status, printed, caps
     assert capsys.readouterr().out == printed
 
 
+@dataclass
+class Written:
+    out: Path | None = setting("a file", None, written=True)
+
+
+@pytest.mark.parametrize(
+    ("out", "facts"),
+    [
+        ("folder", ("out=folder", "is a folder", "name a file")),
+        ("file/x.png", ("out=file/x.png", "is a file", "name")),
+        ("file/new/x.png", ("out=file/new/x.png", "file", "folder")),
+        ("dead/x.png", ("out=dead/x.png", "link", "name a folder")),
+        ("/dev/null", ("out=/dev/null", "replaced", "another")),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(out, facts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "dead").symlink_to("nowhere")
+    with refuses(*facts, error=InputError):
+        parse(Written, [f"out={out}"])
+    for fine in ("file", "new.png", "new/x.png", "folder/x.png"):
+        assert parse(Written, [f"out={fine}"]) == Written(Path(fine))
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "file", "dead"}
+
+
+def test_one_in_a_protected_folder_as_well(monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with refuses("out=x.png", "protected", "another folder", error=InputError):
+        parse(Written, ["out=x.png"])
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_file_that_a_command_writes_is_checked(name):
+    """A path that is not read is written; a folder has a check of its own."""
+    read = {
+        "checkpoint",
+        "model",
+        "rec",
+        "bin",
+        "images",
+        "pairs",
+        "protocol",
+        "root",
+        "source",
+        "list",
+        "folder",
+        "folders",
+    }
+    read |= {"detector", "landmarks", "fiducials", "classifier", "output"}  # the last one by the export itself
+    for kind in vars(module_of(name)).values():
+        for f in fields(kind) if is_dataclass(kind) and kind.__module__.startswith("facerec.commands.") else ():
+            if "Path" in str(f.type) and f.name not in read:
+                assert f.metadata["written"] or "folder" in f.metadata["help"] or ".bin" in f.metadata["help"], f.name
+
+
 def test_a_command_of_several_words_names_them(capsys):
     main = subcommands({"ls": lambda arguments: len(arguments), "build": lambda arguments: 9})
     assert main(["ls", "a", "b"]) == 2
@@ -126,9 +185,70 @@ def test_a_plain_text_is_put_in_quotes_where_it_is_not_understood_without(text):
     assert (override.key_or_group, override.value()) == ("data.root", text)
 
 
+@pytest.mark.parametrize("options", [[], ["-m"]], ids=["", "sweep"])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *(("name", text) for text in ("2024_11_05", "1.50", "1e3", "true", "nan", "007", "it's")),
+        *(("data.root", text) for text in ("2024", "a=b", "x:y=z", "[a]", "C:\\faces\\", "'", "a\\'b", "~/my faces")),
+        *(("data.train_folder", "112"), ("data.train_list", "1.0"), ("data.cache", "1"), ("backbone.name", "1e3")),
+        *(("resume", "outputs/a/lr=0.1-ed3c184e/last.ckpt"), ("+data.index_cache", "5")),
+    ],
+)
+def test_a_key_of_text_takes_what_was_typed(options, key, text):
+    (override,) = OverridesParser.create().parse_overrides([quoted([*options, f"{key}={text}"])[-1]])
+    assert override.value() == text and not override.is_sweep_override()
+
+
+def test_so_do_the_names_in_a_list():
+    (override,) = OverridesParser.create().parse_overrides(quoted(["data.benchmarks=[2024,lfw,1e3,a=b]"]))
+    assert override.value() == ["2024", "lfw", "1e3", "a=b"]
+
+
+def test_null_an_interpolation_and_a_switch_are_no_text():
+    given = ["data.train_list=null", "data.root=${oc.env:FACES}", "data.cache=true", "data.root='a,b'", "name="]
+    assert quoted(given) == given
+
+
+def test_a_comma_is_part_of_a_path_unless_there_is_a_sweep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert quoted(["data.root=a,b"]) == ["data.root='a,b'"]
+    assert quoted(["-m", "data.root=a,b=c", "name=1,2", "data.root=choice(a,b)"])[1:] == [
+        "data.root=a,'b=c'",
+        "name='1','2'",
+        "data.root=choice(a,b)",
+    ]
+    (tmp_path / "a,b").mkdir()
+    assert quoted(["data.root=a,b", "--multirun"])[0] == "data.root='a,b'"
+
+
+def test_a_command_is_kept_as_it_was_typed_in_a_shell():
+    typed = [
+        "name=2024_11_05",
+        "data.root=/x/a=b,c",
+        "data.root=/x/a (1)",
+        "optimizer.weight_decay=${.lr}",
+        "~head",
+        "a=[b]",
+    ]
+    kept = as_typed(quoted(typed))
+    assert shlex.split(" ".join(kept)) == typed
+    assert kept[:2] == typed[:2] and kept[4:] == typed[4:]
+
+
 @pytest.mark.parametrize(
     "argument",
-    ["width=0.1,0.2", "data.benchmarks=[lfw]", "seed=range(1,3)", "name='Zoë'", "a=b=c", "operator=glob(*)", "-m", "ü"],
+    [
+        "width=0.1,0.2",
+        "data.benchmarks=[lfw]",
+        "seed=range(1,3)",
+        "name='Zoë'",
+        "a=b=c",
+        "name=a,b",
+        "operator=glob(*)",
+        "-m",
+        "ü",
+    ],
 )
 def test_what_hydra_understands_or_has_marks_of_its_grammar_stays_as_it_is(argument):
     assert quoted([argument]) == [argument]

@@ -131,6 +131,19 @@ def test_a_broken_pipe_to_something_else_is_a_defect(tmp_path):
     assert status == 1 and said.startswith("Traceback") and said.endswith("BrokenPipeError: a worker died\n")
 
 
+def test_a_file_that_the_system_refuses_is_one_sentence(tmp_path):
+    for line, facts in [
+        ("open('a/b', 'w')", ("a/b", "No such file")),
+        ("open('.')", (". cannot", "folder")),
+        ("open('n' * 300)", ("nnn", "shorter")),
+        ("raise OSError(28, 'No space left on device')", ("the disk", "free space")),
+    ]:
+        status, _, said = ended(tmp_path, line, cwd=tmp_path)
+        assert status == 1 and says(said, *facts) and said.count("\n") == 1, said
+    status, _, said = ended(tmp_path, "raise OSError('no file')")
+    assert status == 1 and said.startswith("Traceback")
+
+
 def test_other_defects_keep_their_traceback(tmp_path):
     for where in ({"imports": "1 / 0"}, {"imports": "def main(arguments): 1 / 0\nrun(main)"}):
         status, _, said = ended(tmp_path, **where)

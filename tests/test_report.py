@@ -7,7 +7,7 @@ import json
 from statistics import mean
 
 import pytest
-from says import refuses
+from says import refuses, says
 
 from facerec.errors import InputError
 from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
@@ -190,3 +190,37 @@ def test_rows_that_differ_in_the_network_or_the_seed_alone_need_no_settings(writ
 def test_a_setting_that_nodes_repeat_is_named_once(write):
     sizes = [results(image_size=size, data={"root": "faces", "image_size": [size, size]}) for size in (80, 96)]
     assert {row["settings"] for row in table_rows(write(*sizes))} == {"image_size=80", "image_size=96"}
+
+
+NAMES = ["[/red]", "[bold]x[/bold]", ":smile:", "a|b", "a\\|b", "<b>", "*x*", "`x`"]
+
+
+@pytest.fixture
+def named(write):
+    """The rows of a run whose benchmarks have these ``names``."""
+
+    def rows(*names: str) -> list[dict[str, str]]:
+        run = results()
+        for checkpoint in ("best", "last"):
+            run[checkpoint]["benchmarks"] = {name: {"accuracy": 0.9, "std": 0.01} for name in names}
+        return table_rows(write(run))
+
+    return rows
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(named, capsys):
+    show(named(*NAMES[:3]))
+    shown = capsys.readouterr().out
+    assert says(shown, *NAMES[:3])
+
+
+def test_marks_of_markdown_are_escaped(named):
+    header, _, *rows = markdown(named("a\nb", *NAMES)).splitlines()
+    cells = header[2:-2].split(" | ")
+    assert [cells.count(cell) for cell in ("a\\|b", "a\\\\\\|b", "\\<b>", "\\*x\\*", "\\`x\\`", "a<br>b")] == [1] * 6
+    assert {len(row.split(" | ")) for row in rows} == {len(cells)}
+
+
+def test_no_cell_of_csv_is_a_formula(named):
+    (header, *_) = csv.reader(io.StringIO(comma_separated(named("=1+1", "@x", "-1.5", "+x", "a=b"))))
+    assert [name for name in header if name[:1] in "'=+-@a"] == ["'=1+1", "'@x", "-1.5", "'+x", "a=b"]

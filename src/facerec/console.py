@@ -16,4 +16,5 @@ def terminal(width: int) -> "Console":
     """Return rich's console on standard error, ``width`` columns wide if that is not a terminal."""
     from rich.console import Console  # takes longer to import than a command has to print its help
 
-    return Console(stderr=True, width=None if sys.stderr.isatty() else width)
+    # Names of runs, benchmarks and folders may look like rich's markup.
+    return Console(stderr=True, width=None if sys.stderr.isatty() else width, markup=False, emoji=False)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +61,21 @@ def write_json(path: Path, content: Any) -> None:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def csv_cell(value: Any) -> str:
+    """Return ``value`` as the text of a CSV cell: one that a spreadsheet would run as a formula begins with ``'``."""
+    text = str(value)
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
+    return text
+
+
+def markdown_cell(text: str) -> str:
+    """Return ``text`` for a cell of a Markdown table, in which it looks as it is."""
+    return re.sub(r"([\\|<*`])", r"\\\1", text).replace("\n", "<br>")
+
+
 def refuse_missing_folder(root: str | Path) -> None:
     """Raise `InputError` if ``root``, the folder of the data, does not exist or is a file; ``~`` is the home folder."""
     folder = os.path.expanduser(root)
@@ -74,10 +90,23 @@ def check_output_folder(folder: Path, setting: str) -> None:
 
     Raises an `InputError` that begins with ``setting``, such as ``out=found``, if it is a file or cannot be written to.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{setting} is a file: name a folder, or a new one")
+    if os.path.lexists(folder) and not folder.is_dir():
+        what = "is a file" if folder.is_file() else "is no folder, but a link that leads nowhere or a device"
+        raise InputError(f"{setting} {what}: name a folder, or a new one")
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
         raise InputError(f"{setting} cannot be created, since {existing} is not a folder: name another one")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{setting} cannot be written to, since {existing} is protected: name another folder")
+
+
+def check_output_file(path: Path, setting: str) -> None:
+    """Check before the work that the file ``path`` can be written to, without creating it.
+
+    Raises an `InputError` that begins with ``setting``, such as ``roc=curves.png``.
+    """
+    if path.is_dir():
+        raise InputError(f"{setting} is a folder: name a file, such as {path / 'result'}{path.suffix}")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{setting} is no file that can be replaced: name another one")
+    check_output_folder(path.parent, setting)

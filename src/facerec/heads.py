@@ -23,7 +23,7 @@ class CosineHead(nn.Module, ABC):
         scale: the factor before the softmax.
 
     Raises:
-        ValueError: N or the scale is not positive, or the margin is negative.
+        ValueError: N or the scale is not positive, or the margin is negative or too large.
     """
 
     def __init__(self, num_identities: int, embedding_dim: int, margin: float, scale: float) -> None:
@@ -65,6 +65,10 @@ class AMSoftmax(CosineHead):
         self, num_identities: int, embedding_dim: int = 512, margin: float = 0.35, scale: float = 32.0
     ) -> None:
         super().__init__(num_identities, embedding_dim, margin, scale)
+        # Centres as far apart as can be are no further apart than the largest one (arXiv 1801.09414, section 3.4).
+        if margin * (num_identities - 1) > num_identities:
+            largest = num_identities / (num_identities - 1)
+            raise ValueError(f"margin must be at most {largest:.4g} for {num_identities} identities, got {margin}")
 
     def with_margin(self, cosine: Tensor) -> Tensor:
         return cosine - self.margin

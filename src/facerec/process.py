@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from facerec.errors import of_system
+
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # as a shell counts
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Rounds that a thread of libgomp waits actively before it sleeps. By default it is so many that on a machine that does
@@ -27,7 +29,8 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
 
     Ctrl-C that ``main`` does not handle is reported in one sentence, with status 130. SIGTERM unwinds ``main`` as
     `SystemExit` does, so that temporary files are removed, with status 143. When the reader of the output has closed
-    it, as ``head`` does, the program ends silently with status 1; what is written to a closed stream is dropped.
+    it, as ``head`` does, the program ends silently with status 1; what is written to a closed stream is dropped. A file
+    that the operating system refuses is one sentence (`facerec.errors.of_system`), with status 1.
     """
     _open_closed_streams()
     logging.raiseExceptions = False  # a message that nobody can read any more is no traceback either
@@ -45,6 +48,12 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     except BrokenPipeError:
         if not reader_is_gone():
             raise
+        status = 1
+    except OSError as error:
+        sentence = of_system(error)
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
         status = 1
     sys.exit(status)
 

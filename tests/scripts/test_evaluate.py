@@ -169,3 +169,10 @@ def test_weights_of_another_network_are_named(evaluate, depthwise_run, tmp_path)
     status, _, said = evaluate("checkpoint=other.ckpt")
     assert status == 1
     assert says(said, "other.ckpt", "size mismatch for ", "image size") and said.count("\n") == 1
+
+
+def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_read(evaluate, tmp_path):
+    (tmp_path / "folder").mkdir()
+    for roc, facts in {"curves.txt": (".png",), "folder": ("is a folder",), "/dev/null/x.png": ("/dev/null",)}.items():
+        status, _, said = evaluate("checkpoint=gone.ckpt", f"roc={roc}")
+        assert status == 1 and says(said, roc, *facts) and "gone.ckpt" not in said

@@ -100,3 +100,11 @@ def test_speed_is_measured_on_request(measure):
     assert measured["images_per_second"] > 0 and measured["threads"] == 1
     assert measured["peak_memory_mb"] > measured["params"] * 4 / 1e6
     assert "peak_memory_mb" in shown
+
+
+def test_images_need_not_be_square(measure):
+    small = ("operator=depthwise", "width=0.1", "embedding_dim=16")
+    status, lines, _ = measure(*small, "backbone.image_size=[64,32]")
+    _, square, _ = measure(*small, "image_size=32")
+    cost, half = json.loads(lines[-1]), json.loads(square[-1])
+    assert status == 0 and cost["macs_paper"] > 1.9 * half["macs_paper"]

@@ -15,7 +15,7 @@ from facerec.alignment.outputs import read_origin
 from facerec.alignment.placement import template
 from facerec.data.decode import decode_rgb
 from facerec.errors import one_line
-from facerec.files import replacing
+from facerec.files import csv_cell, replacing
 from facerec.plots.contact_sheet import Section, write_contact_sheet
 
 _SPREAD, _WORST, _COLUMNS, _SIDE = 40, 16, 8, 168
@@ -101,7 +101,7 @@ def write_failures(failures: Sequence[Outcome], path: Path) -> None:
     with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("path", "reason"))
-        rows.writerows((failure.path, failure.reason) for failure in failures)
+        rows.writerows((csv_cell(failure.path), csv_cell(failure.reason)) for failure in failures)
 
 
 def write_sheet(summary: Summary, target: Path, outputs: dict[str, str], path: Path) -> None:

@@ -38,8 +38,8 @@ class Settings:
     sections: tuple[str, ...] = setting("to measure; all if none is given", ())
     threads: int | None = setting("of PyTorch; its own choice if not given", None, least=1)
     quick: bool = setting("use small sizes and no targets, to see that everything runs", False)
-    markdown: Path | None = setting("page whose tables are replaced, or a new one", None)
-    json: Path | None = setting("file to write the JSON to", None)
+    markdown: Path | None = setting("page whose tables are replaced, or a new one", None, written=True)
+    json: Path | None = setting("file to write the JSON to", None, written=True)
 
 
 def benchmark(settings: Settings) -> dict[str, Any]:

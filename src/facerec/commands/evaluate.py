@@ -30,7 +30,7 @@ from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.formats import ModelBackbone
-from facerec.plots.network import roc_figure, save_figure
+from facerec.plots.network import refuse_no_figure, roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.report import terminal_table
@@ -48,7 +48,7 @@ class Settings:
         "the network as trained, or with the weights of its maps cached", "training"
     )
     image_size: int | None = setting("in pixels, if not that of training; maps are resampled", None, least=1)
-    roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None)
+    roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None, written=True)
     overrides: tuple[str, ...] = run_settings(
         "see the list above",
         *("data", "trainer", "protocol", "augmentation@data.test_augmentation", "affine_strength"),
@@ -58,6 +58,8 @@ class Settings:
 def run(settings: Settings) -> dict[str, Any] | None:
     """Verify and show the results; return the summary to print, on the first of several devices."""
     prepare_process()
+    if settings.roc is not None:
+        refuse_no_figure(settings.roc)
     cfg, network, described = of_checkpoint(settings) if settings.model is None else of_model(settings, settings.model)
     data = build_data(cfg)
     data.setup("validate")

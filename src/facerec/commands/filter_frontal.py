@@ -29,7 +29,7 @@ from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
 from facerec.data.source import LabelledSource
 from facerec.errors import InputError
-from facerec.files import check_output_folder, replacing, write_json
+from facerec.files import check_output_folder, csv_cell, replacing, write_json
 from facerec.frontal.classifier import load_classifier
 from facerec.frontal.pictures import scores_figure, section, show_numbers
 from facerec.frontal.scoring import Selection, score_images, select
@@ -160,7 +160,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([csv_cell(cell) for cell in row] for row in rows)
 
 
 def write_page(source: LabelledSource, logits: np.ndarray, selection: Selection, path: Path) -> None:

@@ -29,7 +29,7 @@ class Settings:
     """Settings:"""
 
     speed: bool = setting("also measure images per second and peak memory of 8 images on this CPU", False)
-    markdown: Path | None = setting("Markdown file to write the table to", None)
+    markdown: Path | None = setting("Markdown file to write the table to", None, written=True)
     overrides: tuple[str, ...] = run_settings("as for train")
 
 
@@ -70,7 +70,9 @@ def varied(cells: list[list[str]]) -> list[str]:
 def measure(overrides: list[str], speed: bool) -> dict[str, Any]:
     """Return settings, cost and, with ``speed``, runtime of one network."""
     cfg = compose(overrides)
-    network, size = build_backbone(cfg), (cfg.image_size, cfg.image_size)
+    network = build_backbone(cfg)
+    height, width = cfg.backbone.get("image_size", (cfg.image_size, cfg.image_size))
+    size = (int(height), int(width))
     ran = asdict(measure_runtime(network, size)) if speed else {}
     return {"settings": overrides, **asdict(measure_cost(network, size)), **ran}
 

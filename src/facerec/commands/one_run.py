@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from facerec.config import build
 from facerec.config.compose import resolved
+from facerec.config.settings import as_typed
 from facerec.console import log
 from facerec.files import OUTPUTS
 from facerec.process import prepare_process
@@ -36,7 +37,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
     assert data.train_source is not None
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
-    made_by = provenance(overrides, recognizer.config)
+    made_by = provenance(as_typed(overrides), recognizer.config)
     if trainer.is_global_zero:
         write_settings(folder, cfg, made_by)
     trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)

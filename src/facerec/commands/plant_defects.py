@@ -44,7 +44,7 @@ class Settings:
     images: int = setting("maximum number per identity", 10, least=1)
     checkpoint: Path | None = setting("a trained network, to also plant wrong labels and people with two names", None)
     seed: int = setting("seed of the choice of images and identities", 1, least=1)
-    out: Path | None = setting("file for the table, as JSON", None)
+    out: Path | None = setting("file for the table, as JSON", None, written=True)
     overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and other settings of the data")
 
 

@@ -15,7 +15,15 @@ from facerec.config.settings import command, setting
 from facerec.console import log
 from facerec.files import BEST, SCORES
 from facerec.operators.tvconv import TVConv
-from facerec.plots.network import draw_affinity, draw_roc, roc_label, save_figure, spatial_layers, spread
+from facerec.plots.network import (
+    draw_affinity,
+    draw_roc,
+    refuse_no_figure,
+    roc_label,
+    save_figure,
+    spatial_layers,
+    spread,
+)
 from facerec.runs.report import find_runs
 from facerec.runs.results import load_scores
 from facerec.runs.run_names import run_names
@@ -30,11 +38,12 @@ class Settings:
     """Settings:"""
 
     folders: tuple[Path, ...] = setting("that contain runs", word=True)
-    out: Path | None = setting("figure to write; runs.png in the first folder if not given", None)
+    out: Path | None = setting("figure to write; runs.png in the first folder if not given", None, written=True)
 
 
 def draw(settings: Settings) -> None:
     out = settings.out or settings.folders[0] / "runs.png"
+    refuse_no_figure(out)
     save_figure(figure_of(find_runs(list(settings.folders))), out)
     log(f"drawn: {out}")
 

@@ -15,8 +15,8 @@ class Settings:
     """Settings:"""
 
     folders: tuple[Path, ...] = setting("that contain runs", word=True)
-    csv: Path | None = setting("CSV file to write the table to", None)
-    markdown: Path | None = setting("Markdown file to write the table to", None)
+    csv: Path | None = setting("CSV file to write the table to", None, written=True)
+    markdown: Path | None = setting("Markdown file to write the table to", None, written=True)
 
 
 def report(settings: Settings) -> None:

@@ -21,10 +21,11 @@ from facerec.config.compose import (
     refuse_missing_root,
     refuse_without_effect,
     register,
+    texts,
 )
 from facerec.config.settings import quoted
 from facerec.console import log
-from facerec.errors import InputError
+from facerec.errors import InputError, of_system
 from facerec.files import LAST
 from facerec.process import INTERRUPTED, TERMINATED, importing, reader_is_gone
 from facerec.runs.folder import is_finished, remove_empty_run
@@ -63,7 +64,7 @@ class Cell:
             log(f"skipped, already finished: {folder}")
             return RunResults.read(folder).objective()
         try:
-            results = self._trained(cfg, folder, list(job.overrides.task))
+            results = self._trained(cfg, folder, texts(job.overrides.task))
             return None if results is None else results.objective()
         except (KeyboardInterrupt, SystemExit) as ended:  # Lightning turns the former into the latter
             log(stopped(folder))
@@ -101,8 +102,9 @@ def stopped(folder: Path) -> str:
 
 def reason(error: Exception) -> str:
     """Return why a run failed; print the traceback of a defect, so that the other cells of a sweep still run."""
-    if isinstance(error, InputError):
-        return str(error)
+    known = of_system(error) if isinstance(error, OSError) else error
+    if isinstance(known, InputError):
+        return str(known)
     traceback.print_exception(error)
     return f"{type(error).__name__}: {error}"
 
@@ -116,8 +118,10 @@ def program(arguments: list[str]) -> int:
         check_command_line(arguments)
         with in_one_sentence():
             hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name="train")(cell)()
-    except InputError as error:
-        cell.failures["train.py"] = str(error)
+    except (InputError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        cell.failures["train.py"] = reason(error)
     except RunFailed:
         pass
     else:

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from facerec.config.compose import compose_trained, resolved, sentence
+from facerec.config.node_types import check_node
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
@@ -104,7 +105,12 @@ def _make_all(parts: DictConfig, group: str) -> list[Any]:
 
 
 def _make(node: DictConfig, key: str, **parts: Any) -> Any:
+    _refusing(_check, key)(node, key)
     return _refusing(instantiate, key)(node, _convert_="all", **parts)
+
+
+def _check(node: DictConfig, key: str) -> None:
+    check_node(OmegaConf.to_container(node, resolve=True), key)
 
 
 def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """Compose a configuration from the command line or a checkpoint, with one-sentence errors."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -26,6 +27,7 @@ from facerec.files import OUTPUTS, refuse_missing_folder
 from facerec.runs.folder import cell_folder, run_folder_for
 
 AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
+_LONGEST_NAME = 255  # bytes
 _IN_PACKAGE = Path(__file__).resolve().parents[1] / "configs"
 _IN_CHECKOUT = Path(__file__).resolve().parents[3] / "configs"
 CONFIG_FOLDER = _IN_PACKAGE if _IN_PACKAGE.is_dir() else _IN_CHECKOUT
@@ -45,9 +47,14 @@ def register(arguments: Sequence[str] = ()) -> None:
     )
     OmegaConf.register_new_resolver(
         "cell_folder",
-        lambda settings, swept: cell_folder(settings, {*_swept_keys(arguments), *(swept or ())}),
+        lambda settings, swept: cell_folder(texts(settings), {*_swept_keys(arguments), *(swept or ())}),
         replace=True,
     )
+
+
+def texts(overrides: Any) -> list[str]:
+    """Return Hydra's list of overrides as it is: an interpolation in one of them is of the configuration's nodes."""
+    return [str(override) for override in OmegaConf.to_container(overrides, resolve=False) or ()]
 
 
 def check_command_line(arguments: list[str]) -> None:
@@ -128,14 +135,29 @@ def compose(overrides: list[str]) -> DictConfig:
     """Return the training configuration with these overrides; raise `InputError` if one is wrong."""
     _parse(overrides)  # refuses unknown root keys
     cfg = _composed(overrides)
+    _refuse_dead_interpolations(cfg)
     refuse_without_effect(cfg, overrides)
-    name = Path(str(cfg.get("name")))
-    if name.is_absolute() or ".." in name.parts:
-        raise InputError(f"name={cfg.name} leads out of the folder of runs, {OUTPUTS}: leave out .. and the first /")
+    _refuse_name(str(cfg.get("name")))
     for key in ROOT_KEYS:
         if OmegaConf.is_missing(cfg, key):
             raise InputError(f"config key {key!r} has no value: give it one with {key}=...")
     return cfg
+
+
+def _refuse_name(name: str) -> None:
+    """Raise `InputError` for the name of a run that cannot be a folder's, or is of one outside the folder of runs."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(f"name={name} leads out of the folder of runs, {OUTPUTS}: leave out .. and the first /")
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts) or "\0" in name:
+        raise InputError(f"name={name[:20]}... cannot be the name of a folder: give up to {_LONGEST_NAME} letters")
+
+
+def _refuse_dead_interpolations(cfg: DictConfig) -> None:
+    """Raise `InputError` for an interpolation of what does not exist, but in nodes that read the run's folder."""
+    with in_one_sentence():
+        kept = [str(key) for key in cfg if key not in ("callbacks", "logger")]
+        OmegaConf.to_container(OmegaConf.masked_copy(cfg, kept), resolve=True)
 
 
 def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
@@ -151,7 +173,7 @@ def refuse_missing_root(cfg: DictConfig) -> None:
     """Raise `InputError` if the data folder does not exist, before PyTorch is imported."""
     root = cfg.data.get("root") if isinstance(cfg.data, DictConfig) else None
     if root is not None:
-        refuse_missing_folder(root)
+        refuse_missing_folder(str(root))
 
 
 def _composed(overrides: list[str]) -> DictConfig:

@@ -50,6 +50,11 @@ class RunConfig:
 
 ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
 
+# What the constructors take as text, in addition to the root's: a number that is typed here stays the text that it is.
+PATHS = ("resume", "data.root", "data.train_list", "data.train_folder", "data.cache", "data.index_cache")
+TEXTS = (*PATHS, "backbone.name", *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)))
+LISTS_OF_TEXT = ("data.benchmarks",)
+
 
 def reject_unknown_keys(keys: Iterable[str]) -> None:
     """Raise `InputError` for the first unknown root key, with the nearest valid one."""

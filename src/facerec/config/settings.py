@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
-from facerec.config.schema import OVERLAY_GROUPS, ROOT_KEYS
+from facerec.config.schema import LISTS_OF_TEXT, OVERLAY_GROUPS, PATHS, ROOT_KEYS, TEXTS
 from facerec.errors import InputError, suggestion
+from facerec.files import check_output_file
 from facerec.process import INTERRUPTED, is_interrupt
 
 if TYPE_CHECKING:
@@ -25,16 +27,66 @@ _MARKS = frozenset(",='\"[]{}$")  # of Hydra's grammar: a value with one of them
 
 
 def quoted(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with quotes around values that Hydra's grammar refuses, such as non-ASCII paths."""
-    return [_quoted(argument) for argument in arguments]
+    """Return the arguments with quotes around values that Hydra would not take as they were typed.
+
+    These are plain values that its grammar refuses, such as non-ASCII paths, and all values of keys that are text:
+    ``name=2024_11_05`` is no number, and a path may have ``=`` and ``,``. With ``-m``, commas separate the values of a
+    sweep, except in the name of an existing file or folder.
+    """
+    in_sweep = not {"-m", "--multirun"}.isdisjoint(arguments)
+    return [_quoted(argument, in_sweep) for argument in arguments]
 
 
-def _quoted(argument: str) -> str:
+def _quoted(argument: str, in_sweep: bool) -> str:
     key, equals, value = argument.partition("=")
-    if argument[:1] == "-" or not equals or _MARKS & set(value) or _is_understood(argument):
+    if argument[:1] == "-" or not equals:
+        return argument
+    name = key.lstrip("+")
+    if name in LISTS_OF_TEXT and value[:1] == "[" and value[-1:] == "]" and not set("[]{}'\"$") & set(value[1:-1]):
+        return f"{key}=[{','.join(map(_as_text, value[1:-1].split(',')))}]"
+    is_switch = name.endswith("cache") and value in ("true", "false")  # no folder: the types refuse it
+    if name in TEXTS and not is_switch and not _is_grammar(value, in_sweep):
+        one_path = name in PATHS and not (in_sweep and not Path(value).exists())
+        return f"{key}={','.join(map(_as_text, [value] if one_path else value.split(',')))}"
+    if _MARKS & set(value) or _is_understood(argument):
         return argument
     in_quotes = f"{key}='{value}'"
     return in_quotes if _is_understood(in_quotes) else argument
+
+
+def _is_grammar(value: str, in_sweep: bool) -> bool:
+    """Whether a text is quoted already, has an interpolation or is a function of a sweep."""
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return (
+        is_quoted or "${" in value or (in_sweep and re.match(r"(choice|range|glob|shuffle|sort)\(", value) is not None)
+    )
+
+
+def _as_text(value: str) -> str:
+    """Return ``value`` in quotes, unless Hydra reads it as the text that it is, or it is null or empty."""
+    value = value.strip()
+    try:
+        read = OverridesParser.create().parse_overrides([f"key={value}"])[0].value()
+    except OverrideParseException:
+        read = None
+    if value in ("", "null") or read == value:
+        return value
+    # Hydra reads backslashes as they are, except those before a quote.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value)
+    return f"'{escaped}'"
+
+
+def as_typed(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments as typed in a shell: without the quotes of `quoted`, in those that a shell needs."""
+    return [_as_typed(argument) for argument in arguments]
+
+
+def _as_typed(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    plain = f"{key}={value[1:-1]}"
+    if quoted([plain]) == [argument]:
+        argument = plain
+    return argument if re.fullmatch(r"[\w@%+=:,./\[\]{}~-]+", argument) else shlex.quote(argument)
 
 
 def _is_understood(argument: str) -> bool:
@@ -45,13 +97,24 @@ def _is_understood(argument: str) -> bool:
     return True
 
 
-def setting(help: str, default: Any = MISSING, *, word: bool = False, least: float = -inf, most: float = inf) -> Any:
+def setting(
+    help: str,
+    default: Any = MISSING,
+    *,
+    word: bool = False,
+    written: bool = False,
+    least: float = -inf,
+    most: float = inf,
+) -> Any:
     """Define a field of a command's settings, described by ``help`` and required unless it has a ``default``.
 
-    With ``word``, ``KEY=`` may be left out; ``least`` and ``most`` bound a number. The field's type is str, Path, int,
+    With ``word``, ``KEY=`` may be left out; the file of one that is ``written`` is checked before the work; ``least``
+    and ``most`` bound a number. The field's type is str, Path, int,
     float, bool or a Literal, optionally ``| None``, or a tuple of one of them.
     """
-    return field(default=default, metadata={"help": help, "word": word, "least": least, "most": most})
+    return field(
+        default=default, metadata={"help": help, "word": word, "written": written, "least": least, "most": most}
+    )
 
 
 def run_settings(help: str, *groups: str) -> Any:
@@ -79,6 +142,8 @@ def parse(kind: type[T], arguments: Sequence[str]) -> T:
     for key, f in own.items():
         if f.default is MISSING and key not in values:
             raise InputError(f"no {key} given: add {key}=...")
+        if f.metadata["written"] and values.get(key) is not None:
+            check_output_file(values[key], f"{key}={values[key]}")
     return kind(**values, **({run.name: tuple(quoted(of_run))} if run else {}))
 
 

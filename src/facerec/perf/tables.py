@@ -5,11 +5,11 @@ from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from facerec.errors import InputError
-from facerec.files import replacing
+from facerec.files import markdown_cell, replacing
 from facerec.perf.comparison import Comparison, Ratio, Spread
 
 BEGIN, END = "<!-- measured by facerec benchmark, which writes over all up to the end mark -->", "<!-- end -->"
@@ -20,7 +20,7 @@ def show(comparisons: Sequence[Comparison], console: Console) -> None:
     for section, (header, *rows) in _sections(comparisons):
         table = Table(*header, title=section, title_justify="left", show_lines=True)
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*map(Text, row))
         console.print(table)
 
 
@@ -85,4 +85,4 @@ def _quartiles(spread: Spread) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cell.replace(chr(10), '<br>') for cell in cells)} |"
+    return f"| {' | '.join(map(markdown_cell, cells))} |"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor, nn
 from torchvision.utils import make_grid
@@ -93,10 +94,15 @@ def _maps(layer: TVConv) -> list[np.ndarray]:
     return [*maps, weight.square().mean(dim=(0, 3)).sqrt().numpy()]
 
 
+def refuse_no_figure(path: Path) -> None:
+    """Raise `InputError` if the suffix of ``path`` names no format of a figure."""
+    if path.suffix[1:] not in FigureCanvasBase.get_supported_filetypes():
+        raise InputError(f"{path} has no suffix of an image file: end its name in .png, .svg or .pdf")
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write ``figure`` in the format given by the suffix; raise `InputError` if the suffix names no format."""
-    if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
-        raise InputError(f"{path} has no suffix of an image file: end its name in .png, .svg or .pdf")
+    refuse_no_figure(path)
     with replacing(path) as partial:
         figure.savefig(partial, dpi=150)
 

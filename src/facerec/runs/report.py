@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facerec.errors import InputError
-from facerec.files import RESULTS, replacing
+from facerec.files import RESULTS, csv_cell, markdown_cell, replacing
 from facerec.runs.run_names import differing_settings, network_parts
 from facerec.runs.run_results import RunResults
 
@@ -95,7 +95,8 @@ def show(rows: list[Row]) -> None:
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
     title = f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training"
     shown = [{column: text for column, text in row.items() if column not in _FILE_ONLY} for row in rows]
-    Console(width=None if Console().is_terminal else 140).print(terminal_table(shown, title=title))
+    width = None if Console().is_terminal else 140
+    Console(width=width, markup=False, emoji=False).print(terminal_table(shown, title=title))
 
 
 def terminal_table(rows: list[Row], **options: Any) -> Table:
@@ -113,15 +114,16 @@ def markdown(rows: list[Row]) -> str:
     columns = _columns(rows)
     rule = ["---" if column in _LEFT else "---:" for column in columns]
     lines = [columns, rule, *([row.get(c, "") for c in columns] for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(markdown_cell, line))} |\n" for line in lines)
 
 
 def comma_separated(rows: list[Row]) -> str:
     """Return the rows as CSV."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, _columns(rows), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    columns = _columns(rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(csv_cell, columns))
+    writer.writerows([csv_cell(row.get(column, "")) for column in columns] for row in rows)
     return file.getvalue()
 
 
