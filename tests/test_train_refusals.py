@@ -1,5 +1,6 @@
 """What a run cannot go on with: each time one sentence, status 1, and what was there before is still there."""
 
+import json
 import os
 import pickle
 import re
@@ -29,6 +30,11 @@ def refused(tmp_path, capsys):
 
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def files(run: Path) -> dict[str, bytes]:
+    """The run's own, without Hydra's notes on the command."""
+    return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
 
 class TestACheckpointToResume:
@@ -123,6 +129,42 @@ class TestAFolderThatHoldsARun:
         sentence = refused("hydra.run.dir=run", "hydra.output_subdir=null")
         assert says(sentence, "unfinished", "resume=auto", "name=")
         assert content(copy) == before
+
+
+class TestAnUnfinishedRunThatGoesOn:
+    """With other accuracies than those among which its best epoch was chosen so far."""
+
+    SAME = ("optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "trainer.max_epochs=4", "resume=auto")
+
+    @pytest.fixture
+    def unfinished(self, tmp_path, depthwise_run):
+        shutil.copytree(depthwise_run, tmp_path / "outputs" / "default" / "run")
+        (tmp_path / "outputs" / "default" / "run" / "results.json").unlink()
+        return tmp_path / "outputs" / "default" / "run"
+
+    @pytest.mark.parametrize(
+        ("setting", "theirs"),
+        [
+            ("data.benchmarks=[synthetic_pose]", "data.benchmarks=['synthetic']"),
+            ("data.benchmarks=[synthetic,synthetic_pose]", "data.benchmarks=['synthetic']"),
+            ("protocol=insightface", "protocol=tvconv"),
+            ("augmentation@data.test_augmentation=rotation", "data.test_augmentation={}"),
+            ("data.num_pairs=20", "pairs of synthetic (fingerprint"),
+        ],
+    )
+    def test_is_refused_and_stays_as_it_was(self, setting, theirs, refused, unfinished):
+        before = files(unfinished)
+        key = setting.partition("=")[0].rpartition("@")[2]
+        assert says(
+            refused(*self.SAME, setting), "last.ckpt", theirs, key.removeprefix("data.num_"), "facerec evaluate"
+        )
+        assert files(unfinished) == before
+
+    def test_in_a_folder_of_its_own_it_chooses_anew(self, depthwise_run, tmp_path):
+        settings = [*self.SAME[:-1], "protocol=insightface", f"resume={depthwise_run / 'last.ckpt'}"]
+        assert train(tmp_path, *DEPTHWISE, *settings) == 0
+        results = json.loads((only_run(tmp_path) / "results.json").read_text())
+        assert results["best"]["epoch"] == 3 and results["protocol"] == "insightface"
 
 
 class TestALossThatIsNoNumber:

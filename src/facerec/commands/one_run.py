@@ -14,7 +14,7 @@ from facerec.runs.provenance import provenance, write_settings
 from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_results import RunResults
-from facerec.training.checkpoints import refuse_other_data, refuse_other_model
+from facerec.training.checkpoints import refuse_other_data, refuse_other_model, refuse_other_scores
 from facerec.training.maps import initialise_from_data
 
 
@@ -30,6 +30,8 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
     data.setup("fit")
     if checkpoint is not None:
         refuse_other_data(checkpoint, data)
+        if checkpoint.parent.resolve() == folder.resolve():  # a new folder chooses its best epoch anew
+            refuse_other_scores(checkpoint, resolved(cfg), data.opened_benchmarks)
         log(f"resuming from {checkpoint}")
     else:
         initialise_from_data(backbone, data, OUTPUTS / "cache")

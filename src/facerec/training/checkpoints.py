@@ -1,6 +1,7 @@
 """Checkpoints: written atomically, read without executing code, and checked before they are resumed."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from torch import nn
 
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
+from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.files import BEST, replacing
 from facerec.training.maps import resample_maps
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
+# Settings that must match when a run goes on in its folder, because they determine its accuracies.
+_SCORED_BY = ("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size")
 
 
 class WholeCheckpoint(TorchCheckpointIO):
@@ -109,6 +113,38 @@ def refuse_other_data(path: str | Path, data: FaceDataModule) -> None:
     for state in load_checkpoint(path).values():
         if isinstance(state, dict) and "train_fingerprint" in state:
             data.load_state_dict(state)
+
+
+def refuse_other_scores(path: str | Path, config: dict[str, Any], benchmarks: Sequence[Benchmark]) -> None:
+    """Raise `InputError` if the checkpoint's accuracies and those of this run, of ``config`` and ``benchmarks``, are of
+    different pairs, images or protocols: the best epoch could not be chosen among them."""
+    checkpoint = load_checkpoint(path)
+    for key in _SCORED_BY:
+        theirs, ours = _setting(checkpoint["config"], key), _setting(config, key)
+        if theirs != ours:
+            _refuse_other_scores(path, key, f"{key}={theirs}", f"{key}={ours}")
+    theirs = checkpoint.get("benchmarks", {})  # older versions did not write it
+    for benchmark in benchmarks:
+        then, now = theirs.get(benchmark.name), benchmark.fingerprint()
+        if then not in (None, now):
+            pairs = f"pairs of {benchmark.name}"
+            _refuse_other_scores(path, pairs, f"{pairs} (fingerprint {then})", f"others (fingerprint {now})")
+
+
+def _refuse_other_scores(path: str | Path, what: str, theirs: str, ours: str) -> None:
+    raise InputError(
+        f"checkpoint {path} was verified with {theirs}, and this run would be with {ours}, so that no best epoch could "
+        f"be chosen: go on with the checkpoint's {what} and try the other with facerec evaluate, or start without "
+        "resume"
+    )
+
+
+def _setting(config: dict[str, Any], key: str) -> Any:
+    """Return a setting by its dotted key, a list in order; None where there is none."""
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return sorted(value) if key == "data.benchmarks" and isinstance(value, list) else value
 
 
 def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -37,6 +37,7 @@ class Recognizer(Verifier):
         super().__init__(backbone, protocol)
         self.head, self.config = head, config
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
+        self._fingerprints: dict[str, str] = {}
 
     def on_train_epoch_start(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -68,6 +69,12 @@ class Recognizer(Verifier):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
+        checkpoint["benchmarks"] = self._benchmark_fingerprints()
+
+    def _benchmark_fingerprints(self) -> dict[str, str]:
+        if not self._fingerprints:  # slow for millions of pairs
+            self._fingerprints = {benchmark.name: benchmark.fingerprint() for benchmark in self._benchmarks()}
+        return self._fingerprints
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise `InputError` if a weight has another shape, as the head's after training on other identities."""
