@@ -1,9 +1,12 @@
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
 from interruption import FULL_DISK, full_disk
+from pytorch_lightning.trainer.states import TrainerFn
 from random_weights import randomise
 from says import refuses
 
@@ -181,3 +184,21 @@ class TestTheBestSoFar:
 
     def test_stays_in_a_folder_that_stayed(self, state, tmp_path):
         assert self.resumed(tmp_path / "before", state).best_model_score == torch.tensor(0.9)
+
+
+class TestTheBestEpoch:
+    def test_is_chosen_by_the_accuracy_of_its_own_weights(self, tmp_path):
+        saved = []
+        callback = BestCheckpoint(tmp_path, filename="best", monitor="mean_accuracy", save_on_train_epoch_end=True)
+        trainer = SimpleNamespace(
+            **{"global_step": 4, "current_epoch": 0, "fast_dev_run": False, "sanity_checking": False},
+            callback_metrics={"mean_accuracy": torch.tensor(0.5)},
+            state=SimpleNamespace(fn=TrainerFn.FITTING),
+        )
+        with mock.patch.object(BestCheckpoint, "_save_topk_checkpoint", lambda *_: saved.append(trainer.global_step)):
+            callback.on_train_epoch_end(trainer, None)  # verified in an epoch before
+            callback.on_validation_end(trainer, None)
+            callback.on_train_epoch_end(trainer, None)
+            trainer.global_step = 8
+            callback.on_train_epoch_end(trainer, None)
+        assert saved == [4]

@@ -50,6 +50,16 @@ def test_a_depthwise_network_trains(variant, tmp_path):
     check(trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, *settings), expected)
 
 
+def test_an_epoch_that_is_not_verified_has_no_accuracy_and_is_never_the_best(tmp_path):
+    settings = ["trainer.max_epochs=3", "+trainer.check_val_every_n_epoch=2", "logger=none"]
+    run = trained(tmp_path, *DEPTHWISE, *settings)
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["mean_accuracy"]) for row in rows] == [False, True, False]
+    assert all(row["lr"] and row["train/loss_epoch"] for row in rows)
+    assert json.loads((run / "results.json").read_text())["best"]["epoch"] == 1
+
+
 @pytest.mark.parametrize("variant", ["bfloat16", "ShuffleNetV2"])
 def test_tvconv_trains(variant, tmp_path):
     settings, expected = VARIANTS[variant]

@@ -46,6 +46,15 @@ def test_a_number_that_comes_later_leaves_the_rows_before_empty(path):
     ]
 
 
+def test_what_an_epoch_did_not_log_is_empty_in_its_row(path):
+    table, known = MetricsTable(str(path)), {}
+    for epoch, logged in enumerate([{"loss": 3.0, "accuracy": 0.5}, {"loss": 2.0}, {"loss": 1.0, "accuracy": 0.5}]):
+        known |= {name: torch.tensor(value) for name, value in logged.items()}  # as Lightning does
+        trainer = SimpleNamespace(current_epoch=epoch, global_step=epoch, callback_metrics=known)
+        table.on_train_epoch_end(trainer, None)
+    assert [(row["loss"], row["accuracy"]) for row in rows(path)] == [("3", "0.5"), ("2", ""), ("1", "0.5")]
+
+
 def test_a_resumed_run_writes_its_epochs_over_and_keeps_those_before(path):
     for epoch in range(4):
         end_of_epoch(path, epoch, loss=float(epoch))

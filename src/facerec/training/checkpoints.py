@@ -39,14 +39,27 @@ class WholeCheckpoint(TorchCheckpointIO):
 class BestCheckpoint(ModelCheckpoint):
     """Lightning's `ModelCheckpoint`, which prefers held-out identities for choosing the best epoch, if there are any.
 
-    The run's folder may be moved before the run is resumed.
+    Weights are compared by their own accuracy: an epoch that was not verified is never the best. The run's folder may
+    be moved before the run is resumed.
     """
+
+    _verified_step = -1
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         opened = getattr(getattr(trainer, "datamodule", None), "opened_benchmarks", ())
         if any(benchmark.name == HELD_OUT for benchmark in opened):
             self.monitor = f"{HELD_OUT}/accuracy"
         super().setup(trainer, pl_module, stage)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._verified_step = trainer.global_step
+        super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the epoch if it is the best; Lightning would take an earlier epoch's accuracy for that of this one."""
+        of_these_weights = self._verified_step == trainer.global_step
+        if of_these_weights or not (self.monitor or "").endswith("accuracy"):
+            super().on_train_epoch_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue with the best score so far if its checkpoint is in the folder; otherwise start over."""

@@ -5,24 +5,33 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
+from torch import Tensor
 
 from facerec.files import replacing
 
 
 class MetricsTable(pl.Callback):
-    """Writes epoch (from 0), step and every logged metric to the CSV file ``path`` after each epoch.
+    """Writes epoch (from 0), step and every metric that the epoch logged to the CSV file ``path`` after each epoch.
 
-    A resumed run keeps the rows of earlier epochs. The file is replaced atomically.
+    A cell is empty where an epoch did not log the metric, as accuracies in an epoch that was not verified. A resumed
+    run keeps the rows of earlier epochs. The file is replaced atomically.
     """
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
+        self._of_epoch_before: dict[str, Tensor] = {}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = dict(trainer.callback_metrics)  # on every device, since it may be a mean over all of them
+        # Lightning keeps what earlier epochs logged, and what an epoch logs is a new tensor.
+        new = {name: value for name, value in metrics.items() if value is not self._of_epoch_before.get(name)}
+        self._of_epoch_before = metrics
+        values = {name: f"{float(value):.6g}" for name, value in sorted(new.items())}
+        self._add({"epoch": str(trainer.current_epoch), "step": str(trainer.global_step), **values})
 
     @rank_zero_only
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        values = {name: f"{float(value):.6g}" for name, value in sorted(trainer.callback_metrics.items())}
-        row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step), **values}
-        self._write([*(old for old in self._rows() if int(old["epoch"]) < trainer.current_epoch), row])
+    def _add(self, row: dict[str, str]) -> None:
+        self._write([*(old for old in self._rows() if int(old["epoch"]) < int(row["epoch"])), row])
 
     def _rows(self) -> list[dict[str, str]]:
         if not self.path.is_file():
