@@ -46,7 +46,15 @@ class Recognizer(Verifier):
         images, labels = batch
         loss = F.cross_entropy(self.head(self.backbone(images), labels), labels)
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
-        return loss
+        return loss * (self.trainer.accumulate_grad_batches / self._batches_of_step(batch_idx))
+
+    def _batches_of_step(self, batch_idx: int) -> int:
+        """Return how many batches the step of this batch has: fewer in an epoch's last step, if it is not filled.
+
+        Lightning divides every batch's loss by ``accumulate_grad_batches``.
+        """
+        full, batches = self.trainer.accumulate_grad_batches, int(self.trainer.num_training_batches)
+        return min(full, batches - batch_idx // full * full)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Pass the fraction of training completed to every operator: 0 in the first step, 1 in the last."""
