@@ -49,9 +49,11 @@ def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDat
         raise InputError(
             f"{path} was not written, because no epoch was trained: raise trainer.max_epochs={trainer.max_epochs}"
         )
-    trainer.validate(recognizer, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
+    checkpoint = load_checkpoint(path)  # once: its epoch is that of its weights, whoever writes the file meanwhile
+    recognizer.load_state_dict(checkpoint["state_dict"])
+    trainer.validate(recognizer, datamodule=data, verbose=False)
     summaries = {name: result.summary() for name, result in recognizer.results.items()}
-    return {"checkpoint": path.name, "epoch": load_checkpoint(path)["epoch"], "benchmarks": summaries}
+    return {"checkpoint": path.name, "epoch": checkpoint["epoch"], "benchmarks": summaries}
 
 
 def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
