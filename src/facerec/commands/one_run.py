@@ -13,6 +13,7 @@ from facerec.runs.folder import checkpoint_to_resume
 from facerec.runs.provenance import provenance, write_settings
 from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
+from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
 from facerec.training.checkpoints import refuse_other_data, refuse_other_model, refuse_other_scores
 from facerec.training.maps import initialise_from_data
@@ -21,6 +22,11 @@ from facerec.training.maps import initialise_from_data
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
     """Train in ``folder`` and return the results, or None on every device but the first."""
     prepare_process()
+    with alone_in(folder):
+        return _train(cfg, folder, overrides)
+
+
+def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
         refuse_other_model(checkpoint, resolved(cfg))
