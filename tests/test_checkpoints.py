@@ -17,6 +17,7 @@ from facerec.training.checkpoints import (
     WholeCheckpoint,
     load_checkpoint,
     load_weights,
+    refuse_begun_epoch,
     refuse_other_model,
 )
 
@@ -121,6 +122,24 @@ class TestWeights:
             load_weights(
                 MobileNetV2(0.1, image_size=(16, 16)), {"state_dict": {**state, "backbone.missing": 1}}, "a.ckpt"
             )
+
+
+class TestABegunEpoch:
+    def loops(self, processed: int, is_last_batch: bool) -> dict:
+        epochs = {"started": 2, "processed": processed}
+        batches = {"is_last_batch": is_last_batch}
+        return {"fit_loop": {"epoch_progress": {"current": epochs}, "epoch_loop.batch_progress": batches}}
+
+    @pytest.mark.parametrize(("processed", "is_last_batch"), [(1, False), (1, True), (2, False)])
+    def test_is_refused(self, processed, is_last_batch, path):
+        torch.save(WHOLE | {"loops": self.loops(processed, is_last_batch), "global_step": 7}, path)
+        with refuses(str(path), "epoch 3", "without resume", error=InputError):
+            refuse_begun_epoch(path, None)
+
+    @pytest.mark.parametrize(("loops", "max_steps"), [((2, True), None), ((2, True), 20), ((2, False), 7)])
+    def test_is_none_after_an_epoch_or_where_training_ended(self, loops, max_steps, path):
+        torch.save(WHOLE | {"loops": self.loops(*loops), "global_step": 7}, path)
+        refuse_begun_epoch(path, max_steps)
 
 
 class TestAnotherModel:

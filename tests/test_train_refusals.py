@@ -80,6 +80,21 @@ class TestACheckpointToResume:
         run = only_run(tmp_path).relative_to(tmp_path)
         assert says(sentence, f"{run}/best.ckpt", "trainer.max_epochs=3")
 
+    def test_that_was_written_inside_an_epoch(self, tmp_path, capsys):
+        inside = [
+            "callbacks.last.save_on_train_epoch_end=false",
+            "+callbacks.crash={_target_: interruption.Crash, step: 7}",
+        ]
+        assert train(tmp_path, *DEPTHWISE, "trainer.max_epochs=2", *inside) == 1
+        run = only_run(tmp_path)
+        before = files(run)
+        capsys.readouterr()
+        assert train(tmp_path, *DEPTHWISE, "trainer.max_epochs=2", "resume=auto") == 1
+        assert says(capsys.readouterr().err, f"{run}/last.ckpt", "epoch", f"resume={run}/best.ckpt")
+        assert files(run) == before
+        # The remedy works.
+        assert train(tmp_path, *DEPTHWISE, "trainer.max_epochs=2", f"resume={run}/best.ckpt") == 0
+
     def test_that_was_cut_off(self, refused, depthwise_run, tmp_path):
         whole = (depthwise_run / "last.ckpt").read_bytes()
         for size in (0, len(whole) - 1):

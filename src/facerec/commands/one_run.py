@@ -15,7 +15,12 @@ from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
-from facerec.training.checkpoints import refuse_other_data, refuse_other_model, refuse_other_scores
+from facerec.training.checkpoints import (
+    refuse_begun_epoch,
+    refuse_other_data,
+    refuse_other_model,
+    refuse_other_scores,
+)
 from facerec.training.maps import initialise_from_data
 
 
@@ -29,6 +34,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
 def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
+        refuse_begun_epoch(checkpoint, cfg.trainer.get("max_steps"))
         refuse_other_model(checkpoint, resolved(cfg))
     build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)

@@ -118,6 +118,23 @@ def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
             )
 
 
+def refuse_begun_epoch(path: str | Path, max_steps: int | None) -> None:
+    """Raise `InputError` if the checkpoint was written inside an epoch, which a resumed run would begin again.
+
+    One whose training ended there, after ``max_steps``, has nothing to go on with and passes.
+    """
+    checkpoint, best = load_checkpoint(path), Path(path).with_name(BEST)
+    fit = checkpoint.get("loops", {}).get("fit_loop", {})
+    epochs, batches = fit.get("epoch_progress", {}).get("current", {}), fit.get("epoch_loop.batch_progress", {})
+    is_whole = batches.get("is_last_batch", True) or checkpoint.get("global_step") == max_steps
+    if epochs.get("processed") != epochs.get("started") or not is_whole:
+        other = f"take one that was written after an epoch, such as resume={best}, or " if best.is_file() else ""
+        raise InputError(
+            f"checkpoint {path} was written inside epoch {checkpoint['epoch']}, whose images a resumed run would see "
+            f"again: {other}start without resume"
+        )
+
+
 def refuse_other_data(path: str | Path, data: FaceDataModule) -> None:
     """Raise `InputError` if the checkpoint was trained on other images than those of ``data``.
 
