@@ -31,8 +31,11 @@ def test_a_summary_is_plain_json(result):
 
 
 def test_a_run_of_no_epoch_says_so(tmp_path):
-    trainer = SimpleNamespace(max_epochs=0)
-    with refuses("best.ckpt", "trainer.max_epochs", error=InputError):
+    trainer = SimpleNamespace(max_epochs=3, max_steps=-1)
+    with refuses("best.ckpt", "trainer.max_epochs=3", error=InputError):
+        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt")
+    trainer.max_steps = 7
+    with refuses("best.ckpt", "trainer.max_steps=7", error=InputError):
         verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt")
 
 

@@ -80,20 +80,14 @@ class TestACheckpointToResume:
         run = only_run(tmp_path).relative_to(tmp_path)
         assert says(sentence, f"{run}/best.ckpt", "trainer.max_epochs=3")
 
-    def test_that_was_written_inside_an_epoch(self, tmp_path, capsys):
-        inside = [
-            "callbacks.last.save_on_train_epoch_end=false",
-            "+callbacks.crash={_target_: interruption.Crash, step: 7}",
-        ]
-        assert train(tmp_path, *DEPTHWISE, "trainer.max_epochs=2", *inside) == 1
-        run = only_run(tmp_path)
-        before = files(run)
-        capsys.readouterr()
-        assert train(tmp_path, *DEPTHWISE, "trainer.max_epochs=2", "resume=auto") == 1
-        assert says(capsys.readouterr().err, f"{run}/last.ckpt", "epoch", f"resume={run}/best.ckpt")
-        assert files(run) == before
-        # The remedy works.
-        assert train(tmp_path, *DEPTHWISE, "trainer.max_epochs=2", f"resume={run}/best.ckpt") == 0
+    def test_that_was_written_inside_an_epoch(self, refused, depthwise_run, tmp_path):
+        shutil.copytree(depthwise_run, tmp_path / "run")
+        checkpoint = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+        checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] -= 1
+        torch.save(checkpoint, tmp_path / "run" / "last.ckpt")
+        settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "trainer.max_epochs=4"]
+        assert says(refused(*settings, "resume=run/last.ckpt"), "run/last.ckpt", "epoch 2", "resume=run/best.ckpt")
+        assert train(tmp_path, *DEPTHWISE, *settings, "resume=run/best.ckpt") == 0  # as it says
 
     def test_that_was_cut_off(self, refused, depthwise_run, tmp_path):
         whole = (depthwise_run / "last.ckpt").read_bytes()
@@ -249,6 +243,19 @@ class TestTheFolderOfARefusedRun:
             refused("operator.kernel_size=4", place, "data.cache=null")
         found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir())
         assert found == ["elsewhere", "elsewhere/.hydra", "outputs", "outputs/mine", "outputs/mine/.hydra"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "facts"),
+    [
+        ("+trainer.limit_val_batches=0", ("trainer.limit_val_batches=0", "leave it out")),
+        ("callbacks.best.filename=mybest", ("best.ckpt", "mybest.ckpt", "callbacks.best")),
+        ("callbacks.best.monitor=lfw/accuracy", ("lfw/accuracy", "synthetic/accuracy")),
+    ],
+)
+def test_what_could_not_end_is_said_before_the_first_step(setting, facts, refused, tmp_path):
+    assert says(refused(setting), *facts)
+    assert not (tmp_path / "outputs" / "default").exists()
 
 
 def test_part_of_a_benchmark_is_never_verified(refused):

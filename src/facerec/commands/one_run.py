@@ -15,6 +15,7 @@ from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
+from facerec.training.before_training import refuse_what_cannot_end
 from facerec.training.checkpoints import (
     refuse_begun_epoch,
     refuse_other_data,
@@ -50,6 +51,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     assert data.train_source is not None
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
+    refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
     made_by = provenance(overrides, recognizer.config)
     if trainer.is_global_zero:
         write_settings(folder, cfg, made_by)

@@ -8,11 +8,12 @@ from zipfile import BadZipFile
 import numpy as np
 import pytorch_lightning as pl
 
+from facerec.console import log
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
-from facerec.files import BEST, LAST, SCORES, replacing
+from facerec.files import BEST, LAST, RESULTS, SCORES, replacing
 from facerec.training.checkpoints import load_checkpoint
 from facerec.training.recognizer import Recognizer
 from facerec.verification.verify import VerificationResult
@@ -22,7 +23,7 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
     """Verify both checkpoint files and return the fields of `RunResults` other than the provenance."""
     speed = trainer.callback_metrics.get("images_per_second")
     trainer.loggers = []  # no more points in the training curves
-    best = verify_checkpoint(trainer, recognizer, data, folder / BEST)
+    best = verify_checkpoint(trainer, recognizer, data, _best_of(folder))
     if trainer.is_global_zero:
         save_scores(folder / SCORES, recognizer.results)
     image_size, benchmarks = (data.image_size[0], data.image_size[1]), benchmark_fingerprints(data)
@@ -43,11 +44,20 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
     }
 
 
+def _best_of(folder: Path) -> Path:
+    if (folder / BEST).is_file() or not (folder / LAST).is_file():
+        return folder / BEST
+    log(f"no epoch ended with a verification, so that {LAST} counts as the best in {RESULTS}")
+    return folder / LAST
+
+
 def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, path: Path) -> dict[str, Any]:
     """Return the name of the checkpoint file, its epoch (from 0) and the summary per benchmark."""
     if not path.is_file():
+        key = "max_epochs" if trainer.max_steps == -1 else "max_steps"
         raise InputError(
-            f"{path} was not written, because no epoch was trained: raise trainer.max_epochs={trainer.max_epochs}"
+            f"{path} was not written, because nothing was left to train up to trainer.{key}={getattr(trainer, key)}: "
+            "raise it"
         )
     checkpoint = load_checkpoint(path)  # once: its epoch is that of its weights, whoever writes the file meanwhile
     recognizer.load_state_dict(checkpoint["state_dict"])
