@@ -9,7 +9,8 @@ from pytorch_lightning.loggers import CSVLogger
 from says import refuses
 
 from facerec.errors import InputError
-from facerec.training.before_training import refuse_what_cannot_end
+from facerec.training import before_training
+from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end
 from facerec.training.checkpoints import BestCheckpoint
 
 pytestmark = pytest.mark.filterwarnings(
@@ -46,6 +47,10 @@ def test_what_ends_well_passes(monitor, tmp_path):
         ({"max_epochs": 0}, ("trainer.max_epochs=0", "raise")),
         ({"max_steps": 0}, ("trainer.max_steps=0", "raise")),
         ({"limit_train_batches": 0}, ("trainer.limit_train_batches=0",)),
+        *(
+            ({"gradient_clip_val": value}, (f"trainer.gradient_clip_val={value}", "above 0"))
+            for value in (float("nan"), -1.0, 0.0, float("inf"))
+        ),
         ({"limit_val_batches": 0}, ("trainer.limit_val_batches=0", "leave it out")),
         ({"check_val_every_n_epoch": 5}, ("check_val_every_n_epoch=5", "trainer.max_epochs=2", "lower")),
     ],
@@ -82,3 +87,12 @@ def test_a_callback_of_the_user_may_log_what_another_waits_for(tmp_path):
         pass
 
     check(tmp_path, best(tmp_path), last(tmp_path), EarlyStopping("mine"), Logs())
+
+
+def test_more_loading_processes_than_a_machine_can_run_are_refused(monkeypatch):
+    monkeypatch.setattr(before_training, "available_cores", lambda: 2)
+    refuse_too_many_workers(64)
+    with refuses("data.num_workers=300", "2 cores", "64", "null", error=InputError):
+        refuse_too_many_workers(300)
+    monkeypatch.setattr(before_training, "available_cores", lambda: 96)
+    refuse_too_many_workers(300)

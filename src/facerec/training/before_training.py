@@ -1,5 +1,6 @@
 """What can be known before the first step of a run that could not end well."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,13 +9,17 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 
 from facerec.errors import InputError
 from facerec.files import BEST, LAST
+from facerec.process import available_cores
 
+# Loading from a slow disk or network may use more processes than cores.
+_MOST_WORKERS, _WORKERS_PER_CORE = 64, 4
 _MEASURED = ("mean_accuracy", "lr", "train/loss", "train/loss_step", "train/loss_epoch", "images_per_second")
 
 
 def refuse_what_cannot_end(trainer: pl.Trainer, folder: Path, benchmarks: Iterable[str]) -> None:
     """Raise `InputError` for settings of ``trainer`` with which a run in ``folder`` would leave no results."""
     _refuse_no_training(trainer)
+    _refuse_clipping_without_effect(trainer)
     _refuse_no_verification(trainer)
     for name in (BEST, LAST):
         _refuse_no_checkpoint(trainer, folder / name)
@@ -27,6 +32,22 @@ def _refuse_no_training(trainer: pl.Trainer) -> None:
     for key in ("max_epochs", "max_steps", "limit_train_batches"):
         if getattr(trainer, key) == 0:
             raise InputError(f"trainer.{key}=0 trains nothing: raise it, or verify a checkpoint with facerec evaluate")
+
+
+def _refuse_clipping_without_effect(trainer: pl.Trainer) -> None:
+    limit = trainer.gradient_clip_val
+    if limit is not None and not 0 < limit < math.inf:
+        raise InputError(f"trainer.gradient_clip_val={limit} is no limit: give it a number above 0, or leave it out")
+
+
+def refuse_too_many_workers(num_workers: int) -> None:
+    """Raise `InputError` for so many loading processes a device that the machine would only start them."""
+    most = max(_MOST_WORKERS, _WORKERS_PER_CORE * available_cores())
+    if num_workers > most:
+        raise InputError(
+            f"data.num_workers={num_workers} are more processes than {available_cores()} cores can run: take {most} at "
+            "most, or null, one per core"
+        )
 
 
 def _refuse_no_verification(trainer: pl.Trainer) -> None:
