@@ -180,7 +180,7 @@ class TestTheBestSoFar:
         before = BestCheckpoint(tmp_path / "before", filename="best", monitor="accuracy", mode="max")
         path = str(tmp_path / "before" / "best.ckpt")
         before.best_k_models, before.kth_best_model_path, before.best_model_path = {path: torch.tensor(0.9)}, path, path
-        before.best_model_score = before.kth_value = torch.tensor(0.9)
+        before.best_model_score = before.kth_value = before.current_score = torch.tensor(0.9)
         return before.state_dict()
 
     def resumed(self, folder: Path, state: dict) -> BestCheckpoint:
@@ -195,6 +195,11 @@ class TestTheBestSoFar:
         assert callback.best_model_path == str(tmp_path / "after" / "best.ckpt")
         assert callback.best_k_models == {callback.best_model_path: torch.tensor(0.9)}
         assert callback.best_model_score == torch.tensor(0.9)
+
+    def test_is_saved_again_as_it_was(self, state, tmp_path):
+        (tmp_path / "before").mkdir()
+        (tmp_path / "before" / "best.ckpt").touch()
+        assert self.resumed(tmp_path / "before", state).state_dict() == state
 
     @pytest.mark.filterwarnings("ignore:The dirpath has changed")
     def test_does_not_where_there_is_none(self, state, tmp_path):

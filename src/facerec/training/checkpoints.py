@@ -68,6 +68,7 @@ class BestCheckpoint(ModelCheckpoint):
             best = {path.replace(before, here): score for path, score in state_dict["best_k_models"].items()}
             moved = {key: v.replace(before, here) if isinstance(v, str) else v for key, v in state_dict.items()}
             state_dict = {**moved, "best_k_models": best}
+            self.current_score = state_dict.get("current_score")  # which Lightning saves and does not load
         super().load_state_dict(state_dict)
 
 
