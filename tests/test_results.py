@@ -4,10 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from says import refuses
+from says import refuses, says
 
 from facerec.errors import InputError
-from facerec.runs.results import save_scores, verify_checkpoint
+from facerec.runs.results import load_scores, save_scores, verify_checkpoint
 from facerec.verification.verify import verify
 
 
@@ -24,6 +24,19 @@ def test_scores_and_truth_of_every_benchmark_come_back(tmp_path, result):
     np.testing.assert_allclose(kept["lfw/scores"], result.scores, rtol=1e-6)
     assert kept["lfw/scores"].dtype == np.float32 and np.array_equal(kept["lfw/is_same"], result.is_same)
     assert [path.name for path in tmp_path.iterdir()] == ["scores.npz"]
+
+
+def test_damaged_scores_are_named(tmp_path, result):
+    save_scores(tmp_path / "scores.npz", {"lfw": result})
+    whole = (tmp_path / "scores.npz").read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 7):
+        (tmp_path / "scores.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            load_scores(tmp_path / "scores.npz")
+        except InputError as error:
+            refused += says(str(error), "scores.npz", "run it again")
+    assert refused > len(whole) // 7 // 2
 
 
 def test_a_summary_is_plain_json(result):

@@ -62,6 +62,25 @@ def test_a_resumed_run_writes_its_epochs_over_and_keeps_those_before(path):
     assert [(row["epoch"], row["loss"]) for row in rows(path)] == [("0", "0"), ("1", "1"), ("2", "9")]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"epoch,step,loss\n0,10,\xff\n",
+        b"epoch,step,loss\nx,10,3\n",
+        b"epoch,step,loss\n0,10\n",
+        b"epoch,step,loss\n0,10,3,4\n",
+        b"epock,step,loss\n0,10,3\n",
+        b'epoch,step,loss\n0,10,"3\n',
+    ],
+)
+def test_a_damaged_file_is_named_before_the_first_step_and_stays(content, path):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with refuses(str(path), "damaged", "remove", error=InputError):
+        MetricsTable(str(path)).on_fit_start(None, None)
+    assert path.read_bytes() == content
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_leaves_the_rows_before(path):
     end_of_epoch(path, 0, loss=3.0)

@@ -1,5 +1,6 @@
 """The results of a run: verification of its best and last checkpoint, fingerprints of the data, cost."""
 
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,9 @@ def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
 def load_scores(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays that `save_scores` wrote; raise `InputError` if the file is missing or damaged."""
     try:
-        with np.load(path) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}): run it again") from error
 
 
