@@ -1,9 +1,12 @@
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
 from interruption import FULL_DISK, full_disk
+from pytorch_lightning.trainer.states import TrainerFn
 from random_weights import randomise
 from says import refuses
 
@@ -14,6 +17,7 @@ from facerec.training.checkpoints import (
     WholeCheckpoint,
     load_checkpoint,
     load_weights,
+    refuse_begun_epoch,
     refuse_other_model,
 )
 
@@ -120,6 +124,24 @@ class TestWeights:
             )
 
 
+class TestABegunEpoch:
+    def loops(self, processed: int, is_last_batch: bool) -> dict:
+        epochs = {"started": 2, "processed": processed}
+        batches = {"is_last_batch": is_last_batch}
+        return {"fit_loop": {"epoch_progress": {"current": epochs}, "epoch_loop.batch_progress": batches}}
+
+    @pytest.mark.parametrize(("processed", "is_last_batch"), [(1, False), (1, True), (2, False)])
+    def test_is_refused(self, processed, is_last_batch, path):
+        torch.save(WHOLE | {"loops": self.loops(processed, is_last_batch), "global_step": 7}, path)
+        with refuses(str(path), "epoch 3", "without resume", error=InputError):
+            refuse_begun_epoch(path, None)
+
+    @pytest.mark.parametrize(("loops", "max_steps"), [((2, True), None), ((2, True), 20), ((2, False), 7)])
+    def test_is_none_after_an_epoch_or_where_training_ended(self, loops, max_steps, path):
+        torch.save(WHOLE | {"loops": self.loops(*loops), "global_step": 7}, path)
+        refuse_begun_epoch(path, max_steps)
+
+
 class TestAnotherModel:
     def test_the_same_settings_pass(self, path):
         refuse_other_model(path, CONFIG)
@@ -158,7 +180,7 @@ class TestTheBestSoFar:
         before = BestCheckpoint(tmp_path / "before", filename="best", monitor="accuracy", mode="max")
         path = str(tmp_path / "before" / "best.ckpt")
         before.best_k_models, before.kth_best_model_path, before.best_model_path = {path: torch.tensor(0.9)}, path, path
-        before.best_model_score = before.kth_value = torch.tensor(0.9)
+        before.best_model_score = before.kth_value = before.current_score = torch.tensor(0.9)
         return before.state_dict()
 
     def resumed(self, folder: Path, state: dict) -> BestCheckpoint:
@@ -174,6 +196,11 @@ class TestTheBestSoFar:
         assert callback.best_k_models == {callback.best_model_path: torch.tensor(0.9)}
         assert callback.best_model_score == torch.tensor(0.9)
 
+    def test_is_saved_again_as_it_was(self, state, tmp_path):
+        (tmp_path / "before").mkdir()
+        (tmp_path / "before" / "best.ckpt").touch()
+        assert self.resumed(tmp_path / "before", state).state_dict() == state
+
     @pytest.mark.filterwarnings("ignore:The dirpath has changed")
     def test_does_not_where_there_is_none(self, state, tmp_path):
         callback = self.resumed(tmp_path / "after", state)
@@ -181,3 +208,21 @@ class TestTheBestSoFar:
 
     def test_stays_in_a_folder_that_stayed(self, state, tmp_path):
         assert self.resumed(tmp_path / "before", state).best_model_score == torch.tensor(0.9)
+
+
+class TestTheBestEpoch:
+    def test_is_chosen_by_the_accuracy_of_its_own_weights(self, tmp_path):
+        saved = []
+        callback = BestCheckpoint(tmp_path, filename="best", monitor="mean_accuracy", save_on_train_epoch_end=True)
+        trainer = SimpleNamespace(
+            **{"global_step": 4, "current_epoch": 0, "fast_dev_run": False, "sanity_checking": False},
+            callback_metrics={"mean_accuracy": torch.tensor(0.5)},
+            state=SimpleNamespace(fn=TrainerFn.FITTING),
+        )
+        with mock.patch.object(BestCheckpoint, "_save_topk_checkpoint", lambda *_: saved.append(trainer.global_step)):
+            callback.on_train_epoch_end(trainer, None)  # verified in an epoch before
+            callback.on_validation_end(trainer, None)
+            callback.on_train_epoch_end(trainer, None)
+            trainer.global_step = 8
+            callback.on_train_epoch_end(trainer, None)
+        assert saved == [4]

@@ -157,6 +157,36 @@ def test_a_damaged_file_is_named(text, tmp_path):
         RunResults.read(tmp_path)
 
 
+def parts(content: dict, prefix: str = "") -> list[str]:
+    found = [f"{prefix}{key}" for key in content]
+    return found + [
+        part for key, value in content.items() if isinstance(value, dict) for part in parts(value, f"{prefix}{key}.")
+    ]
+
+
+@pytest.mark.parametrize("value", [None, [1], "text"])
+@pytest.mark.parametrize("key", parts(results()))
+def test_a_part_that_is_missing_or_of_another_kind_is_named_or_does_not_matter(key, value, tmp_path):
+    content = results()
+    node = content
+    *nodes, last = key.split(".")
+    for part in nodes:
+        node = node[part]
+    node[last] = value
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    try:
+        assert len(table_rows([tmp_path])) == 2
+        RunResults.read(tmp_path).objective()
+    except InputError as error:
+        assert says(str(error), f"{tmp_path}/results.json", last if nodes or value is None else key, "run it again")
+
+
+def test_content_that_is_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / "results.json").write_text("[" * 100_000)
+    with refuses("results.json", "run it again", error=InputError):
+        RunResults.read(tmp_path)
+
+
 def test_a_real_run_has_its_rows(depthwise_run):
     best, last = table_rows([depthwise_run])
     assert (best["backbone"], best["operator"], last["epoch"]) == ("MobileNetV2 x0.1", "Depthwise", "last 3")

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from says import refuses
+from says import refuses, says
 
 from facerec.errors import InputError
-from facerec.runs.results import save_scores, verify_checkpoint
+from facerec.runs.results import load_scores, save_scores, verify_checkpoint
 from facerec.verification.verify import verify
 
 
@@ -26,13 +26,29 @@ def test_scores_and_truth_of_every_benchmark_come_back(tmp_path, result):
     assert [path.name for path in tmp_path.iterdir()] == ["scores.npz"]
 
 
+def test_damaged_scores_are_named(tmp_path, result):
+    save_scores(tmp_path / "scores.npz", {"lfw": result})
+    whole = (tmp_path / "scores.npz").read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 7):
+        (tmp_path / "scores.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            load_scores(tmp_path / "scores.npz")
+        except InputError as error:
+            refused += says(str(error), "scores.npz", "run it again")
+    assert refused > len(whole) // 7 // 2
+
+
 def test_a_summary_is_plain_json(result):
     assert json.loads(json.dumps(result.summary())) == result.summary()
 
 
 def test_a_run_of_no_epoch_says_so(tmp_path):
-    trainer = SimpleNamespace(max_epochs=0)
-    with refuses("best.ckpt", "trainer.max_epochs", error=InputError):
+    trainer = SimpleNamespace(max_epochs=3, max_steps=-1)
+    with refuses("best.ckpt", "trainer.max_epochs=3", error=InputError):
+        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt")
+    trainer.max_steps = 7
+    with refuses("best.ckpt", "trainer.max_steps=7", error=InputError):
         verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt")
 
 

@@ -1,5 +1,6 @@
 """What a run cannot go on with: each time one sentence, status 1, and what was there before is still there."""
 
+import json
 import os
 import pickle
 import re
@@ -29,6 +30,11 @@ def refused(tmp_path, capsys):
 
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def files(run: Path) -> dict[str, bytes]:
+    """The run's own, without Hydra's notes on the command."""
+    return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
 
 class TestACheckpointToResume:
@@ -73,6 +79,15 @@ class TestACheckpointToResume:
         sentence = refused(*settings, f"resume={depthwise_run / 'last.ckpt'}")
         run = only_run(tmp_path).relative_to(tmp_path)
         assert says(sentence, f"{run}/best.ckpt", "trainer.max_epochs=3")
+
+    def test_that_was_written_inside_an_epoch(self, refused, depthwise_run, tmp_path):
+        shutil.copytree(depthwise_run, tmp_path / "run")
+        checkpoint = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+        checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] -= 1
+        torch.save(checkpoint, tmp_path / "run" / "last.ckpt")
+        settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "trainer.max_epochs=4"]
+        assert says(refused(*settings, "resume=run/last.ckpt"), "run/last.ckpt", "epoch 2", "resume=run/best.ckpt")
+        assert train(tmp_path, *DEPTHWISE, *settings, "resume=run/best.ckpt") == 0  # as it says
 
     def test_that_was_cut_off(self, refused, depthwise_run, tmp_path):
         whole = (depthwise_run / "last.ckpt").read_bytes()
@@ -123,6 +138,42 @@ class TestAFolderThatHoldsARun:
         sentence = refused("hydra.run.dir=run", "hydra.output_subdir=null")
         assert says(sentence, "unfinished", "resume=auto", "name=")
         assert content(copy) == before
+
+
+class TestAnUnfinishedRunThatGoesOn:
+    """With other accuracies than those among which its best epoch was chosen so far."""
+
+    SAME = ("optimizer.lr=0.02", "lr_scheduler.milestones=[2]", "trainer.max_epochs=4", "resume=auto")
+
+    @pytest.fixture
+    def unfinished(self, tmp_path, depthwise_run):
+        shutil.copytree(depthwise_run, tmp_path / "outputs" / "default" / "run")
+        (tmp_path / "outputs" / "default" / "run" / "results.json").unlink()
+        return tmp_path / "outputs" / "default" / "run"
+
+    @pytest.mark.parametrize(
+        ("setting", "theirs"),
+        [
+            ("data.benchmarks=[synthetic_pose]", "data.benchmarks=['synthetic']"),
+            ("data.benchmarks=[synthetic,synthetic_pose]", "data.benchmarks=['synthetic']"),
+            ("protocol=insightface", "protocol=tvconv"),
+            ("augmentation@data.test_augmentation=rotation", "data.test_augmentation={}"),
+            ("data.num_pairs=20", "pairs of synthetic (fingerprint"),
+        ],
+    )
+    def test_is_refused_and_stays_as_it_was(self, setting, theirs, refused, unfinished):
+        before = files(unfinished)
+        key = setting.partition("=")[0].rpartition("@")[2]
+        assert says(
+            refused(*self.SAME, setting), "last.ckpt", theirs, key.removeprefix("data.num_"), "facerec evaluate"
+        )
+        assert files(unfinished) == before
+
+    def test_in_a_folder_of_its_own_it_chooses_anew(self, depthwise_run, tmp_path):
+        settings = [*self.SAME[:-1], "protocol=insightface", f"resume={depthwise_run / 'last.ckpt'}"]
+        assert train(tmp_path, *DEPTHWISE, *settings) == 0
+        results = json.loads((only_run(tmp_path) / "results.json").read_text())
+        assert results["best"]["epoch"] == 3 and results["protocol"] == "insightface"
 
 
 class TestALossThatIsNoNumber:
@@ -192,6 +243,19 @@ class TestTheFolderOfARefusedRun:
             refused("operator.kernel_size=4", place, "data.cache=null")
         found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir())
         assert found == ["elsewhere", "elsewhere/.hydra", "outputs", "outputs/mine", "outputs/mine/.hydra"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "facts"),
+    [
+        ("+trainer.limit_val_batches=0", ("trainer.limit_val_batches=0", "leave it out")),
+        ("callbacks.best.filename=mybest", ("best.ckpt", "mybest.ckpt", "callbacks.best")),
+        ("callbacks.best.monitor=lfw/accuracy", ("lfw/accuracy", "synthetic/accuracy")),
+    ],
+)
+def test_what_could_not_end_is_said_before_the_first_step(setting, facts, refused, tmp_path):
+    assert says(refused(setting), *facts)
+    assert not (tmp_path / "outputs" / "default").exists()
 
 
 def test_part_of_a_benchmark_is_never_verified(refused):

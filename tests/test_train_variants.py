@@ -8,6 +8,7 @@ from statistics import mean
 import pytest
 import torch
 from running import DEPTHWISE, ONE_EPOCH, TVCONV, trained
+from says import says
 
 # The settings, and what of the results shows that they were followed.
 VARIANTS = {
@@ -48,6 +49,23 @@ def check(run: Path, expected: dict[str, object]) -> None:
 def test_a_depthwise_network_trains(variant, tmp_path):
     settings, expected = VARIANTS[variant]
     check(trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, *settings), expected)
+
+
+def test_an_epoch_that_is_not_verified_has_no_accuracy_and_is_never_the_best(tmp_path):
+    settings = ["trainer.max_epochs=3", "+trainer.check_val_every_n_epoch=2", "logger=none"]
+    run = trained(tmp_path, *DEPTHWISE, *settings)
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["mean_accuracy"]) for row in rows] == [False, True, False]
+    assert all(row["lr"] and row["train/loss_epoch"] for row in rows)
+    assert json.loads((run / "results.json").read_text())["best"]["epoch"] == 1
+
+
+def test_the_last_checkpoint_stands_for_the_best_where_no_epoch_was_verified(tmp_path, capsys):
+    run = trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, "+trainer.max_steps=2", "logger=none")
+    results = json.loads((run / "results.json").read_text())
+    assert results["best"] == results["last"] and results["best"]["checkpoint"] == "last.ckpt"
+    assert says(capsys.readouterr().err, "last.ckpt", "best", "verif")
 
 
 @pytest.mark.parametrize("variant", ["bfloat16", "ShuffleNetV2"])

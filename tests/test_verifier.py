@@ -137,3 +137,10 @@ def test_embeddings_are_float32_whatever_the_network_computes_in(backbone):
 def test_an_unknown_protocol_is_named(backbone):
     with refuses("protocol", "tvconv, tvconv_reference, insightface", "lfw"):
         Verifier(backbone, "lfw")
+
+
+@lightning
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true"])
+def test_a_precision_that_images_do_not_have_is_refused(backbone, precision):
+    with refuses(f"trainer.precision={precision}", "32-true", "bf16-mixed", error=InputError):
+        validated(Verifier(backbone, "tvconv"), ["few"], precision=precision)

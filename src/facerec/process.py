@@ -101,6 +101,12 @@ def available_cores() -> int:
     return cpu_count()
 
 
+def is_first_process() -> bool:
+    """Whether this is the first of the processes that train one run on several devices, or the only one."""
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
+
+
 def prepare_process() -> None:
     """Prepare the process to train or to verify: as many threads as cores may be used, memory that is kept between
     steps, and no warnings that the user cannot act on. It imports PyTorch."""

@@ -46,11 +46,39 @@ def test_a_number_that_comes_later_leaves_the_rows_before_empty(path):
     ]
 
 
+def test_what_an_epoch_did_not_log_is_empty_in_its_row(path):
+    table, known = MetricsTable(str(path)), {}
+    for epoch, logged in enumerate([{"loss": 3.0, "accuracy": 0.5}, {"loss": 2.0}, {"loss": 1.0, "accuracy": 0.5}]):
+        known |= {name: torch.tensor(value) for name, value in logged.items()}  # as Lightning does
+        trainer = SimpleNamespace(current_epoch=epoch, global_step=epoch, callback_metrics=known)
+        table.on_train_epoch_end(trainer, None)
+    assert [(row["loss"], row["accuracy"]) for row in rows(path)] == [("3", "0.5"), ("2", ""), ("1", "0.5")]
+
+
 def test_a_resumed_run_writes_its_epochs_over_and_keeps_those_before(path):
     for epoch in range(4):
         end_of_epoch(path, epoch, loss=float(epoch))
     end_of_epoch(path, 2, loss=9.0)
     assert [(row["epoch"], row["loss"]) for row in rows(path)] == [("0", "0"), ("1", "1"), ("2", "9")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"epoch,step,loss\n0,10,\xff\n",
+        b"epoch,step,loss\nx,10,3\n",
+        b"epoch,step,loss\n0,10\n",
+        b"epoch,step,loss\n0,10,3,4\n",
+        b"epock,step,loss\n0,10,3\n",
+        b'epoch,step,loss\n0,10,"3\n',
+    ],
+)
+def test_a_damaged_file_is_named_before_the_first_step_and_stays(content, path):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with refuses(str(path), "damaged", "remove", error=InputError):
+        MetricsTable(str(path)).on_fit_start(None, None)
+    assert path.read_bytes() == content
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

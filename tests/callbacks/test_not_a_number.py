@@ -32,6 +32,11 @@ def test_the_first_lost_step_is_named_at_the_next_look(loss):
         steps(callback, [LOST], first=5)
 
 
+def test_the_learning_rate_is_not_blamed_for_the_first_loss():
+    with refuses("step 1", "facerec check_data", "trainer.precision=32-true", error=InputError):
+        steps(StopOnNaN(every_n_steps=1), [LOST])
+
+
 @pytest.mark.parametrize("look", ["on_validation_start", "on_train_epoch_end"])
 def test_it_is_looked_at_before_a_checkpoint_is_written(look):
     callback = StopOnNaN(every_n_steps=1000)

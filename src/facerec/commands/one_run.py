@@ -14,29 +14,46 @@ from facerec.runs.folder import checkpoint_to_resume
 from facerec.runs.provenance import provenance, write_settings
 from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
+from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
-from facerec.training.checkpoints import refuse_other_data, refuse_other_model
+from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end
+from facerec.training.checkpoints import (
+    refuse_begun_epoch,
+    refuse_other_data,
+    refuse_other_model,
+    refuse_other_scores,
+)
 from facerec.training.maps import initialise_from_data
 
 
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
     """Train in ``folder`` and return the results, or None on every device but the first."""
     prepare_process()
+    with alone_in(folder):
+        return _train(cfg, folder, overrides)
+
+
+def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
+        refuse_begun_epoch(checkpoint, cfg.trainer.get("max_steps"))
         refuse_other_model(checkpoint, resolved(cfg))
     build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)
+    refuse_too_many_workers(data.num_workers or 0)
     data.setup("fit")
     if checkpoint is not None:
         refuse_other_data(checkpoint, data)
+        if checkpoint.parent.resolve() == folder.resolve():  # a new folder chooses its best epoch anew
+            refuse_other_scores(checkpoint, resolved(cfg), data.opened_benchmarks)
         log(f"resuming from {checkpoint}")
     else:
         initialise_from_data(backbone, data, OUTPUTS / "cache")
     assert data.train_source is not None
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
+    refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
     made_by = provenance(as_typed(overrides), recognizer.config)
     if trainer.is_global_zero:
         write_settings(folder, cfg, made_by)

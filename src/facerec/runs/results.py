@@ -1,5 +1,6 @@
 """The results of a run: verification of its best and last checkpoint, fingerprints of the data, cost."""
 
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from zipfile import BadZipFile
 import numpy as np
 import pytorch_lightning as pl
 
+from facerec.console import log
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
-from facerec.files import BEST, LAST, SCORES, replacing
+from facerec.files import BEST, LAST, RESULTS, SCORES, replacing
 from facerec.training.checkpoints import load_checkpoint
 from facerec.training.recognizer import Recognizer
 from facerec.verification.verify import VerificationResult
@@ -22,7 +24,7 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
     """Verify both checkpoint files and return the fields of `RunResults` other than the provenance."""
     speed = trainer.callback_metrics.get("images_per_second")
     trainer.loggers = []  # no more points in the training curves
-    best = verify_checkpoint(trainer, recognizer, data, folder / BEST)
+    best = verify_checkpoint(trainer, recognizer, data, _best_of(folder))
     if trainer.is_global_zero:
         save_scores(folder / SCORES, recognizer.results)
     image_size, benchmarks = (data.image_size[0], data.image_size[1]), benchmark_fingerprints(data)
@@ -43,15 +45,26 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
     }
 
 
+def _best_of(folder: Path) -> Path:
+    if (folder / BEST).is_file() or not (folder / LAST).is_file():
+        return folder / BEST
+    log(f"no epoch ended with a verification, so that {LAST} counts as the best in {RESULTS}")
+    return folder / LAST
+
+
 def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, path: Path) -> dict[str, Any]:
     """Return the name of the checkpoint file, its epoch (from 0) and the summary per benchmark."""
     if not path.is_file():
+        key = "max_epochs" if trainer.max_steps == -1 else "max_steps"
         raise InputError(
-            f"{path} was not written, because no epoch was trained: raise trainer.max_epochs={trainer.max_epochs}"
+            f"{path} was not written, because nothing was left to train up to trainer.{key}={getattr(trainer, key)}: "
+            "raise it"
         )
-    trainer.validate(recognizer, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
+    checkpoint = load_checkpoint(path)  # once: its epoch is that of its weights, whoever writes the file meanwhile
+    recognizer.load_state_dict(checkpoint["state_dict"])
+    trainer.validate(recognizer, datamodule=data, verbose=False)
     summaries = {name: result.summary() for name, result in recognizer.results.items()}
-    return {"checkpoint": path.name, "epoch": load_checkpoint(path)["epoch"], "benchmarks": summaries}
+    return {"checkpoint": path.name, "epoch": checkpoint["epoch"], "benchmarks": summaries}
 
 
 def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
@@ -66,9 +79,9 @@ def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
 def load_scores(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays that `save_scores` wrote; raise `InputError` if the file is missing or damaged."""
     try:
-        with np.load(path) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}): run it again") from error
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, fields
+from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -54,14 +55,15 @@ class RunResults:
     def read(cls, folder: Path) -> "RunResults":
         """Read the results of the run in ``folder``; fields that an older version did not write are None.
 
-        Raises `InputError` if the file is damaged.
+        Raises `InputError` if the file is damaged, or lacks what a table of runs needs.
         """
         try:
             content = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-            if not isinstance(content, dict) or "last" not in content:
-                raise ValueError("it contains no results")
-        except ValueError as error:
-            raise InputError(f"{folder / RESULTS} is damaged ({error}): remove the folder or run it again") from error
+            _check(content)
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"{folder / RESULTS} is damaged or of another version ({error}): remove the folder or run it again"
+            ) from error
         values: dict[str, Any] = {field.name: content.get(field.name) for field in fields(cls)}
         return cls(**values)
 
@@ -70,3 +72,40 @@ class RunResults:
         any, else over the benchmarks."""
         benchmarks = self.last["benchmarks"]
         return mean(benchmarks[name]["accuracy"] for name in self.best_chosen_on or benchmarks)
+
+
+_NUMBER = (int, float)
+_NEEDED: dict[str, type | tuple[type, ...]] = {
+    **{"started": str, "protocol": str, "data.train.fingerprint": (str, *_NUMBER)},
+    **{"config.seed": int, "config.data": dict},
+    **dict.fromkeys(("config.backbone", "config.operator", "config.head"), dict),
+    **{f"cost.{key}": _NUMBER for key in ("macs_paper", "params", "params_deployed", "weight_map_elements")},
+    **{"best.epoch": int, "best.benchmarks": dict, "last.epoch": int, "last.benchmarks": dict},
+}
+# What runs may lack, with what it is otherwise.
+_OPTIONAL = {"git_commit": str, "training_images_per_second": _NUMBER, "best_chosen_on": list}
+
+
+def _check(content: Any) -> None:
+    """Raise `ValueError` that names the first part which is missing or of another kind."""
+    for key, kind in _NEEDED.items():
+        _check_part(content, key.split("."), kind)
+    for key, kind in _OPTIONAL.items():
+        if content.get(key) is not None:
+            _check_part(content, [key], kind)
+    for node in ("backbone", "operator", "head"):
+        if "_target_" in content["config"][node]:
+            _check_part(content, ["config", node, "_target_"], str)
+    if "name" not in content["config"]["backbone"]:
+        _check_part(content, ["config", "backbone", "width"], _NUMBER)
+    for name in [*content["best"]["benchmarks"], *(content.get("best_chosen_on") or ())]:
+        for epoch, value in product(("best", "last"), ("accuracy", "std")):
+            _check_part(content, [epoch, "benchmarks", name, value], _NUMBER)
+
+
+def _check_part(content: Any, path: list[str], kind: type | tuple[type, ...]) -> None:
+    value = content
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(f"it contains no results, since {'.'.join(path)} is {value!r}"[:200])

@@ -1,6 +1,7 @@
 """Checkpoints: written atomically, read without executing code, and checked before they are resumed."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from torch import nn
 
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
+from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.files import BEST, replacing
 from facerec.training.maps import resample_maps
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
+# Settings that must match when a run goes on in its folder, because they determine its accuracies.
+_SCORED_BY = ("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size")
 
 
 class WholeCheckpoint(TorchCheckpointIO):
@@ -35,14 +39,27 @@ class WholeCheckpoint(TorchCheckpointIO):
 class BestCheckpoint(ModelCheckpoint):
     """Lightning's `ModelCheckpoint`, which prefers held-out identities for choosing the best epoch, if there are any.
 
-    The run's folder may be moved before the run is resumed.
+    Weights are compared by their own accuracy: an epoch that was not verified is never the best. The run's folder may
+    be moved before the run is resumed.
     """
+
+    _verified_step = -1
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         opened = getattr(getattr(trainer, "datamodule", None), "opened_benchmarks", ())
         if any(benchmark.name == HELD_OUT for benchmark in opened):
             self.monitor = f"{HELD_OUT}/accuracy"
         super().setup(trainer, pl_module, stage)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._verified_step = trainer.global_step
+        super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the epoch if it is the best; Lightning would take an earlier epoch's accuracy for that of this one."""
+        of_these_weights = self._verified_step == trainer.global_step
+        if of_these_weights or not (self.monitor or "").endswith("accuracy"):
+            super().on_train_epoch_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue with the best score so far if its checkpoint is in the folder; otherwise start over."""
@@ -51,6 +68,7 @@ class BestCheckpoint(ModelCheckpoint):
             best = {path.replace(before, here): score for path, score in state_dict["best_k_models"].items()}
             moved = {key: v.replace(before, here) if isinstance(v, str) else v for key, v in state_dict.items()}
             state_dict = {**moved, "best_k_models": best}
+            self.current_score = state_dict.get("current_score")  # which Lightning saves and does not load
         super().load_state_dict(state_dict)
 
 
@@ -101,6 +119,23 @@ def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
             )
 
 
+def refuse_begun_epoch(path: str | Path, max_steps: int | None) -> None:
+    """Raise `InputError` if the checkpoint was written inside an epoch, which a resumed run would begin again.
+
+    One whose training ended there, after ``max_steps``, has nothing to go on with and passes.
+    """
+    checkpoint, best = load_checkpoint(path), Path(path).with_name(BEST)
+    fit = checkpoint.get("loops", {}).get("fit_loop", {})
+    epochs, batches = fit.get("epoch_progress", {}).get("current", {}), fit.get("epoch_loop.batch_progress", {})
+    is_whole = batches.get("is_last_batch", True) or checkpoint.get("global_step") == max_steps
+    if epochs.get("processed") != epochs.get("started") or not is_whole:
+        other = f"take one that was written after an epoch, such as resume={best}, or " if best.is_file() else ""
+        raise InputError(
+            f"checkpoint {path} was written inside epoch {checkpoint['epoch']}, whose images a resumed run would see "
+            f"again: {other}start without resume"
+        )
+
+
 def refuse_other_data(path: str | Path, data: FaceDataModule) -> None:
     """Raise `InputError` if the checkpoint was trained on other images than those of ``data``.
 
@@ -109,6 +144,38 @@ def refuse_other_data(path: str | Path, data: FaceDataModule) -> None:
     for state in load_checkpoint(path).values():
         if isinstance(state, dict) and "train_fingerprint" in state:
             data.load_state_dict(state)
+
+
+def refuse_other_scores(path: str | Path, config: dict[str, Any], benchmarks: Sequence[Benchmark]) -> None:
+    """Raise `InputError` if the checkpoint's accuracies and those of this run, of ``config`` and ``benchmarks``, are of
+    different pairs, images or protocols: the best epoch could not be chosen among them."""
+    checkpoint = load_checkpoint(path)
+    for key in _SCORED_BY:
+        theirs, ours = _setting(checkpoint["config"], key), _setting(config, key)
+        if theirs != ours:
+            _refuse_other_scores(path, key, f"{key}={theirs}", f"{key}={ours}")
+    theirs = checkpoint.get("benchmarks", {})  # older versions did not write it
+    for benchmark in benchmarks:
+        then, now = theirs.get(benchmark.name), benchmark.fingerprint()
+        if then not in (None, now):
+            pairs = f"pairs of {benchmark.name}"
+            _refuse_other_scores(path, pairs, f"{pairs} (fingerprint {then})", f"others (fingerprint {now})")
+
+
+def _refuse_other_scores(path: str | Path, what: str, theirs: str, ours: str) -> None:
+    raise InputError(
+        f"checkpoint {path} was verified with {theirs}, and this run would be with {ours}, so that no best epoch could "
+        f"be chosen: go on with the checkpoint's {what} and try the other with facerec evaluate, or start without "
+        "resume"
+    )
+
+
+def _setting(config: dict[str, Any], key: str) -> Any:
+    """Return a setting by its dotted key, a list in order; None where there is none."""
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return sorted(value) if key == "data.benchmarks" and isinstance(value, list) else value
 
 
 def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -37,6 +37,7 @@ class Recognizer(Verifier):
         super().__init__(backbone, protocol)
         self.head, self.config = head, config
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
+        self._fingerprints: dict[str, str] = {}
 
     def on_train_epoch_start(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -45,7 +46,15 @@ class Recognizer(Verifier):
         images, labels = batch
         loss = F.cross_entropy(self.head(self.backbone(images), labels), labels)
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
-        return loss
+        return loss * (self.trainer.accumulate_grad_batches / self._batches_of_step(batch_idx))
+
+    def _batches_of_step(self, batch_idx: int) -> int:
+        """Return how many batches the step of this batch has: fewer in an epoch's last step, if it is not filled.
+
+        Lightning divides every batch's loss by ``accumulate_grad_batches``.
+        """
+        full, batches = self.trainer.accumulate_grad_batches, int(self.trainer.num_training_batches)
+        return min(full, batches - batch_idx // full * full)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Pass the fraction of training completed to every operator: 0 in the first step, 1 in the last."""
@@ -68,6 +77,12 @@ class Recognizer(Verifier):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
+        checkpoint["benchmarks"] = self._benchmark_fingerprints()
+
+    def _benchmark_fingerprints(self) -> dict[str, str]:
+        if not self._fingerprints:  # slow for millions of pairs
+            self._fingerprints = {benchmark.name: benchmark.fingerprint() for benchmark in self._benchmarks()}
+        return self._fingerprints
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise `InputError` if a weight has another shape, as the head's after training on other identities."""

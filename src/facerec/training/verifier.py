@@ -13,6 +13,7 @@ from facerec.errors import InputError
 from facerec.verification.verify import PROTOCOLS, VerificationResult, verify
 
 Batch = tuple[Tensor, Tensor]
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 class Verifier(pl.LightningModule):
@@ -40,6 +41,14 @@ class Verifier(pl.LightningModule):
         """Return the embeddings that the protocol compares, per image or summed with those of the flipped image."""
         embeddings = self.backbone(images).float()
         return embeddings + self.backbone(images.flip(-1)).float() if self.protocol.sums_flip else embeddings
+
+    def setup(self, stage: str) -> None:
+        """Raise `InputError` for a precision that makes weights other than float32, which images are."""
+        if self.trainer.precision not in _PRECISIONS:
+            raise InputError(
+                f"trainer.precision={self.trainer.precision} is not supported, since images are float32: take one of "
+                f"{', '.join(_PRECISIONS)}"
+            )
 
     def on_validation_epoch_start(self) -> None:
         self._embedded = [[] for _ in self._benchmarks()]

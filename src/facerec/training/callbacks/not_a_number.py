@@ -40,8 +40,13 @@ class StopOnNaN(pl.Callback):
         step = -1 if self._first_bad_step is None else int(self._first_bad_step)
         if step >= 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
+            remedy = (
+                "start again with a lower optimizer.lr, or, after half precision, continue from the last complete "
+                "epoch with resume=auto trainer.precision=32-true"
+            )
+            if step <= 1:  # no step had changed the weights yet
+                remedy = "look for the cause in the images with facerec check_data, or take trainer.precision=32-true"
             raise InputError(
                 f"the loss is NaN or infinite from step {step} on (learning rate {rate:g}, precision "
-                f"{trainer.precision}): start again with a lower optimizer.lr, or, after half precision, "
-                "continue from the last complete epoch with resume=auto trainer.precision=32-true"
+                f"{trainer.precision}): {remedy}"
             )

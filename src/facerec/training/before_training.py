@@ -1,0 +1,101 @@
+"""What can be known before the first step of a run that could not end well."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+
+from facerec.errors import InputError
+from facerec.files import BEST, LAST
+from facerec.process import available_cores
+
+# Loading from a slow disk or network may use more processes than cores.
+_MOST_WORKERS, _WORKERS_PER_CORE = 64, 4
+_MEASURED = ("mean_accuracy", "lr", "train/loss", "train/loss_step", "train/loss_epoch", "images_per_second")
+
+
+def refuse_what_cannot_end(trainer: pl.Trainer, folder: Path, benchmarks: Iterable[str]) -> None:
+    """Raise `InputError` for settings of ``trainer`` with which a run in ``folder`` would leave no results."""
+    _refuse_no_training(trainer)
+    _refuse_clipping_without_effect(trainer)
+    _refuse_no_verification(trainer)
+    for name in (BEST, LAST):
+        _refuse_no_checkpoint(trainer, folder / name)
+    _refuse_unknown_monitors(trainer, [*_MEASURED, *(f"{name}/accuracy" for name in benchmarks)])
+
+
+def _refuse_no_training(trainer: pl.Trainer) -> None:
+    if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
+        raise InputError("trainer.fast_dev_run writes no checkpoint and no results: take trainer=smoke, a short run")
+    for key in ("max_epochs", "max_steps", "limit_train_batches"):
+        if getattr(trainer, key) == 0:
+            raise InputError(f"trainer.{key}=0 trains nothing: raise it, or verify a checkpoint with facerec evaluate")
+
+
+def _refuse_clipping_without_effect(trainer: pl.Trainer) -> None:
+    limit = trainer.gradient_clip_val
+    if limit is not None and not 0 < limit < math.inf:
+        raise InputError(f"trainer.gradient_clip_val={limit} is no limit: give it a number above 0, or leave it out")
+
+
+def refuse_too_many_workers(num_workers: int) -> None:
+    """Raise `InputError` for so many loading processes a device that the machine would only start them."""
+    most = max(_MOST_WORKERS, _WORKERS_PER_CORE * available_cores())
+    if num_workers > most:
+        raise InputError(
+            f"data.num_workers={num_workers} are more processes than {available_cores()} cores can run: take {most} at "
+            "most, or null, one per core"
+        )
+
+
+def _refuse_no_verification(trainer: pl.Trainer) -> None:
+    if trainer.limit_val_batches == 0:
+        raise InputError("trainer.limit_val_batches=0 verifies nothing, so that no epoch is the best: leave it out")
+    every, last = trainer.check_val_every_n_epoch, trainer.max_epochs
+    if every is not None and last is not None and 0 < last < every:
+        raise InputError(
+            f"trainer.check_val_every_n_epoch={every} verifies none of trainer.max_epochs={last} epochs: lower it, at "
+            f"most to {last}"
+        )
+
+
+def _refuse_no_checkpoint(trainer: pl.Trainer, path: Path) -> None:
+    """Raise `InputError` unless a callback writes ``path`` after an epoch."""
+    key = f"callbacks.{path.stem}"
+    written = {file: c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) for file in [_file(c)]}
+    callback = written.get(path.resolve())
+    if callback is None:
+        others = f", only {', '.join(sorted(file.name for file in written))}" if written else ""
+        raise InputError(
+            f"no callback writes {path}, which the results are of{others}: leave {key} as it is, and add others to it"
+        )
+    if callback.every_n_epochs == 0 or callback._save_on_train_epoch_end is False:
+        raise InputError(f"{key} writes {path} inside epochs, where a run cannot go on: let it write after each epoch")
+
+
+def _file(callback: ModelCheckpoint) -> Path:
+    return Path(callback.dirpath or "", f"{callback.filename}{callback.FILE_EXTENSION}").resolve()
+
+
+def _refuse_unknown_monitors(trainer: pl.Trainer, measured: list[str]) -> None:
+    """Raise `InputError` for a callback that waits for what is never logged, or takes the worst for the best."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+    for callback in callbacks:
+        if isinstance(callback, LearningRateMonitor) and not trainer.loggers:
+            raise InputError(
+                "LearningRateMonitor needs a logger, and logger=none gives none: leave it out, since metrics.csv has "
+                "the rate, or take logger=tensorboard"
+            )
+        name, monitor = type(callback).__name__, str(getattr(callback, "monitor", None) or "lr")
+        if monitor not in measured and not any(map(_is_the_users, callbacks)):
+            known = ", ".join(measured)
+            raise InputError(f"{name} has monitor={monitor}, which this run never logs: take one of {known}")
+        if monitor.endswith("accuracy") and getattr(callback, "mode", "max") == "min":
+            raise InputError(f"{name} has mode=min, by which the lowest {monitor} counts as the best: give it mode=max")
+
+
+def _is_the_users(callback: pl.Callback) -> bool:
+    """Whether it may log numbers of its own."""
+    return type(callback).__module__.partition(".")[0] not in ("facerec", "pytorch_lightning", "lightning")

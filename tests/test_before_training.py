@@ -1,0 +1,98 @@
+"""What a run could not end with is said before its first step."""
+
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
+from says import refuses
+
+from facerec.errors import InputError
+from facerec.training import before_training
+from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end
+from facerec.training.checkpoints import BestCheckpoint
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::lightning_fabric.utilities.warnings.PossibleUserWarning", "ignore:Checkpoint directory"
+)
+
+
+def best(folder: Path, **changes: object) -> BestCheckpoint:
+    settings = {"filename": "best", "monitor": "mean_accuracy", "mode": "max", "save_on_train_epoch_end": True}
+    return BestCheckpoint(folder, **{**settings, **changes})
+
+
+def last(folder: Path, **changes: object) -> ModelCheckpoint:
+    return ModelCheckpoint(folder, **{"filename": "last", "save_on_train_epoch_end": True, **changes})
+
+
+def check(folder: Path, *callbacks: pl.Callback, **settings: object) -> None:
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer = pl.Trainer(**{"max_epochs": 2, "callbacks": list(callbacks), **quiet, **settings})
+    refuse_what_cannot_end(trainer, folder, ["lfw"])
+
+
+@pytest.mark.parametrize("monitor", ["mean_accuracy", "lfw/accuracy", "train/loss", "train/loss_epoch"])
+def test_what_ends_well_passes(monitor, tmp_path):
+    stop = EarlyStopping(monitor, mode="max")
+    check(tmp_path, best(tmp_path), last(tmp_path), stop, check_val_every_n_epoch=2)
+    check(tmp_path, best(tmp_path), last(tmp_path), LearningRateMonitor(), logger=CSVLogger(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "facts"),
+    [
+        ({"fast_dev_run": True, "enable_progress_bar": True}, ("trainer.fast_dev_run", "trainer=smoke")),
+        ({"max_epochs": 0}, ("trainer.max_epochs=0", "raise")),
+        ({"max_steps": 0}, ("trainer.max_steps=0", "raise")),
+        ({"limit_train_batches": 0}, ("trainer.limit_train_batches=0",)),
+        *(
+            ({"gradient_clip_val": value}, (f"trainer.gradient_clip_val={value}", "above 0"))
+            for value in (float("nan"), -1.0, 0.0, float("inf"))
+        ),
+        ({"limit_val_batches": 0}, ("trainer.limit_val_batches=0", "leave it out")),
+        ({"check_val_every_n_epoch": 5}, ("check_val_every_n_epoch=5", "trainer.max_epochs=2", "lower")),
+    ],
+)
+def test_settings_of_the_trainer_are_refused(settings, facts, tmp_path):
+    with refuses(*facts, error=InputError):
+        check(tmp_path, best(tmp_path), last(tmp_path), **settings)
+
+
+@pytest.mark.parametrize(
+    ("make", "facts"),
+    [
+        (lambda at: [last(at)], ("best.ckpt", "only last.ckpt", "callbacks.best")),
+        (lambda at: [best(at)], ("last.ckpt", "only best.ckpt", "callbacks.last")),
+        (lambda at: [best(at, filename="mybest"), last(at)], ("best.ckpt", "mybest.ckpt", "callbacks.best")),
+        (lambda at: [best(at / "elsewhere"), last(at)], ("best.ckpt", "callbacks.best")),
+        (lambda at: [best(at), last(at, every_n_train_steps=1)], ("last.ckpt", "callbacks.last", "each epoch")),
+        (lambda at: [best(at), last(at, save_on_train_epoch_end=False)], ("last.ckpt", "each epoch")),
+        (lambda at: [best(at, monitor="lfw/acuracy"), last(at)], ("lfw/acuracy", "lfw/accuracy")),
+        (lambda at: [best(at, monitor="agedb/tar"), last(at)], ("agedb/tar", "mean_accuracy", "lfw/accuracy")),
+        (lambda at: [best(at, mode="min"), last(at)], ("BestCheckpoint", "mode=min", "mode=max")),
+        (lambda at: [best(at), last(at), EarlyStopping("val_loss")], ("EarlyStopping", "val_loss", "train/loss")),
+        (lambda at: [best(at), last(at), EarlyStopping("mean_accuracy")], ("EarlyStopping", "mode=max")),
+        (lambda at: [best(at), last(at), LearningRateMonitor()], ("LearningRateMonitor", "logger=tensorboard")),
+    ],
+)
+def test_callbacks_are_refused(make, facts, tmp_path):
+    with refuses(*facts, error=InputError):
+        check(tmp_path, *make(tmp_path))
+
+
+def test_a_callback_of_the_user_may_log_what_another_waits_for(tmp_path):
+    class Logs(pl.Callback):
+        pass
+
+    check(tmp_path, best(tmp_path), last(tmp_path), EarlyStopping("mine"), Logs())
+
+
+def test_more_loading_processes_than_a_machine_can_run_are_refused(monkeypatch):
+    monkeypatch.setattr(before_training, "available_cores", lambda: 2)
+    refuse_too_many_workers(64)
+    with refuses("data.num_workers=300", "2 cores", "64", "null", error=InputError):
+        refuse_too_many_workers(300)
+    monkeypatch.setattr(before_training, "available_cores", lambda: 96)
+    refuse_too_many_workers(300)
