@@ -56,13 +56,16 @@ def _operator(node: DictConfig) -> OperatorFactory:
     )
 
 
-def build_trained(path: str | Path, overrides: Sequence[str] = ()) -> tuple[nn.Module, DictConfig, dict[str, Any]]:
+def build_trained(
+    path: str | Path, overrides: Sequence[str] = (), trust: bool = False
+) -> tuple[nn.Module, DictConfig, dict[str, Any]]:
     """Return the trained backbone, its configuration with ``overrides`` applied, and the checkpoint's content.
 
-    Raises `InputError` if the file ``path`` is not a checkpoint.
+    Raises `InputError` if the file ``path`` is not a checkpoint, or if its configuration names other classes than
+    facerec's, unless ``trust`` is true.
     """
     checkpoint = load_checkpoint(path)
-    cfg = compose_trained(checkpoint["config"], list(overrides))
+    cfg = compose_trained(checkpoint["config"], list(overrides), trust)
     backbone = build_backbone(cfg)
     load_weights(backbone, checkpoint, path)
     return backbone, cfg, checkpoint
