@@ -11,6 +11,7 @@ from torch._inductor import aoti_compile_and_package, aoti_load_package
 
 from facerec.errors import InputError
 from facerec.exporting.formats import Model
+from facerec.files import check_zip
 
 _LARGEST_BATCH = 4096
 
@@ -33,7 +34,8 @@ def write_pt2(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str]
 
 
 def read_pt2(path: Path) -> Model:
-    """Read a pt2 package; errors of PyTorch are passed on."""
+    """Read a pt2 package; errors of PyTorch are passed on, and `BadZipFile` for a damaged one."""
+    check_zip(path, compressed=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         package = aoti_load_package(str(path))

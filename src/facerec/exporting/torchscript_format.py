@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from facerec.exporting.formats import Model
+from facerec.files import check_zip
 
 _METADATA = "metadata.json"
 
@@ -23,7 +24,8 @@ def write_torchscript(network: nn.Module, pixels: torch.Tensor, metadata: dict[s
 
 
 def read_torchscript(path: Path) -> Model:
-    """Read a TorchScript file; errors of PyTorch are passed on."""
+    """Read a TorchScript file; errors of PyTorch are passed on, and `BadZipFile` for a damaged one."""
+    check_zip(path, compressed=True)
     files = {_METADATA: ""}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

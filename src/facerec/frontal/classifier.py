@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from facerec.backbones import MobileNetV2
 from facerec.data.loading import normalise
 from facerec.errors import InputError
-from facerec.files import replacing
+from facerec.files import check_zip, replacing
 from facerec.frontal.borders import disguise
 
 
@@ -89,6 +89,7 @@ def load_classifier(path: str | Path) -> FrontalClassifier:
     """Load a classifier without executing code from the file; raise `InputError` if the file is missing, damaged or
     another kind of file."""
     try:
+        check_zip(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         classifier = FrontalClassifier(**content["arguments"])
         classifier.load_state_dict(content["state_dict"])

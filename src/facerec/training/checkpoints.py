@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, read without executing code, and checked before they are resumed."""
+"""Checkpoints: written atomically, read without executing code, and checked before they are used."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import nn
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
-from facerec.files import BEST, replacing
+from facerec.files import BEST, check_zip, replacing
 from facerec.training.maps import resample_maps
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
@@ -55,8 +55,9 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint on the CPU without executing code in it; raise `InputError` if it is not one."""
+    """Load a checkpoint on the CPU without executing code in it; raise `InputError` if it is not one or is damaged."""
     try:
+        check_zip(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"checkpoint {path} cannot be read ({error.strerror}): check the path") from error
