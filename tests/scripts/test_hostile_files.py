@@ -77,3 +77,27 @@ def test_no_command_runs_what_an_exported_file_names(format, run, tmp_path, caps
     said = capsys.readouterr().err.splitlines()[-1]
     assert status == 1 and says(said, "'torch.utils.collect_env.run'", "data.seed", "trust=true"), said
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "facts"),
+    [
+        ("backbone.width", 10**6, ("bad.ckpt", "GB")),
+        ("backbone._target_", "facerec.heads.AMSoftmax", ("AMSoftmax",)),
+        ("operator._target_", "facerec.backbones.MobileNetV2", ("operator",)),
+        ("data._partial_", True, ("data", "data=folder")),
+        ("trainer._partial_", True, ("trainer", "trainer=auto")),
+        ("protocol", None, ("protocol", "facerec")),
+    ],
+)
+def test_a_configuration_that_builds_nothing_is_refused_in_a_sentence(
+    place, value, facts, depthwise_run, tmp_path, capsys
+):
+    content = torch.load(depthwise_run / "best.ckpt", weights_only=True)
+    node, _, key = place.partition(".")
+    content["config"][node] = {**content["config"][node], key: value} if key else value
+    torch.save(content, tmp_path / "bad.ckpt")
+    with as_program(tmp_path):
+        status = module_of("evaluate").main(["checkpoint=bad.ckpt"])
+    said = capsys.readouterr().err
+    assert status == 1 and says(said.splitlines()[-1], *facts), said

@@ -17,7 +17,7 @@ from facerec.config.compose import compose_trained, resolved, sentence
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
-from facerec.training.checkpoints import load_checkpoint, load_weights
+from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
 from facerec.verification.verify import VerificationResult
@@ -66,14 +66,30 @@ def build_trained(
     """
     checkpoint = load_checkpoint(path)
     cfg = compose_trained(checkpoint["config"], list(overrides), trust)
-    backbone = build_backbone(cfg)
+    try:
+        with no_larger_than(path):
+            backbone = build_backbone(cfg)
+    except InputError:
+        raise
+    except Exception as error:
+        if trust:  # the user's own class, which needs its traceback
+            raise
+        raise InputError(
+            f"checkpoint {path} describes no network that can be built ({type(error).__name__}: {error}): use one of "
+            "facerec train"
+        ) from error
     load_weights(backbone, checkpoint, path)
     return backbone, cfg, checkpoint
 
 
 def build_data(cfg: DictConfig) -> FaceDataModule:
     """Return the data module, which reads nothing until it is set up."""
-    return _make(cfg.data, "data")
+    data = _make(cfg.data, "data")
+    if not isinstance(data, FaceDataModule):
+        raise InputError(
+            f"data must be a data module, got a {type(data).__name__}: choose data=folder or another option"
+        )
+    return data
 
 
 def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
@@ -88,7 +104,10 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """Return Lightning's trainer with the configured loggers and callbacks."""
     watching = {group: _make_all(cfg[group], group) for group in ("logger", "callbacks")}
-    return _make(cfg.trainer, "trainer", **watching)
+    trainer = _make(cfg.trainer, "trainer", **watching)
+    if not isinstance(trainer, pl.Trainer):
+        raise InputError(f"trainer must be Lightning's Trainer, got a {type(trainer).__name__}: choose trainer=auto")
+    return trainer
 
 
 def verify(cfg: DictConfig, data: FaceDataModule, backbone: nn.Module) -> dict[str, VerificationResult]:

@@ -198,6 +198,9 @@ def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> 
         _refuse_affine_strength_without(*chosen)
     if "pretrained" in cfg.backbone:
         cfg.backbone.pretrained = False  # the checkpoint has the weights: download none
+    for key in ("protocol", "image_size", "embedding_dim"):
+        if cfg.get(key) is None:
+            raise InputError(f"the configuration in the file has no {key}: use a file of facerec")
     return cfg
 
 
