@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ def write_torchscript(network: nn.Module, pixels: torch.Tensor, metadata: dict[s
         # Silence the deprecation warning, and those about compared sizes, for which the file is made.
         warnings.simplefilter("ignore")
         scripted = torch.jit.freeze(torch.jit.trace(network, pixels, check_trace=False))
-        torch.jit.save(scripted, path, _extra_files={_METADATA: json.dumps(metadata)})
+        content = BytesIO()  # PyTorch's own writer of files aborts the process when the disk is full
+        torch.jit.save(scripted, content, _extra_files={_METADATA: json.dumps(metadata)})
+    path.write_bytes(content.getbuffer())
 
 
 def read_torchscript(path: Path) -> Model:

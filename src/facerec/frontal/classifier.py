@@ -1,5 +1,6 @@
 """A narrow MobileNetV2 that predicts the probability that a face is frontal."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,10 @@ class FrontalClassifier(pl.LightningModule):
 def save_classifier(classifier: FrontalClassifier, path: Path, results: dict[str, Any]) -> None:
     """Write weights, arguments and the classifier's ``results``; the file is written whole or not at all."""
     content = {"arguments": classifier.arguments, "state_dict": classifier.state_dict(), "results": results}
+    stored = BytesIO()  # PyTorch's own writer of files raises RuntimeError when the disk is full
+    torch.save(content, stored)
     with replacing(path) as partial:
-        torch.save(content, partial)
+        partial.write_bytes(stored.getbuffer())
 
 
 def load_classifier(path: str | Path) -> FrontalClassifier:
