@@ -1,7 +1,9 @@
 import pickle
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 from unittest import mock
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from facerec.training.checkpoints import (
     WholeCheckpoint,
     load_checkpoint,
     load_weights,
+    no_larger_than,
     refuse_begun_epoch,
     refuse_other_model,
 )
@@ -106,6 +109,50 @@ class TestLoading:
         torch.save(content, path)
         with refuses("last.ckpt", "configuration", "facerec train", error=InputError):
             load_checkpoint(path)
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            *(("config", value) for value in (None, [], "text", 3)),
+            *(("epoch", value) for value in (None, "3", 1.5)),
+            *(("state_dict", value) for value in (None, [], {1: torch.ones(1)}, {"a": None}, {"a": 3})),
+            ("state_dict", {"a": torch.zeros(1).expand(4, 10**6, 10**6)}),
+            ("state_dict", {"a": torch.eye(3).to_sparse()}),
+            ("state_dict", {"a": torch.zeros(3, device="meta")}),
+        ],
+    )
+    def test_parts_of_another_kind_are_named(self, path, key, value):
+        torch.save({**WHOLE, key: value}, path)
+        with refuses("last.ckpt", "weights" if isinstance(value, dict) else key, "facerec train", error=InputError):
+            load_checkpoint(path)
+
+    def test_a_zip_bomb_is_refused_unread(self, path):
+        with ZipFile(path) as file:
+            records = {name: file.read(name) for name in file.namelist()}
+        with ZipFile(path, "w", ZIP_DEFLATED) as file:
+            for name, content in records.items():
+                file.writestr(name, bytes(1 << 24) if name.endswith("data/0") else content)
+        before = monotonic()
+        with refuses("last.ckpt", "damaged", "facerec train", error=InputError):
+            load_checkpoint(path)
+        assert path.stat().st_size < 1 << 20 and monotonic() - before < 5
+
+
+class TestASmallFileWithALargeNetwork:
+    def test_is_refused_before_its_weights_are_filled(self, path):
+        with (
+            mock.patch.object(torch.nn.init, "kaiming_uniform_") as filled,
+            refuses("last.ckpt", "GB", "facerec train", error=InputError),
+            no_larger_than(path),
+        ):
+            torch.nn.Linear(1 << 15, 1 << 14)
+        assert not filled.called
+
+    def test_the_limit_ends_with_the_block(self, path):
+        with no_larger_than(path):
+            MobileNetV2(0.1, image_size=(16, 16))
+        with mock.patch.object(torch.nn.init, "kaiming_uniform_"), mock.patch.object(torch.nn.init, "uniform_"):
+            assert torch.nn.Linear(1 << 15, 1 << 14).weight.nbytes > 1 << 30
 
 
 class TestWeights:

@@ -1,4 +1,4 @@
-"""Writing of files whole or not at all, checks of output folders, and the names of a run's files."""
+"""Writing of files whole or not at all, checks of files and output folders, and the names of a run's files."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 from facerec.errors import InputError
 
@@ -74,6 +75,22 @@ def csv_cell(value: Any) -> str:
 def markdown_cell(text: str) -> str:
     """Return ``text`` for a cell of a Markdown table, in which it looks as it is."""
     return re.sub(r"([\\|<*`])", r"\\\1", text).replace("\n", "<br>")
+
+
+def check_zip(path: str | Path, compressed: bool = False) -> None:
+    """Raise `BadZipFile` if a record of the zip file ``path`` differs from its check sum, which PyTorch ignores.
+
+    PyTorch compresses programs only. Unless ``compressed`` is true, compressed records are refused too, so that nothing
+    in the file is larger than the file.
+    """
+    with ZipFile(path) as file:
+        records = file.infolist()
+        if not compressed and any(record.compress_type != ZIP_STORED for record in records):
+            raise BadZipFile("a record is compressed")
+        if not compressed and sum(record.file_size for record in records) > Path(path).stat().st_size:
+            raise BadZipFile("the records are larger than the file")
+        if damaged := file.testzip():
+            raise BadZipFile(f"record {damaged} differs from its check sum")
 
 
 def refuse_missing_folder(root: str | Path) -> None:

@@ -37,6 +37,7 @@ class Settings:
     interrupted = "interrupted: no report was written"
 
     checkpoint: Path | None = setting("a trained network, to find wrong labels and people with two identities", None)
+    trust: bool = setting("also build classes that are not facerec's: only if you trust the checkpoint", False)
     out: Path | None = setting("folder for report.json with every image concerned, and report.png with examples", None)
     overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and other settings of the data")
 
@@ -47,7 +48,7 @@ def check(settings: Settings) -> int:
     if settings.out:
         check_output_folder(settings.out, f"out={settings.out}")
     module = build_data(compose(list(settings.overrides)))
-    embedder = load_embedder(settings.checkpoint) if settings.checkpoint else None
+    embedder = load_embedder(settings.checkpoint, settings.trust) if settings.checkpoint else None
     report = check_data(module, embedder)
     show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
     print(json.dumps(report.summary()), flush=True)

@@ -49,6 +49,7 @@ class Settings:
     )
     image_size: int | None = setting("in pixels, if not that of training; maps are resampled", None, least=1)
     roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None, written=True)
+    trust: bool = setting("also build classes that are not facerec's: only if you trust the file", False)
     overrides: tuple[str, ...] = run_settings(
         "see the list above",
         *("data", "trainer", "protocol", "augmentation@data.test_augmentation", "affine_strength"),
@@ -87,7 +88,7 @@ def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, 
             f"image_size={settings.image_size}",
             *(f"{node}.image_size={sides}" for node in ("backbone", "data")),
         ]
-    backbone, cfg, checkpoint = build_trained(path, overrides)
+    backbone, cfg, checkpoint = build_trained(path, overrides, settings.trust)
     network = reparameterize(backbone) if settings.form == "deployed" else backbone
     return cfg, network, {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
 
@@ -103,7 +104,7 @@ def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dic
         described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
     except (KeyError, ValueError) as error:
         raise InputError(f"model {path} contains no configuration: use a file that facerec export wrote") from error
-    cfg = compose_trained(config, [*files.ON_CPU, *settings.overrides])
+    cfg = compose_trained(config, [*files.ON_CPU, *settings.overrides], settings.trust)
     if list(cfg.data.image_size) != list(config["data"]["image_size"]):
         height, width = config["data"]["image_size"]
         raise InputError(f"model {path} needs images of {height}x{width}: leave data.image_size out")

@@ -46,6 +46,7 @@ class Settings:
     output: Path | None = setting("the file; by default beside the checkpoint, ending in .onnx, .pt or .pt2", None)
     int8: bool = setting("ONNX only: eight-bit weights and activations, calibrated on training images", False)
     tolerance: float | None = setting("relative error allowed for position-dependent weights", None, least=0)
+    trust: bool = setting("also build classes that are not facerec's: only if you trust the checkpoint", False)
     overrides: tuple[str, ...] = run_settings(
         "for the check, as for train: protocol=, data=, trainer=; by default the checkpoint's, on the CPU",
         *("data", "trainer", "protocol"),
@@ -79,7 +80,7 @@ def export(settings: Settings) -> dict[str, Any]:
     prepare_process()
     refuse_early(settings)
     path, output, tolerances = str(settings.checkpoint), settings.file(), settings.tolerances()
-    backbone, cfg, checkpoint = build_trained(path, [*files.ON_CPU, *settings.overrides])
+    backbone, cfg, checkpoint = build_trained(path, [*files.ON_CPU, *settings.overrides], settings.trust)
     backbone.eval()
     data = build_data(cfg)
     data.setup("validate")

@@ -43,6 +43,7 @@ class Settings:
     identities: int = setting("number for training, and the same for a benchmark: those with most images", 60, least=1)
     images: int = setting("maximum number per identity", 10, least=1)
     checkpoint: Path | None = setting("a trained network, to also plant wrong labels and people with two names", None)
+    trust: bool = setting("also build classes that are not facerec's: only if you trust the checkpoint", False)
     seed: int = setting("seed of the choice of images and identities", 1, least=1)
     out: Path | None = setting("file for the table, as JSON", None, written=True)
     overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and other settings of the data")
@@ -53,7 +54,8 @@ def plant(settings: Settings) -> list[dict[str, Any]]:
     prepare_process()
     source = build_data(compose(list(settings.overrides))).open_train()
     make = copier(source, settings.identities, settings.images, settings.seed)
-    outcomes = study(make, load_embedder(settings.checkpoint) if settings.checkpoint else None)
+    embedder = load_embedder(settings.checkpoint, settings.trust) if settings.checkpoint else None
+    outcomes = study(make, embedder)
     results = [asdict(outcome) for outcome in outcomes]
     if settings.out:
         write_json(settings.out, results)

@@ -39,18 +39,19 @@ class Settings:
 
     folders: tuple[Path, ...] = setting("that contain runs", word=True)
     out: Path | None = setting("figure to write; runs.png in the first folder if not given", None, written=True)
+    trust: bool = setting("also build classes that are not facerec's: only if you trust the runs", False)
 
 
 def draw(settings: Settings) -> None:
     out = settings.out or settings.folders[0] / "runs.png"
     refuse_no_figure(out)
-    save_figure(figure_of(find_runs(list(settings.folders))), out)
+    save_figure(figure_of(find_runs(list(settings.folders)), settings.trust), out)
     log(f"drawn: {out}")
 
 
-def figure_of(runs: list[Path]) -> Figure:
+def figure_of(runs: list[Path], trust: bool = False) -> Figure:
     """Draw ROC curves on the left and affinity maps, if a run has any, on the right."""
-    layers = next((found for found in map(trained_layers, runs) if found), {})
+    layers = next((found for run in runs if (found := trained_layers(run, trust))), {})
     figure = Figure(figsize=(13 if layers else 6.5, 5.5), layout="constrained")
     parts: Any = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
     draw_roc(parts[0], curves(runs), ", ".join(sorted({RunResults.read(run).protocol for run in runs})))
@@ -73,9 +74,9 @@ def curves(runs: list[Path]) -> Curves:
     return found
 
 
-def trained_layers(run: Path) -> dict[str, TVConv]:
+def trained_layers(run: Path, trust: bool = False) -> dict[str, TVConv]:
     """Return up to four layers with affinity maps of the run's best checkpoint, or none if it has no such layers."""
-    backbone, _, _ = build_trained(run / BEST)
+    backbone, _, _ = build_trained(run / BEST, trust=trust)
     return spread(spatial_layers(backbone), 4)
 
 

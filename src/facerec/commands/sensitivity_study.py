@@ -40,6 +40,7 @@ class Settings:
     transforms: tuple[str, ...] = setting("to study", ("rotation", "shear", "scale", "translation"))
     strengths: tuple[float, ...] = setting("multiples of the ranges in configs/augmentation", (0.5, 1, 2))
     out: Path = setting("folder to write to", Path("outputs/sensitivity"))
+    trust: bool = setting("also build classes that are not facerec's: only if you trust the checkpoints", False)
     overrides: tuple[str, ...] = run_settings(
         "as for train, by default the checkpoints': protocol=, data=, trainer=; data.cache=FOLDER decodes once",
         *("data", "trainer", "protocol"),
@@ -63,16 +64,18 @@ def run(settings: Settings) -> None:
         if override.lstrip("+").startswith("data.test_augmentation"):
             raise InputError(f"the study transforms the test images itself: leave {override} out")
     plans = planned(settings.transforms, settings.strengths)
-    conditions = composed(opened([str(path) for path in settings.checkpoint]), plans, list(settings.overrides))
+    networks = opened([str(path) for path in settings.checkpoint], settings.trust)
+    conditions = composed(networks, plans, list(settings.overrides))
     publish(*study(conditions), settings.out)
 
 
-def opened(paths: Sequence[str]) -> list[Network]:
+def opened(paths: Sequence[str], trust: bool = False) -> list[Network]:
     """Load the networks of the checkpoints."""
     for number, path in enumerate(paths):
         if Path(path).resolve() in [Path(earlier).resolve() for earlier in paths[:number]]:
             raise InputError(f"checkpoint {path} is given twice: give each once")
-    trained = [(backbone, checkpoint["config"]) for backbone, _, checkpoint in map(build_trained, paths)]
+    built = (build_trained(path, trust=trust) for path in paths)
+    trained = [(backbone, checkpoint["config"]) for backbone, _, checkpoint in built]
     names = run_names([config for _, config in trained])
     return [Network(name, path, *parts) for name, path, parts in zip(names, paths, trained, strict=True)]
 
@@ -97,7 +100,8 @@ def composed(
     conditions = []
     for plan in plans:
         for network in networks:
-            cfg = compose_trained(network.config, [*overrides, *plan, "+trainer.enable_progress_bar=false"])
+            # `opened` has refused what is not trusted.
+            cfg = compose_trained(network.config, [*overrides, *plan, "+trainer.enable_progress_bar=false"], trust=True)
             try:
                 build_data(cfg)
             except InputError as error:

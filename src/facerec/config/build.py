@@ -18,7 +18,7 @@ from facerec.config.node_types import check_node
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
-from facerec.training.checkpoints import load_checkpoint, load_weights
+from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
 from facerec.verification.verify import VerificationResult
@@ -57,21 +57,40 @@ def _operator(node: DictConfig) -> OperatorFactory:
     )
 
 
-def build_trained(path: str | Path, overrides: Sequence[str] = ()) -> tuple[nn.Module, DictConfig, dict[str, Any]]:
+def build_trained(
+    path: str | Path, overrides: Sequence[str] = (), trust: bool = False
+) -> tuple[nn.Module, DictConfig, dict[str, Any]]:
     """Return the trained backbone, its configuration with ``overrides`` applied, and the checkpoint's content.
 
-    Raises `InputError` if the file ``path`` is not a checkpoint.
+    Raises `InputError` if the file ``path`` is not a checkpoint, or if its configuration names other classes than
+    facerec's, unless ``trust`` is true.
     """
     checkpoint = load_checkpoint(path)
-    cfg = compose_trained(checkpoint["config"], list(overrides))
-    backbone = build_backbone(cfg)
+    cfg = compose_trained(checkpoint["config"], list(overrides), trust)
+    try:
+        with no_larger_than(path):
+            backbone = build_backbone(cfg)
+    except InputError:
+        raise
+    except Exception as error:
+        if trust:  # the user's own class, which needs its traceback
+            raise
+        raise InputError(
+            f"checkpoint {path} describes no network that can be built ({type(error).__name__}: {error}): use one of "
+            "facerec train"
+        ) from error
     load_weights(backbone, checkpoint, path)
     return backbone, cfg, checkpoint
 
 
 def build_data(cfg: DictConfig) -> FaceDataModule:
     """Return the data module, which reads nothing until it is set up."""
-    return _make(cfg.data, "data")
+    data = _make(cfg.data, "data")
+    if not isinstance(data, FaceDataModule):
+        raise InputError(
+            f"data must be a data module, got a {type(data).__name__}: choose data=folder or another option"
+        )
+    return data
 
 
 def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
@@ -86,7 +105,10 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """Return Lightning's trainer with the configured loggers and callbacks."""
     watching = {group: _make_all(cfg[group], group) for group in ("logger", "callbacks")}
-    return _make(cfg.trainer, "trainer", **watching)
+    trainer = _make(cfg.trainer, "trainer", **watching)
+    if not isinstance(trainer, pl.Trainer):
+        raise InputError(f"trainer must be Lightning's Trainer, got a {type(trainer).__name__}: choose trainer=auto")
+    return trainer
 
 
 def verify(cfg: DictConfig, data: FaceDataModule, backbone: nn.Module) -> dict[str, VerificationResult]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 from tqdm import tqdm
 
+from facerec.config.allowed import refuse_unknown, targets_in
 from facerec.config.schema import ROOT_KEYS, RunConfig, reject_unknown_keys
 from facerec.errors import InputError, suggestion
 from facerec.files import OUTPUTS, refuse_missing_folder
@@ -192,11 +194,14 @@ def _refuse_affine_strength_without(*nodes: DictConfig) -> None:
         )
 
 
-def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig:
-    """Return the configuration stored in a checkpoint with overrides applied, and without loggers and callbacks.
+def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> DictConfig:
+    """Return the configuration stored in a file with overrides applied, and without loggers and callbacks.
 
-    A group override replaces the whole node, a key override one value.
+    A group override replaces the whole node, a key override one value. Raises `InputError` if the stored configuration
+    names a class that neither a file in configs/ names nor is an optimizer, schedule or transform of PyTorch's, unless
+    ``trust`` is true; the overrides are the user's own and may name anything.
     """
+    _refuse_incomplete(trained, trust)
     cfg, parsed = OmegaConf.create({**_with_names_of_today(trained), "logger": {}, "callbacks": {}}), _parse(overrides)
     assert isinstance(cfg, DictConfig)
     cfg.data.pop("remember", None)  # the former name of data.cache
@@ -215,7 +220,30 @@ def compose_trained(trained: dict[str, Any], overrides: list[str]) -> DictConfig
         _refuse_affine_strength_without(*chosen)
     if "pretrained" in cfg.backbone:
         cfg.backbone.pretrained = False  # the checkpoint has the weights: download none
+    for key in ("protocol", "image_size", "embedding_dim"):
+        if cfg.get(key) is None:
+            raise InputError(f"the configuration in the file has no {key}: use a file of facerec")
     return cfg
+
+
+def _refuse_incomplete(trained: Any, trust: bool) -> None:
+    """Raise `InputError` if ``trained``, read from a file, is no run's configuration or names what is not known."""
+    if not isinstance(trained, dict):
+        raise InputError(f"the configuration in the file is a {type(trained).__name__}: use a file of facerec")
+    for key in ("backbone", "operator", "head", "data", "trainer"):
+        node = trained.get(key)
+        if not isinstance(node, dict) or ("_target_" not in node and key != "operator"):
+            raise InputError(f"the configuration in the file has no node {key} with a _target_: use a file of facerec")
+    if not trust:
+        refuse_unknown(trained, _known_targets())
+
+
+@cache
+def _known_targets() -> frozenset[str]:
+    """Return the targets that files in configs/ name, under their names of today and of older versions."""
+    files = CONFIG_FOLDER.glob("**/*.yaml")
+    today = targets_in(file.read_text(encoding="utf-8") for file in files)
+    return today | {before for before, after in MOVED.items() if after in today}
 
 
 def _with_names_of_today(node: Any) -> Any:

@@ -111,9 +111,9 @@ class Embedder:
         return _table(len(part), 1) if table is None else table
 
 
-def load_embedder(checkpoint: Path) -> Embedder:
-    """Load the network of a checkpoint, at the image size at which it was trained."""
-    backbone, cfg, _ = build_trained(checkpoint)
+def load_embedder(checkpoint: Path, trust: bool = False) -> Embedder:
+    """Load the network of a checkpoint, at the image size at which it was trained; ``trust``: as in `build_trained`."""
+    backbone, cfg, _ = build_trained(checkpoint, trust=trust)
     return Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
 
 

@@ -1,5 +1,6 @@
 """The ONNX format, run by ONNX Runtime on the CPU."""
 
+import hashlib
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,9 +17,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
+from facerec.errors import InputError
 from facerec.exporting.formats import Model
 
 INPUT, OUTPUT = "images", "embeddings"
+_DIGEST = "facerec.sha256"  # of everything before this entry of the metadata, which is the last in the file
 
 
 def write_onnx(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
@@ -39,21 +42,38 @@ def write_onnx(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str
 
 
 def describe(model: onnx.ModelProto, metadata: dict[str, str], path: Path) -> None:
-    """Write ``model`` with ``metadata``, without the source paths that the exporter adds."""
+    """Write ``model`` with ``metadata`` and a digest, without the source paths that the exporter adds."""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
     onnx.helper.set_model_props(model, metadata)
-    path.write_bytes(model.SerializeToString())
+    content = model.SerializeToString()
+    path.write_bytes(content + _digest_entry(content))
+
+
+def _digest_entry(content: bytes) -> bytes:
+    """Return the serialised metadata with the digest of ``content``: messages are merged by writing them in a row."""
+    entry = onnx.ModelProto()
+    entry.metadata_props.add(key=_DIGEST, value=hashlib.sha256(content).hexdigest())
+    return entry.SerializeToString()
+
+
+def _refuse_damaged(content: bytes, path: Path) -> None:
+    """Raise `InputError` if the file has a digest, as all but those of older versions do, and differs from it."""
+    before = content[: -len(_digest_entry(b""))]
+    if _DIGEST.encode() in content and content != before + _digest_entry(before):
+        raise InputError(f"model {path} differs from the digest in its metadata, so it is damaged: export it again")
 
 
 def read_onnx(path: Path) -> Model:
-    """Read an ONNX file; errors of ONNX Runtime are passed on."""
+    """Read an ONNX file; errors of ONNX Runtime are passed on. Raises `InputError` if it was changed afterwards."""
+    content = path.read_bytes()
+    _refuse_damaged(content, path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Otherwise its threads spin between calls and starve other work.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def embed(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(session.run([OUTPUT], {INPUT: pixels})[0])

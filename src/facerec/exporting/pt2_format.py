@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch._inductor import aoti_compile_and_package, aoti_load_package
 
 from facerec.errors import InputError
 from facerec.exporting.formats import Model
+from facerec.files import check_zip
 
 _LARGEST_BATCH = 4096
 
@@ -29,11 +31,14 @@ def write_pt2(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(network, (pixels,), dynamic_shapes=batch)
-        aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
+        content = BytesIO()  # PyTorch's own writer of files aborts the process when the disk is full
+        aoti_compile_and_package(program, package_path=content, inductor_configs=options)
+    path.write_bytes(content.getbuffer())
 
 
 def read_pt2(path: Path) -> Model:
-    """Read a pt2 package; errors of PyTorch are passed on."""
+    """Read a pt2 package; errors of PyTorch are passed on, and `BadZipFile` for a damaged one."""
+    check_zip(path, compressed=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         package = aoti_load_package(str(path))

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from facerec.exporting.formats import Model
+from facerec.files import check_zip
 
 _METADATA = "metadata.json"
 
@@ -19,11 +21,14 @@ def write_torchscript(network: nn.Module, pixels: torch.Tensor, metadata: dict[s
         # Silence the deprecation warning, and those about compared sizes, for which the file is made.
         warnings.simplefilter("ignore")
         scripted = torch.jit.freeze(torch.jit.trace(network, pixels, check_trace=False))
-        torch.jit.save(scripted, path, _extra_files={_METADATA: json.dumps(metadata)})
+        content = BytesIO()  # PyTorch's own writer of files aborts the process when the disk is full
+        torch.jit.save(scripted, content, _extra_files={_METADATA: json.dumps(metadata)})
+    path.write_bytes(content.getbuffer())
 
 
 def read_torchscript(path: Path) -> Model:
-    """Read a TorchScript file; errors of PyTorch are passed on."""
+    """Read a TorchScript file; errors of PyTorch are passed on, and `BadZipFile` for a damaged one."""
+    check_zip(path, compressed=True)
     files = {_METADATA: ""}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

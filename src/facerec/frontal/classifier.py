@@ -1,5 +1,6 @@
 """A narrow MobileNetV2 that predicts the probability that a face is frontal."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from facerec.backbones import MobileNetV2
 from facerec.data.loading import normalise
 from facerec.errors import InputError
-from facerec.files import replacing
+from facerec.files import check_zip, replacing
 from facerec.frontal.borders import disguise
 
 
@@ -81,14 +82,17 @@ class FrontalClassifier(pl.LightningModule):
 def save_classifier(classifier: FrontalClassifier, path: Path, results: dict[str, Any]) -> None:
     """Write weights, arguments and the classifier's ``results``; the file is written whole or not at all."""
     content = {"arguments": classifier.arguments, "state_dict": classifier.state_dict(), "results": results}
+    stored = BytesIO()  # PyTorch's own writer of files raises RuntimeError when the disk is full
+    torch.save(content, stored)
     with replacing(path) as partial:
-        torch.save(content, partial)
+        partial.write_bytes(stored.getbuffer())
 
 
 def load_classifier(path: str | Path) -> FrontalClassifier:
     """Load a classifier without executing code from the file; raise `InputError` if the file is missing, damaged or
     another kind of file."""
     try:
+        check_zip(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         classifier = FrontalClassifier(**content["arguments"])
         classifier.load_state_dict(content["state_dict"])

@@ -1,7 +1,8 @@
-"""Checkpoints: written atomically, read without executing code, and checked before they are resumed."""
+"""Checkpoints: written atomically, read without executing code, and checked before they are used."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,24 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
-from facerec.files import BEST, replacing
+from facerec.files import BEST, check_zip, replacing
 from facerec.training.maps import resample_maps
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
 # Settings that must match when a run goes on in its folder, because they determine its accuracies.
 _SCORED_BY = ("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size")
+_SLACK = 1 << 30  # bytes
 
 
 class WholeCheckpoint(TorchCheckpointIO):
@@ -73,8 +79,9 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint on the CPU without executing code in it; raise `InputError` if it is not one."""
+    """Load a checkpoint on the CPU without executing code in it; raise `InputError` if it is not one or is damaged."""
     try:
+        check_zip(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"checkpoint {path} cannot be read ({error.strerror}): check the path") from error
@@ -84,7 +91,47 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict) or not {"config", "state_dict", "epoch"} <= checkpoint.keys():
         raise InputError(f"checkpoint {path} contains no configuration: use one of facerec train")
+    for key, kind in (("config", dict), ("state_dict", dict), ("epoch", int)):
+        if not isinstance(checkpoint[key], kind):
+            raise InputError(
+                f"checkpoint {path} contains a {type(checkpoint[key]).__name__} as its {key}: use one of facerec train"
+            )
+    for name, weight in checkpoint["state_dict"].items():
+        if not isinstance(name, str) or not _is_whole(weight):
+            raise InputError(f"checkpoint {path} contains no weights under {name!r}: use one of facerec train")
     return checkpoint
+
+
+def _is_whole(weight: Any) -> bool:
+    """Return whether ``weight`` is a tensor on the CPU with a stored value for every element."""
+    if not isinstance(weight, Tensor) or weight.layout is not torch.strided or weight.device.type != "cpu":
+        return False
+    return weight.nbytes <= weight.untyped_storage().nbytes()
+
+
+@contextmanager
+def no_larger_than(path: str | Path) -> Iterator[None]:
+    """Raise `InputError` while a network is built that takes much more memory than its checkpoint, the file ``path``.
+
+    Ten times and a gigabyte more are allowed: at another image size than in training, maps are larger.
+    """
+    limit, total = 10 * Path(path).stat().st_size + _SLACK, 0
+
+    def count(module: nn.Module, name: str, weight: Tensor | None) -> None:
+        nonlocal total
+        total += 0 if weight is None else weight.nbytes
+        if total > limit:
+            raise InputError(
+                f"checkpoint {path} describes a network of more than {limit / 1e9:.1f} GB, but has no weights for it: "
+                "use one of facerec train"
+            )
+
+    hooks = [register_module_parameter_registration_hook(count), register_module_buffer_registration_hook(count)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Path) -> None:
@@ -97,7 +144,7 @@ def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Pa
     try:
         backbone.load_state_dict(resample_maps(state, backbone))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[1].strip()
+        reason = [line.strip() for line in str(error).splitlines() if line.strip()][:2][-1]
         reason = re.sub(
             r": copying a param with shape torch.Size\((.*?)\).*torch.Size\((.*?)\)\.?$", r", \1 and \2", reason
         )
