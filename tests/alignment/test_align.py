@@ -128,6 +128,14 @@ def write_turned(folder: Path, orientation: int) -> None:
     Image.fromarray(stored).save(folder / "phone.jpg", quality=98, subsampling=0, exif=exif)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_nobody_waits_for_a_named_pipe(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    (outcome,) = run(tmp_path / "in", tmp_path / "out", {"pipe.png": POINTS}, 0)
+    assert says(outcome.reason, "cannot be read", "pipe")
+
+
 def test_what_cannot_be_aligned_is_a_failure_with_its_reason(tmp_path: Path) -> None:
     source = tmp_path / "in"
     write_photos(source)

@@ -84,3 +84,8 @@ def test_faces_are_not_written_over_the_images(tmp_path: Path, out: str) -> None
     with refuses("photos", "overwrite", "another folder", error=InputError):
         refuse_overlap(tmp_path / "photos", tmp_path / out)
     refuse_overlap(tmp_path / "photos", tmp_path / "photos" / "aligned")
+
+
+def test_folders_of_programs_hold_no_photographs(tmp_path: Path) -> None:
+    touch(tmp_path, "ann/1.jpg", "ann/@eaDir/1.jpg", "__MACOSX/ann/1.jpg", ".ipynb_checkpoints/1.jpg")
+    assert find_images(tmp_path, tmp_path / "out") == ["ann/1.jpg"]

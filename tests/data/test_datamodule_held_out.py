@@ -66,10 +66,10 @@ class TestHeldOut:
         module = folder_data(many, global_batch_size=2, **settings)
         module.setup("validate")
         assert [benchmark.name for benchmark in module.opened_benchmarks] == ["held_out"]
-        assert len(list((tmp_path / "cache").glob("images-*"))) == 1
+        assert len(list((tmp_path / "cache").glob("images-*.npy"))) == 1
         module.setup("fit")
         assert len(module.opened_benchmarks) == len(module.val_dataloader()) == 1
-        assert len(list((tmp_path / "cache").glob("images-*"))) == 2
+        assert len(list((tmp_path / "cache").glob("images-*.npy"))) == 2
 
     def test_the_files_are_looked_at_once_for_all_who_share_them(self, many, tmp_path, monkeypatch):
         looked, state = [], FolderImages.state
@@ -77,10 +77,10 @@ class TestHeldOut:
         module = ready(folder_data(many, held_out_identities=20, cache=str(tmp_path / "cache")))
         module.position_statistics(tmp_path / "cache")
         assert len(looked) == len(set(looked)) == 2  # the benchmark's and the training images
-        before = set((tmp_path / "cache").glob("images-*"))
+        before = set((tmp_path / "cache").glob("images-*.npy"))
         write_image(many / "train/000/0.png", plain(RED))
         ready(folder_data(many, held_out_identities=20, cache=str(tmp_path / "cache")))
-        assert len(set((tmp_path / "cache").glob("images-*")) - before) == 2
+        assert len(set((tmp_path / "cache").glob("images-*.npy")) - before) == 2
 
     def test_a_checkpoint_goes_on_with_the_same_images_alone(self, many):
         first, same, other = (

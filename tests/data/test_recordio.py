@@ -258,6 +258,16 @@ def test_a_missing_and_an_empty_file_are_refused(tmp_path):
         RecordFile(tmp_path / "empty.rec")
 
 
+@pytest.mark.parametrize("opener", ["numpy.loadtxt", "pathlib.Path.open"])
+def test_an_index_or_a_file_that_may_not_be_read_is_named(path, monkeypatch, opener):
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(opener, refuse)
+    with refuses(str(path.with_suffix("")), "Permission denied", "allow", error=InputError):
+        RecordFile(path)
+
+
 def test_a_copy_sent_to_another_process_takes_the_index_along_but_not_the_file(tmp_path):
     write_records(tmp_path / "a.rec", flat([1.0] * 9, [bytes(10_000)] * 9))
     records = RecordFile(tmp_path / "a.rec")

@@ -16,6 +16,7 @@ from facerec.alignment import warp
 from facerec.alignment.outputs import NameTooLong, Origin, read_origin, write_aligned
 from facerec.alignment.placement import FacePlacer, Placement
 from facerec.data import decode
+from facerec.data.readers.folders import read_image_file
 from facerec.data.source import digest
 from facerec.errors import InputError
 
@@ -90,7 +91,7 @@ class Alignment(Dataset[Outcome]):
 
     def _align(self, path: str) -> tuple[np.ndarray, Placement]:
         try:
-            data = (self.source / path).read_bytes()
+            data = read_image_file(self.source / path)
         except OSError as error:
             raise _unreadable(error) from error
         image = decode.decode_rgb(data, path, self.settings.upright)
@@ -136,4 +137,4 @@ def _origin(key: str, placement: Placement, images: str) -> Origin:
 
 
 def _unreadable(error: OSError) -> InputError:
-    return InputError(f"the image cannot be read ({error.strerror}): restore it or give yourself access")
+    return InputError(f"the image cannot be read ({error.strerror or error}): restore it or give yourself access")

@@ -10,19 +10,17 @@ from facerec.data.readers.bin import open_bin
 from facerec.data.readers.folders import read_identity_folders, read_pairs
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.train_lists import read_record_list, read_train_list
-from facerec.data.source import Benchmark, LabelledSource, OnProblem, refuse, refusing_unreadable
+from facerec.data.source import ALLOW, Benchmark, LabelledSource, OnProblem, refuse, refusing_unreadable
 from facerec.data.synthetic.synthetic_faces import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
 from facerec.files import refuse_missing_folder
-
-_ALLOW = "allow reading it, or leave it out"
 
 
 def read_benchmark(root: str | Path, name: str, on_problem: OnProblem = refuse) -> Benchmark:
     """Read benchmark ``name`` in ``root``: the published layout's ``name/name_pair.txt`` or InsightFace's ``name.bin``.
     ``on_problem`` is called for each wrong line of the list."""
     pair_list, archive = Path(root) / name / f"{name}_pair.txt", Path(root) / f"{name}.bin"
-    with refusing_unreadable(f"benchmark {name} in {root}", _ALLOW):
+    with refusing_unreadable(f"benchmark {name} in {root}", ALLOW):
         if pair_list.is_file():
             return read_pairs(root, name, on_problem)
         if archive.is_file():
@@ -51,7 +49,7 @@ class FolderData(FaceDataModule):
         self.root, self.train_list = in_home(self.root), in_home(self.train_list)
 
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
-        with refusing_unreadable(f"the training set in {self.root}", _ALLOW):
+        with refusing_unreadable(f"the training set in {self.root}", ALLOW):
             if self.train_list is None:
                 return read_identity_folders(Path(self.root) / self.train_folder, on_problem)
             return read_train_list(self.root, self.train_list, self.train_folder, on_problem)
@@ -80,7 +78,7 @@ class InsightFaceData(FaceDataModule):
         self.index_cache = in_home(self.index_cache)
 
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
-        with refusing_unreadable(f"the training set in {self.root}", _ALLOW):
+        with refusing_unreadable(f"the training set in {self.root}", ALLOW):
             records = InsightFaceRecords(self.root, cache=None if self.index_cache is None else Path(self.index_cache))
             if self.train_list is None:
                 return records

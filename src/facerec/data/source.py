@@ -24,6 +24,9 @@ def refuse(_: int | str, sentence: str) -> None:
     raise InputError(sentence)
 
 
+ALLOW = "allow reading it, or leave it out"
+
+
 @contextmanager
 def refusing_unreadable(what: str, remedy: str) -> Iterator[None]:
     """A block that reads ``what``, such as "folder train"; raises `InputError` with the reason if it cannot."""

@@ -51,10 +51,8 @@ class FolderImages(SharedArrays, EncodedSource):
 
     def encoded(self, index: int) -> bytes:
         path = self.full_name(index)
-        with _reading(path), open(path, "rb", buffering=0, opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError("it is a pipe or a device, not a file")
-            return file.read()
+        with _reading(path):
+            return read_image_file(path)
 
     def fingerprint(self) -> str:
         return digest(self.paths)
@@ -179,6 +177,14 @@ def _size_and_time(path: str) -> str:
     with _reading(path):
         found = os.stat(path)
     return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def read_image_file(path: str | Path) -> bytes:
+    """Return the content of a file; raise `OSError` at once if it is a pipe or a device, which may never end."""
+    with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is a pipe or a device, not a file")
+        return file.read()
 
 
 def _without_waiting(path: str, flags: int) -> int:

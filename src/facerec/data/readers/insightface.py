@@ -17,7 +17,7 @@ from facerec.data.cache import Contents, cached_contents
 from facerec.data.decode import decode_rgb
 from facerec.data.readers.recordio import RecordFile
 from facerec.data.shared_arrays import SharedArrays
-from facerec.data.source import EncodedLabelledSource, digest
+from facerec.data.source import EncodedLabelledSource, digest, refusing_unreadable
 from facerec.errors import InputError
 
 # Raise it when the index of an archive is read differently than before, which invalidates caches.
@@ -161,7 +161,8 @@ def _warn_of_left_out(records: RecordFile) -> None:
 
 def _compare_with_property(path: Path, num_identities: int, num_images: int) -> None:
     # Line 1 is "identities,height,width"; newer builders add the number of images in line 2.
-    lines = [*path.read_text(errors="replace").splitlines(), "", ""] if path.is_file() else ["", ""]
+    with refusing_unreadable(str(path), "allow reading it or remove it"):
+        lines = [*path.read_text(errors="replace").splitlines(), "", ""] if path.is_file() else ["", ""]
     identities = lines[0].split(",")[0]
     for stated, found, what in ((identities, num_identities, "identities"), (lines[1], num_images, "images")):
         if stated.strip().isdecimal() and int(stated) != found:

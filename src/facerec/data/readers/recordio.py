@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facerec.data.shared_arrays import SharedArrays
+from facerec.data.source import ALLOW, refusing_unreadable
 from facerec.errors import InputError
 
 MAGIC = b"\x0a\x23\xd7\xce"
@@ -215,7 +216,7 @@ class RecordFile(SharedArrays):
                 raise InputError(f"record file {self.path} does not exist: check the folder and the name")
             if self.path.stat().st_size == 0:
                 raise InputError(f"record file {self.path} is empty: fetch it again")
-            with self.path.open("rb") as file:
+            with refusing_unreadable(f"record file {self.path}", ALLOW), self.path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return self._map
 
@@ -223,8 +224,11 @@ class RecordFile(SharedArrays):
 def _read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return keys and offsets in the order of the record file."""
     try:
-        with warnings.catch_warnings(action="error"):  # for an empty file, NumPy only warns
+        # For an empty file, NumPy only warns.
+        with refusing_unreadable(f"index {path}", ALLOW), warnings.catch_warnings(action="error"):
             keys, offsets = np.loadtxt(path, np.int64, comments=None, ndmin=2).T
+    except InputError:
+        raise
     except (ValueError, UserWarning):
         problem = "is not an index with a key and an offset per line"
         raise InputError(f"{path} {problem}: delete it, and it is rebuilt from the record file") from None

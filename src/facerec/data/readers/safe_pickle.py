@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from facerec.data.source import ALLOW, refusing_unreadable
 from facerec.errors import InputError
 
 
@@ -25,7 +26,7 @@ def load_plain_pickle(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist: check the folder and the name")
-    with path.open("rb") as file:
+    with refusing_unreadable(str(path), ALLOW), path.open("rb") as file:
         try:
             return _PlainUnpickler(file, encoding="bytes").load()
         except Exception as error:  # according to the documentation of pickle, a damaged file can raise anything
