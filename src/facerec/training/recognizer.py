@@ -45,7 +45,8 @@ class Recognizer(Verifier):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
         loss = F.cross_entropy(self.head(self.backbone(images), labels), labels)
-        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
+        # On several devices the mean over all of them.
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(images))
         return loss * (self.trainer.accumulate_grad_batches / self._batches_of_step(batch_idx))
 
     def _batches_of_step(self, batch_idx: int) -> int:
