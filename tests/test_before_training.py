@@ -6,11 +6,11 @@ import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
-from says import refuses
+from says import refuses, says
 
 from facerec.errors import InputError
 from facerec.training import before_training
-from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end
+from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_milestones
 from facerec.training.checkpoints import BestCheckpoint
 
 pytestmark = pytest.mark.filterwarnings(
@@ -96,3 +96,23 @@ def test_more_loading_processes_than_a_machine_can_run_are_refused(monkeypatch):
         refuse_too_many_workers(300)
     monkeypatch.setattr(before_training, "available_cores", lambda: 96)
     refuse_too_many_workers(300)
+
+
+@pytest.mark.parametrize(
+    ("milestones", "max_epochs", "facts"),
+    [
+        ([22, 30, 35], 10, ("never falls", "trainer.max_epochs=10", "lr_scheduler.milestones=[22, 30, 35]")),
+        ([5, 10, 12], 10, ("[10, 12]", "trainer.max_epochs=10")),
+        ([10], 10, ("never falls",)),
+    ],
+)
+def test_milestones_that_a_run_does_not_reach_are_said(milestones, max_epochs, facts):
+    assert says(unreached_milestones({"milestones": milestones}, max_epochs) or "", *facts)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "max_epochs"),
+    [({"milestones": [5, 9]}, 10), ({"milestones": []}, 10), ({"T_max": 3}, 3), ({"milestones": [5]}, -1)],
+)
+def test_a_schedule_that_a_run_goes_through_needs_no_word(schedule, max_epochs):
+    assert unreached_milestones(schedule, max_epochs) is None

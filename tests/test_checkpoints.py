@@ -213,6 +213,25 @@ class TestAnotherModel:
         with refuses(str(path), f"{key}={theirs}", f"{key}={value}", error=InputError):
             refuse_other_model(path, changed(key, value))
 
+    @pytest.mark.parametrize(
+        ("key", "value", "typed"),
+        [
+            ("lr_scheduler.milestones", [2], "add lr_scheduler.milestones=[2,3],"),
+            ("backbone.operator_stages", [7], "add backbone.operator_stages=null,"),
+            ("optimizer.lr", 0.01, "add optimizer.lr=0.1,"),
+        ],
+    )
+    def test_the_remedy_can_be_typed(self, key, value, typed, path):
+        with refuses(typed, "without resume", error=InputError):
+            refuse_other_model(path, changed(key, value))
+
+    def test_a_schedule_that_follows_from_the_number_of_epochs_says_so(self, path):
+        config = CONFIG | {"lr_scheduler": {"_target_": "CosineAnnealingLR", "T_max": 2}}
+        torch.save(WHOLE | {"config": config}, path)
+        longer = CONFIG | {"lr_scheduler": {"_target_": "CosineAnnealingLR", "T_max": 4}}
+        with refuses("T_max=4", "trainer.max_epochs", "add lr_scheduler.T_max=2", error=InputError):
+            refuse_other_model(path, longer)
+
     def test_another_class_is_named_before_its_settings(self, path):
         other = {"_target_": "facerec.operators.depthwise.Depthwise", "kernel_size": 7, "bias": True}
         with refuses("operator=TVConv", "operator=Depthwise", error=InputError):

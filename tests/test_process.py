@@ -68,6 +68,7 @@ def test_fresh_memory_is_not_filled():
         "Checkpoint directory /runs/a exists and is not empty.",
         "The dirpath has changed from '/runs/a' to '/runs/b'",
         "The number of training batches (4) is smaller than the logging interval",
+        "Consider setting `persistent_workers=True` in 'val_dataloader' to speed up",
         "The 'val_dataloader' does not have many workers which may be a bottleneck.",
         "It is recommended to use `self.log('mean_accuracy', ..., sync_dist=True)` when logging",
         "torch.distributed.nn.functional.all_gather is deprecated, use another",

@@ -4,10 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from says import refuses, says
 
 from facerec.errors import InputError
+from facerec.runs import results
 from facerec.runs.results import load_scores, save_scores, verify_checkpoint
+from facerec.training.checkpoints import BestCheckpoint
 from facerec.verification.verify import verify
 
 
@@ -60,3 +63,12 @@ def test_the_cost_is_that_of_the_network(tvconv_run):
     generators = sum(n for name, n in learned.items() if "weight_generator" in name or "affinity_maps" in name)
     assert cost["params_deployed"] == cost["params"] - generators
     assert cost["weight_map_elements"] > 0 and cost["macs_paper"] > cost["macs_core"] > 0
+
+
+@pytest.mark.parametrize(
+    ("monitor", "expected"), [("mean_accuracy", ["lfw", "cfp_ff"]), ("cfp_ff/accuracy", ["cfp_ff"])]
+)
+def test_the_results_name_the_benchmarks_by_which_the_best_epoch_was_chosen(monitor, expected, tmp_path):
+    best = BestCheckpoint(tmp_path, filename="best", monitor=monitor, mode="max")
+    trainer = SimpleNamespace(checkpoint_callbacks=[ModelCheckpoint(tmp_path, filename="last"), best])
+    assert results._chosen_on(trainer, ["lfw", "cfp_ff"]) == expected

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
-from says import refuses
+from says import refuses, says
 
 from facerec.errors import InputError
 from facerec.files import replacing, write_json
@@ -86,6 +86,12 @@ class TestTheCheckpointToResume:
     def test_is_none_for_a_fresh_start(self, here):
         assert checkpoint_to_resume(None, make_run(Path("new"))) is None
         assert checkpoint_to_resume("auto", Path("new")) is None
+
+    def test_of_a_name_with_finished_runs_only_says_how_to_train_the_newest_further(self, here, capsys):
+        for day in (1, 3, 2):
+            make_run(here / "outputs" / "try" / f"2026-05-0{day}_12-00-00-000", "last.ckpt", "results.json")
+        assert checkpoint_to_resume("auto", Path("outputs/try/2026-05-04_12-00-00-000")) is None
+        assert says(capsys.readouterr().err, "resume=outputs/try/2026-05-03_12-00-00-000/last.ckpt", "epochs")
 
     def test_is_the_last_of_the_folder_for_auto(self, here):
         assert checkpoint_to_resume("auto", make_run(Path("run"), "last.ckpt")) == Path("run/last.ckpt")

@@ -258,5 +258,9 @@ def test_what_could_not_end_is_said_before_the_first_step(setting, facts, refuse
     assert not (tmp_path / "outputs" / "default").exists()
 
 
-def test_part_of_a_benchmark_is_never_verified(refused):
-    assert says(refused("+trainer.limit_val_batches=1"), "synthetic", "200", "128", "trainer.limit_val_batches")
+def test_part_of_a_benchmark_is_refused_before_the_first_step(refused, tmp_path):
+    crash = "+callbacks.crash={_target_: interruption.Crash, step: 1}"
+    said = refused("+trainer.limit_val_batches=1", crash)
+    assert says(said, "synthetic", "200", "128", "trainer.limit_val_batches")
+    said = refused("+trainer.val_check_interval=0.9", crash)
+    assert says(said, "trainer.val_check_interval=0.9", "4 steps", "leave it out")

@@ -1,6 +1,7 @@
 """A run on two devices: two processes of one machine, over the network that it has with itself."""
 
 import contextlib
+import csv
 import json
 import os
 import signal
@@ -32,7 +33,7 @@ def started(folder, *settings) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, ROOT / "train.py", *settings],
         cwd=folder,
-        env={**alone, "OMP_NUM_THREADS": "1"},
+        env={**alone, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -44,7 +45,8 @@ def started(folder, *settings) -> subprocess.Popen[str]:
 def two_devices(tmp_path_factory):
     """The folder of the run, and how its program ended."""
     folder = tmp_path_factory.mktemp("two")
-    program = started(folder, "trainer.max_epochs=2")
+    losses = f"+callbacks.losses={{_target_: rank_losses.RankLosses, folder: '{folder}'}}"
+    program = started(folder, "trainer.max_epochs=2", "resume=auto", losses)
     printed, said = program.communicate(timeout=300)
     return folder, subprocess.CompletedProcess(program.args, program.returncode, printed, said)
 
@@ -55,6 +57,8 @@ def test_the_program_ends_well_and_says_nothing_twice(two_devices):
     assert "MEMBER: 2/2" in ended.stderr
     assert "warn" not in ended.stderr.lower() and "sync_dist" not in ended.stderr and "deprecated" not in ended.stderr
     assert ended.stdout.count("accuracy in percent") == 1
+    for notice in ("no unfinished run", "lr_scheduler.milestones", "done: "):
+        assert ended.stderr.count(notice) == 1
 
 
 def test_both_processes_share_one_folder_with_the_files_of_any_run(two_devices):
@@ -70,6 +74,15 @@ def test_each_step_trains_on_the_whole_batch(two_devices):
     folder, _ = two_devices
     checkpoint = torch.load(only_run(folder) / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 2 * (4 * 8 // 8)
+
+
+def test_the_loss_is_that_of_both_devices(two_devices):
+    folder, _ = two_devices
+    with (only_run(folder) / "metrics.csv").open(newline="") as file:
+        logged = [float(row["train/loss_epoch"]) for row in csv.DictReader(file)]
+    losses = [np.loadtxt(folder / f"losses.{rank}.txt").reshape(2, 4) for rank in range(2)]
+    assert not np.allclose(losses[0], losses[1])
+    np.testing.assert_allclose(logged, np.mean(losses, (0, 2)), rtol=1e-5)
 
 
 def test_one_device_verifies_the_same(two_devices, capsys):

@@ -125,6 +125,7 @@ def prepare_process() -> None:
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message="Consider setting `persistent_workers=True`")
     warnings.filterwarnings("ignore", message="It is recommended to use `self.log.*sync_dist=True")
     warnings.filterwarnings("ignore", message="torch.distributed.nn.functional.all_gather is deprecated")
 

@@ -9,14 +9,14 @@ from facerec.config.compose import resolved
 from facerec.config.settings import as_typed
 from facerec.console import log
 from facerec.files import OUTPUTS
-from facerec.process import prepare_process
+from facerec.process import is_first_process, prepare_process
 from facerec.runs.folder import checkpoint_to_resume
 from facerec.runs.provenance import provenance, write_settings
 from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
-from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end
+from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_milestones
 from facerec.training.checkpoints import (
     refuse_begun_epoch,
     refuse_other_data,
@@ -47,13 +47,15 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
         refuse_other_data(checkpoint, data)
         if checkpoint.parent.resolve() == folder.resolve():  # a new folder chooses its best epoch anew
             refuse_other_scores(checkpoint, resolved(cfg), data.opened_benchmarks)
-        log(f"resuming from {checkpoint}")
+        _say(f"resuming from {checkpoint}")
     else:
         initialise_from_data(backbone, data, OUTPUTS / "cache")
     assert data.train_source is not None
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
     refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
+    if late := unreached_milestones(recognizer.config["lr_scheduler"], trainer.max_epochs):
+        _say(late)
     made_by = provenance(as_typed(overrides), recognizer.config)
     if trainer.is_global_zero:
         write_settings(folder, cfg, made_by)
@@ -65,3 +67,9 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     show(table_rows([folder]))
     log(f"done: {folder}")
     return results
+
+
+def _say(message: str) -> None:
+    """Print one line once, and not on every device."""
+    if is_first_process():
+        log(message)

@@ -27,7 +27,7 @@ from facerec.config.settings import quoted
 from facerec.console import log
 from facerec.errors import InputError, of_system
 from facerec.files import LAST
-from facerec.process import INTERRUPTED, TERMINATED, importing, reader_is_gone
+from facerec.process import INTERRUPTED, TERMINATED, importing, is_first_process, reader_is_gone
 from facerec.runs.folder import is_finished, remove_empty_run
 from facerec.runs.run_results import RunResults
 
@@ -67,7 +67,8 @@ class Cell:
             results = self._trained(cfg, folder, texts(job.overrides.task))
             return None if results is None else results.objective()
         except (KeyboardInterrupt, SystemExit) as ended:  # Lightning turns the former into the latter
-            log(stopped(folder))
+            if is_first_process():
+                log(stopped(folder))
             sys.exit(TERMINATED if getattr(ended, "code", None) == TERMINATED else INTERRUPTED)
         except Exception as error:
             if isinstance(error, BrokenPipeError) and reader_is_gone():

@@ -10,6 +10,7 @@ from pathlib import Path
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import LAST, OUTPUTS, RESULTS
+from facerec.process import is_first_process
 
 _HYDRA = ".hydra"
 _NOT_OF_A_CELL = ("name", "resume", "skip_finished")
@@ -59,6 +60,14 @@ def remove_empty_run(folder: Path) -> None:
                     return
 
 
+def _further(folder: Path) -> str:
+    """Return how to train the newest finished run beside ``folder`` further, if there is one; nothing for a sweep."""
+    finished = sorted(file.parent for file in folder.parent.glob(f"????-??-??_*/{RESULTS}"))
+    if not finished:
+        return ""
+    return f"; to train the finished {finished[-1]} further, give resume={finished[-1] / LAST} and more epochs"
+
+
 def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
     """Return the checkpoint that a run in ``folder`` resumes from, or None to start from scratch.
 
@@ -68,8 +77,8 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
         raise InputError(f"{folder} contains a finished run: add skip_finished=true to keep it, or another name=")
     last = folder / LAST
     if resume == "auto":
-        if not last.is_file():
-            log(f"resume=auto: no unfinished run found, starting a new one in {folder}")
+        if not last.is_file() and is_first_process():
+            log(f"resume=auto: no unfinished run found, starting a new one in {folder}{_further(folder)}")
         return last if last.is_file() else None
     if resume is None and last.is_file():
         raise InputError(f"{folder} contains an unfinished run: add resume=auto to continue it, or another name=")

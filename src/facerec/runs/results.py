@@ -12,10 +12,9 @@ import pytorch_lightning as pl
 from facerec.console import log
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import BEST, LAST, RESULTS, SCORES, replacing
-from facerec.training.checkpoints import load_checkpoint
+from facerec.training.checkpoints import BestCheckpoint, load_checkpoint
 from facerec.training.recognizer import Recognizer
 from facerec.verification.verify import VerificationResult
 
@@ -39,10 +38,19 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
         },
         "cost": asdict(measure_cost(recognizer.backbone, image_size)),
         "training_images_per_second": None if speed is None else round(float(speed), 1),
-        "best_chosen_on": [HELD_OUT] if HELD_OUT in benchmarks else list(benchmarks),
+        "best_chosen_on": _chosen_on(trainer, list(benchmarks)),
         "best": best,
         "last": verify_checkpoint(trainer, recognizer, data, folder / LAST),
     }
+
+
+def _chosen_on(trainer: pl.Trainer, benchmarks: list[str]) -> list[str]:
+    """Return the benchmarks of the accuracy by which the best checkpoint was chosen."""
+    for callback in trainer.checkpoint_callbacks:
+        name = (callback.monitor or "").removesuffix("/accuracy") if isinstance(callback, BestCheckpoint) else None
+        if name in benchmarks:
+            return [name]
+    return benchmarks
 
 
 def _best_of(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
@@ -24,6 +25,21 @@ def refuse_what_cannot_end(trainer: pl.Trainer, folder: Path, benchmarks: Iterab
     for name in (BEST, LAST):
         _refuse_no_checkpoint(trainer, folder / name)
     _refuse_unknown_monitors(trainer, [*_MEASURED, *(f"{name}/accuracy" for name in benchmarks)])
+
+
+def unreached_milestones(lr_scheduler: dict[str, Any], max_epochs: int | None) -> str | None:
+    """Return a sentence on the epochs at which the learning rate would fall, and which the run does not reach."""
+    milestones = lr_scheduler.get("milestones")
+    if not isinstance(milestones, list) or max_epochs is None or max_epochs < 1:
+        return None
+    late = [epoch for epoch in milestones if isinstance(epoch, int) and epoch >= max_epochs]
+    if not late:
+        return None
+    falls = "never falls" if len(late) == len(milestones) else f"does not fall at {late}"
+    return (
+        f"the learning rate {falls}, since trainer.max_epochs={max_epochs} ends before "
+        f"lr_scheduler.milestones={milestones}: give earlier epochs if it should"
+    )
 
 
 def _refuse_no_training(trainer: pl.Trainer) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: written atomically, read without executing code, and checked before they are used."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from facerec.training.maps import resample_maps
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
+# Settings that nobody typed.
+_FOLLOWS = {"lr_scheduler.T_max": " (trainer.max_epochs, unless it is given)"}
 # Settings that must match when a run goes on in its folder, because they determine its accuracies.
 _SCORED_BY = ("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size")
 _SLACK = 1 << 30  # bytes
@@ -161,9 +164,17 @@ def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
         theirs = trained.get(key)
         if theirs != ours:
             raise InputError(
-                f"checkpoint {path} was trained with {key}={theirs}, this run has {key}={ours}: give the run the "
-                "checkpoint's settings or start without resume"
+                f"checkpoint {path} was trained with {key}={theirs}, this run has {key}={ours}{_FOLLOWS.get(key, '')}: "
+                f"{_remedy(key, theirs)}, or start without resume"
             )
+
+
+def _remedy(key: str, theirs: Any) -> str:
+    """Return what to add to the command line, for a plain setting as it is typed."""
+    if "." not in key:
+        return "give the run the checkpoint's settings"
+    why = ", since the checkpoint holds its state" if key.startswith(("optimizer.", "lr_scheduler.")) else ""
+    return f"add {key}={json.dumps(theirs, separators=(',', ':'))}{why}"
 
 
 def refuse_begun_epoch(path: str | Path, max_steps: int | None) -> None:

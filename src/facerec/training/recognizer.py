@@ -39,13 +39,30 @@ class Recognizer(Verifier):
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._fingerprints: dict[str, str] = {}
 
+    def on_train_start(self) -> None:
+        """Raise `InputError` now, and not after an epoch, if epochs do not end with a whole verification."""
+        trainer = self.trainer
+        loaders: Any = trainer.val_dataloaders
+        if not loaders:
+            return
+        for benchmark, loader, batches in zip(self._benchmarks(), loaders, trainer.num_val_batches, strict=True):
+            if batches < len(loader):
+                self._refuse_part(benchmark, int(batches) * loader.batch_size)
+        between = trainer.val_check_batch if trainer.check_val_every_n_epoch is not None else None
+        if isinstance(between, int) and trainer.num_training_batches % between:
+            raise InputError(
+                f"trainer.val_check_interval={trainer.val_check_interval} does not verify the last of an epoch's "
+                f"{trainer.num_training_batches} steps, after which the best epoch is chosen: leave it out"
+            )
+
     def on_train_epoch_start(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
         loss = F.cross_entropy(self.head(self.backbone(images), labels), labels)
-        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(images))
+        # On several devices the mean over all of them.
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(images))
         return loss * (self.trainer.accumulate_grad_batches / self._batches_of_step(batch_idx))
 
     def _batches_of_step(self, batch_idx: int) -> int:

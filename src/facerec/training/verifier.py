@@ -1,6 +1,7 @@
 """The Lightning module for verification, after each training epoch or without training."""
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -83,13 +84,16 @@ class Verifier(pl.LightningModule):
         embeddings, indices = self._of_all_devices(embeddings).flatten(0, -2), self._of_all_devices(indices).flatten()
         embedded = len(indices.unique())
         if embedded < len(benchmark.images):
-            raise InputError(
-                f"benchmark {benchmark.name} has {len(benchmark.images)} images and {embedded} were embedded: remove "
-                "trainer.limit_val_batches"
-            )
+            self._refuse_part(benchmark, embedded)
         table = embeddings.new_empty(embedded, embeddings.shape[1])
         table[indices] = embeddings
         return table
+
+    def _refuse_part(self, benchmark: Benchmark, embedded: int) -> NoReturn:
+        raise InputError(
+            f"benchmark {benchmark.name} has {len(benchmark.images)} images, of which {embedded} would be embedded: "
+            "remove trainer.limit_val_batches"
+        )
 
     def _of_all_devices(self, tensor: Tensor) -> Tensor:
         gathered = self.all_gather(tensor)
