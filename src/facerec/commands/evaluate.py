@@ -103,11 +103,16 @@ def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dic
     try:
         config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
         described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise InputError(f"model {path} contains no configuration: use a file that facerec export wrote") from error
     cfg = compose_trained(config, [*files.ON_CPU, *settings.overrides], settings.trust)
-    if list(cfg.data.image_size) != list(config["data"]["image_size"]):
-        height, width = config["data"]["image_size"]
+    sides = config["data"].get("image_size")
+    if not isinstance(sides, list) or [type(side) for side in sides] != [int, int]:
+        raise InputError(
+            f"model {path} has image_size={sides} in its configuration: use a file that facerec export wrote"
+        )
+    if list(cfg.data.image_size) != sides:
+        height, width = sides
         raise InputError(f"model {path} needs images of {height}x{width}: leave data.image_size out")
     return cfg, ModelBackbone(model), described
 
