@@ -91,6 +91,12 @@ def test_nothing_is_interpolated(place, text):
         compose_trained(placed(place, [text]), [])
 
 
+def test_no_file_is_written_to_a_folder_that_the_file_names():
+    written = {**TRAINED["trainer"], "profiler": "pytorch", "default_root_dir": "elsewhere"}
+    assert compose_trained({**TRAINED, "trainer": written}, []).trainer == TRAINED["trainer"]
+    assert compose_trained(TRAINED, ["+trainer.profiler=simple"]).trainer.profiler == "simple"
+
+
 def test_trust_is_the_users_word_for_more(monkeypatch):
     monkeypatch.setenv("FACES", "here")
     cfg = compose_trained(

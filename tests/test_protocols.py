@@ -85,7 +85,7 @@ def insightface_by_hand(left, right, is_same, num_folds):
 @pytest.mark.parametrize(("num_pairs", "num_folds"), [(60, 10), (47, 10), (9, 2)])
 def test_tvconv_is_the_naive_sweep(num_pairs, num_folds):
     pairs = noisy_pairs(num_pairs)
-    thresholds, accuracies, _ = run_folds(PROTOCOLS["tvconv"], *pairs, num_folds)
+    thresholds, accuracies, *_ = run_folds(PROTOCOLS["tvconv"], *pairs, num_folds)
     expected_thresholds, expected_accuracies = tvconv_by_hand(*pairs, num_folds)
     assert thresholds == pytest.approx(expected_thresholds, rel=1e-12)
     assert accuracies.tolist() == expected_accuracies
@@ -95,14 +95,14 @@ def test_tvconv_is_the_naive_sweep(num_pairs, num_folds):
 def test_tvconv_reference_is_the_published_code_bit_for_bit(num_pairs, num_folds):
     left, right, is_same = noisy_pairs(num_pairs, dim=33, noise=3, seed=num_pairs)
     left[1::4], right[1::4] = left[0], right[0]  # equal distances, on either side of a fold's end
-    results = run_folds(PROTOCOLS["tvconv_reference"], left, right, is_same, num_folds)
+    *results, _ = run_folds(PROTOCOLS["tvconv_reference"], left, right, is_same, num_folds)
     assert tuple(result.tolist() for result in results) == published_code(left, right, is_same, num_folds)
 
 
 @pytest.mark.parametrize(("num_pairs", "num_folds"), [(60, 10), (47, 10), (9, 2)])
 def test_insightface_is_the_naive_grid_over_kfold(num_pairs, num_folds):
     pairs = noisy_pairs(num_pairs)
-    thresholds, accuracies, _ = run_folds(PROTOCOLS["insightface"], *pairs, num_folds)
+    thresholds, accuracies, *_ = run_folds(PROTOCOLS["insightface"], *pairs, num_folds)
     assert (thresholds.tolist(), accuracies.tolist()) == insightface_by_hand(*pairs, num_folds)
 
 

@@ -23,7 +23,8 @@ def result():
 def test_scores_and_truth_of_every_benchmark_come_back(tmp_path, result):
     save_scores(tmp_path / "scores.npz", {"lfw": result, "cfp_ff": result})
     kept = np.load(tmp_path / "scores.npz")
-    assert sorted(kept.files) == ["cfp_ff/is_same", "cfp_ff/scores", "lfw/is_same", "lfw/scores"]
+    each = ("centres", "is_same", "scores", "thresholds")
+    assert sorted(kept.files) == [f"{name}/{array}" for name in ("cfp_ff", "lfw") for array in each]
     np.testing.assert_allclose(kept["lfw/scores"], result.scores, rtol=1e-6)
     assert kept["lfw/scores"].dtype == np.float32 and np.array_equal(kept["lfw/is_same"], result.is_same)
     assert [path.name for path in tmp_path.iterdir()] == ["scores.npz"]

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from says import refuses
+from says import refuses, says
 
-from facerec.verification.verify import PROTOCOLS, tar_at_far, verify
+from facerec.verification.verify import PROTOCOLS, same_person, tar_at_far, verify
 
 every_protocol = pytest.mark.parametrize("protocol", list(PROTOCOLS))
 
@@ -193,13 +193,44 @@ def test_summary_is_json_and_names_its_protocol(protocol):
     assert summary == result.summary()
     assert summary.keys() == (
         {"protocol", "num_pairs", "accuracy", "std", "thresholds", "fold_accuracies"}
-        | {"auc", "eer", "tar_at_far", "refused"}
+        | {"auc", "eer", "tar_at_far", "refused", "decision"}
     )
     assert (summary["protocol"], summary["num_pairs"], result.num_folds) == (protocol, 200, 10)
     assert summary["accuracy"] == pytest.approx(np.mean(summary["fold_accuracies"]))
     assert summary["std"] == pytest.approx(np.std(summary["fold_accuracies"], ddof=0))
     assert (list(summary["tar_at_far"]), list(summary["refused"])) == (["1e-1", "1e-2"], ["1e-3", "1e-4"])
     assert summary["refused"]["1e-4"].startswith("FAR 0.0001 cannot be resolved with 100 different-person pairs")
+
+
+@every_protocol
+@pytest.mark.parametrize("mean", [0, 3])
+def test_pairs_decided_one_by_one_with_what_is_stored_give_the_accuracy(protocol, mean):
+    left, right, is_same = gaussian_pairs(noise=3)
+    left, right = left + mean, right + mean
+    result = verify(left, right, is_same, protocol)
+    right_of_fold = np.zeros(10)
+    for pair, flag in enumerate(is_same):
+        fold = pair // 20
+        stored = result.thresholds[fold], result.centres_of(fold)
+        (decided,) = same_person(left[pair : pair + 1], right[pair : pair + 1], *stored, protocol)
+        right_of_fold[fold] += decided == flag
+    assert (right_of_fold / 20).tolist() == result.fold_accuracies.tolist()
+    assert np.mean(right_of_fold / 20) == result.accuracy
+
+
+def test_the_threshold_of_the_default_protocol_is_of_no_use_without_its_centre():
+    left, right, is_same = gaussian_pairs(noise=1)
+    left, right = left + 9, right + 9
+    result = verify(left, right, is_same)
+    plain = same_person(left, right, result.thresholds.mean(), protocol="insightface")
+    assert result.accuracy > 0.8 and np.mean(plain == is_same) == 0.5
+
+
+@every_protocol
+def test_a_threshold_says_what_it_applies_to(protocol):
+    summary = verify(*gaussian_pairs(), protocol).summary()
+    facts = {"tvconv": "minus", "tvconv_reference": "each fold", "insightface": "mirror image"}[protocol]
+    assert says(str(summary["decision"]), "squared distance", "below", "length 1", facts)
 
 
 def with_pair(side, pair, value):

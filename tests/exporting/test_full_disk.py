@@ -6,8 +6,8 @@ import sys
 import pytest
 from says import says
 
-# Files may have 10,000 bytes, and the weights take more: writing fails as on a full disk. It runs in its own process,
-# which PyTorch's writer would abort.
+# Files may have 10,000 bytes, and the weights take more: writing fails as on a full disk. This is a process of its own
+# since PyTorch's writer would abort it.
 WRITE = """
 import resource, signal, sys
 from pathlib import Path

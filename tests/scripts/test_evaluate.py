@@ -14,6 +14,7 @@ from facerec.commands.main import module_of
 from facerec.config import build
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.tvconv import TVConv
+from facerec.verification.verify import verify
 
 
 @pytest.fixture
@@ -113,6 +114,30 @@ def test_people_read_a_table_and_see_the_curves(evaluate, depthwise_run, tmp_pat
     assert "TAR at FAR 0.1" in shown and "TAR at FAR 0.01" not in shown
 
 
+@pytest.mark.parametrize("protocol", ["tvconv", "insightface"])
+def test_the_file_of_scores_decides_pairs_as_the_summary_says(protocol, evaluate, depthwise_run, tmp_path):
+    path = f"checkpoint={depthwise_run / 'best.ckpt'}"
+    with mock.patch("facerec.training.verifier.verify", side_effect=verify) as verified:
+        status, found, _ = evaluate(path, "scores=new/scores.npz", f"protocol={protocol}")
+    (left, right, is_same, _), _ = verified.call_args
+    kept, summary = np.load(tmp_path / "new" / "scores.npz"), synthetic(found)
+    assert status == 0 and ("synthetic/centres" in kept) == (protocol == "tvconv")
+    assert kept["synthetic/thresholds"].tolist() == summary["thresholds"]
+    left, right = (
+        side / np.linalg.norm(side, axis=1, keepdims=True) for side in (left.astype(float), right.astype(float))
+    )
+    correct = []
+    for pair in range(len(is_same)):
+        fold = pair * 10 // len(is_same)
+        one, other = left[pair], right[pair]
+        if protocol == "tvconv":
+            one, other = (side - kept["synthetic/centres"][fold] for side in (one, other))
+            one, other = (side / np.linalg.norm(side) for side in (one, other))
+        correct.append((((one - other) ** 2).sum() < kept["synthetic/thresholds"][fold]) == is_same[pair])
+    assert np.mean(correct) == pytest.approx(summary["accuracy"], abs=1e-12)
+    assert says(summary["decision"], "squared distance", "length 1", "mean" if protocol == "tvconv" else "nothing")
+
+
 def test_the_table_names_the_transforms_of_the_test_images(evaluate, depthwise_run):
     transforms = ["augmentation@data.test_augmentation=[rotation,low_resolution]", "affine_strength=2"]
     _, found, shown = evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", *transforms)
@@ -141,6 +166,7 @@ def test_nothing_is_left_behind(evaluate, depthwise_run, tmp_path):
         (["data=fodler"], ("data=fodler", "'folder'")),
         (["data.benchmarks=[lfw]"], ("'lfw'", "synthetic, synthetic_pose,")),
         (["trainer.devices=0"], ("config node: trainer",)),
+        (["scores=scores.csv"], ("scores.csv", ".npz")),
         (["roc=roc.txt"], ("roc.txt", ".png, .svg or .pdf")),
         (["checkpoint=gone.ckpt"], ("gone.ckpt", "No such file or directory")),
     ],

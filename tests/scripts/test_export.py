@@ -8,13 +8,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from running import as_program
+from running import DEPTHWISE, as_program, trained
 from says import refuses, says
 
 from facerec.commands.main import module_of
 from facerec.exporting import formats as files
 from facerec.exporting import pt2_format as pt2_file
 from facerec.exporting.formats import Model
+from facerec.exporting.parity import Parity
 
 
 @pytest.fixture
@@ -107,6 +108,27 @@ def test_a_file_that_computes_something_else_is_not_kept_and_the_old_one_is(dept
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
     assert says(said, "embeddings", "least cosine", "0.9999", "another format")
     assert says(said, "exactly instead")
+
+
+def test_of_a_network_that_rounding_decides_on_it_says_what_helps(run_script, tmp_path, capsys):
+    few_steps = ["trainer.max_epochs=2", "+trainer.limit_train_batches=2", "optimizer.lr=0.1"]
+    run = trained(tmp_path / "short", *DEPTHWISE, *few_steps)
+    capsys.readouterr()
+    for format in ("onnx", "torchscript"):
+        status, printed, said = run_script("export", f"checkpoint={run / 'best.ckpt'}", f"format={format}")
+        assert status == 1 and "{" not in printed and "another format" not in said
+        assert says(said.splitlines()[-1], "least cosine", "float32 and float64", "no format helps", "train longer")
+
+
+@pytest.mark.parametrize(("file", "own", "facts"), [
+    (0.999, 0.99995, "train longer"),
+    (0.999, 0.9999999, "another format"),
+    (0.5, 0.999, "another format"),
+])  # fmt: skip
+def test_another_format_is_advised_only_where_rounding_is_not_the_cause(file, own, facts):
+    advice = module_of("export").remedy(Parity(file, {}, {}), Parity(own, {}, {}), 0)
+    assert says(advice, facts)
+    assert says(module_of("export").remedy(Parity(0.5, {}, {}), Parity(1.0, {}, {}), 0.002), "tolerance=0")
 
 
 @pytest.mark.parametrize(

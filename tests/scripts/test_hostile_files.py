@@ -88,6 +88,7 @@ def test_no_command_runs_what_an_exported_file_names(format, run, tmp_path, caps
         ("data._partial_", True, ("data", "data=folder")),
         ("trainer._partial_", True, ("trainer", "trainer=auto")),
         ("protocol", None, ("protocol", "facerec")),
+        ("backbone.image_size", [10**4, 10**4], ("[10000, 10000]", "[32, 32]", "data.image_size")),
     ],
 )
 def test_a_configuration_that_builds_nothing_is_refused_in_a_sentence(
@@ -99,5 +100,28 @@ def test_a_configuration_that_builds_nothing_is_refused_in_a_sentence(
     torch.save(content, tmp_path / "bad.ckpt")
     with as_program(tmp_path):
         status = module_of("evaluate").main(["checkpoint=bad.ckpt"])
+    said = capsys.readouterr().err
+    assert status == 1 and says(said.splitlines()[-1], *facts), said
+
+
+@pytest.mark.parametrize(
+    ("config", "facts"),
+    [
+        ("[]", ("list", "facerec")),
+        ("3", ("int", "facerec")),
+        ("[" * 100_000 + "]" * 100_000, ("net.onnx", "facerec export")),
+        ("{}", ("backbone", "facerec")),
+        ({"image_size": "large"}, ("net.onnx", "large", "facerec export")),
+        ({"image_size": [None, 3]}, ("net.onnx", "[None, 3]", "facerec export")),
+    ],
+)
+def test_metadata_of_another_kind_is_refused_in_a_sentence(config, facts, depthwise_run, tmp_path, capsys):
+    if isinstance(config, dict):
+        trained = torch.load(depthwise_run / "best.ckpt", weights_only=True)["config"]
+        config = json.dumps({**trained, "data": {**trained["data"], **config}})
+    metadata = {"config": config, "epoch": "1", "checkpoint": "best.ckpt"}
+    files.write("onnx", Mean().eval(), torch.zeros(2, 4, 4, 3, dtype=torch.uint8), metadata, tmp_path / "net.onnx")
+    with as_program(tmp_path):
+        status = module_of("evaluate").main(["model=net.onnx"])
     said = capsys.readouterr().err
     assert status == 1 and says(said.splitlines()[-1], *facts), said

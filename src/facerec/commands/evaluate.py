@@ -34,7 +34,7 @@ from facerec.plots.network import refuse_no_figure, roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.report import terminal_table
-from facerec.runs.results import benchmark_fingerprints
+from facerec.runs.results import benchmark_fingerprints, save_scores
 from facerec.verification.verify import VerificationResult
 
 
@@ -49,6 +49,7 @@ class Settings:
     )
     image_size: int | None = setting("in pixels, if not that of training; maps are resampled", None, least=1)
     roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None, written=True)
+    scores: Path | None = setting("file of distances, thresholds and centres to write: .npz", None, written=True)
     trust: bool = setting("also build classes that are not facerec's: only if you trust the file", False)
     overrides: tuple[str, ...] = run_settings(
         "see the list above",
@@ -61,6 +62,8 @@ def run(settings: Settings) -> dict[str, Any] | None:
     prepare_process()
     if settings.roc is not None:
         refuse_no_figure(settings.roc)
+    if settings.scores is not None and settings.scores.suffix != ".npz":
+        raise InputError(f"scores={settings.scores} is not an .npz file: end its name in .npz")
     cfg, network, described = of_checkpoint(settings) if settings.model is None else of_model(settings, settings.model)
     data = build_data(cfg)
     data.setup("validate")
@@ -74,7 +77,7 @@ def run(settings: Settings) -> dict[str, Any] | None:
         "data": benchmark_fingerprints(data),
         "benchmarks": {name: result.summary() for name, result in results.items()},
     }
-    return publish(results, summary, settings.roc)
+    return publish(results, summary, settings.roc, settings.scores)
 
 
 def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, Any]]:
@@ -102,21 +105,30 @@ def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dic
     try:
         config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
         described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise InputError(f"model {path} contains no configuration: use a file that facerec export wrote") from error
     cfg = compose_trained(config, [*files.ON_CPU, *settings.overrides], settings.trust)
-    if list(cfg.data.image_size) != list(config["data"]["image_size"]):
-        height, width = config["data"]["image_size"]
+    sides = config["data"].get("image_size")
+    if not isinstance(sides, list) or [type(side) for side in sides] != [int, int]:
+        raise InputError(
+            f"model {path} has image_size={sides} in its configuration: use a file that facerec export wrote"
+        )
+    if list(cfg.data.image_size) != sides:
+        height, width = sides
         raise InputError(f"model {path} needs images of {height}x{width}: leave data.image_size out")
     return cfg, ModelBackbone(model), described
 
 
 @rank_zero_only
-def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc: Path | None) -> dict[str, Any]:
-    """Print the table, draw the ROC curves and return the summary, on the first device only."""
+def publish(
+    results: dict[str, VerificationResult], summary: dict[str, Any], roc: Path | None, scores: Path | None
+) -> dict[str, Any]:
+    """Print the table, draw the ROC curves, write the scores and return the summary, on the first device only."""
     show(results, summary)
     if roc is not None:
         save_figure(roc_figure(results), roc)
+    if scores is not None:
+        save_scores(scores, results)
     return summary
 
 

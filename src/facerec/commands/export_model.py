@@ -26,7 +26,7 @@ from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import export_form
 from facerec.exporting.formats import ModelBackbone
-from facerec.exporting.parity import Parity, compare
+from facerec.exporting.parity import Parity, compare, rounding
 from facerec.files import replacing
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
@@ -93,21 +93,32 @@ def export(settings: Settings) -> dict[str, Any]:
             parity = compare(backbone, ModelBackbone(files.read(temporary)), partial(verify, cfg, data))
             if settings.int8 or is_kept(parity, tolerance, tolerances):
                 break
+        else:
+            parity.refuse_difference(remedy(parity, rounding(backbone, partial(verify, cfg, data)), tolerance))
     show(parity)
     described = {"file": str(output), "bytes": output.stat().st_size, "int8": settings.int8}
     return {**described, "tolerance": tolerance, **parity.summary()}
 
 
 def is_kept(parity: Parity, tolerance: float, tolerances: list[float]) -> bool:
-    """Return False if the file differs too much; raise `InputError` if no tolerance is left to try."""
+    """Return whether the file differs little enough; say so if another tolerance is tried."""
     try:
-        parity.refuse_difference("give tolerance=0, which is exact" if tolerance > 0 else "take another format")
+        parity.refuse_difference("")
     except InputError as error:
-        if tolerance == tolerances[-1]:
-            raise
-        log(f"{error.args[0].split(':')[0]}: written exactly instead, which runs slower")
+        if tolerance != tolerances[-1]:
+            log(f"{error.args[0].split(':')[0]}: written exactly instead, which runs slower")
         return False
     return True
+
+
+def remedy(parity: Parity, own: Parity, tolerance: float) -> str:
+    """Return what helps against a difference; ``own`` compares the checkpoint with itself in double precision."""
+    if parity.is_rounding(own):
+        return (
+            "the checkpoint's own differ as much between float32 and float64 (least cosine "
+            f"{own.least_cosine:.6f}), as in a network that has hardly learned, so no format helps; train longer"
+        )
+    return "give tolerance=0, which is exact" if tolerance > 0 else "take another format"
 
 
 def write(settings: Settings, network: nn.Module, metadata: dict[str, str], data: FaceDataModule, path: Path) -> None:

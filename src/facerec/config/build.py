@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
@@ -67,6 +67,12 @@ def build_trained(
     """
     checkpoint = load_checkpoint(path)
     cfg = compose_trained(checkpoint["config"], list(overrides), trust)
+    theirs, ours = cfg.backbone.get("image_size"), cfg.data.get("image_size")
+    if isinstance(theirs, ListConfig) and isinstance(ours, ListConfig) and theirs != ours:
+        raise InputError(
+            f"the network of {path} is for backbone.image_size={theirs} and the images have data.image_size={ours}: "
+            "give both the same"
+        )
     try:
         with no_larger_than(path):
             backbone = build_backbone(cfg)

@@ -205,6 +205,8 @@ def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> 
     cfg, parsed = OmegaConf.create({**_with_names_of_today(trained), "logger": {}, "callbacks": {}}), _parse(overrides)
     assert isinstance(cfg, DictConfig)
     cfg.data.pop("remember", None)  # the former name of data.cache
+    for key in ("profiler", "default_root_dir"):  # Lightning would write files into a folder that the file names
+        cfg.trainer.pop(key, None)
     OmegaConf.set_struct(cfg, True)
     chosen: list[DictConfig] = []
     for override in sorted(parsed, key=_outer_first):

@@ -1,5 +1,6 @@
 """Compares an exported file with its checkpoint on the images of the benchmarks."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ Results = dict[str, VerificationResult]
 LEAST_COSINE = 0.9999
 # Tolerated difference in correct decisions per 1,000 pairs: rounding can flip a pair at the threshold.
 _PAIRS_PER_THOUSAND = 1
+_SAME_ORDER = 10
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,13 @@ class Parity:
                     f"{ours.accuracy:.4f}: {remedy}"
                 )
 
+    def is_rounding(self, own: "Parity") -> bool:
+        """Return whether the file differs from its checkpoint about as the checkpoint from itself in double precision.
+
+        The angles between the embeddings differ by less than a factor of ten then: the square root of 1 - cosine.
+        """
+        return 1 - own.least_cosine >= (1 - self.least_cosine) / _SAME_ORDER**2
+
     def summary(self) -> dict[str, Any]:
         """Return the comparison as plain values, for a JSON file."""
         both = {"checkpoint": self.checkpoint, "exported": self.exported}
@@ -53,6 +62,22 @@ def compare(backbone: nn.Module, exported: nn.Module, verify: Callable[[nn.Modul
     (ours, embeddings), (theirs, others) = (_recorded(network, verify) for network in (backbone.eval(), exported))
     cosines = [F.cosine_similarity(a, b) for a, b in zip(embeddings, others, strict=True)]
     return Parity(float(torch.cat(cosines).min()), ours, theirs)
+
+
+def rounding(backbone: nn.Module, verify: Callable[[nn.Module], Results]) -> Parity:
+    """Compare ``backbone`` with itself in double precision: what differs here, no file in float32 can keep."""
+    return compare(backbone, InDoublePrecision(backbone), verify)
+
+
+class InDoublePrecision(nn.Module):
+    """A copy of a backbone that computes in float64; images and embeddings are float32."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(backbone).double().eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.backbone(images.double()).float()
 
 
 def _recorded(network: nn.Module, verify: Callable[[nn.Module], Results]) -> tuple[Results, list[Tensor]]:

@@ -76,10 +76,15 @@ def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDat
 
 
 def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
-    """Write the scores and labels of all pairs as ``NAME/scores`` and ``NAME/is_same`` to an .npz file."""
+    """Write an .npz file with ``NAME/scores`` and ``NAME/is_same`` of all pairs, and ``NAME/thresholds`` of all folds.
+
+    If the protocol centres, ``NAME/centres`` ``(num_folds, D)`` is what it subtracts.
+    """
     arrays: dict[str, Any] = {}
     for name, result in results.items():
         arrays |= {f"{name}/scores": result.scores.astype(np.float32), f"{name}/is_same": result.is_same}
+        arrays |= {f"{name}/thresholds": result.thresholds}
+        arrays |= {} if result.centres is None else {f"{name}/centres": result.centres}
     with replacing(path) as partial:
         np.savez_compressed(partial, **arrays)
 

@@ -6,10 +6,27 @@ The protocols themselves are defined at the end of the file.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from sklearn.model_selection import KFold
+
+
+class Fold(NamedTuple):
+    """The ``distances`` of all pairs ``(P,)`` in a fold, and the ``centre`` ``(D,)`` that was subtracted, or None."""
+
+    distances: np.ndarray
+    centre: np.ndarray | None
+
+
+class Verified(NamedTuple):
+    """What `run_folds` returns: ``scores`` are those of the pairs, the others of the folds."""
+
+    thresholds: np.ndarray
+    accuracies: np.ndarray
+    scores: np.ndarray
+    centres: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -19,7 +36,9 @@ class Protocol:
     ``sums_flip``: embeddings are summed with those of the horizontally flipped images before `verify` is called.
     ``ties_are_wrong``: a distance that equals the threshold is an error for either kind of pair, not a rejection.
     ``assign_folds``: takes (num_pairs, num_folds), returns the index of each pair's fold, ``(P,)``.
-    ``fold_distances``: takes (left, right, folds), yields the distances of all pairs, ``(P,)``, for each fold in turn.
+    ``fold_distances``: takes (left, right, folds), yields a `Fold` for each fold in turn.
+    ``centring_adds_up``: a fold subtracts its own centre after those of all folds before it.
+    ``decision``: how a pair is decided with the threshold of a fold, in words.
     ``best_threshold``: takes (distances, is_same) of the other folds, returns the threshold for a fold.
     """
 
@@ -28,24 +47,26 @@ class Protocol:
     sums_flip: bool
     ties_are_wrong: bool
     assign_folds: Callable[[int, int], np.ndarray]
-    fold_distances: Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[np.ndarray]]
+    fold_distances: Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[Fold]]
     best_threshold: Callable[[np.ndarray, np.ndarray], float]
+    centring_adds_up: bool
+    decision: str
 
 
-def run_folds(
-    protocol: Protocol, left: np.ndarray, right: np.ndarray, is_same: np.ndarray, num_folds: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return threshold and accuracy of each fold, ``(num_folds,)``, and each pair's squared distance, ``(P,)``, in the
-    fold in which it was held out."""
+def run_folds(protocol: Protocol, left: np.ndarray, right: np.ndarray, is_same: np.ndarray, num_folds: int) -> Verified:
+    """Return threshold and accuracy of each fold, ``(num_folds,)``, each pair's squared distance, ``(P,)``, in the fold
+    in which it was held out, and the folds' centres ``(num_folds, D)``, or None if nothing is subtracted."""
     folds = protocol.assign_folds(len(is_same), num_folds)
     thresholds, accuracies, scores = np.empty(num_folds), np.empty(num_folds), np.empty(len(is_same))
-    for fold, distances in zip(range(num_folds), protocol.fold_distances(left, right, folds), strict=False):
+    centres = []
+    for fold, (distances, centre) in zip(range(num_folds), protocol.fold_distances(left, right, folds), strict=False):
         test = folds == fold
         thresholds[fold] = protocol.best_threshold(distances[~test], is_same[~test])
         correct = count_correct(distances[test], is_same[test], thresholds[fold], protocol.ties_are_wrong)
         accuracies[fold] = correct / np.count_nonzero(test)
         scores[test] = distances[test]
-    return thresholds, accuracies, scores
+        centres += [] if centre is None else [centre]
+    return Verified(thresholds, accuracies, scores, np.stack(centres) if centres else None)
 
 
 def count_correct(
@@ -71,12 +92,12 @@ def _kfold(num_pairs: int, num_folds: int) -> np.ndarray:
     return folds
 
 
-def _plain_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
+def _plain_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[Fold]:
     """Yield the same distances for every fold: nothing but the threshold is learned from the other folds."""
-    return repeat(_squared_distances(_unit(left), _unit(right)))
+    return repeat(Fold(_squared_distances(_unit(left), _unit(right)), None))
 
 
-def _centred_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
+def _centred_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[Fold]:
     """Yield for each fold the distances of unit features, centred on the other folds' mean and normalised again.
 
     All folds are computed at once, from inner products: with the mean m, (l - m)(r - m) = lr - lm - rm + mm.
@@ -85,6 +106,7 @@ def _centred_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -
     train = (folds != np.unique(folds)[:, None]).astype(np.float64)
     means = (train @ left + train @ right) / (2 * train.sum(1, keepdims=True))
     # Everything below is relative to one of the means, so that no large terms cancel.
+    centres = means
     left, right, means = left - means[0], right - means[0], means - means[0]
     of_left, of_right, of_means = left @ means.T, right @ means.T, np.einsum("fd,fd->f", means, means)
 
@@ -94,10 +116,10 @@ def _centred_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -
     lengths = [np.sqrt(_positive(products(side, side, of, of))) for side, of in ((left, of_left), (right, of_right))]
     cosines = products(left, right, of_left, of_right) / (_nonzero(lengths[0]) * _nonzero(lengths[1]))
     # A feature without direction has the length 0, every other one 1.
-    yield from np.maximum(sum((length > 0).astype(float) for length in lengths) - 2 * cosines, 0).T
+    yield from map(Fold, np.maximum(sum((length > 0).astype(float) for length in lengths) - 2 * cosines, 0).T, centres)
 
 
-def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[np.ndarray]:
+def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarray) -> Iterator[Fold]:
     """Yield distances like `_centred_distances`, but in float32, and each fold centres the result of the previous fold.
 
     The features of fold 9 are thus centred ten times, with means that include their own fold. Operations and their
@@ -107,9 +129,17 @@ def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarra
     for fold in np.unique(folds):
         train = folds != fold
         mean = np.mean(np.concatenate((left[train], right[train])), axis=0)
-        left, right = (side - mean for side in (left, right))
-        left, right = (side / _nonzero(np.sqrt(np.sum(np.square(side), axis=1)))[:, None] for side in (left, right))
-        yield _squared_distances(left, right)
+        left, right = (_float32_centred(side, mean) for side in (left, right))
+        yield Fold(_squared_distances(left, right), mean)
+
+
+def decision_distances(protocol: Protocol, left: np.ndarray, right: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return the squared distances ``(P,)`` of pairs in a fold that subtracts ``centres`` ``(K, D)`` in turn."""
+    adds_up = protocol.centring_adds_up
+    left, right = (_float32_unit(side) if adds_up else _unit(side) for side in (left, right))
+    for centre in centres:
+        left, right = (_float32_centred(side, centre) if adds_up else _unit(side - centre) for side in (left, right))
+    return _squared_distances(left, right)
 
 
 def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -131,6 +161,11 @@ def _float32_unit(features: np.ndarray, side: str) -> np.ndarray:
         problem = f"pair {pair} has a {side} embedding of length {np.linalg.norm(features[pair]):.3g}"
         raise ValueError(f"{problem}, which the float32 of tvconv_reference cannot square: take another protocol")
     return unit
+
+
+def _float32_centred(features: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    features = features - mean
+    return features / _nonzero(np.sqrt(np.sum(np.square(features), axis=1)))[:, None]
 
 
 def _positive(squares: np.ndarray) -> np.ndarray:
@@ -175,6 +210,9 @@ _TVCONV = Protocol(
     assign_folds=contiguous_folds,
     fold_distances=_centred_distances,
     best_threshold=_exact_threshold,
+    centring_adds_up=False,
+    decision="the same person if the squared distance is below the threshold, of embeddings scaled to length 1, minus "
+    "the fold's centre (the mean of the other folds), scaled to length 1 again",
 )
 
 # Only for comparison with the table printed in the TVConv paper: evaluation_10_fold of its published code, unchanged.
@@ -188,6 +226,9 @@ _TVCONV_REFERENCE = Protocol(
     assign_folds=contiguous_folds,
     fold_distances=_compounding_distances,
     best_threshold=_mean_of_best_on_grid,
+    centring_adds_up=True,
+    decision="the same person if the squared distance is below the threshold, of embeddings in float32 scaled to "
+    "length 1, then minus the centre and scaled again for each fold from the first to the pair's own",
 )
 
 # verification.py of insightface's arcface_torch, whose lineage is David Sandberg's facenet.
@@ -199,6 +240,9 @@ _INSIGHTFACE = Protocol(
     assign_folds=_kfold,
     fold_distances=_plain_distances,
     best_threshold=_first_best_on_grid,
+    centring_adds_up=False,
+    decision="the same person if the squared distance is below the threshold, of embeddings summed over the image and "
+    "its mirror image, scaled to length 1; nothing is subtracted",
 )
 
 PROTOCOLS = {protocol.name: protocol for protocol in (_TVCONV, _TVCONV_REFERENCE, _INSIGHTFACE)}

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn import metrics
 
-from facerec.verification.protocols import PROTOCOLS, contiguous_folds, run_folds
+from facerec.verification.protocols import PROTOCOLS, contiguous_folds, decision_distances, run_folds
 from facerec.verification.roc import FARS, checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
 
-__all__ = ["PROTOCOLS", "VerificationResult", "check_pairs", "folds_of_one_kind", "tar_at_far", "verify"]
+__all__ = ["PROTOCOLS", "VerificationResult", "check_pairs", "folds_of_one_kind", "same_person", "tar_at_far", "verify"]
 NUM_FOLDS = 10  # as in LFW's protocol
 
 
@@ -24,6 +24,8 @@ class VerificationResult:
     """The metrics of one benchmark. All rates are fractions in [0, 1]; ``accuracy`` and ``std`` (ddof 0) are over the
     folds.
 
+    ``thresholds`` ``(num_folds,)`` apply to what ``decision`` says, after ``centres`` ``(num_folds, D)``, None if the
+    protocol does not centre; `same_person` decides with them.
     ``scores`` ``(P,)`` are squared distances, each computed when the pair's fold was tested; ``auc``, ``eer`` and
     ``tar_at_far`` pool them. ``tar_at_far`` maps a FAR to its TAR; ``refused`` maps a FAR that cannot be resolved with
     so few pairs to the reason.
@@ -35,6 +37,7 @@ class VerificationResult:
     accuracy: float
     std: float
     thresholds: np.ndarray
+    centres: np.ndarray | None
     fold_accuracies: np.ndarray
     scores: np.ndarray
     is_same: np.ndarray
@@ -47,6 +50,12 @@ class VerificationResult:
         """Return false and true positive rates of the pooled scores, rising from (0, 0) to (1, 1)."""
         return roc_curve(self.scores, self.is_same)
 
+    def centres_of(self, fold: int) -> np.ndarray:
+        """Return what `same_person` subtracts in a fold, ``(K, D)``, from 0: nothing, its centre, or several."""
+        if self.centres is None:
+            return np.zeros((0, 1))
+        return self.centres[0 if PROTOCOLS[self.protocol].centring_adds_up else fold : fold + 1]
+
     def summary(self) -> dict[str, object]:
         """Return everything but the values per pair, for `json.dump`, with FARs as strings from ``"1e-1"`` to
         ``"1e-4"``."""
@@ -56,6 +65,7 @@ class VerificationResult:
             "accuracy": self.accuracy,
             "std": self.std,
             "thresholds": self.thresholds.tolist(),
+            "decision": PROTOCOLS[self.protocol].decision,
             "fold_accuracies": self.fold_accuracies.tolist(),
             "auc": self.auc,
             "eer": self.eer,
@@ -82,7 +92,7 @@ def verify(
     left, right = _checked_features(left, right)
     is_same = checked_is_same(is_same, len(left))
     check_pairs(is_same, num_folds)
-    thresholds, fold_accuracies, scores = run_folds(PROTOCOLS[protocol], left, right, is_same, num_folds)
+    thresholds, fold_accuracies, scores, centres = run_folds(PROTOCOLS[protocol], left, right, is_same, num_folds)
     fpr, tpr = roc_curve(scores, is_same)
     resolved, refused = tar_at_fars(scores, is_same)
     return VerificationResult(
@@ -92,6 +102,7 @@ def verify(
         accuracy=float(np.mean(fold_accuracies)),
         std=float(np.std(fold_accuracies)),
         thresholds=thresholds,
+        centres=centres,
         fold_accuracies=fold_accuracies,
         scores=scores,
         is_same=is_same,
@@ -100,6 +111,22 @@ def verify(
         tar_at_far=resolved,
         refused=refused,
     )
+
+
+def same_person(
+    left: ArrayLike | torch.Tensor,
+    right: ArrayLike | torch.Tensor,
+    threshold: float,
+    centres: ArrayLike = (),
+    protocol: str = "tvconv",
+) -> np.ndarray:
+    """Decide P pairs of embeddings, ``(P, D)`` as in `verify`, as a fold does; returns bool ``(P,)``.
+
+    ``threshold`` is the fold's, ``centres`` ``(K, D)`` is `VerificationResult.centres_of` it. Raises `ValueError` for
+    embeddings that cannot be compared.
+    """
+    left, right = _checked_features(left, right)
+    return decision_distances(PROTOCOLS[protocol], left, right, np.asarray(centres)) < threshold
 
 
 def _checked_features(left: ArrayLike | torch.Tensor, right: ArrayLike | torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
