@@ -25,6 +25,8 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
         refuse_other_model(checkpoint, resolved(cfg))
+    build.check_types(cfg)
+    build.refuse_other_sizes(cfg)
     build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)
