@@ -64,6 +64,8 @@ def test_a_key_of_another_program_is_answered_with_one_that_exists(word):
 def test_a_key_in_the_wrong_node_is_not_answered_with_one_of_another():
     with refuses("'optimizer.learning_rate'", "optimizer.lr=", error=InputError):
         composed("optimizer.learning_rate=1")
+    with refuses("'data.root'", "known are", "num_identities", error=InputError):
+        composed("data.root=x")
     with refuses("'optimizer.epochs'", "known are", error=InputError):
         composed("optimizer.epochs=1")
 

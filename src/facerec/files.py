@@ -78,6 +78,10 @@ def markdown_cell(text: str) -> str:
 
 def refuse_missing_folder(root: str | Path) -> None:
     """Raise `InputError` if ``root``, the folder of the data, does not exist."""
+    if str(root).startswith("~") and not Path(root).exists():
+        raise InputError(f"folder {root} does not exist, since ~ is not replaced here: write $HOME, or the whole path")
+    if Path(root).is_file():
+        raise InputError(f"{root} is a file: set data.root to the folder that it is in")
     if not Path(root).is_dir():
         raise InputError(f"folder {root} does not exist: set data.root to the folder that holds your faces")
 
@@ -87,9 +91,8 @@ def check_output_folder(folder: Path, setting: str) -> None:
 
     Raises an `InputError` that begins with ``setting``, such as ``out=found``, if it is a file or cannot be written to.
     """
-    if os.path.lexists(folder) and not folder.is_dir():
-        what = "is a file" if folder.is_file() else "is no folder, but a link that leads nowhere or a device"
-        raise InputError(f"{setting} {what}: name a folder, or a new one")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{setting} is a file: name a folder, or a new one")
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
         raise InputError(f"{setting} cannot be created, since {existing} is not a folder: name another one")

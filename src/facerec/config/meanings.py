@@ -85,4 +85,5 @@ def of_option(group: str, word: str) -> dict[str, str]:
 
 def of_key(node: str) -> dict[str, str]:
     """Return what to write for keys inside ``node``, or for those at the root if it is empty."""
-    return {word: f"{key}=" for word, key in KEYS.items() if key.startswith(f"{node}." if node else "")}
+    inside = f"{node}." if node else ""
+    return {word: f"{key}=" for word, key in KEYS.items() if key.startswith(inside) and key != inside + word}
