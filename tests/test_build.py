@@ -2,6 +2,7 @@
 
 import os
 import random
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -270,3 +271,36 @@ class TestTheConfigurationOfACheckpoint:
 def test_a_plus_before_a_key_that_is_there_is_to_be_left_out():
     with refuses("trainer.max_epochs", "+", error=InputError):
         composition.compose(["+trainer.max_epochs=3"])
+
+
+def test_images_of_another_size_than_the_networks_are_refused():
+    cfg = composition.compose(["data=synthetic", "trainer=cpu", "image_size=32", "data.image_size=[56,48]"])
+    with refuses("data.image_size=[56, 48]", "backbone.image_size=[32, 32]", "both", error=InputError):
+        build.refuse_other_sizes(cfg)
+    cfg.backbone.image_size = [56, 48]
+    build.refuse_other_sizes(cfg)
+
+
+def test_a_constructor_that_only_asserts_is_named():
+    with refuses("AssertionError", "config node: trainer", error=InputError):
+        build._refusing(mock.Mock(side_effect=AssertionError()), "trainer")()
+
+
+@pytest.mark.parametrize(
+    ("argument", "facts"),
+    [
+        ("trainer.max_epochs=1.5", ("trainer.max_epochs", "an integer", "1.5")),
+        ("trainer.max_epochs=abc", ("trainer.max_epochs", "an integer", "'abc'")),
+        ("+trainer.accumulate_grad_batches=0", ("trainer.accumulate_grad_batches", "at least 1", "0")),
+        ("+trainer.gradient_clip_val=nan", ("trainer.gradient_clip_val", "at least 0", "nan")),
+        ("trainer.precision=8", ("trainer.precision", "bf16-mixed", "8")),
+        ("trainer.deterministic=perhaps", ("trainer.deterministic", "true or false", "'perhaps'")),
+    ],
+)
+def test_a_setting_of_the_trainer_of_another_type_is_refused(argument, facts):
+    cfg = composition.compose(["data=synthetic", "trainer=cpu", "logger=none", argument])
+    with refuses(*facts, error=InputError):
+        build.check_types(cfg)
+    cfg.callbacks = {}
+    with refuses(*facts, error=InputError):
+        build.build_trainer(cfg)

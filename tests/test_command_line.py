@@ -126,7 +126,7 @@ class Written:
         ("folder", ("out=folder", "is a folder", "name a file")),
         ("file/x.png", ("out=file/x.png", "is a file", "name")),
         ("file/new/x.png", ("out=file/new/x.png", "file", "folder")),
-        ("dead/x.png", ("out=dead/x.png", "link", "name a folder")),
+        ("dead/x.png", ("out=dead/x.png", "dead is not a folder", "another")),
         ("/dev/null", ("out=/dev/null", "replaced", "another")),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 from says import refuses
 
 from facerec.errors import InputError
-from facerec.files import check_output_folder
+from facerec.files import check_output_folder, csv_cell, refuse_missing_folder
 
 
 @pytest.mark.parametrize("place", ["", "new", "new/deep"])
@@ -32,3 +32,26 @@ def test_a_protected_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with refuses("out=x", str(tmp_path), "protected", error=InputError):
         check_output_folder(tmp_path / "new", "out=x")
+
+
+def test_a_folder_of_data_that_is_none_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "train.rec").touch()
+    for root, facts in {
+        tmp_path / "train.rec": ("train.rec", "is a file", "data.root"),
+        tmp_path / "gone": ("gone", "does not exist", "data.root"),
+    }.items():
+        with refuses(*facts, error=InputError):
+            refuse_missing_folder(root)
+    refuse_missing_folder(tmp_path)
+
+
+def test_a_formula_is_none_in_a_cell_and_a_number_stays_one():
+    assert [csv_cell(value) for value in ("=1", "-a", "-1.5", "+2", 3, "", "a=b")] == [
+        "'=1",
+        "'-a",
+        "-1.5",
+        "+2",
+        "3",
+        "",
+        "a=b",
+    ]

@@ -172,6 +172,20 @@ def test_so_can_that_of_argparse(tmp_path, unread):
     assert status in (0, 1) and said == ""  # where nothing is buffered, argparse does not mind
 
 
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "module://no.such.module"])
+def test_programs_that_a_notebook_starts_draw_without_its_backend(backend, tmp_path):
+    imports = "from facerec.process import importing\nfrom pathlib import Path"
+    lines = [
+        "with importing(): from facerec.plots.network import Figure, save_figure",
+        "import matplotlib.pyplot",
+        "save_figure(Figure(), Path('x.png'))",
+        "return matplotlib.get_backend().lower() != 'agg'",
+    ]
+    options = {"env": os.environ | {"MPLBACKEND": backend}, "stdin": subprocess.DEVNULL, "cwd": tmp_path}
+    assert ended(tmp_path, *lines, imports=imports, **options) == (0, "", "")
+    assert (tmp_path / "x.png").is_file()
+
+
 def _imported(body: list[ast.stmt]) -> set[str]:
     return {ast.unparse(node).split()[1] for node in body if isinstance(node, ast.Import | ast.ImportFrom)}
 

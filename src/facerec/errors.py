@@ -3,7 +3,7 @@
 import difflib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _CONTROLS = {
     code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != ord("\t")
@@ -56,8 +56,14 @@ def of_system(error: OSError) -> InputError | None:
     return InputError(f"{what} cannot be used ({error.strerror or error}): {remedy}")
 
 
-def suggestion(word: str, allowed: Iterable[str]) -> str:
-    """Return ``did you mean 'operator'?``, or the whole list if no allowed word is similar."""
-    allowed = list(allowed)
+def suggestion(word: str, allowed: Iterable[str], meant: Mapping[str, str] | None = None) -> str:
+    """Return ``did you mean 'operator'?``, or the whole list if no allowed word is similar.
+
+    ``meant`` has what to write for words of another spelling and the same meaning, and ``""`` for those that are
+    spelled like an allowed word and mean something else.
+    """
+    allowed, remedy = list(allowed), (meant or {}).get(word.lower())
+    if remedy is not None:
+        return f"write {remedy}" if remedy else f"known are {', '.join(allowed)}"
     near = difflib.get_close_matches(word, allowed, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"

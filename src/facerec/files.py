@@ -107,9 +107,8 @@ def check_output_folder(folder: Path, setting: str) -> None:
 
     Raises an `InputError` that begins with ``setting``, such as ``out=found``, if it is a file or cannot be written to.
     """
-    if os.path.lexists(folder) and not folder.is_dir():
-        what = "is a file" if folder.is_file() else "is no folder, but a link that leads nowhere or a device"
-        raise InputError(f"{setting} {what}: name a folder, or a new one")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{setting} is a file: name a folder, or a new one")
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
         raise InputError(f"{setting} cannot be created, since {existing} is not a folder: name another one")

@@ -87,9 +87,12 @@ def importing(at_interrupt: Callable[[], None] = lambda: None) -> Iterator[None]
 
 
 def prepare_environment() -> None:
-    """Set what PyTorch's libraries read when they are loaded, where the user has not set it: call it before."""
+    """Set what libraries read when they are loaded, where the user has not set it: call it before."""
     if not any(name in os.environ for name in _THREAD_SETTINGS):
         os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
+    # A notebook's programs inherit its way to show figures, which this environment may lack; here they are files.
+    if os.environ.get("MPLBACKEND", "").startswith("module://"):
+        os.environ["MPLBACKEND"] = "agg"
     # PyTorch's profiler writes to standard error when it starts, and that a machine without a GPU has none.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 

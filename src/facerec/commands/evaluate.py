@@ -22,7 +22,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from facerec.config.build import build_data, build_trained, verify
+from facerec.config.build import build_data, build_trained, refuse_other_sizes, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import terminal
@@ -65,6 +65,7 @@ def run(settings: Settings) -> dict[str, Any] | None:
     if settings.scores is not None and settings.scores.suffix != ".npz":
         raise InputError(f"scores={settings.scores} is not an .npz file: end its name in .npz")
     cfg, network, described = of_checkpoint(settings) if settings.model is None else of_model(settings, settings.model)
+    refuse_other_sizes(cfg)
     data = build_data(cfg)
     data.setup("validate")
     results = verify(cfg, data, network)

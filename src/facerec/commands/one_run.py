@@ -38,6 +38,8 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     if checkpoint is not None:
         refuse_begun_epoch(checkpoint, cfg.trainer.get("max_steps"))
         refuse_other_model(checkpoint, resolved(cfg))
+    build.check_types(cfg)
+    build.refuse_other_sizes(cfg)
     build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)

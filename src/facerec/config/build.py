@@ -29,6 +29,13 @@ def seed_everything(cfg: DictConfig) -> None:
     _refusing(pl.seed_everything, "seed")(cfg.seed, workers=True, verbose=False)
 
 
+def check_types(cfg: DictConfig) -> None:
+    """Raise `InputError` for a value of the wrong type in any node, before one of them is built."""
+    for key, node in cfg.items():
+        if isinstance(node, DictConfig) and key not in ("logger", "callbacks"):  # they read the run's folder
+            _refusing(_check, str(key))(node, str(key))
+
+
 def build_backbone(cfg: DictConfig) -> nn.Module:
     """Return the backbone with its operator; raise `InputError` if it needs one and none is given, or the reverse."""
     constructor = _refusing(get_object, "backbone")(cfg.backbone._target_)
@@ -99,6 +106,14 @@ def build_data(cfg: DictConfig) -> FaceDataModule:
     return data
 
 
+def refuse_other_sizes(cfg: DictConfig) -> None:
+    """Raise `InputError` if the images are of another size than the backbone's, before they are read."""
+    data, backbone = cfg.data.get("image_size"), cfg.backbone.get("image_size")
+    if data is not None and backbone is not None and list(data) != list(backbone):
+        sizes = f"data.image_size={list(data)} and backbone.image_size={list(backbone)}"
+        raise InputError(f"{sizes} differ: give both the same height and width, or neither and image_size=")
+
+
 def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
     """Return the backbone with a head for ``num_identities``, its optimizer and its learning-rate schedule."""
     head = _refusing(_make(cfg.head, "head"), "head")(num_identities, embedding_dim=backbone.embedding_dim)
@@ -155,12 +170,15 @@ def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
             ValueError,
             TypeError,
             ImportError,
+            AssertionError,
+            ArithmeticError,
         ) as error:
             cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
             if isinstance(cause, InputError):
                 raise cause from None
             if isinstance(cause, OmegaConfBaseException):
                 raise InputError(sentence(cause)) from error
-            raise InputError(f"{' '.join(str(cause).split())} (config node: {key})") from error
+            said = " ".join(str(cause).split()) or f"{type(cause).__name__} in its constructor"
+            raise InputError(f"{said} (config node: {key})") from error
 
     return call

@@ -1,5 +1,6 @@
 """Compose a configuration from the command line or a checkpoint, with one-sentence errors."""
 
+import inspect
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 from tqdm import tqdm
 
 from facerec.config.allowed import refuse_unknown, targets_in
+from facerec.config.meanings import of_key, of_option
 from facerec.config.schema import ROOT_KEYS, RunConfig, reject_unknown_keys
 from facerec.errors import InputError, suggestion
 from facerec.files import OUTPUTS, refuse_missing_folder
@@ -284,7 +287,18 @@ def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Ove
         if override.key_or_group == "augmentation" and override.package not in AUGMENTED:
             where = " or ".join(f"augmentation@{node}={override.value()}" for node in AUGMENTED)
             raise InputError(f"{override.input_line} does not say which images it augments: write {where}")
+        if _is_group(override) and not override.is_delete():
+            _refuse_no_name(override)
     return parsed
+
+
+def _refuse_no_name(override: Override) -> None:
+    """Raise `InputError` for null, true and false as options of a group, except null where it changes nothing."""
+    group, value = override.key_or_group, override.value()
+    if isinstance(value, bool) or (value is None and group not in ("experiment", "sweep")):
+        word = "null" if value is None else str(value).lower()
+        near = suggestion(word, _options(group), of_option(group, word))
+        raise InputError(f"{override.input_line} is not an option of {group}; {near}")
 
 
 @contextmanager
@@ -299,11 +313,14 @@ def in_one_sentence() -> Iterator[None]:
 def sentence(error: BaseException) -> str:
     """Return an error of Hydra or OmegaConf in one line, with the nearest valid name."""
     if isinstance(error, OverrideParseException):
-        return f"the argument {error.override!r} is not understood: write KEY=VALUE, and quote a VALUE with = or ,"
+        written = error.override or ""
+        key, _, value = written.partition("=")
+        again = f", such as \"{key}='{value}'\"" if value and "'" not in value else ""
+        return f"the argument {written!r} is not understood: write KEY=VALUE, in quotes a VALUE with = or ,{again}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = error.options or _options(group)
-        return f"{group}={option} is not an option of {group}; {suggestion(option, options)}"
+        return f"{group}={option} is not an option of {group}; {suggestion(option, options, of_option(group, option))}"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     first_line = str(cause).strip().splitlines()[0]
     if first_line.endswith("raised while composing config:") and error.__context__:
@@ -311,13 +328,28 @@ def sentence(error: BaseException) -> str:
     if isinstance(cause, MissingMandatoryValue):
         return f"{cause.full_key} has no value; add {cause.full_key}=..."
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
-        return f"unknown config key {cause.full_key!r}; {suggestion(str(cause.key), map(str, cause.parent_node))}"
+        return _unknown_key(str(cause.full_key), cause.parent_node)
     if first_line.startswith("Could not append to config"):
         return f"{first_line.rstrip('.')}: leave out the +"
     if first_line.startswith("Ambiguous value"):
         return f"{first_line}: add -m to run each of them, or write a list as [a,b]"
     key = cause.full_key if isinstance(cause, OmegaConfBaseException) else None
+    if key == "image_size" and first_line.startswith("Value"):
+        sides = f"backbone.{key}=[112,96] data.{key}=[112,96]"
+        return f"{first_line} (config key {key}): for a height and another width write {sides}"
     return f"{first_line} (config key {key})" if key else first_line
+
+
+def _unknown_key(full_key: str, node: DictConfig) -> str:
+    """Return what to write instead of a key that ``node`` has not: with ``+`` if its constructor takes it."""
+    place, _, key = full_key.rpartition(".")
+    try:
+        taken = inspect.signature(get_object(node._target_)).parameters
+    except Exception:  # it has none, or one that cannot be imported
+        taken = {}
+    if key in taken and key not in ("params", "optimizer", "operator"):
+        return f"config key {full_key!r} is not in the file of {place} and must be added: write +{full_key}=VALUE"
+    return f"unknown config key {full_key!r}; {suggestion(key, map(str, node), of_key(place))}"
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from facerec.config.meanings import of_key
 from facerec.errors import InputError, suggestion
 
 # Groups that change other nodes and have no node themselves.
@@ -61,4 +62,4 @@ def reject_unknown_keys(keys: Iterable[str]) -> None:
     allowed = (*ROOT_KEYS, *OVERLAY_GROUPS)
     for key in keys:
         if key not in allowed:
-            raise InputError(f"unknown config key {key!r}; {suggestion(key, allowed)}")
+            raise InputError(f"unknown config key {key!r}; {suggestion(key, allowed, of_key(''))}")

@@ -136,7 +136,10 @@ def _compounding_distances(left: np.ndarray, right: np.ndarray, folds: np.ndarra
 def decision_distances(protocol: Protocol, left: np.ndarray, right: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return the squared distances ``(P,)`` of pairs in a fold that subtracts ``centres`` ``(K, D)`` in turn."""
     adds_up = protocol.centring_adds_up
-    left, right = (_float32_unit(side) if adds_up else _unit(side) for side in (left, right))
+    if adds_up:
+        left, right = _float32_unit(left, "left"), _float32_unit(right, "right")
+    else:
+        left, right = _unit(left), _unit(right)
     for centre in centres:
         left, right = (_float32_centred(side, centre) if adds_up else _unit(side - centre) for side in (left, right))
     return _squared_distances(left, right)
