@@ -21,6 +21,7 @@ from facerec.training.checkpoints import (
     load_weights,
     no_larger_than,
     refuse_begun_epoch,
+    refuse_foreign_paths,
     refuse_other_model,
 )
 
@@ -273,7 +274,33 @@ class TestTheBestSoFar:
         assert callback.best_model_score is None and callback.best_k_models == {}
 
     def test_stays_in_a_folder_that_stayed(self, state, tmp_path):
+        (tmp_path / "before").mkdir()
+        (tmp_path / "before" / "best.ckpt").touch()
         assert self.resumed(tmp_path / "before", state).best_model_score == torch.tensor(0.9)
+
+
+@pytest.mark.parametrize(
+    "named", ["local:///home/me", "/home/me", "{folder}/../../me", "{folder}/..", "{folder}/sub/x"]
+)
+@pytest.mark.parametrize("key", ["best_model_path", "kth_best_model_path", "last_model_path", "best_k_models"])
+def test_a_checkpoint_that_names_files_outside_its_folder_is_refused(key, named, tmp_path):
+    path = tmp_path / "last.ckpt"
+    state = {"dirpath": str(tmp_path), "best_model_path": str(tmp_path / "best.ckpt")}
+    torch.save(WHOLE | {"callbacks": {"BestCheckpoint{}": state}}, path)
+    refuse_foreign_paths(path)
+    value = named.format(folder=tmp_path)
+    torch.save(WHOLE | {"callbacks": {"x": {**state, key: {value: 0.9} if key == "best_k_models" else value}}}, path)
+    with refuses(str(path), value, "facerec train", error=InputError):
+        refuse_foreign_paths(path)
+
+
+def test_a_folder_that_is_no_path_is_refused_too(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save(
+        WHOLE | {"callbacks": {"x": {"dirpath": "local:///home/me", "last_model_path": "local:///home/me/x"}}}, path
+    )
+    with refuses("local:///home/me/x", error=InputError):
+        refuse_foreign_paths(path)
 
 
 class TestTheBestEpoch:

@@ -19,6 +19,7 @@ from facerec.runs.run_results import RunResults
 from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_milestones
 from facerec.training.checkpoints import (
     refuse_begun_epoch,
+    refuse_foreign_paths,
     refuse_other_data,
     refuse_other_model,
     refuse_other_scores,
@@ -36,6 +37,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
 def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     if checkpoint is not None:
+        refuse_foreign_paths(checkpoint)
         refuse_begun_epoch(checkpoint, cfg.trainer.get("max_steps"))
         refuse_other_model(checkpoint, resolved(cfg))
     build.check_types(cfg)

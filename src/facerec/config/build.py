@@ -18,6 +18,7 @@ from facerec.config.node_types import check_node
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
+from facerec.training.before_training import refuse_no_verification
 from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
@@ -135,7 +136,9 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
 def verify(cfg: DictConfig, data: FaceDataModule, backbone: nn.Module) -> dict[str, VerificationResult]:
     """Verify ``backbone`` on the benchmarks of ``data``, which is set up to validate."""
     verifier = _refusing(Verifier, "protocol")(backbone, cfg.protocol)
-    build_trainer(cfg).validate(verifier, datamodule=data, verbose=False)
+    trainer = build_trainer(cfg)
+    refuse_no_verification(trainer)
+    trainer.validate(verifier, datamodule=data, verbose=False)
     return verifier.results
 
 

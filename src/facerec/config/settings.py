@@ -196,7 +196,7 @@ def _converted(f: Field[Any], kind: Any, text: str) -> Any:
         return _number(f, kind, text)
     if not text:
         raise InputError(f"{f.name}= has no value: give one, or leave {f.name} out")
-    return kind(text)
+    return Path(text).expanduser() if kind is Path else kind(text)
 
 
 def _number(f: Field[Any], kind: type[int] | type[float], text: str) -> int | float:

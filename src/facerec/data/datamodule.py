@@ -116,8 +116,10 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         check_seed("seed", self.seed)
         check_transforms("train_augmentation", self.train_augmentation)
         check_transforms("test_augmentation", self.test_augmentation)
-        if self.held_out_identities and HELD_OUT in self.benchmarks:
+        if HELD_OUT in self.benchmarks:
             raise ValueError(f"benchmarks names {HELD_OUT!r}, which held_out_identities adds: give it another name")
+        if len(set(self.benchmarks)) < len(self.benchmarks):
+            raise ValueError(f"benchmarks names one of {list(self.benchmarks)} twice: name each once")
 
     @abstractmethod
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:

@@ -82,6 +82,9 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
         return last if last.is_file() else None
     if resume is None and last.is_file():
         raise InputError(f"{folder} contains an unfinished run: add resume=auto to continue it, or another name=")
-    if resume is not None and not Path(resume).is_file():
+    if resume is None:
+        return None
+    checkpoint = Path(resume).expanduser()
+    if not checkpoint.is_file():
         raise InputError(f"checkpoint {resume} does not exist: give resume= a file, or auto")
-    return None if resume is None else Path(resume)
+    return checkpoint

@@ -21,7 +21,7 @@ def refuse_what_cannot_end(trainer: pl.Trainer, folder: Path, benchmarks: Iterab
     """Raise `InputError` for settings of ``trainer`` with which a run in ``folder`` would leave no results."""
     _refuse_no_training(trainer)
     _refuse_clipping_without_effect(trainer)
-    _refuse_no_verification(trainer)
+    refuse_no_verification(trainer)
     for name in (BEST, LAST):
         _refuse_no_checkpoint(trainer, folder / name)
     _refuse_unknown_monitors(trainer, [*_MEASURED, *(f"{name}/accuracy" for name in benchmarks)])
@@ -66,9 +66,13 @@ def refuse_too_many_workers(num_workers: int) -> None:
         )
 
 
-def _refuse_no_verification(trainer: pl.Trainer) -> None:
-    if trainer.limit_val_batches == 0:
-        raise InputError("trainer.limit_val_batches=0 verifies nothing, so that no epoch is the best: leave it out")
+def refuse_no_verification(trainer: pl.Trainer) -> None:
+    """Raise `InputError` for settings with which benchmarks are not verified, or not whole."""
+    if trainer.limit_val_batches != 1.0 or isinstance(trainer.limit_val_batches, int):
+        raise InputError(
+            f"trainer.limit_val_batches={trainer.limit_val_batches} leaves images of a benchmark out: remove it, "
+            "and trainer.overfit_batches and trainer.fast_dev_run, which set it"
+        )
     every, last = trainer.check_val_every_n_epoch, trainer.max_epochs
     if every is not None and last is not None and 0 < last < every:
         raise InputError(
@@ -89,6 +93,10 @@ def _refuse_no_checkpoint(trainer: pl.Trainer, path: Path) -> None:
         )
     if callback.every_n_epochs == 0 or callback._save_on_train_epoch_end is False:
         raise InputError(f"{key} writes {path} inside epochs, where a run cannot go on: let it write after each epoch")
+    for option, only in (("save_top_k", 1), ("every_n_epochs", 1), ("save_weights_only", False)):
+        value = getattr(callback, option)
+        if value != only:
+            raise InputError(f"{key}.{option}={value} leaves no {path.name} to verify and to go on with: leave it out")
 
 
 def _file(callback: ModelCheckpoint) -> Path:

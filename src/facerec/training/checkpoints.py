@@ -1,6 +1,7 @@
 """Checkpoints: written atomically, read without executing code, and checked before they are used."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,10 @@ _FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "l
 # Settings that nobody typed.
 _FOLLOWS = {"lr_scheduler.T_max": " (trainer.max_epochs, unless it is given)"}
 # Settings that must match when a run goes on in its folder, because they determine its accuracies.
-_SCORED_BY = ("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size")
+_SCORED_BY = (
+    *("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size"),
+    *("callbacks.best.monitor", "callbacks.best.mode", "seed"),
+)
 _SLACK = 1 << 30  # bytes
 
 
@@ -71,14 +75,17 @@ class BestCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue with the best score so far if its checkpoint is in the folder; otherwise start over."""
-        before, here = state_dict["dirpath"], str(self.dirpath)
-        if Path(here, BEST).is_file():
-            best = {path.replace(before, here): score for path, score in state_dict["best_k_models"].items()}
-            moved = {key: v.replace(before, here) if isinstance(v, str) else v for key, v in state_dict.items()}
-            state_dict = {**moved, "best_k_models": best}
-            self.current_score = state_dict.get("current_score")  # which Lightning saves and does not load
-        super().load_state_dict(state_dict)
+        """Continue with the best score so far if its checkpoint is in the folder; otherwise start over.
+
+        The file's paths are not used: Lightning deletes what they name once a better epoch is found.
+        """
+        path, score = Path(self.dirpath or "", BEST), state_dict.get("best_model_score")
+        if not path.is_file() or not isinstance(score, Tensor):
+            return
+        self.best_model_path = self.kth_best_model_path = str(path)
+        self.best_model_score = self.kth_value = score
+        self.best_k_models = {str(path): score}
+        self.current_score = state_dict.get("current_score")  # which Lightning saves and does not load
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -177,6 +184,29 @@ def _remedy(key: str, theirs: Any) -> str:
     return f"add {key}={json.dumps(theirs, separators=(',', ':'))}{why}"
 
 
+def refuse_foreign_paths(path: str | Path) -> None:
+    """Raise `InputError` if a callback's state in the checkpoint names a file outside the folder that it wrote to.
+
+    Lightning deletes the files that are named there when it writes others, folders and all.
+    """
+    states = load_checkpoint(path).get("callbacks", {})
+    for state in states.values() if isinstance(states, dict) else ():
+        folder = str(state.get("dirpath", "")) if isinstance(state, dict) else ""
+        for named in _named_files(state) if isinstance(state, dict) else ():
+            inside = os.path.isabs(folder) and os.path.dirname(named) == folder and os.path.basename(named) != ".."
+            if not inside:
+                raise InputError(
+                    f"checkpoint {path} names the file {named}, outside its run's folder, which could be deleted: "
+                    "use a checkpoint of facerec train"
+                )
+
+
+def _named_files(state: dict[str, Any]) -> list[str]:
+    best = state.get("best_k_models")
+    named = [state.get(key) for key in ("best_model_path", "kth_best_model_path", "last_model_path")]
+    return [str(one) for one in [*named, *(best if isinstance(best, dict) else ())] if one]
+
+
 def refuse_begun_epoch(path: str | Path, max_steps: int | None) -> None:
     """Raise `InputError` if the checkpoint was written inside an epoch, which a resumed run would begin again.
 
@@ -222,8 +252,8 @@ def refuse_other_scores(path: str | Path, config: dict[str, Any], benchmarks: Se
 
 def _refuse_other_scores(path: str | Path, what: str, theirs: str, ours: str) -> None:
     raise InputError(
-        f"checkpoint {path} was verified with {theirs}, and this run would be with {ours}, so that no best epoch could "
-        f"be chosen: go on with the checkpoint's {what} and try the other with facerec evaluate, or start without "
+        f"checkpoint {path} belongs to a run with {theirs}, and this one has {ours}, so that no best epoch could be "
+        f"chosen: go on with the checkpoint's {what} and try the other with facerec evaluate, or start without "
         "resume"
     )
 

@@ -92,7 +92,7 @@ class Verifier(pl.LightningModule):
     def _refuse_part(self, benchmark: Benchmark, embedded: int) -> NoReturn:
         raise InputError(
             f"benchmark {benchmark.name} has {len(benchmark.images)} images, of which {embedded} would be embedded: "
-            "remove trainer.limit_val_batches"
+            "remove trainer.limit_val_batches and trainer.num_sanity_val_steps"
         )
 
     def _of_all_devices(self, tensor: Tensor) -> Tensor:
