@@ -157,7 +157,7 @@ def test_nothing_is_left_behind(evaluate, depthwise_run, tmp_path):
         (["backbone.width=0.2"], ("'backbone.width=0.2'", "checkpoint")),
         (
             ["~data.seed"],
-            ("seed", "config node: data"),
+            ("data.seed", "an integer"),
         ),
         (["form=fast"], ("form", "training", "deployed", "'fast'")),
         (["protocol=lfw"], ("protocol", "tvconv, tvconv_reference, insightface", "'lfw'")),
