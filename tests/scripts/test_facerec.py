@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+import tomllib
 
 import pytest
+from running import ROOT
 from says import says
 
 from facerec.commands.main import COMMANDS, main
@@ -13,6 +15,12 @@ def test_help_lists_every_command_in_a_line(capsys):
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     assert [line.split()[0] for line in lines] == list(COMMANDS) and all(len(line.split()) > 2 for line in lines)
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert capsys.readouterr().out.split() == ["facerec", project["version"]]
 
 
 def test_without_a_command_it_says_what_there_is_with_status_1(capsys):

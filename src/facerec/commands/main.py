@@ -3,6 +3,7 @@
 import ast
 import importlib
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -33,7 +34,10 @@ def console() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if arguments == ["--version"]:
+        print(f"facerec {version('facerec')}")
+        return 0
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(__doc__)
         for name in COMMANDS:
             print(f"    {name:<19}{_documentation(name)[0].partition(':')[0].rstrip('.')}")

@@ -248,7 +248,7 @@ def subcommands(choices: Mapping[str, Callable[[list[str]], int]]) -> Callable[[
         word = arguments[0] if arguments else ""
         if word in choices:
             return choices[word](arguments[1:])
-        return _ended(f"the first word must be one of {', '.join(choices)}, got {word!r}", 1)
+        return _ended(f"the first word must be one of {', '.join(choices)}, got {repr(word) if word else 'none'}", 1)
 
     return main
 

@@ -43,7 +43,7 @@ def unreached_milestones(lr_scheduler: dict[str, Any], max_epochs: int | None) -
 
 
 def _refuse_no_training(trainer: pl.Trainer) -> None:
-    if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
+    if getattr(trainer, "fast_dev_run", False):
         raise InputError("trainer.fast_dev_run writes no checkpoint and no results: take trainer=smoke, a short run")
     for key in ("max_epochs", "max_steps", "limit_train_batches"):
         if getattr(trainer, key) == 0:
@@ -105,7 +105,7 @@ def _file(callback: ModelCheckpoint) -> Path:
 
 def _refuse_unknown_monitors(trainer: pl.Trainer, measured: list[str]) -> None:
     """Raise `InputError` for a callback that waits for what is never logged, or takes the worst for the best."""
-    callbacks: list[pl.Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+    callbacks: list[pl.Callback] = getattr(trainer, "callbacks", [])
     for callback in callbacks:
         if isinstance(callback, LearningRateMonitor) and not trainer.loggers:
             raise InputError(
