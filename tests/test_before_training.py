@@ -51,7 +51,7 @@ def test_what_ends_well_passes(monitor, tmp_path):
             ({"gradient_clip_val": value}, (f"trainer.gradient_clip_val={value}", "above 0"))
             for value in (float("nan"), -1.0, 0.0, float("inf"))
         ),
-        ({"limit_val_batches": 0}, ("trainer.limit_val_batches=0", "leave it out")),
+        ({"limit_val_batches": 0}, ("trainer.limit_val_batches=0", "remove it")),
         ({"check_val_every_n_epoch": 5}, ("check_val_every_n_epoch=5", "trainer.max_epochs=2", "lower")),
     ],
 )

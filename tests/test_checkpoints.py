@@ -1,3 +1,4 @@
+import os
 import pickle
 from pathlib import Path
 from time import monotonic
@@ -14,6 +15,7 @@ from says import refuses
 
 from facerec.backbones import MobileNetV2
 from facerec.errors import InputError
+from facerec.runs.run_results import RunResults
 from facerec.training.checkpoints import (
     BestCheckpoint,
     WholeCheckpoint,
@@ -292,6 +294,16 @@ def test_a_checkpoint_that_names_files_outside_its_folder_is_refused(key, named,
     torch.save(WHOLE | {"callbacks": {"x": {**state, key: {value: 0.9} if key == "best_k_models" else value}}}, path)
     with refuses(str(path), value, "facerec train", error=InputError):
         refuse_foreign_paths(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "last.ckpt")
+    os.mkfifo(tmp_path / "results.json")
+    with refuses(str(tmp_path / "last.ckpt"), "regular file", error=InputError):
+        load_checkpoint(tmp_path / "last.ckpt")
+    with refuses(str(tmp_path / "results.json"), "regular file", error=InputError):
+        RunResults.read(tmp_path)
 
 
 def test_a_folder_that_is_no_path_is_refused_too(tmp_path):

@@ -177,6 +177,14 @@ def test_arguments_out_of_range_are_refused_in_a_sentence(head_class, arguments,
         head_class(**{"num_identities": 2, "margin": 0.3, "scale": 30.0, **arguments})
 
 
+@HEADS
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("key", ["margin", "scale"])
+def test_what_is_no_finite_number_is_refused(head_class, key, value):
+    with refuses(key, str(value)):
+        head_class(2, 3, **{key: value})
+
+
 @pytest.mark.parametrize("degrees", [28.6, math.pi])
 def test_an_angular_margin_that_can_only_be_in_degrees_is_refused(degrees):
     with refuses("ArcFace", "radians", "pi", str(degrees)):

@@ -93,6 +93,12 @@ def check_zip(path: str | Path, compressed: bool = False) -> None:
             raise BadZipFile(f"record {damaged} differs from its check sum")
 
 
+def refuse_no_regular_file(path: str | Path) -> None:
+    """Raise `InputError` if ``path`` is a pipe or a device, which would be waited for; a missing file or a folder passes."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise InputError(f"{path} is not a regular file: give the file itself")
+
+
 def refuse_missing_folder(root: str | Path) -> None:
     """Raise `InputError` if ``root``, the folder of the data, does not exist or is a file; ``~`` is the home folder."""
     folder = os.path.expanduser(root)

@@ -30,7 +30,7 @@ class CosineHead(nn.Module, ABC):
         super().__init__()
         if num_identities < 1:
             raise ValueError(f"num_identities must be at least 1, got {num_identities}")
-        if margin < 0 or scale <= 0:
+        if not (0 <= margin < math.inf and 0 < scale < math.inf):  # nan is neither
             raise ValueError(f"margin must be 0 or more and scale positive, got margin {margin} and scale {scale}")
         self.margin, self.scale = margin, scale
         self.weight = nn.Parameter(torch.empty(num_identities, embedding_dim))

@@ -15,6 +15,10 @@ class TestRefusals:
         with refuses("train_augmentation", "None", "augmentation@data.train_augmentation=none"):
             folder_data(tmp_path, train_augmentation=None)
 
+    def test_a_cache_without_a_name(self, tmp_path):
+        with refuses("cache", "''", "null"):
+            folder_data(tmp_path, cache="")
+
     @pytest.mark.parametrize("value", [3, {"degrees": 15}, None, print])
     def test_augmentation_that_is_no_transform(self, tmp_path, value):
         with refuses("train_augmentation.foo", "_target_"):

@@ -104,6 +104,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         if not isinstance(self.global_batch_size, int) or self.global_batch_size < 2:
             raise ValueError(f"global_batch_size must be an integer of at least 2, got {self.global_batch_size!r}")
         self.cache = in_home(self.cache)
+        if self.cache == "":
+            raise ValueError("cache is '', which names no folder: give one, or null to decode every time")
         if isinstance(self.benchmarks, str):
             raise ValueError(f"benchmarks must be a list of names, got {self.benchmarks!r}: write [{self.benchmarks}]")
         if self.num_workers is None:

@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any
 
 from facerec.errors import InputError
-from facerec.files import RESULTS, write_json
+from facerec.files import RESULTS, refuse_no_regular_file, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ class RunResults:
 
         Raises `InputError` if the file is damaged, or lacks what a table of runs needs.
         """
+        refuse_no_regular_file(folder / RESULTS)
         try:
             content = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             _check(content)

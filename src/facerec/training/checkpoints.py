@@ -22,7 +22,7 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
-from facerec.files import BEST, check_zip, replacing
+from facerec.files import BEST, check_zip, refuse_no_regular_file, replacing
 from facerec.training.maps import resample_maps
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
@@ -90,6 +90,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint on the CPU without executing code in it; raise `InputError` if it is not one or is damaged."""
+    refuse_no_regular_file(path)
     try:
         check_zip(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
