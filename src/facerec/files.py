@@ -94,7 +94,7 @@ def check_zip(path: str | Path, compressed: bool = False) -> None:
 
 
 def refuse_no_regular_file(path: str | Path) -> None:
-    """Raise `InputError` if ``path`` is a pipe or a device, which would be waited for; a missing file or a folder passes."""
+    """Raise `InputError` if ``path`` is a pipe or a device, which would be waited for."""
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise InputError(f"{path} is not a regular file: give the file itself")
 
