@@ -35,8 +35,7 @@ class MobileNetV2(nn.Module):
 
     Args:
         width: multiplier of the channel counts, each rounded to a multiple of 8.
-        operator: creates the spatial convolution of a block, called ``operator(channels, stride=..., out_size=(H,
-        W))``.
+        operator: creates a block's spatial convolution, called ``operator(channels, stride=..., out_size=(H, W))``.
         image_size: (height, width) of the images, which determines all map sizes.
         embedding_dim: elements of an embedding.
         operator_stages: the stages that use ``operator``; the others use the depthwise convolution. None: the
