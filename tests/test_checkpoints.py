@@ -22,10 +22,8 @@ from facerec.training.checkpoints import (
     load_checkpoint,
     load_weights,
     no_larger_than,
-    refuse_begun_epoch,
-    refuse_foreign_paths,
-    refuse_other_model,
 )
+from facerec.training.resumed import Resumed, refuse_begun_epoch, refuse_foreign_paths, refuse_other_model
 
 CONFIG = {
     "backbone": {"_target_": "facerec.backbones.MobileNetV2", "width": 0.1, "operator_stages": None},
@@ -184,21 +182,21 @@ class TestABegunEpoch:
     def test_is_refused(self, processed, is_last_batch, path):
         torch.save(WHOLE | {"loops": self.loops(processed, is_last_batch), "global_step": 7}, path)
         with refuses(str(path), "epoch 3", "without resume", error=InputError):
-            refuse_begun_epoch(path, None)
+            refuse_begun_epoch(Resumed.read(path), None)
 
     @pytest.mark.parametrize(("loops", "max_steps"), [((2, True), None), ((2, True), 20), ((2, False), 7)])
     def test_is_none_after_an_epoch_or_where_training_ended(self, loops, max_steps, path):
         torch.save(WHOLE | {"loops": self.loops(*loops), "global_step": 7}, path)
-        refuse_begun_epoch(path, max_steps)
+        refuse_begun_epoch(Resumed.read(path), max_steps)
 
 
 class TestAnotherModel:
     def test_the_same_settings_pass(self, path):
-        refuse_other_model(path, CONFIG)
+        refuse_other_model(Resumed.read(path), CONFIG)
 
     @pytest.mark.parametrize(("key", "value"), [("seed", 2), ("data.root", "elsewhere"), ("backbone._partial_", True)])
     def test_what_the_checkpoint_does_not_decide_passes(self, path, key, value):
-        refuse_other_model(path, changed(key, value))
+        refuse_other_model(Resumed.read(path), changed(key, value))
 
     @pytest.mark.parametrize(
         ("key", "value", "theirs"),
@@ -214,7 +212,7 @@ class TestAnotherModel:
     )
     def test_the_setting_is_named_with_both_values(self, path, key, value, theirs):
         with refuses(str(path), f"{key}={theirs}", f"{key}={value}", error=InputError):
-            refuse_other_model(path, changed(key, value))
+            refuse_other_model(Resumed.read(path), changed(key, value))
 
     @pytest.mark.parametrize(
         ("key", "value", "typed"),
@@ -226,19 +224,19 @@ class TestAnotherModel:
     )
     def test_the_remedy_can_be_typed(self, key, value, typed, path):
         with refuses(typed, "without resume", error=InputError):
-            refuse_other_model(path, changed(key, value))
+            refuse_other_model(Resumed.read(path), changed(key, value))
 
     def test_a_schedule_that_follows_from_the_number_of_epochs_says_so(self, path):
         config = CONFIG | {"lr_scheduler": {"_target_": "CosineAnnealingLR", "T_max": 2}}
         torch.save(WHOLE | {"config": config}, path)
         longer = CONFIG | {"lr_scheduler": {"_target_": "CosineAnnealingLR", "T_max": 4}}
         with refuses("T_max=4", "trainer.max_epochs", "add lr_scheduler.T_max=2", error=InputError):
-            refuse_other_model(path, longer)
+            refuse_other_model(Resumed.read(path), longer)
 
     def test_another_class_is_named_before_its_settings(self, path):
         other = {"_target_": "facerec.operators.depthwise.Depthwise", "kernel_size": 7, "bias": True}
         with refuses("operator=TVConv", "operator=Depthwise", error=InputError):
-            refuse_other_model(path, changed("operator", other))
+            refuse_other_model(Resumed.read(path), changed("operator", other))
 
 
 class TestTheBestSoFar:
@@ -289,11 +287,11 @@ def test_a_checkpoint_that_names_files_outside_its_folder_is_refused(key, named,
     path = tmp_path / "last.ckpt"
     state = {"dirpath": str(tmp_path), "best_model_path": str(tmp_path / "best.ckpt")}
     torch.save(WHOLE | {"callbacks": {"BestCheckpoint{}": state}}, path)
-    refuse_foreign_paths(path)
+    refuse_foreign_paths(Resumed.read(path))
     value = named.format(folder=tmp_path)
     torch.save(WHOLE | {"callbacks": {"x": {**state, key: {value: 0.9} if key == "best_k_models" else value}}}, path)
     with refuses(str(path), value, "facerec train", error=InputError):
-        refuse_foreign_paths(path)
+        refuse_foreign_paths(Resumed.read(path))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -312,7 +310,7 @@ def test_a_folder_that_is_no_path_is_refused_too(tmp_path):
         WHOLE | {"callbacks": {"x": {"dirpath": "local:///home/me", "last_model_path": "local:///home/me/x"}}}, path
     )
     with refuses("local:///home/me/x", error=InputError):
-        refuse_foreign_paths(path)
+        refuse_foreign_paths(Resumed.read(path))
 
 
 class TestTheBestEpoch:

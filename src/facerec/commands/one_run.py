@@ -17,14 +17,15 @@ from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
 from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_milestones
-from facerec.training.checkpoints import (
+from facerec.training.maps import initialise_from_data
+from facerec.training.resumed import (
+    Resumed,
     refuse_begun_epoch,
     refuse_foreign_paths,
     refuse_other_data,
     refuse_other_model,
     refuse_other_scores,
 )
-from facerec.training.maps import initialise_from_data
 
 
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
@@ -36,10 +37,11 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
 
 def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
-    if checkpoint is not None:
-        refuse_foreign_paths(checkpoint)
-        refuse_begun_epoch(checkpoint, cfg.trainer.get("max_steps"))
-        refuse_other_model(checkpoint, resolved(cfg))
+    resumed = None if checkpoint is None else Resumed.read(checkpoint)
+    if resumed is not None:
+        refuse_foreign_paths(resumed)
+        refuse_begun_epoch(resumed, cfg.trainer.get("max_steps"))
+        refuse_other_model(resumed, resolved(cfg))
     build.check_types(cfg)
     build.refuse_other_sizes(cfg)
     build.seed_everything(cfg)
@@ -47,10 +49,10 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     data = build.build_data(cfg)
     refuse_too_many_workers(data.num_workers or 0)
     data.setup("fit")
-    if checkpoint is not None:
-        refuse_other_data(checkpoint, data)
-        if checkpoint.parent.resolve() == folder.resolve():  # a new folder chooses its best epoch anew
-            refuse_other_scores(checkpoint, resolved(cfg), data.opened_benchmarks)
+    if resumed is not None:
+        refuse_other_data(resumed, data)
+        if resumed.path.parent.resolve() == folder.resolve():  # a new folder chooses its best epoch anew
+            refuse_other_scores(resumed, resolved(cfg), data.opened_benchmarks)
         _say(f"resuming from {checkpoint}")
     else:
         initialise_from_data(backbone, data, OUTPUTS / "cache")

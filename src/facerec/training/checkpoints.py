@@ -1,9 +1,7 @@
 """Checkpoints: written atomically, read without executing code, and checked before they are used."""
 
-import json
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,22 +16,11 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
-from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.files import BEST, check_zip, refuse_no_regular_file, replacing
 from facerec.training.maps import resample_maps
 
-# Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
-_FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
-# Settings that nobody typed.
-_FOLLOWS = {"lr_scheduler.T_max": " (trainer.max_epochs, unless it is given)"}
-# Settings that must match when a run goes on in its folder, because they determine its accuracies.
-_SCORED_BY = (
-    *("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size"),
-    *("callbacks.best.monitor", "callbacks.best.mode", "seed"),
-)
 _SLACK = 1 << 30  # bytes
 
 
@@ -163,118 +150,3 @@ def load_weights(backbone: nn.Module, checkpoint: dict[str, Any], path: str | Pa
             f"checkpoint {path} does not fit its configuration ({reason}): use the image size of training or train it "
             "again"
         ) from error
-
-
-def refuse_other_model(path: str | Path, config: dict[str, Any]) -> None:
-    """Raise `InputError` for the first setting of the network or the training that differs from ``config``."""
-    trained = dict(_leaves(load_checkpoint(path)["config"]))
-    for key, ours in _leaves(config):
-        theirs = trained.get(key)
-        if theirs != ours:
-            raise InputError(
-                f"checkpoint {path} was trained with {key}={theirs}, this run has {key}={ours}{_FOLLOWS.get(key, '')}: "
-                f"{_remedy(key, theirs)}, or start without resume"
-            )
-
-
-def _remedy(key: str, theirs: Any) -> str:
-    """Return what to add to the command line, for a plain setting as it is typed."""
-    if "." not in key:
-        return "give the run the checkpoint's settings"
-    why = ", since the checkpoint holds its state" if key.startswith(("optimizer.", "lr_scheduler.")) else ""
-    return f"add {key}={json.dumps(theirs, separators=(',', ':'))}{why}"
-
-
-def refuse_foreign_paths(path: str | Path) -> None:
-    """Raise `InputError` if a callback's state in the checkpoint names a file outside the folder that it wrote to.
-
-    Lightning deletes the files that are named there when it writes others, folders and all.
-    """
-    states = load_checkpoint(path).get("callbacks", {})
-    for state in states.values() if isinstance(states, dict) else ():
-        folder = str(state.get("dirpath", "")) if isinstance(state, dict) else ""
-        for named in _named_files(state) if isinstance(state, dict) else ():
-            inside = os.path.isabs(folder) and os.path.dirname(named) == folder and os.path.basename(named) != ".."
-            if not inside:
-                raise InputError(
-                    f"checkpoint {path} names the file {named}, outside its run's folder, which could be deleted: "
-                    "use a checkpoint of facerec train"
-                )
-
-
-def _named_files(state: dict[str, Any]) -> list[str]:
-    best = state.get("best_k_models")
-    named = [state.get(key) for key in ("best_model_path", "kth_best_model_path", "last_model_path")]
-    return [str(one) for one in [*named, *(best if isinstance(best, dict) else ())] if one]
-
-
-def refuse_begun_epoch(path: str | Path, max_steps: int | None) -> None:
-    """Raise `InputError` if the checkpoint was written inside an epoch, which a resumed run would begin again.
-
-    One whose training ended there, after ``max_steps``, has nothing to go on with and passes.
-    """
-    checkpoint, best = load_checkpoint(path), Path(path).with_name(BEST)
-    fit = checkpoint.get("loops", {}).get("fit_loop", {})
-    epochs, batches = fit.get("epoch_progress", {}).get("current", {}), fit.get("epoch_loop.batch_progress", {})
-    is_whole = batches.get("is_last_batch", True) or checkpoint.get("global_step") == max_steps
-    if epochs.get("processed") != epochs.get("started") or not is_whole:
-        other = f"take one that was written after an epoch, such as resume={best}, or " if best.is_file() else ""
-        raise InputError(
-            f"checkpoint {path} was written inside epoch {checkpoint['epoch']}, whose images a resumed run would see "
-            f"again: {other}start without resume"
-        )
-
-
-def refuse_other_data(path: str | Path, data: FaceDataModule) -> None:
-    """Raise `InputError` if the checkpoint was trained on other images than those of ``data``.
-
-    Lightning would restore the state only into a data module of the same class.
-    """
-    for state in load_checkpoint(path).values():
-        if isinstance(state, dict) and "train_fingerprint" in state:
-            data.load_state_dict(state)
-
-
-def refuse_other_scores(path: str | Path, config: dict[str, Any], benchmarks: Sequence[Benchmark]) -> None:
-    """Raise `InputError` if the checkpoint's accuracies and those of this run, of ``config`` and ``benchmarks``, are of
-    different pairs, images or protocols: the best epoch could not be chosen among them."""
-    checkpoint = load_checkpoint(path)
-    for key in _SCORED_BY:
-        theirs, ours = _setting(checkpoint["config"], key), _setting(config, key)
-        if theirs != ours:
-            _refuse_other_scores(path, key, f"{key}={theirs}", f"{key}={ours}")
-    theirs = checkpoint.get("benchmarks", {})  # older versions did not write it
-    for benchmark in benchmarks:
-        then, now = theirs.get(benchmark.name), benchmark.fingerprint()
-        if then not in (None, now):
-            pairs = f"pairs of {benchmark.name}"
-            _refuse_other_scores(path, pairs, f"{pairs} (fingerprint {then})", f"others (fingerprint {now})")
-
-
-def _refuse_other_scores(path: str | Path, what: str, theirs: str, ours: str) -> None:
-    raise InputError(
-        f"checkpoint {path} belongs to a run with {theirs}, and this one has {ours}, so that no best epoch could be "
-        f"chosen: go on with the checkpoint's {what} and try the other with facerec evaluate, or start without "
-        "resume"
-    )
-
-
-def _setting(config: dict[str, Any], key: str) -> Any:
-    """Return a setting by its dotted key, a list in order; None where there is none."""
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return sorted(value) if key == "data.benchmarks" and isinstance(value, list) else value
-
-
-def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return (dotted key, value) of every setting in `_FIXED_NODES`; the value of a node itself is its class name."""
-    found = []
-    for node in _FIXED_NODES:
-        value = config.get(node)
-        if not isinstance(value, dict):
-            found.append((node, value))
-            continue
-        found.append((node, str(value.get("_target_")).rpartition(".")[2]))
-        found += [(f"{node}.{key}", item) for key, item in sorted(value.items()) if not key.startswith("_")]
-    return found
