@@ -57,7 +57,9 @@ def _benchmark(
     used, numbered = np.unique(pairs, return_inverse=True)
     left, right = numbered.reshape(-1, 2).T
     is_same = np.tile(np.repeat([True, False], per_kind), NUM_FOLDS)
-    return Benchmark(HELD_OUT, Subset(source, used), left.copy(), right.copy(), is_same)
+    images = Subset(source, used)
+    named = tuple(map(images.identity_name, images.labels.tolist()))
+    return Benchmark(HELD_OUT, images, left.copy(), right.copy(), is_same, named)
 
 
 def _available(fold: list[np.ndarray]) -> int:

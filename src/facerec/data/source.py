@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from facerec.errors import InputError
+from facerec.verification.dependence import PairPeople, connected_people, named_people
 
 # Called by a reader with the number of an unusable line or the name of an unusable identity folder, and a sentence. If
 # the call returns, the reader continues without the line or the folder.
@@ -111,7 +112,8 @@ class Benchmark:
     """Verification pairs over distinct images.
 
     ``left`` and ``right``, int64 ``(P,)``, are indices into ``images``; ``is_same``, bool ``(P,)``, is true for two
-    images of one person. The order of the pairs is the protocol's: its folds are contiguous.
+    images of one person. The order of the pairs is the protocol's: its folds are contiguous. ``people`` names the
+    person of each image; None if the source does not.
     """
 
     name: str
@@ -119,9 +121,17 @@ class Benchmark:
     left: np.ndarray
     right: np.ndarray
     is_same: np.ndarray
+    people: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.is_same)
+
+    def people_of_pairs(self) -> PairPeople:
+        """Return who is in the pairs, by name or else as far as the pairs tell."""
+        if self.people is None:
+            return connected_people(self.left, self.right, self.is_same)
+        names = np.array(self.people)
+        return named_people(names[self.left], names[self.right])
 
     def fingerprint(self) -> str:
         """Return a short hexadecimal digest of the images' names and the pairs."""

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
 from facerec.data.readers.listing import identity_folders, image_paths, missing_files
+from facerec.data.readers.people_names import people_in_paths
 from facerec.data.readers.string_table import Texts
 from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote, words
 from facerec.data.shared_arrays import SharedArrays
@@ -139,7 +140,9 @@ def read_pairs(root: str | Path, name: str, on_problem: OnProblem = refuse) -> B
     if not images.is_dir():
         remedy = "put them there or leave the benchmark out"
         raise InputError(f"the images of benchmark {name} are not at {images}: {remedy}")
-    return Benchmark(name, FolderImages(images, paths.tolist()), left, right, np.array([same for *_, same in pairs]))
+    is_same = np.array([same for *_, same in pairs])
+    people = people_in_paths(paths.tolist(), left, right, is_same)
+    return Benchmark(name, FolderImages(images, paths.tolist()), left, right, is_same, people)
 
 
 def _parsed_pairs(file: Path, on_problem: OnProblem) -> Iterator[tuple[str, str, bool]]:
