@@ -95,8 +95,10 @@ def test_tvconv_is_the_naive_sweep(num_pairs, num_folds):
 def test_tvconv_reference_is_the_published_code_bit_for_bit(num_pairs, num_folds):
     left, right, is_same = noisy_pairs(num_pairs, dim=33, noise=3, seed=num_pairs)
     left[1::4], right[1::4] = left[0], right[0]  # equal distances, on either side of a fold's end
-    *results, _ = run_folds(PROTOCOLS["tvconv_reference"], left, right, is_same, num_folds)
-    assert tuple(result.tolist() for result in results) == published_code(left, right, is_same, num_folds)
+    done = run_folds(PROTOCOLS["tvconv_reference"], left, right, is_same, num_folds)
+    assert (done.thresholds.tolist(), done.accuracies.tolist(), done.scores.tolist()) == published_code(
+        left, right, is_same, num_folds
+    )
 
 
 @pytest.mark.parametrize(("num_pairs", "num_folds"), [(60, 10), (47, 10), (9, 2)])

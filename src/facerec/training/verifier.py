@@ -70,7 +70,7 @@ class Verifier(pl.LightningModule):
         embeddings = self._gather(batches, benchmark).cpu().numpy()
         left, right = embeddings[benchmark.left], embeddings[benchmark.right]
         try:
-            return verify(left, right, benchmark.is_same, self.protocol.name)
+            return verify(left, right, benchmark.is_same, self.protocol.name, people=benchmark.people_of_pairs())
         except ValueError as error:
             raise InputError(f"benchmark {benchmark.name} cannot be verified: {error}") from error
 

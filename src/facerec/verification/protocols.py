@@ -21,11 +21,14 @@ class Fold(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What `run_folds` returns: ``scores`` are those of the pairs, the others of the folds."""
+    """What `run_folds` returns: ``scores``, ``correct`` and ``folds`` are those of the pairs, the others of the
+    folds."""
 
     thresholds: np.ndarray
     accuracies: np.ndarray
     scores: np.ndarray
+    correct: np.ndarray
+    folds: np.ndarray
     centres: np.ndarray | None
 
 
@@ -54,19 +57,28 @@ class Protocol:
 
 
 def run_folds(protocol: Protocol, left: np.ndarray, right: np.ndarray, is_same: np.ndarray, num_folds: int) -> Verified:
-    """Return threshold and accuracy of each fold, ``(num_folds,)``, each pair's squared distance, ``(P,)``, in the fold
-    in which it was held out, and the folds' centres ``(num_folds, D)``, or None if nothing is subtracted."""
+    """Return threshold and accuracy of each fold, ``(num_folds,)``; each pair's fold, and its squared distance and
+    whether it was decided correctly when that fold was tested, ``(P,)``; and the folds' centres ``(num_folds, D)``, or
+    None if nothing is subtracted."""
     folds = protocol.assign_folds(len(is_same), num_folds)
     thresholds, accuracies, scores = np.empty(num_folds), np.empty(num_folds), np.empty(len(is_same))
+    correct = np.empty(len(is_same), bool)
     centres = []
     for fold, (distances, centre) in zip(range(num_folds), protocol.fold_distances(left, right, folds), strict=False):
         test = folds == fold
         thresholds[fold] = protocol.best_threshold(distances[~test], is_same[~test])
-        correct = count_correct(distances[test], is_same[test], thresholds[fold], protocol.ties_are_wrong)
-        accuracies[fold] = correct / np.count_nonzero(test)
         scores[test] = distances[test]
+        correct[test] = _is_correct(scores[test], is_same[test], thresholds[fold], protocol.ties_are_wrong)
+        accuracies[fold] = np.count_nonzero(correct[test]) / np.count_nonzero(test)
         centres += [] if centre is None else [centre]
-    return Verified(thresholds, accuracies, scores, np.stack(centres) if centres else None)
+    return Verified(thresholds, accuracies, scores, correct, folds, np.stack(centres) if centres else None)
+
+
+def _is_correct(distances: np.ndarray, is_same: np.ndarray, threshold: float, ties_are_wrong: bool) -> np.ndarray:
+    # "float64" as in `count_correct`, where np.searchsorted compares: distances of tvconv_reference are float32.
+    distances = distances.astype(np.float64)
+    rejected = distances > threshold if ties_are_wrong else distances >= threshold
+    return np.where(is_same, distances < threshold, rejected)
 
 
 def count_correct(

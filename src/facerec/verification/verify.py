@@ -12,6 +12,8 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn import metrics
 
+from facerec.verification.dependence import PairPeople
+from facerec.verification.intervals import Interval, accuracy_terms, accuracy_variance, tar_interval, wilson
 from facerec.verification.protocols import PROTOCOLS, contiguous_folds, decision_distances, run_folds
 from facerec.verification.roc import FARS, checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
 
@@ -26,7 +28,9 @@ class VerificationResult:
 
     ``thresholds`` ``(num_folds,)`` apply to what ``decision`` says, after ``centres`` ``(num_folds, D)``, None if the
     protocol does not centre; `same_person` decides with them.
-    ``scores`` ``(P,)`` are squared distances, each computed when the pair's fold was tested; ``auc``, ``eer`` and
+    ``scores`` ``(P,)`` are squared distances, each computed when the pair's fold was tested, ``folds`` ``(P,)``, and
+    ``correct`` ``(P,)`` is whether the pair was decided correctly then; ``people`` are those in the pairs, None if
+    `verify` was not told. ``auc``, ``eer`` and
     ``tar_at_far`` pool them. ``tar_at_far`` maps a FAR to its TAR; ``refused`` maps a FAR that cannot be resolved with
     so few pairs to the reason.
     """
@@ -40,7 +44,10 @@ class VerificationResult:
     centres: np.ndarray | None
     fold_accuracies: np.ndarray
     scores: np.ndarray
+    correct: np.ndarray
+    folds: np.ndarray
     is_same: np.ndarray
+    people: PairPeople | None
     auc: float
     eer: float
     tar_at_far: dict[float, float]
@@ -56,13 +63,36 @@ class VerificationResult:
             return np.zeros((0, 1))
         return self.centres[0 if PROTOCOLS[self.protocol].centring_adds_up else fold : fold + 1]
 
+    def accuracy_error(self) -> float | None:
+        """Return the standard error of the accuracy over pairs that share people; None without ``people``."""
+        if self.people is None:
+            return None
+        return float(np.sqrt(accuracy_variance(accuracy_terms(self.correct, self.folds)[1], self.people)))
+
+    def accuracy_interval(self) -> Interval | None:
+        """Return the 95 % interval of the accuracy over pairs that share people; None without ``people``."""
+        error = self.accuracy_error()
+        if error is None or self.people is None:
+            return None
+        return wilson(self.accuracy, error**2, self.people.num_people)
+
+    def tar_intervals(self) -> dict[float, Interval]:
+        """Return the 95 % intervals of ``tar_at_far``, of the FARs that have enough false accepts for one."""
+        if self.people is None:
+            return {}
+        found = {far: tar_interval(self.scores, self.is_same, far, self.people) for far in self.tar_at_far}
+        return {far: interval for far, interval in found.items() if interval is not None}
+
     def summary(self) -> dict[str, object]:
         """Return everything but the values per pair, for `json.dump`, with FARs as strings from ``"1e-1"`` to
         ``"1e-4"``."""
+        intervals = self.tar_intervals()
         return {
             "protocol": self.protocol,
             "num_pairs": self.num_pairs,
             "accuracy": self.accuracy,
+            "accuracy_error": self.accuracy_error(),
+            "accuracy_interval": _listed(self.accuracy_interval()),
             "std": self.std,
             "thresholds": self.thresholds.tolist(),
             "decision": PROTOCOLS[self.protocol].decision,
@@ -70,8 +100,14 @@ class VerificationResult:
             "auc": self.auc,
             "eer": self.eer,
             "tar_at_far": {key: self.tar_at_far[far] for key, far in FARS.items() if far in self.tar_at_far},
+            "tar_intervals": {key: list(intervals[far]) for key, far in FARS.items() if far in intervals},
+            "people": None if self.people is None else {"number": self.people.num_people, "known": self.people.known},
             "refused": {key: self.refused[far] for key, far in FARS.items() if far in self.refused},
         }
+
+
+def _listed(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else list(interval)
 
 
 def verify(
@@ -80,9 +116,11 @@ def verify(
     is_same: ArrayLike | torch.Tensor,
     protocol: str = "tvconv",
     num_folds: int = NUM_FOLDS,
+    people: PairPeople | None = None,
 ) -> VerificationResult:
     """Verify P pairs of embeddings, ``left`` and ``right`` ``(P, D)``, ``is_same`` ``(P,)``, in the benchmark's order.
 
+    Intervals need the ``people`` of the pairs, as `Benchmark.people_of_pairs` returns them.
     The embeddings are the network's outputs, not normalised; if the protocol sums flips, they are those sums. Identical
     embeddings score at chance level, except that "tvconv_reference" gives 0, because ties are errors there. Raises
     `ValueError` with the reason if the pairs cannot be verified.
@@ -92,20 +130,23 @@ def verify(
     left, right = _checked_features(left, right)
     is_same = checked_is_same(is_same, len(left))
     check_pairs(is_same, num_folds)
-    thresholds, fold_accuracies, scores, centres = run_folds(PROTOCOLS[protocol], left, right, is_same, num_folds)
-    fpr, tpr = roc_curve(scores, is_same)
-    resolved, refused = tar_at_fars(scores, is_same)
+    done = run_folds(PROTOCOLS[protocol], left, right, is_same, num_folds)
+    fpr, tpr = roc_curve(done.scores, is_same)
+    resolved, refused = tar_at_fars(done.scores, is_same)
     return VerificationResult(
         protocol=protocol,
         num_pairs=len(is_same),
         num_folds=num_folds,
-        accuracy=float(np.mean(fold_accuracies)),
-        std=float(np.std(fold_accuracies)),
-        thresholds=thresholds,
-        centres=centres,
-        fold_accuracies=fold_accuracies,
-        scores=scores,
+        accuracy=float(np.mean(done.accuracies)),
+        std=float(np.std(done.accuracies)),
+        thresholds=done.thresholds,
+        centres=done.centres,
+        fold_accuracies=done.accuracies,
+        scores=done.scores,
+        correct=done.correct,
+        folds=done.folds,
         is_same=is_same,
+        people=people,
         auc=float(metrics.auc(fpr, tpr)),
         eer=equal_error_rate(fpr, tpr),
         tar_at_far=resolved,

@@ -1,0 +1,114 @@
+"""95 % intervals of accuracies and error rates over pairs that share people.
+
+Every rate is, to first order, its true value plus a sum of one term per pair. The variance of that sum respects that
+pairs share people (`dependence.dependent_variance`), and Wilson's interval is formed with as many independent pairs as
+would give the same variance: of the methods that Fogliato, Patil and Perona compare (arXiv 2306.01198), the one that
+keeps its coverage for rates near 0 and 1. A bootstrap over people would multiply the weights of the two people of each
+different-person pair, which triples the variance where people are in few pairs, as in LFW's list.
+``facerec benchmark sections=coverage`` measures how often the intervals contain a known true value.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from facerec.verification.dependence import PairPeople, dependent_variance
+
+LEVEL = 0.95
+# Below this number of false accepts, the threshold at a FAR is known too badly for an interval.
+LEAST_FALSE_ACCEPTS = 10
+# The thresholds of the folds come from the same data, which adds 10 to 20 % to the variance of an accuracy in
+# simulations of LFW's and CFP's lists; a bootstrap overestimates it, since it repeats pairs (0.5 to 0.7).
+_THRESHOLD_NOISE = 1.15
+
+
+class Interval(NamedTuple):
+    """The bounds of a 95 % interval, fractions."""
+
+    low: float
+    high: float
+
+
+def quantile(degrees_of_freedom: float) -> float:
+    """Return the factor of the standard error in a 95 % interval."""
+    return float(stats.t.ppf((1 + LEVEL) / 2, degrees_of_freedom))
+
+
+def wilson(rate: float, variance: float, num_people: int) -> Interval:
+    """Return Wilson's interval of a rate with ``variance``.
+
+    Where the variance is 0, since all decisions are equal, each person counts as one independent decision.
+    """
+    number = rate * (1 - rate) / variance if variance > 0 and 0 < rate < 1 else num_people
+    z = quantile(max(num_people - 1, 1))
+    centre = (rate + z**2 / (2 * number)) / (1 + z**2 / number)
+    half = z / (1 + z**2 / number) * np.sqrt(rate * (1 - rate) / number + z**2 / (4 * number**2))
+    return Interval(max(float(centre - half), 0.0), min(float(centre + half), 1.0))
+
+
+def accuracy_terms(correct: np.ndarray, folds: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the mean over folds of the fraction of correct decisions, and its error's terms ``(P,)``.
+
+    ``correct`` is bool, ``folds`` an index, ``(P,)``.
+    """
+    _, folds, sizes = np.unique(folds, return_inverse=True, return_counts=True)
+    weights = 1 / (len(sizes) * sizes[folds])
+    accuracy = float(weights @ correct)
+    return accuracy, weights * (correct - accuracy)
+
+
+def accuracy_variance(terms: np.ndarray, people: PairPeople) -> float:
+    """Return the variance of an accuracy with these terms of `accuracy_terms`, or of a mean or difference of some."""
+    return _THRESHOLD_NOISE * dependent_variance(terms, people)
+
+
+def tar_interval(scores: np.ndarray, is_same: np.ndarray, far: float, people: PairPeople) -> Interval | None:
+    """Return the 95 % interval of the TAR at ``far``; None with fewer than `LEAST_FALSE_ACCEPTS` false accepts.
+
+    ``scores`` are distances ``(P,)``. Same-person pairs determine the TAR at a threshold, and Wilson's interval is
+    that of this part. Different-person pairs determine the threshold; its interval is that of all thresholds whose FAR
+    is within the standard error of ``far`` (Woodruff, JASA 1952), and TAR at both ends gives this part. The two are
+    combined by the squares of their arms and by their correlation (MOVER: Zou and Donner, Statistics in Medicine 2008).
+    """
+    parts = _TarParts(scores, is_same, far, people)
+    if parts.false_accepts < LEAST_FALSE_ACCEPTS:
+        return None
+    tar, of_same, of_threshold, correlation = parts.combined()
+    low = _arm(tar - of_same.low, tar - of_threshold.low, correlation)
+    high = _arm(of_same.high - tar, of_threshold.high - tar, correlation)
+    return Interval(max(tar - low, 0.0), min(tar + high, 1.0))
+
+
+def _arm(one: float, other: float, correlation: float) -> float:
+    return float(np.sqrt(max(one**2 + other**2 + 2 * correlation * one * other, 0.0)))
+
+
+class _TarParts:
+    """What determines a TAR at a FAR: the same-person pairs below a threshold, and the different-person pairs."""
+
+    def __init__(self, scores: np.ndarray, is_same: np.ndarray, far: float, people: PairPeople) -> None:
+        self.far, self.people = far, people
+        self.same, self.different = np.sort(scores[is_same]), np.sort(scores[~is_same])
+        self.false_accepts = int(far * len(self.different) * (1 + 1e-12))
+        threshold = self.different[self.false_accepts] if self.false_accepts < len(self.different) else np.inf
+        below = scores < threshold
+        self.tar = float(np.mean(below[is_same]))
+        self.in_tar = np.where(is_same, below - self.tar, 0) / len(self.same)
+        self.in_far = np.where(is_same, 0, below - np.mean(below[~is_same])) / len(self.different)
+
+    def combined(self) -> tuple[float, Interval, Interval, float]:
+        """Return the TAR, the intervals of its two parts and their correlation."""
+        of_tar, of_far = (dependent_variance(terms, self.people) for terms in (self.in_tar, self.in_far))
+        reach = quantile(max(self.people.num_people - 1, 1)) * np.sqrt(of_far)
+        ends = Interval(self._tar_at(self.far - reach), self._tar_at(self.far + reach))
+        # More false accepts at a threshold than by the FAR mean that the right threshold is lower: hence the minus.
+        slope = (ends.high - ends.low) / (2 * reach) if reach else 0.0
+        together = dependent_variance(self.in_tar - slope * self.in_far, self.people)
+        product = 2 * slope * np.sqrt(of_tar * of_far)
+        correlation = (together - of_tar - slope**2 * of_far) / product if product else 0.0
+        return self.tar, wilson(self.tar, of_tar, self.people.num_people), ends, float(np.clip(correlation, -1, 1))
+
+    def _tar_at(self, far: float) -> float:
+        threshold = np.quantile(self.different, np.clip(far, 0, 1))
+        return float(np.searchsorted(self.same, threshold) / len(self.same))
