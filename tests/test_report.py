@@ -10,15 +10,16 @@ import pytest
 from says import refuses, says
 
 from facerec.errors import InputError
-from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows
+from facerec.runs.report import find_runs, show, table_rows
 from facerec.runs.run_results import RunResults
+from facerec.runs.table_formats import comma_separated, latex, markdown
 
 
 def results(accuracy=0.9, last=0.8, seed=1, started="2026-01-01T00:00:00", **config) -> dict:
     """What a run leaves in results.json, as far as the table reads it."""
 
     def verified(value: float, epoch: int) -> dict:
-        summary = {"accuracy": value, "std": 0.0125}
+        summary = {"accuracy": value, "std": 0.0125, "accuracy_error": 0.01, "num_people": 500}
         return {"epoch": epoch, "benchmarks": {"lfw": summary, "cfp_ff": summary | {"accuracy": value - 0.1}}}
 
     return {

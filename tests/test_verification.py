@@ -194,7 +194,7 @@ def test_summary_is_json_and_names_its_protocol(protocol):
     assert summary.keys() == (
         {"protocol", "num_pairs", "accuracy", "std", "thresholds", "fold_accuracies"}
         | {"auc", "eer", "tar_at_far", "refused", "decision"}
-        | {"accuracy_error", "accuracy_interval", "tar_intervals", "people"}
+        | {"accuracy_error", "accuracy_interval", "tar_intervals", "num_people", "people_known"}
     )
     assert (summary["protocol"], summary["num_pairs"], result.num_folds) == (protocol, 200, 10)
     assert summary["accuracy"] == pytest.approx(np.mean(summary["fold_accuracies"]))

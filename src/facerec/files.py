@@ -12,7 +12,8 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 from facerec.errors import InputError
 
 OUTPUTS = Path("outputs")
-LAST, BEST, RESULTS, SCORES = "last.ckpt", "best.ckpt", "results.json", "scores.npz"
+LAST, BEST, RESULTS = "last.ckpt", "best.ckpt", "results.json"
+SCORES, LAST_SCORES = "scores.npz", "last_scores.npz"  # of the best and of the last epoch
 
 
 @contextmanager

@@ -33,8 +33,9 @@ from facerec.exporting.formats import ModelBackbone
 from facerec.plots.network import refuse_no_figure, roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
-from facerec.runs.report import terminal_table
-from facerec.runs.results import benchmark_fingerprints, save_scores
+from facerec.runs.results import benchmark_fingerprints
+from facerec.runs.scores import save_scores
+from facerec.runs.table_formats import terminal_table
 from facerec.verification.verify import VerificationResult
 
 
@@ -49,7 +50,9 @@ class Settings:
     )
     image_size: int | None = setting("in pixels, if not that of training; maps are resampled", None, least=1)
     roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None, written=True)
-    scores: Path | None = setting("file of distances, thresholds and centres to write: .npz", None, written=True)
+    scores: Path | None = setting(
+        "file of distances, decisions, people, thresholds and centres to write: .npz", None, written=True
+    )
     trust: bool = setting("also build classes that are not facerec's: only if you trust the file", False)
     overrides: tuple[str, ...] = run_settings(
         "see the list above",
@@ -78,7 +81,9 @@ def run(settings: Settings) -> dict[str, Any] | None:
         "data": benchmark_fingerprints(data),
         "benchmarks": {name: result.summary() for name, result in results.items()},
     }
-    return publish(results, summary, settings.roc, settings.scores)
+    if settings.scores is not None and rank_zero_only.rank == 0:
+        save_scores(settings.scores, results, data.opened_benchmarks)
+    return publish(results, summary, settings.roc)
 
 
 def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, Any]]:
@@ -121,15 +126,11 @@ def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dic
 
 
 @rank_zero_only
-def publish(
-    results: dict[str, VerificationResult], summary: dict[str, Any], roc: Path | None, scores: Path | None
-) -> dict[str, Any]:
-    """Print the table, draw the ROC curves, write the scores and return the summary, on the first device only."""
+def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc: Path | None) -> dict[str, Any]:
+    """Print the table, draw the ROC curves and return the summary, on the first device only."""
     show(results, summary)
     if roc is not None:
         save_figure(roc_figure(results), roc)
-    if scores is not None:
-        save_scores(scores, results)
     return summary
 
 

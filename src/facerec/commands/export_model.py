@@ -30,7 +30,7 @@ from facerec.exporting.parity import Parity, compare, rounding
 from facerec.files import replacing
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
-from facerec.runs.report import terminal_table
+from facerec.runs.table_formats import terminal_table
 
 _CALIBRATION_IMAGES = 256
 

@@ -21,7 +21,7 @@ from facerec.cost import measure_cost
 from facerec.errors import InputError
 from facerec.perf.runtime import measure_runtime
 from facerec.process import prepare_process
-from facerec.runs.report import markdown, terminal_table, write_table
+from facerec.runs.table_formats import markdown, terminal_table, write_table
 
 
 @dataclass

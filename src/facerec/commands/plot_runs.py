@@ -25,9 +25,9 @@ from facerec.plots.network import (
     spread,
 )
 from facerec.runs.report import find_runs
-from facerec.runs.results import load_scores
 from facerec.runs.run_names import run_names
 from facerec.runs.run_results import RunResults
+from facerec.runs.scores import load_scores
 from facerec.verification.roc import roc_curve
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -69,7 +69,7 @@ def curves(runs: list[Path]) -> Curves:
     for folder, result, run_name in zip(runs, results, names, strict=True):
         scores = load_scores(folder / SCORES)
         for name, summary in result.best["benchmarks"].items():
-            fpr_tpr = roc_curve(scores[f"{name}/scores"], scores[f"{name}/is_same"])
+            fpr_tpr = roc_curve(scores[name].scores, scores[name].is_same)
             found[roc_label(f"{run_name}, {name}", summary)] = fpr_tpr
     return found
 

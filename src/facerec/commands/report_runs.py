@@ -1,30 +1,112 @@
-"""Tabulate finished runs: facerec report outputs/NAME ...
+"""Tabulate finished runs, or compare groups of them: facerec report outputs/NAME ...
 
-Includes every finished run in the folders, at any depth; runs that differ only in the seed share a row.
+    facerec report outputs/NAME ...                               a table of all runs
+    facerec report compare outputs/NAME ... over=operator         is one operator better than another?
+
+Includes every finished run in the folders, at any depth. In the table, runs that differ only in the seed share a row,
+and the last epoch comes first: the best one was chosen on the benchmarks, unless the table says otherwise. Brackets
+hold 95 % intervals over seeds and pairs, which respect that pairs share people; with one seed, over pairs alone.
+
+compare pairs the runs by seed and image pair, corrects p values for the number of comparisons (Holm) and says, where it
+cannot tell, how many seeds would. Runs that differ in more than the setting under test are refused, unless allow= names
+what else may differ.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from facerec.config.settings import command, setting
-from facerec.runs.report import comma_separated, find_runs, markdown, show, table_rows, write_table
+from facerec.console import log, terminal
+from facerec.files import write_json
+from facerec.runs.comparing import Compared, baseline_of, compare_groups, group_runs, other_differences
+from facerec.runs.report import find_runs, show, table_rows
+from facerec.runs.table_formats import Row, comma_separated, latex, markdown, terminal_table, write_table
+from facerec.verification.intervals import Interval
 
 
 @dataclass
-class Settings:
+class TableSettings:
     """Settings:"""
 
     folders: tuple[Path, ...] = setting("that contain runs", word=True)
     csv: Path | None = setting("CSV file to write the table to", None, written=True)
     markdown: Path | None = setting("Markdown file to write the table to", None, written=True)
+    latex: Path | None = setting("LaTeX file to write the table to", None, written=True)
 
 
-def report(settings: Settings) -> None:
+@dataclass
+class CompareSettings(TableSettings):
+    """compare, also:"""
+
+    over: str = setting("the setting in which the groups differ, such as width", "operator")
+    baseline: str | None = setting("the group to compare with, by a part of its name; depthwise or the first", None)
+    checkpoint: Literal["last", "best"] = setting("the epoch to compare", "last")
+    allow: tuple[str, ...] = setting("further settings that may differ, such as commit,fingerprint.train", ())
+    json: Path | None = setting("JSON file to write the comparison to", None, written=True)
+
+
+def report(settings: TableSettings) -> None:
     rows = table_rows(find_runs(list(settings.folders)))
     show(rows)
-    for path, text in ((settings.csv, comma_separated(rows)), (settings.markdown, markdown(rows))):
+    if any("[n/a]" in text for row in rows for text in row.values()):
+        log("[n/a]: written by an older version, which kept no errors; facerec evaluate gives the interval")
+    _write(rows, settings)
+
+
+def _write(rows: list[Row], settings: TableSettings) -> None:
+    for path, form in ((settings.csv, comma_separated), (settings.markdown, markdown), (settings.latex, latex)):
         if path is not None:
-            write_table(text, path)
+            write_table(form(rows), path)
 
 
-main = command(Settings, report)
+def compare(settings: CompareSettings) -> None:
+    """Compare all groups with the baseline and show one row and one sentence per comparison."""
+    groups = group_runs(find_runs(list(settings.folders)), settings.over, settings.allow)
+    found = compare_groups(groups, baseline_of(groups, settings.baseline), settings.checkpoint)
+    rows = [_row(compared) for compared in found]
+    title = f"accuracy in percent, {settings.checkpoint} epoch, [95 % interval]; p corrected for {len(found)} (Holm)"
+    terminal(120).print(terminal_table(rows, title=title))
+    for compared in found:
+        print(compared.sentence())
+    differences = other_differences([run for group in groups for run in group.runs.values()], settings.over)
+    for key, values in differences.items():
+        log(f"the runs differ in {key} too: {', '.join(values)}")
+    _write(rows, settings)
+    if settings.json is not None:
+        write_json(settings.json, _content(found, settings, differences))
+
+
+def _row(compared: Compared) -> Row:
+    (first, second), found = compared.means, compared.found
+    return {
+        "benchmark": compared.benchmark,
+        "compared": f"{compared.second} with {compared.first}",
+        "second": f"{100 * second:.2f} {_shown(compared.intervals[1])}",
+        "first": f"{100 * first:.2f} {_shown(compared.intervals[0])}",
+        "difference": f"{100 * found.difference:+.2f} {_shown(found.interval, '+')}",
+        "p": "n/a" if compared.p is None else f"{compared.p:.3g}",
+        "seeds": str(found.seeds),
+        "seeds needed": "n/a" if found.seeds_needed is None else str(found.seeds_needed),
+    }
+
+
+def _shown(interval: Interval, sign: str = "") -> str:
+    return f"[{100 * interval.low:{sign}.2f}, {100 * interval.high:{sign}.2f}]"
+
+
+def _content(found: list[Compared], settings: CompareSettings, differences: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        "setting": settings.over,
+        "checkpoint": settings.checkpoint,
+        "differences": differences,
+        "comparisons": [{**c._asdict(), "found": c.found._asdict(), "sentence": c.sentence()} for c in found],
+    }
+
+
+_compare, _report = command(CompareSettings, compare), command(TableSettings, report)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the comparison if the first word is compare, else the table."""
+    return _compare(arguments[1:]) if arguments[:1] == ["compare"] else _report(arguments)

@@ -1,25 +1,23 @@
-"""Tables that compare runs by their results.json, on the terminal, in Markdown and as CSV."""
+"""The table of runs, from their results.json."""
 
-import csv
-import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, variance
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
-from facerec.files import RESULTS, csv_cell, markdown_cell, replacing
+from facerec.files import RESULTS
 from facerec.runs.run_names import differing_settings, network_parts
 from facerec.runs.run_results import RunResults
+from facerec.runs.table_formats import Row, terminal_table
+from facerec.verification.comparison import Variances
+from facerec.verification.intervals import Interval, wilson
 
-Row = dict[str, str]
-# Columns of text, aligned on the left; "" is the name of a row.
-_LEFT = ("", "backbone", "operator", "settings", "head", "epoch", "protocol", "data", "commit", "benchmark")
 # Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
 
@@ -34,10 +32,12 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
 
 
 def table_rows(runs: Iterable[Path]) -> list[Row]:
-    """Return two rows, of the best and the last epoch, per set of runs that differ only in the seed.
+    """Return two rows per set of runs that differ only in the seed, of the best and of the last epoch.
 
-    Accuracies are mean ± standard deviation in percent, over the seeds (ddof 1) or, of a single seed, over the folds.
-    Among repeated runs with the same seed, the one that started last counts.
+    The first is of the last epoch, unless the best was chosen on held-out identities: an epoch that was chosen on the
+    benchmarks on which it is reported looks better than it is. Accuracies are means over seeds in percent, with the
+    95 % interval over seeds and pairs; with one seed, over pairs alone. Among repeated runs with the same seed, the one
+    that started last counts.
     """
     cells: dict[str, dict[int, RunResults]] = defaultdict(dict)
     for result in map(RunResults.read, runs):
@@ -47,8 +47,12 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     return [
         _row(list(results.values()), checkpoint, settings)
         for results, settings in zip(cells.values(), differences, strict=True)
-        for checkpoint in ("best", "last")
+        for checkpoint in _checkpoints(next(iter(results.values())))
     ]
+
+
+def _checkpoints(result: RunResults) -> tuple[str, str]:
+    return ("best", "last") if result.best_chosen_on == [HELD_OUT] else ("last", "best")
 
 
 def _all_but_seed(result: RunResults) -> str:
@@ -69,6 +73,7 @@ def _row(results: list[RunResults], checkpoint: str, settings: str) -> Row:
         **({"settings": settings} if settings else {}),
         "head": head,
         "epoch": f"{checkpoint} {','.join(sorted({str(summary['epoch'] + 1) for summary in summaries}, key=int))}",
+        "chosen on": ", ".join(first.best_chosen_on or ["benchmarks"]) if checkpoint == "best" else "",
         **{
             name: _accuracy([summary["benchmarks"][name] for summary in summaries]) for name in first.best["benchmarks"]
         },
@@ -85,53 +90,33 @@ def _row(results: list[RunResults], checkpoint: str, settings: str) -> Row:
 
 
 def _accuracy(summaries: list[dict[str, Any]]) -> str:
-    values = [100 * summary["accuracy"] for summary in summaries]
-    spread = stdev(values) if len(values) > 1 else 100 * summaries[0]["std"]
-    return f"{mean(values):.2f} ± {spread:.2f}"
+    values = [summary["accuracy"] for summary in summaries]
+    bounds = mean_accuracy_interval(summaries)
+    shown = "[n/a]" if bounds is None else f"[{100 * bounds.low:.2f}, {100 * bounds.high:.2f}]"
+    return f"{100 * mean(values):.2f} {shown}"
+
+
+def mean_accuracy_interval(summaries: list[dict[str, Any]]) -> Interval | None:
+    """Return the 95 % interval of the mean accuracy of runs that differ in the seed, from their summaries.
+
+    The errors over pairs are taken for those of all seeds in common, which makes the interval slightly too wide;
+    `compare_groups` knows better. None if an older version wrote one of them.
+    """
+    errors = [s["accuracy_error"] for s in summaries if s.get("accuracy_error") is not None]
+    if len(errors) < len(summaries):
+        return None
+    people = [int(summary["num_people"]) for summary in summaries]
+    accuracies = [summary["accuracy"] for summary in summaries]
+    number = len(accuracies)
+    seeds = variance(accuracies) / number if number > 1 else None
+    found = Variances(mean(error**2 for error in errors), seeds, 0.0)
+    return wilson(mean(accuracies), found.total(), people[0], found.degrees_of_freedom(number, people[0]))
 
 
 def show(rows: list[Row]) -> None:
     """Print the rows on the terminal."""
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
-    title = f"accuracy in percent ± std, protocol {protocols}; MACs as in the paper; images/s in training"
+    title = f"accuracy in percent [95 % interval], protocol {protocols}; MACs as in the paper; images/s in training"
     shown = [{column: text for column, text in row.items() if column not in _FILE_ONLY} for row in rows]
     width = None if Console().is_terminal else 140
     Console(width=width, markup=False, emoji=False).print(terminal_table(shown, title=title))
-
-
-def terminal_table(rows: list[Row], **options: Any) -> Table:
-    """Return the rows as a table for the terminal, with ``options`` of `rich.table.Table`."""
-    table = Table(**options)
-    for column in _columns(rows):
-        table.add_column(column, justify="left" if column in _LEFT else "right")
-    for row in rows:
-        table.add_row(*(row.get(column, "") for column in _columns(rows)))
-    return table
-
-
-def markdown(rows: list[Row]) -> str:
-    """Return the rows as a Markdown table."""
-    columns = _columns(rows)
-    rule = ["---" if column in _LEFT else "---:" for column in columns]
-    lines = [columns, rule, *([row.get(c, "") for c in columns] for row in rows)]
-    return "".join(f"| {' | '.join(map(markdown_cell, line))} |\n" for line in lines)
-
-
-def comma_separated(rows: list[Row]) -> str:
-    """Return the rows as CSV."""
-    file = io.StringIO()
-    columns = _columns(rows)
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(map(csv_cell, columns))
-    writer.writerows([csv_cell(row.get(column, "")) for column in columns] for row in rows)
-    return file.getvalue()
-
-
-def write_table(text: str, path: Path) -> None:
-    """Write a table of `markdown` or `comma_separated` to ``path`` atomically."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def _columns(rows: list[Row]) -> list[str]:
-    return list(dict.fromkeys(column for row in rows for column in row))

@@ -1,22 +1,19 @@
 """The results of a run: verification of its best and last checkpoint, fingerprints of the data, cost."""
 
-import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import pytorch_lightning as pl
 
 from facerec.console import log
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError
-from facerec.files import BEST, LAST, RESULTS, SCORES, replacing
+from facerec.files import BEST, LAST, LAST_SCORES, RESULTS, SCORES
+from facerec.runs.scores import save_scores
 from facerec.training.checkpoints import BestCheckpoint, load_checkpoint
 from facerec.training.recognizer import Recognizer
-from facerec.verification.verify import VerificationResult
 
 
 def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, folder: Path) -> dict[str, Any]:
@@ -25,7 +22,10 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
     trainer.loggers = []  # no more points in the training curves
     best = verify_checkpoint(trainer, recognizer, data, _best_of(folder))
     if trainer.is_global_zero:
-        save_scores(folder / SCORES, recognizer.results)
+        save_scores(folder / SCORES, recognizer.results, data.opened_benchmarks)
+    last = verify_checkpoint(trainer, recognizer, data, folder / LAST)
+    if trainer.is_global_zero:
+        save_scores(folder / LAST_SCORES, recognizer.results, data.opened_benchmarks)
     image_size, benchmarks = (data.image_size[0], data.image_size[1]), benchmark_fingerprints(data)
     train = data.train_source
     assert train is not None
@@ -40,7 +40,7 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
         "training_images_per_second": None if speed is None else round(float(speed), 1),
         "best_chosen_on": _chosen_on(trainer, list(benchmarks)),
         "best": best,
-        "last": verify_checkpoint(trainer, recognizer, data, folder / LAST),
+        "last": last,
     }
 
 
@@ -73,29 +73,6 @@ def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDat
     trainer.validate(recognizer, datamodule=data, verbose=False)
     summaries = {name: result.summary() for name, result in recognizer.results.items()}
     return {"checkpoint": path.name, "epoch": checkpoint["epoch"], "benchmarks": summaries}
-
-
-def save_scores(path: Path, results: dict[str, VerificationResult]) -> None:
-    """Write an .npz file with ``NAME/scores`` and ``NAME/is_same`` of all pairs, and ``NAME/thresholds`` of all folds.
-
-    If the protocol centres, ``NAME/centres`` ``(num_folds, D)`` is what it subtracts.
-    """
-    arrays: dict[str, Any] = {}
-    for name, result in results.items():
-        arrays |= {f"{name}/scores": result.scores.astype(np.float32), f"{name}/is_same": result.is_same}
-        arrays |= {f"{name}/thresholds": result.thresholds}
-        arrays |= {} if result.centres is None else {f"{name}/centres": result.centres}
-    with replacing(path) as partial:
-        np.savez_compressed(partial, **arrays)
-
-
-def load_scores(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays that `save_scores` wrote; raise `InputError` if the file is missing or damaged."""
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} cannot be read ({error}): run it again") from error
 
 
 def benchmark_fingerprints(data: FaceDataModule) -> dict[str, dict[str, Any]]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from facerec.errors import InputError
-from facerec.files import BEST, LAST, RESULTS, SCORES, remove_leftovers
+from facerec.files import BEST, LAST, LAST_SCORES, RESULTS, SCORES, remove_leftovers
 from facerec.process import is_first_process
 
-_WRITTEN = ("config.yaml", "run.json", "metrics.csv", BEST, LAST, SCORES, RESULTS)
+_WRITTEN = ("config.yaml", "run.json", "metrics.csv", BEST, LAST, SCORES, LAST_SCORES, RESULTS)
 # Loading processes of a killed run hold its lock until they notice that they are alone, every five seconds.
 PATIENCE = 12.0
 

@@ -102,6 +102,9 @@ def _check(content: Any) -> None:
     for name in [*content["best"]["benchmarks"], *(content.get("best_chosen_on") or ())]:
         for epoch, value in product(("best", "last"), ("accuracy", "std")):
             _check_part(content, [epoch, "benchmarks", name, value], _NUMBER)
+            if content[epoch]["benchmarks"][name].get("accuracy_error") is not None:
+                for part in ("accuracy_error", "num_people"):
+                    _check_part(content, [epoch, "benchmarks", name, part], _NUMBER)
 
 
 def _check_part(content: Any, path: list[str], kind: type | tuple[type, ...]) -> None:

@@ -101,7 +101,8 @@ class VerificationResult:
             "eer": self.eer,
             "tar_at_far": {key: self.tar_at_far[far] for key, far in FARS.items() if far in self.tar_at_far},
             "tar_intervals": {key: list(intervals[far]) for key, far in FARS.items() if far in intervals},
-            "people": None if self.people is None else {"number": self.people.num_people, "known": self.people.known},
+            "num_people": None if self.people is None else self.people.num_people,
+            "people_known": self.people is not None and self.people.known,
             "refused": {key: self.refused[far] for key, far in FARS.items() if far in self.refused},
         }
 

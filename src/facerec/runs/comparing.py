@@ -1,0 +1,246 @@
+"""Groups of runs that differ in one setting, compared benchmark by benchmark."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from facerec.errors import InputError, suggestion
+from facerec.files import LAST_SCORES, SCORES
+from facerec.runs.run_names import run_names
+from facerec.runs.run_results import RunResults
+from facerec.runs.scores import PairScores, load_scores
+from facerec.verification.comparison import Comparison, Measured, compare, holm, mean_interval
+from facerec.verification.dependence import PairPeople
+from facerec.verification.intervals import Interval, accuracy_terms
+
+# Settings that change how a run is carried out, not its result.
+_HOW = ("seed", "cache", "index_cache", "num_workers")
+_FILES = {"last": LAST_SCORES, "best": SCORES}
+
+
+class Run(NamedTuple):
+    """A finished run."""
+
+    folder: Path
+    results: RunResults
+
+    def facts(self, setting: str) -> dict[str, str]:
+        """Return everything that may not differ between the runs of a comparison, without the ``setting`` itself."""
+        facts = dict(_leaves(self.results.config, ""))
+        facts |= {"protocol": self.results.protocol, "commit": _commit(self.results)}
+        facts |= {f"fingerprint.{key}": value for key, value in _fingerprints(self.results.data)}
+        return {key: value for key, value in facts.items() if not _is_in(key, setting)}
+
+
+class Group(NamedTuple):
+    """Runs with one value of the setting under test, by their seeds."""
+
+    name: str
+    runs: dict[int, Run]
+
+
+class Compared(NamedTuple):
+    """What is found on one benchmark for two groups; ``p`` is corrected for the number of comparisons."""
+
+    benchmark: str
+    first: str
+    second: str
+    means: tuple[float, float]
+    intervals: tuple[Interval, Interval]
+    found: Comparison
+    p: float | None
+
+    def sentence(self) -> str:
+        """Return the finding as one sentence."""
+        points, (low, high) = 100 * self.found.difference, (100 * bound for bound in self.found.interval)
+        seeds = f"{self.found.seeds} seed{'s' if self.found.seeds > 1 else ''}"
+        facts = f"{points:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}, {seeds}"
+        if self.p is None:
+            return f"{self.benchmark}: cannot tell ({facts}, which holds for this seed alone): train more seeds"
+        facts += f", p = {_rounded(self.p)} after Holm"
+        if self.p < 0.05:
+            better, worse = (self.second, self.first) if points > 0 else (self.first, self.second)
+            return f"{self.benchmark}: {better} is better than {worse} ({facts})"
+        return f"{self.benchmark}: cannot tell {self.second} from {self.first} ({facts}); {self._remedy()}"
+
+    def _remedy(self) -> str:
+        if self.found.seeds_needed is None:
+            return "no number of seeds would decide a difference of this size on so few people"
+        return f"{self.found.seeds_needed} seeds would find a difference of this size with a probability of 80 %"
+
+
+def _rounded(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+
+
+def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = ()) -> list[Group]:
+    """Group the finished runs in ``folders`` by their values of ``setting``, a dotted key.
+
+    Of several runs with one value and seed, the one that started last counts. Raises `InputError` if there are fewer
+    than two groups, or if runs differ in anything but the setting, the seed and what ``allow`` names.
+    """
+    runs = [Run(folder, RunResults.read(folder)) for folder in folders]
+    by_value: dict[str, dict[int, Run]] = {}
+    for run in sorted(runs, key=lambda run: run.results.started):
+        value = _value(run.results.config, setting, run.folder)
+        by_value.setdefault(value, {})[run.results.config["seed"]] = run
+    if len(by_value) < 2:
+        raise InputError(
+            f"the {len(runs)} runs all have {setting}={next(iter(by_value))[:80]}: name runs that differ in it"
+        )
+    _refuse_other_differences([run for group in by_value.values() for run in group.values()], setting, allow)
+    return [Group(name, runs) for name, runs in zip(_names(by_value, setting), by_value.values(), strict=True)]
+
+
+def _names(by_value: Mapping[str, dict[int, Run]], setting: str) -> list[str]:
+    configs = [next(iter(runs.values())).results.config for runs in by_value.values()]
+    values = [_node(config, setting) for config in configs]
+    if any(isinstance(value, dict) for value in values):
+        return run_names(configs)
+    return [f"{setting}={json.dumps(value) if not isinstance(value, str) else value}" for value in values]
+
+
+def _node(config: Any, setting: str) -> Any:
+    for key in setting.split("."):
+        if not isinstance(config, dict) or key not in config:
+            return None
+        config = config[key]
+    return config
+
+
+def _value(config: dict[str, Any], setting: str, folder: Path) -> str:
+    value = _node(config, setting)
+    if value is None and setting.partition(".")[0] not in config:
+        known = suggestion(setting, [key for key, _ in _leaves(config, "")])
+        raise InputError(f"the run in {folder} has no setting {setting}: {known}")
+    return json.dumps(value, sort_keys=True)
+
+
+def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield dotted keys and values of all settings but `_HOW`."""
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif key not in _HOW:
+            yield f"{prefix}{key}", json.dumps(value)
+
+
+def _fingerprints(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "train", str(data["train"]["fingerprint"])
+    for name, benchmark in (data.get("benchmarks") or {}).items():
+        yield name, str(benchmark.get("fingerprint") if isinstance(benchmark, dict) else benchmark)
+
+
+def _commit(results: RunResults) -> str:
+    return f"{results.git_commit}{' with changes' if results.git_dirty else ''}"
+
+
+def _is_in(key: str, setting: str) -> bool:
+    return key == setting or key.startswith(f"{setting}.")
+
+
+def other_differences(runs: Sequence[Run], setting: str) -> dict[str, list[str]]:
+    """Return the keys, other than ``setting``, in which runs differ, with their values, "none" where one lacks it."""
+    facts = [run.facts(setting) for run in runs]
+    keys = dict.fromkeys(key for each in facts for key in each)
+    values = {key: list(dict.fromkeys(each.get(key, "none") for each in facts)) for key in keys}
+    return {key: different for key, different in values.items() if len(different) > 1}
+
+
+def _refuse_other_differences(runs: Sequence[Run], setting: str, allow: Collection[str]) -> None:
+    for key, values in other_differences(runs, setting).items():
+        if not any(_is_in(key, allowed) for allowed in allow):
+            found = ", ".join(value[:40] for value in values[:3])
+            raise InputError(
+                f"the runs differ in {key} too ({found}), so that a difference may not be due to {setting}: leave some "
+                f"out, or add allow={','.join([*allow, key])}"
+            )
+
+
+def compare_groups(groups: Sequence[Group], baseline: Group, checkpoint: str = "last") -> list[Compared]:
+    """Compare each group with ``baseline``, on each benchmark that all have, over the seeds that both have.
+
+    Args:
+        groups: from `group_runs`.
+        baseline: one of them.
+        checkpoint: "last" or "best" epoch.
+    """
+    scores = {run.folder: _scores(run.folder, checkpoint) for group in groups for run in group.runs.values()}
+    found = [
+        _compared(name, baseline, group, scores)
+        for group in groups
+        if group is not baseline
+        for name in _common(groups, scores)
+    ]
+    corrected = iter(holm([c.found.p for c in found if c.found.p is not None]))
+    return [c if c.found.p is None else c._replace(p=next(corrected)) for c in found]
+
+
+def _common(groups: Sequence[Group], scores: Mapping[Path, dict[str, PairScores]]) -> list[str]:
+    held = [scores[run.folder] for group in groups for run in group.runs.values()]
+    names = [name for name in held[0] if all(name in each for each in held)]
+    if not names:
+        raise InputError("the runs have no benchmark in common: evaluate them on the same data.benchmarks")
+    return names
+
+
+def _scores(folder: Path, checkpoint: str) -> dict[str, PairScores]:
+    path = folder / _FILES[checkpoint]
+    again = f"facerec evaluate checkpoint={folder / checkpoint}.ckpt scores={path}"
+    if not path.is_file():
+        raise InputError(f"{path} is missing, as for runs of an older version: write it with {again}")
+    scores = load_scores(path)
+    for name, kept in scores.items():
+        if kept.correct is None or kept.folds is None or kept.people_of_pairs() is None:
+            raise InputError(
+                f"{path} does not say who is in the pairs of {name}, as older versions: write it with {again}"
+            )
+    return scores
+
+
+def _compared(name: str, first: Group, second: Group, scores: Mapping[Path, dict[str, PairScores]]) -> Compared:
+    seeds = sorted(first.runs.keys() & second.runs.keys())
+    if not seeds:
+        raise InputError(
+            f"{first.name} has the seeds {_listed(first)} and {second.name} {_listed(second)}: train both with the same"
+        )
+    kept = [[scores[group.runs[seed].folder][name] for seed in seeds] for group in (first, second)]
+    people = _people(name, [*kept[0], *kept[1]])
+    measured = [[_measured(each) for each in group] for group in kept]
+    found = compare(measured[0], measured[1], people)
+    means = [float(np.mean([m.rate for m in group])) for group in measured]
+    bounds = [mean_interval(group, people) for group in measured]
+    return Compared(name, first.name, second.name, (means[0], means[1]), (bounds[0], bounds[1]), found, found.p)
+
+
+def _listed(group: Group) -> str:
+    return ", ".join(map(str, sorted(group.runs)))
+
+
+def _measured(kept: PairScores) -> Measured:
+    assert kept.correct is not None and kept.folds is not None
+    return Measured(*accuracy_terms(kept.correct, kept.folds))
+
+
+def _people(name: str, kept: Sequence[PairScores]) -> PairPeople:
+    """Return the people of the pairs; raise `InputError` if the runs have other pairs."""
+    first, people = kept[0], kept[0].people_of_pairs()
+    assert people is not None
+    for key in ("is_same", "left", "right", "folds"):
+        if not all(np.array_equal(getattr(first, key), getattr(each, key)) for each in kept):
+            raise InputError(f"the runs have other pairs of {name} ({key} differs): evaluate them on the same list")
+    return people
+
+
+def baseline_of(groups: Sequence[Group], name: str | None) -> Group:
+    """Return the group with this name, or whose name contains it; by default depthwise, or the first."""
+    wanted = "depthwise" if name is None else name.lower()
+    found = [group for group in groups if wanted in group.name.lower()]
+    exact = [group for group in groups if group.name.lower() == wanted]
+    if name is not None and len(exact or found) != 1:
+        names = ", ".join(group.name for group in groups)
+        raise InputError(f"baseline={name} names {len(found)} of the groups {names}: name one")
+    return (exact or found or groups)[0]
