@@ -13,6 +13,7 @@ from facerec.errors import InputError
 from facerec.runs.report import find_runs, show, table_rows
 from facerec.runs.run_results import RunResults
 from facerec.runs.table_formats import comma_separated, latex, markdown
+from facerec.verification.intervals import wilson
 
 
 def results(accuracy=0.9, last=0.8, seed=1, started="2026-01-01T00:00:00", **config) -> dict:
@@ -60,30 +61,55 @@ def write(tmp_path):
     return written
 
 
-def test_one_run_has_a_row_for_the_best_and_one_for_the_last_epoch(write):
-    best, last = table_rows(write(results()))
+def shown(accuracy: float, variance: float = 0.01**2, freedom: float = 499) -> str:
+    """An accuracy in percent and its interval, from the variance of the mean."""
+    low, high = wilson(accuracy, variance, 500, freedom)
+    return f"{100 * accuracy:.2f} [{100 * low:.2f}, {100 * high:.2f}]"
+
+
+def test_one_run_has_a_row_for_the_last_epoch_and_then_one_for_the_best(write):
+    last, best = table_rows(write(results()))
     assert best == {
         **{"backbone": "MobileNetV2 x0.1", "operator": "TVConv", "head": "AMSoftmax", "epoch": "best 6"},
-        **{"lfw": "90.00 ± 1.25", "cfp_ff": "80.00 ± 1.25", "MACs (M)": "22.47", "params (M)": "16.369"},
-        **{"deployed (M)": "0.315", "maps (M)": "4.085", "images/s": "100", "seeds": "1"},
+        **{"chosen on": "benchmarks", "lfw": shown(0.9), "cfp_ff": shown(0.8), "MACs (M)": "22.47"},
+        **{"params (M)": "16.369", "deployed (M)": "0.315", "maps (M)": "4.085", "images/s": "100", "seeds": "1"},
         **{"protocol": "tvconv", "data": "feedbeef", "commit": "0123456"},
     }
-    assert (last["epoch"], last["lfw"], last["cfp_ff"]) == ("last 10", "80.00 ± 1.25", "70.00 ± 1.25")
+    assert (last["epoch"], last["chosen on"], last["lfw"], last["cfp_ff"]) == ("last 10", "", shown(0.8), shown(0.7))
+    assert best["lfw"].startswith("90.00 [87.8")
 
 
-def test_seeds_are_averaged_with_the_standard_deviation_of_a_sample(write):
-    accuracies = [0.90, 0.93, 0.96]
-    best, last = table_rows(write(*(results(a, seed=seed) for seed, a in enumerate(accuracies, 1))))
-    # Each differs from the mean of 93 by 3, 0 and 3 percent: the square root of 18 / 2.
-    assert (best["lfw"], best["cfp_ff"]) == ("93.00 ± 3.00", "83.00 ± 3.00")
-    assert last["lfw"] == "80.00 ± 0.00"
+def test_a_best_epoch_that_was_chosen_on_held_out_identities_comes_first(write):
+    run = results()
+    for epoch in ("best", "last"):
+        run[epoch]["benchmarks"]["held_out"] = run[epoch]["benchmarks"]["lfw"]
+    best, last = table_rows(write(run | {"best_chosen_on": ["held_out"]}))
+    assert (best["epoch"], best["chosen on"], last["epoch"]) == ("best 6", "held_out", "last 10")
+
+
+def test_seeds_are_averaged_and_the_interval_is_over_seeds_and_pairs(write):
+    last, best = table_rows(write(*(results(a, seed=seed) for seed, a in enumerate([0.90, 0.93, 0.96], 1))))
+    # Each differs from the mean of 0.93 by 0.03, 0 and 0.03: the variance of a seed is 0.0018 / 2.
+    of_seeds, of_pairs = 0.0009 / 3, 0.01**2
+    freedom = (of_seeds + of_pairs) ** 2 / (of_seeds**2 / 2 + of_pairs**2 / 499)
+    assert best["lfw"] == shown(0.93, of_seeds + of_pairs, freedom)
+    assert last["lfw"] == shown(0.8)[:6] + shown(0.8, freedom=499)[6:]
     assert (best["seeds"], best["epoch"], best["images/s"]) == ("3", "best 6,7,8", f"{mean([100, 200, 300]):.0f}")
+
+
+def test_a_run_of_an_older_version_has_no_interval(write):
+    run = results()
+    for epoch in ("best", "last"):
+        for summary in run[epoch]["benchmarks"].values():
+            del summary["accuracy_error"]
+    last, _ = table_rows(write(run))
+    assert last["lfw"] == "80.00 [n/a]"
 
 
 def test_a_run_that_was_made_again_counts_once_and_the_later_one_counts(write):
     runs = [results(0.5, started="2026-01-02"), results(0.9, started="2026-01-03"), results(0.7, started="2026-01-01")]
-    best, _ = table_rows(write(*runs))
-    assert (best["lfw"], best["seeds"]) == ("90.00 ± 1.25", "1")
+    _, best = table_rows(write(*runs))
+    assert (best["lfw"], best["seeds"]) == (shown(0.9), "1")
 
 
 @pytest.mark.parametrize("path", ["config.width", "config.optimizer.lr", "config.data.root", "data.train.fingerprint"])
@@ -95,7 +121,7 @@ def test_runs_that_differ_in_anything_but_the_seed_have_rows_of_their_own(path, 
         node = node[key]
     node[inner] = 0.2
     rows = table_rows(write(results(0.9, optimizer={"lr": 0.1}), other))
-    assert [row["lfw"] for row in rows] == ["90.00 ± 1.25", "80.00 ± 1.25", "96.00 ± 1.25", "80.00 ± 1.25"]
+    assert [row["lfw"][:5] for row in rows] == ["80.00", "90.00", "80.00", "96.00"]
 
 
 def test_runs_of_another_protocol_have_rows_of_their_own(write):
@@ -134,10 +160,31 @@ def test_markdown_holds_every_cell(rows):
     assert [dict(zip(header, line, strict=True)) for line in lines] == [{"lfw": ""} | row for row in rows]
 
 
+def test_latex_holds_every_cell_and_figures_are_on_the_right(rows):
+    columns, top, header, middle, *lines, bottom, end = latex(rows).splitlines()
+    assert (top, middle, bottom, end) == (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}")
+    names, *values = (line.removesuffix(r" \\").replace("\\", "").split(" & ") for line in (header, *lines))
+    assert [dict(zip(names, line, strict=True)) for line in values] == [{"lfw": ""} | row for row in rows]
+    kinds = dict(zip(names, columns.removeprefix(r"\begin{tabular}{"), strict=False))
+    assert (kinds["backbone"], kinds["cfp_ff"], kinds["images/s"]) == ("l", "r", "r")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a_b & 5 %", r"a\_b \& 5 \%"),
+        ("~^\\", r"\textasciitilde{}\textasciicircum{}\textbackslash{}"),
+        ("1 ± 2", r"1 $\pm$ 2"),
+    ],
+)
+def test_marks_of_latex_are_escaped(text, expected):
+    assert latex([{"name": text}]).splitlines()[4] == rf"{expected} \\"
+
+
 def test_the_terminal_shows_the_accuracies(rows, capsys):
     show(rows)
     shown = capsys.readouterr().out
-    assert "protocol tvconv" in shown and "90.00 ± 1.25" in shown and "Depthwise" in shown
+    assert "protocol tvconv" in shown and "90.00 [" in shown and "Depthwise" in shown
 
 
 def test_runs_are_found_at_and_below_the_folders_once(write, tmp_path):
@@ -189,10 +236,11 @@ def test_content_that_is_nested_too_deeply_is_refused(tmp_path):
 
 
 def test_a_real_run_has_its_rows(depthwise_run):
-    best, last = table_rows([depthwise_run])
+    last, best = table_rows([depthwise_run])
     assert (best["backbone"], best["operator"], last["epoch"]) == ("MobileNetV2 x0.1", "Depthwise", "last 3")
     summary = RunResults.read(depthwise_run).best["benchmarks"]["synthetic"]
-    assert best["synthetic"] == f"{100 * summary['accuracy']:.2f} ± {100 * summary['std']:.2f}"
+    low, high = summary["accuracy_interval"]
+    assert best["synthetic"] == f"{100 * summary['accuracy']:.2f} [{100 * low:.2f}, {100 * high:.2f}]"
 
 
 def tvconv(stages, map_init=1.0, **config):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from says import refuses, says
+from says import refuses
 
 from facerec.errors import InputError
 from facerec.runs import results
-from facerec.runs.results import load_scores, save_scores, verify_checkpoint
+from facerec.runs.results import verify_checkpoint
 from facerec.training.checkpoints import BestCheckpoint
 from facerec.verification.verify import verify
 
@@ -18,29 +18,6 @@ from facerec.verification.verify import verify
 def result():
     embeddings = torch.randn(2, 20, 4, generator=torch.Generator().manual_seed(0))
     return verify(embeddings[0], embeddings[1], np.arange(20) % 2 == 0)
-
-
-def test_scores_and_truth_of_every_benchmark_come_back(tmp_path, result):
-    save_scores(tmp_path / "scores.npz", {"lfw": result, "cfp_ff": result})
-    kept = np.load(tmp_path / "scores.npz")
-    each = ("centres", "is_same", "scores", "thresholds")
-    assert sorted(kept.files) == [f"{name}/{array}" for name in ("cfp_ff", "lfw") for array in each]
-    np.testing.assert_allclose(kept["lfw/scores"], result.scores, rtol=1e-6)
-    assert kept["lfw/scores"].dtype == np.float32 and np.array_equal(kept["lfw/is_same"], result.is_same)
-    assert [path.name for path in tmp_path.iterdir()] == ["scores.npz"]
-
-
-def test_damaged_scores_are_named(tmp_path, result):
-    save_scores(tmp_path / "scores.npz", {"lfw": result})
-    whole = (tmp_path / "scores.npz").read_bytes()
-    refused = 0
-    for place in range(0, len(whole), 7):
-        (tmp_path / "scores.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
-        try:
-            load_scores(tmp_path / "scores.npz")
-        except InputError as error:
-            refused += says(str(error), "scores.npz", "run it again")
-    assert refused > len(whole) // 7 // 2
 
 
 def test_a_summary_is_plain_json(result):

@@ -71,6 +71,7 @@ class TestAFinishedRun:
             "best.ckpt",
             "config.yaml",
             "last.ckpt",
+            "last_scores.npz",
             "metrics.csv",
             "results.json",
             "run.json",
@@ -173,7 +174,9 @@ class TestAResumedRun:
         run = trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, "resume=auto")
         assert says(capsys.readouterr().err, "resume=auto", "no unfinished run", str(run))
 
-    @pytest.mark.parametrize(("name", "error"), [("best.ckpt", "OSError"), ("last.ckpt", "RuntimeError")])
+    @pytest.mark.parametrize(
+        ("name", "error"), [("best.ckpt", "OSError"), ("last.ckpt", "last_scores.npz", "RuntimeError")]
+    )
     def test_after_a_full_disk(self, name, error, tmp_path, depthwise_run, capsys):
         # Whatever this processor's rounding makes of the second epoch, it counts as the best so far.
         improves = mock.patch.object(BestCheckpoint, "check_monitor_top_k", lambda *_: True)

@@ -3,6 +3,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from says import every, says
 
@@ -48,3 +49,23 @@ def test_a_full_disk_is_named(report, depthwise_run, tmp_path):
     (tmp_path / f".partial.{os.getpid()}.table.csv").symlink_to("/dev/full")
     status, _, said = report(depthwise_run, f"csv={tmp_path / 'table.csv'}")
     assert status == 1 and says(said, f"{tmp_path}/table.csv", "No space left on device", "free")
+
+
+def test_two_real_runs_are_compared_on_the_terminal_and_in_every_file(report, depthwise_run, tvconv_run, tmp_path):
+    files = {form: tmp_path / f"table.{form}" for form in ("csv", "markdown", "latex", "json")}
+    given = [f"{form}={path}" for form, path in files.items()]
+    status, shown, said = report("compare", depthwise_run, tvconv_run, "allow=commit", *given)
+    assert status == 0, said
+    assert says(shown, "synthetic", "n/a", "cannot tell", "1 seed", "train more seeds")
+    with files["csv"].open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    (compared,) = json.loads(files["json"].read_text())["comparisons"]
+    scores = [np.load(run / "last_scores.npz")["synthetic/correct"].mean() for run in (depthwise_run, tvconv_run)]
+    assert compared["means"] == pytest.approx(scores)
+    assert row["difference"].lstrip("'").startswith(f"{100 * (scores[1] - scores[0]):+.2f} [")
+    assert compared["sentence"] in shown and says(files["latex"].read_text(), r"\toprule", "synthetic")
+
+
+def test_a_comparison_of_one_group_is_refused(report, depthwise_run):
+    status, printed, said = report("compare", depthwise_run)
+    assert (status, printed) == (1, "") and says(said, "operator", "name runs that differ")

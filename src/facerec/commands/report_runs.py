@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facerec.config.settings import command, setting
-from facerec.console import log, terminal
+from facerec.console import log
 from facerec.files import write_json
 from facerec.runs.comparing import Compared, baseline_of, compare_groups, group_runs, other_differences
-from facerec.runs.report import find_runs, show, table_rows
-from facerec.runs.table_formats import Row, comma_separated, latex, markdown, terminal_table, write_table
+from facerec.runs.report import find_runs, show, show_table, table_rows
+from facerec.runs.table_formats import Row, comma_separated, latex, markdown, write_table
 from facerec.verification.intervals import Interval
 
 
@@ -66,7 +66,7 @@ def compare(settings: CompareSettings) -> None:
     found = compare_groups(groups, baseline_of(groups, settings.baseline), settings.checkpoint)
     rows = [_row(compared) for compared in found]
     title = f"accuracy in percent, {settings.checkpoint} epoch, [95 % interval]; p corrected for {len(found)} (Holm)"
-    terminal(120).print(terminal_table(rows, title=title))
+    show_table(rows, title)
     for compared in found:
         print(compared.sentence())
     differences = other_differences([run for group in groups for run in group.runs.values()], settings.over)

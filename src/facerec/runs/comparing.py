@@ -12,9 +12,9 @@ from facerec.files import LAST_SCORES, SCORES
 from facerec.runs.run_names import run_names
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import PairScores, load_scores
-from facerec.verification.comparison import Comparison, Measured, compare, holm, mean_interval
 from facerec.verification.dependence import PairPeople
 from facerec.verification.intervals import Interval, accuracy_terms
+from facerec.verification.paired_comparison import Comparison, Measured, compare, holm, mean_interval
 
 # Settings that change how a run is carried out, not its result.
 _HOW = ("seed", "cache", "index_cache", "num_workers")

@@ -15,8 +15,8 @@ from facerec.files import RESULTS
 from facerec.runs.run_names import differing_settings, network_parts
 from facerec.runs.run_results import RunResults
 from facerec.runs.table_formats import Row, terminal_table
-from facerec.verification.comparison import Variances
 from facerec.verification.intervals import Interval, wilson
+from facerec.verification.paired_comparison import Variances
 
 # Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
@@ -118,5 +118,10 @@ def show(rows: list[Row]) -> None:
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
     title = f"accuracy in percent [95 % interval], protocol {protocols}; MACs as in the paper; images/s in training"
     shown = [{column: text for column, text in row.items() if column not in _FILE_ONLY} for row in rows]
+    show_table(shown, title)
+
+
+def show_table(rows: list[Row], title: str) -> None:
+    """Print rows on standard output."""
     width = None if Console().is_terminal else 140
-    Console(width=width, markup=False, emoji=False).print(terminal_table(shown, title=title))
+    Console(width=width, markup=False, emoji=False).print(terminal_table(rows, title=title))

@@ -1,0 +1,181 @@
+"""Groups of runs that differ in one setting, from folders written by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from says import refuses, says
+from test_report import results
+
+from facerec.errors import InputError
+from facerec.runs.comparing import baseline_of, compare_groups, group_runs
+from facerec.runs.report import find_runs
+from facerec.runs.scores import PairScores
+from facerec.verification.dependence import named_people
+from facerec.verification.intervals import accuracy_terms
+from facerec.verification.paired_comparison import Measured, compare
+
+PAIRS = 200
+DEPTHWISE = {"operator": {"_target_": "facerec.operators.depthwise.Depthwise"}}
+RNG = np.random.default_rng(0)
+LEFT, RIGHT = RNG.integers(0, 90, PAIRS), 90 + RNG.integers(0, 90, PAIRS)
+PEOPLE = np.array([f"person {number % 45}" for number in range(180)])
+
+
+def decisions(rate, seed):
+    return np.random.default_rng(seed).random(PAIRS) < rate
+
+
+def write_scores(path, names=("lfw", "cfp_ff"), rate=0.8, seed=0, **changed):
+    arrays = {}
+    for name in names:
+        kept = PairScores(
+            scores=np.ones(PAIRS, np.float32),
+            is_same=np.arange(PAIRS) % 2 == 0,
+            correct=decisions(rate, seed),
+            folds=np.arange(PAIRS) // 20,
+            left=LEFT,
+            right=RIGHT,
+            people=PEOPLE,
+        )
+        arrays |= {f"{name}/{k}": v for k, v in (vars(kept) | changed).items() if v is not None}
+    np.savez_compressed(path, **arrays)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a run of these results and scores; gives its folder."""
+
+    def written(content, rate=0.8, **scores):
+        folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        (folder / "results.json").write_text(json.dumps(content))
+        write_scores(folder / "last_scores.npz", rate=rate, seed=content["config"]["seed"], **scores)
+        return folder
+
+    return written
+
+
+def both(write, seeds=(1, 2, 3), rate=0.95, **changed):
+    for seed in seeds:
+        write(results(seed=seed, **DEPTHWISE), 0.7)
+        write(results(seed=seed, **changed), rate)
+
+
+def compared(folder, setting="operator", **options):
+    groups = group_runs(find_runs([folder]), setting, **options)
+    return compare_groups(groups, baseline_of(groups, None))
+
+
+def test_every_benchmark_is_compared_with_the_depthwise_runs(write, tmp_path):
+    both(write)
+    lfw, cfp = compared(tmp_path)
+    assert (lfw.benchmark, lfw.first, lfw.second) == ("lfw", "Depthwise, MobileNetV2 x0.1", "TVConv, MobileNetV2 x0.1")
+    people = named_people(PEOPLE[LEFT], PEOPLE[RIGHT])
+    runs = [
+        [Measured(*accuracy_terms(decisions(rate, seed), np.arange(PAIRS) // 20)) for seed in (1, 2, 3)]
+        for rate in (0.7, 0.95)
+    ]
+    assert lfw.found == compare(*runs, people)
+    assert (lfw.p, cfp.p) == (min(2 * lfw.found.p, 1), min(2 * lfw.found.p, 1))  # Holm, of two
+    assert says(lfw.sentence(), "lfw", "TVConv, MobileNetV2 x0.1 is better than Depthwise", "3 seeds", "after Holm")
+
+
+def test_one_seed_cannot_tell(write, tmp_path):
+    both(write, seeds=[7])
+    lfw, _ = compared(tmp_path)
+    assert lfw.p is None and says(lfw.sentence(), "cannot tell", "1 seed", "train more seeds")
+
+
+def test_a_small_difference_says_how_many_seeds_would_tell(write, tmp_path):
+    both(write, rate=0.72)
+    lfw, _ = compared(tmp_path)
+    assert says(
+        lfw.sentence(), "cannot tell", f"{lfw.found.seeds_needed} seeds" if lfw.found.seeds_needed else "no number"
+    )
+
+
+def test_only_seeds_that_both_have_count(write, tmp_path):
+    both(write, seeds=[1, 2])
+    write(results(seed=3), 0.99)
+    assert compared(tmp_path)[0].found.seeds == 2
+    for seed in (1, 2):
+        write(results(seed=seed + 10, width=0.5), 0.9)
+    with refuses("width", "allow=width", error=InputError):
+        compared(tmp_path)
+
+
+def test_groups_without_a_common_seed_are_refused(write, tmp_path):
+    write(results(seed=1, **DEPTHWISE))
+    write(results(seed=2))
+    with refuses("seeds 1", "2", "train both with the same", error=InputError):
+        compared(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("optimizer.lr", lambda run: run["config"].update(optimizer={"lr": 0.3})),
+        ("protocol", lambda run: run.update(protocol="insightface")),
+        ("commit", lambda run: run.update(git_commit="fedcba")),
+        ("fingerprint.train", lambda run: run["data"]["train"].update(fingerprint="other")),
+        ("fingerprint.lfw", lambda run: run["data"]["benchmarks"]["lfw"].update(fingerprint="other")),
+    ],
+)
+def test_another_difference_is_refused_or_allowed(key, change, write, tmp_path):
+    both(write)
+    run = results(seed=1, started="2027")
+    change(run)
+    write(run)
+    with refuses(key, "operator", f"allow={key}", error=InputError):
+        compared(tmp_path)
+    assert len(compared(tmp_path, allow=[key])) == 2
+
+
+def test_how_images_are_loaded_does_not_matter(write, tmp_path):
+    both(write, data={"root": "faces", "seed": 1, "num_workers": 7, "cache": "somewhere"})
+    assert len(compared(tmp_path)) == 2
+
+
+def test_values_of_a_plain_setting_are_named(write, tmp_path):
+    for seed in (1, 2):
+        write(results(seed=seed), 0.8)
+        write(results(seed=seed, width=0.5), 0.9)
+    assert {c.second for c in compared(tmp_path, "width")} == {"width=0.5"}
+
+
+def test_runs_that_all_have_one_value_are_refused(write, tmp_path):
+    write(results())
+    with refuses("operator", "name runs that differ", error=InputError):
+        group_runs(find_runs([tmp_path]), "operator")
+    with refuses("widht", "width", error=InputError):
+        group_runs(find_runs([tmp_path]), "widht")
+
+
+def test_scores_of_an_older_version_are_named_with_what_writes_them_again(write, tmp_path):
+    both(write, seeds=[1])
+    file = tmp_path / "run0" / "last_scores.npz"
+    write_scores(file, left=None)
+    with refuses(str(file), "who is in the pairs", f"scores={file}", error=InputError):
+        compared(tmp_path)
+    file.unlink()
+    with refuses(str(file), "missing", f"checkpoint={tmp_path / 'run0' / 'last.ckpt'}", error=InputError):
+        compared(tmp_path)
+
+
+def test_other_pairs_and_other_benchmarks_are_refused(write, tmp_path):
+    both(write, seeds=[1])
+    write_scores(tmp_path / "run0" / "last_scores.npz", left=np.roll(LEFT, 1))
+    with refuses("lfw", "left", "same list", error=InputError):
+        compared(tmp_path)
+    write_scores(tmp_path / "run0" / "last_scores.npz", names=["agedb"])
+    with refuses("no benchmark in common", "data.benchmarks", error=InputError):
+        compared(tmp_path)
+
+
+def test_the_baseline_is_named_by_a_part_of_its_name(write, tmp_path):
+    both(write, seeds=[1])
+    groups = group_runs(find_runs([tmp_path]), "operator")
+    assert baseline_of(groups, "tvconv").name.startswith("TVConv")
+    with refuses("baseline=x0.1", "2 of the groups", "name one", error=InputError):
+        baseline_of(groups, "x0.1")
