@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from says import refuses
 
+from facerec.data.shared_people import Shared
 from facerec.errors import InputError
 from facerec.runs import results
 from facerec.runs.results import verify_checkpoint
@@ -27,10 +28,10 @@ def test_a_summary_is_plain_json(result):
 def test_a_run_of_no_epoch_says_so(tmp_path):
     trainer = SimpleNamespace(max_epochs=3, max_steps=-1)
     with refuses("best.ckpt", "trainer.max_epochs=3", error=InputError):
-        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt")
+        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt", {})
     trainer.max_steps = 7
     with refuses("best.ckpt", "trainer.max_steps=7", error=InputError):
-        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt")
+        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt", {})
 
 
 def test_the_cost_is_that_of_the_network(tvconv_run):
@@ -50,3 +51,20 @@ def test_the_results_name_the_benchmarks_by_which_the_best_epoch_was_chosen(moni
     best = BestCheckpoint(tmp_path, filename="best", monitor=monitor, mode="max")
     trainer = SimpleNamespace(checkpoint_callbacks=[ModelCheckpoint(tmp_path, filename="last"), best])
     assert results._chosen_on(trainer, ["lfw", "cfp_ff"]) == expected
+
+
+def test_the_accuracy_without_shared_pairs_is_that_of_the_others(result):
+    pairs = np.arange(20) < 15
+    found = results._without(result, Shared(3, 2, pairs))
+    # Ten folds of two pairs: the pair that is left of fold 7, and both of folds 8 and 9.
+    by_fold = [result.correct[15], result.correct[16:18].mean(), result.correct[18:].mean()]
+    assert found == {"shared_people": 3, "shared_images": 2, "unshared_pairs": 5, "accuracy_unshared": np.mean(by_fold)}
+    assert results._without(result, Shared(3, 2, np.ones(20, bool)))["accuracy_unshared"] is None
+
+
+def test_a_run_says_that_it_shares_nobody(depthwise_run):
+    kept = json.loads((depthwise_run / "results.json").read_text())
+    for epoch in ("best", "last"):
+        summary = kept[epoch]["benchmarks"]["synthetic"]
+        assert (summary["shared_people"], summary["shared_images"]) == (0, 0)
+        assert summary["accuracy_unshared"] == pytest.approx(summary["accuracy"])

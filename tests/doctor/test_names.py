@@ -5,8 +5,9 @@ from measured_parts import Pictures
 
 from facerec.data.archives.recordio_writer import pack, writing_records
 from facerec.data.readers.insightface import InsightFaceRecords
+from facerec.data.readers.people_names import image_keys, name_key
 from facerec.data.source import Benchmark
-from facerec.doctor.names import image_keys, judge_counts, judge_name_overlap, judge_names, name_key
+from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
 
 
 def people(*names: str) -> Pictures:

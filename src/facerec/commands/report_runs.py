@@ -20,7 +20,7 @@ from facerec.config.settings import command, setting
 from facerec.console import log
 from facerec.files import write_json
 from facerec.runs.comparing import Compared, baseline_of, compare_groups, group_runs, other_differences
-from facerec.runs.report import find_runs, show, show_table, table_rows
+from facerec.runs.report import find_runs, shared_sentences, show, show_table, table_rows
 from facerec.runs.table_formats import Row, comma_separated, latex, markdown, write_table
 from facerec.verification.intervals import Interval
 
@@ -47,8 +47,11 @@ class CompareSettings(TableSettings):
 
 
 def report(settings: TableSettings) -> None:
-    rows = table_rows(find_runs(list(settings.folders)))
+    runs = find_runs(list(settings.folders))
+    rows = table_rows(runs)
     show(rows)
+    for sentence in shared_sentences(runs):
+        log(sentence)
     if any("[n/a]" in text for row in rows for text in row.values()):
         log("[n/a]: written by an older version, which kept no errors; facerec evaluate gives the interval")
     _write(rows, settings)

@@ -1,41 +1,13 @@
 """Checks of the names of identities and benchmark images, and of the number of images per identity."""
 
-import re
-import unicodedata
 from collections import defaultdict
-from pathlib import PurePosixPath
 
 import numpy as np
 
+from facerec.data.readers.people_names import identity_key, image_keys
 from facerec.data.source import Benchmark, LabelledSource, refuse_one_identity
 from facerec.doctor.findings import TRAIN, Finding, benchmark_part, report
 from facerec.errors import InputError
-
-_NUMBERED = re.compile(r"(.+?)[_\- .]+\d+$")  # Aaron_Peirsol_0001
-
-
-def name_key(name: str) -> str:
-    """Reduce a name to its letters and digits, without accents, in lower case.
-
-    A name without letters becomes empty, because different data sets give the same number to different people.
-    """
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(filter(str.isalnum, plain)) if any(map(str.isalpha, plain)) else ""
-
-
-def identity_key(name: str) -> str:
-    """Return the `name_key` of the last part of an identity such as ``lfw/Aaron_Peirsol``."""
-    return name_key(PurePosixPath(name).name)
-
-
-def image_keys(name: str) -> set[str]:
-    """Return the keys of the people whom an image such as ``Aaron_Peirsol/Aaron_Peirsol_0001.jpg`` may show.
-
-    These are its folders' names and, if it ends in a number, its file name.
-    """
-    path = PurePosixPath(name)
-    numbered = _NUMBERED.match(path.stem)
-    return {name_key(part) for part in [*path.parts[:-1], *(numbered.groups() if numbered else ())]} - {""}
 
 
 def judge_counts(train: LabelledSource) -> list[Finding]:

@@ -113,6 +113,27 @@ def mean_accuracy_interval(summaries: list[dict[str, Any]]) -> Interval | None:
     return wilson(mean(accuracies), found.total(), people[0], found.degrees_of_freedom(number, people[0]))
 
 
+def shared_sentences(runs: Iterable[Path]) -> list[str]:
+    """Return a sentence for each benchmark that shares people or images with the training set of a run."""
+    found: dict[str, None] = {}
+    for result in map(RunResults.read, runs):
+        for name, summary in result.last["benchmarks"].items():
+            if summary.get("shared_people") or summary.get("shared_images"):
+                found[_shared(name, summary, result.data["train"]["fingerprint"])] = None
+    return list(found)
+
+
+def _shared(name: str, summary: dict[str, Any], fingerprint: str) -> str:
+    accuracy = summary["accuracy_unshared"]
+    left = f"{summary['unshared_pairs']} pairs without them: " + (
+        "n/a" if accuracy is None else f"{100 * accuracy:.2f}"
+    )
+    return (
+        f"{name} shares {summary['shared_people']} people and {summary['shared_images']} images with the training set "
+        f"{fingerprint}, so its accuracy is too good; {left}"
+    )
+
+
 def show(rows: list[Row]) -> None:
     """Print the rows on the terminal."""
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))

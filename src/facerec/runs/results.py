@@ -1,5 +1,6 @@
 """The results of a run: verification of its best and last checkpoint, fingerprints of the data, cost."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,26 +10,30 @@ import pytorch_lightning as pl
 from facerec.console import log
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
+from facerec.data.shared_people import Shared, shared_with
 from facerec.errors import InputError
 from facerec.files import BEST, LAST, LAST_SCORES, RESULTS, SCORES
 from facerec.runs.scores import save_scores
 from facerec.training.checkpoints import BestCheckpoint, load_checkpoint
 from facerec.training.recognizer import Recognizer
+from facerec.verification.intervals import accuracy_terms
+from facerec.verification.verify import VerificationResult
 
 
 def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, folder: Path) -> dict[str, Any]:
     """Verify both checkpoint files and return the fields of `RunResults` other than the provenance."""
     speed = trainer.callback_metrics.get("images_per_second")
     trainer.loggers = []  # no more points in the training curves
-    best = verify_checkpoint(trainer, recognizer, data, _best_of(folder))
+    train = data.train_source
+    assert train is not None
+    shared = shared_with(train, data.opened_benchmarks) if trainer.is_global_zero else {}
+    best = verify_checkpoint(trainer, recognizer, data, _best_of(folder), shared)
     if trainer.is_global_zero:
         save_scores(folder / SCORES, recognizer.results, data.opened_benchmarks)
-    last = verify_checkpoint(trainer, recognizer, data, folder / LAST)
+    last = verify_checkpoint(trainer, recognizer, data, folder / LAST, shared)
     if trainer.is_global_zero:
         save_scores(folder / LAST_SCORES, recognizer.results, data.opened_benchmarks)
     image_size, benchmarks = (data.image_size[0], data.image_size[1]), benchmark_fingerprints(data)
-    train = data.train_source
-    assert train is not None
     return {
         "protocol": recognizer.protocol.name,
         "config": recognizer.config,
@@ -60,8 +65,11 @@ def _best_of(folder: Path) -> Path:
     return folder / LAST
 
 
-def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, path: Path) -> dict[str, Any]:
-    """Return the name of the checkpoint file, its epoch (from 0) and the summary per benchmark."""
+def verify_checkpoint(
+    trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, path: Path, shared: Mapping[str, Shared]
+) -> dict[str, Any]:
+    """Return the name of the checkpoint file, its epoch (from 0) and the summary per benchmark, with what it shares
+    with the training set."""
     if not path.is_file():
         key = "max_epochs" if trainer.max_steps == -1 else "max_steps"
         raise InputError(
@@ -71,8 +79,19 @@ def verify_checkpoint(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDat
     checkpoint = load_checkpoint(path)  # once: its epoch is that of its weights, whoever writes the file meanwhile
     recognizer.load_state_dict(checkpoint["state_dict"])
     trainer.validate(recognizer, datamodule=data, verbose=False)
-    summaries = {name: result.summary() for name, result in recognizer.results.items()}
+    summaries = {
+        name: result.summary() | _without(result, shared[name]) if name in shared else result.summary()
+        for name, result in recognizer.results.items()
+    }
     return {"checkpoint": path.name, "epoch": checkpoint["epoch"], "benchmarks": summaries}
+
+
+def _without(result: VerificationResult, shared: Shared) -> dict[str, Any]:
+    """Return what a benchmark shares with the training set, and the accuracy without those pairs, None without any."""
+    left = ~shared.pairs
+    accuracy = accuracy_terms(result.correct[left], result.folds[left])[0] if left.any() else None
+    counts = {"shared_people": shared.people, "shared_images": shared.images}
+    return counts | {"unshared_pairs": int(left.sum()), "accuracy_unshared": accuracy}
 
 
 def benchmark_fingerprints(data: FaceDataModule) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""Whom the images of a benchmark show, by their paths."""
+"""Whom images show, by their paths, and whether two names are of the same person."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
@@ -47,3 +48,27 @@ def people_in_paths(
         if all(names) and np.mean((names[left] == names[right]) == is_same) >= _AGREEMENT:
             return tuple(names.tolist())
     return None
+
+
+def name_key(name: str) -> str:
+    """Reduce a name to its letters and digits, without accents, in lower case.
+
+    A name without letters becomes empty, because different data sets give the same number to different people.
+    """
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(filter(str.isalnum, plain)) if any(map(str.isalpha, plain)) else ""
+
+
+def identity_key(name: str) -> str:
+    """Return the `name_key` of the last part of an identity such as ``lfw/Aaron_Peirsol``."""
+    return name_key(PurePosixPath(name).name)
+
+
+def image_keys(name: str) -> set[str]:
+    """Return the keys of the people whom an image such as ``Aaron_Peirsol/Aaron_Peirsol_0001.jpg`` may show.
+
+    These are its folders' names and, if it ends in a number, its file name.
+    """
+    path = PurePosixPath(name)
+    numbered = _NUMBERED.match(path.stem)
+    return {name_key(part) for part in [*path.parts[:-1], *(numbered.groups() if numbered else ())]} - {""}
