@@ -6,7 +6,18 @@ from says import every, says
 
 from facerec.commands.main import module_of
 
-ALL = ["layer", "network", "memory", "throughput", "pipeline", "index", "augmentation", "verification", "export"]
+ALL = [
+    "layer",
+    "network",
+    "memory",
+    "throughput",
+    "pipeline",
+    "index",
+    "augmentation",
+    "verification",
+    "export",
+    "coverage",
+]
 
 
 @pytest.fixture
