@@ -20,7 +20,7 @@ def results(accuracy=0.9, last=0.8, seed=1, started="2026-01-01T00:00:00", **con
     """What a run leaves in results.json, as far as the table reads it."""
 
     def verified(value: float, epoch: int) -> dict:
-        summary = {"accuracy": value, "std": 0.0125, "accuracy_error": 0.01, "num_people": 500}
+        summary = {"accuracy": value, "std": 0.0125, "auc": 0.95, "accuracy_error": 0.01, "num_people": 500}
         return {"epoch": epoch, "benchmarks": {"lfw": summary, "cfp_ff": summary | {"accuracy": value - 0.1}}}
 
     return {
@@ -201,7 +201,7 @@ def test_a_folder_without_runs_is_named(tmp_path):
 @pytest.mark.parametrize("text", ["", '{"best": {"epo', "[]", "{}", "null", "\udcff"])
 def test_a_damaged_file_is_named(text, tmp_path):
     (tmp_path / "results.json").write_bytes(text.encode(errors="surrogateescape"))
-    with refuses("results.json", "damaged", "folder", error=InputError):
+    with refuses("results.json", "damaged", "remove this file", "resume=auto", error=InputError):
         RunResults.read(tmp_path)
 
 
@@ -212,21 +212,33 @@ def parts(content: dict, prefix: str = "") -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("value", [None, [1], "text"])
-@pytest.mark.parametrize("key", parts(results()))
-def test_a_part_that_is_missing_or_of_another_kind_is_named_or_does_not_matter(key, value, tmp_path):
-    content = results()
-    node = content
-    *nodes, last = key.split(".")
-    for part in nodes:
-        node = node[part]
-    node[last] = value
+ODD = [None, [1], "text", float("nan"), float("inf"), 10**400, {}, {"": 1}, {"_target_": 3}]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: str(value)[:9])
+def test_a_part_that_is_missing_or_of_another_kind_is_named_or_does_not_matter(value, tmp_path):
+    for key in parts(results()):
+        content = node = results()
+        *nodes, last = key.split(".")
+        for part in nodes:
+            node = node[part]
+        node[last] = value
+        (tmp_path / "results.json").write_text(json.dumps(content))
+        try:
+            assert len(rows := table_rows([tmp_path])) == 2
+            assert "fingerprint" in key or not says(comma_separated(rows), "nan")
+            RunResults.read(tmp_path).objective()
+        except InputError as error:
+            part = "since" if isinstance(value, dict) else last if nodes or value is None else key
+            assert says(str(error), f"{tmp_path}/results.json", part, "resume=auto"), error
+
+
+@pytest.mark.parametrize("change", [{"best": {"epoch": 1, "benchmarks": {}}}, {"best_chosen_on": [3]}])
+def test_results_of_no_benchmark_or_with_a_name_that_is_none_are_refused(change, tmp_path):
+    content = results() | change | ({"last": change["best"]} if "best" in change else {})
     (tmp_path / "results.json").write_text(json.dumps(content))
-    try:
-        assert len(table_rows([tmp_path])) == 2
-        RunResults.read(tmp_path).objective()
-    except InputError as error:
-        assert says(str(error), f"{tmp_path}/results.json", last if nodes or value is None else key, "run it again")
+    with refuses("results.json", "benchmarks", "resume=auto", error=InputError):
+        RunResults.read(tmp_path)
 
 
 def test_content_that_is_nested_too_deeply_is_refused(tmp_path):
@@ -281,7 +293,7 @@ def named(write):
     def rows(*names: str) -> list[dict[str, str]]:
         run = results()
         for checkpoint in ("best", "last"):
-            run[checkpoint]["benchmarks"] = {name: {"accuracy": 0.9, "std": 0.01} for name in names}
+            run[checkpoint]["benchmarks"] = {name: {"accuracy": 0.9, "std": 0.01, "auc": 0.9} for name in names}
         return table_rows(write(run))
 
     return rows

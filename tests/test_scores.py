@@ -76,7 +76,7 @@ def test_damage_is_named(path):
         try:
             load_scores(path)
         except InputError as error:
-            refused += says(str(error), "scores.npz", "run it again")
+            refused += says(str(error), "scores.npz", "remove", "results.json", "resume=auto")
     assert refused > len(whole) // 41 // 3
 
 

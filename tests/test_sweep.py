@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from unittest import mock
 
 import pytest
@@ -59,6 +60,28 @@ def test_what_failed_is_said_at_the_end_and_in_the_status(sweep):
     for sentence in said:
         assert sentence.startswith(f"failed: {folder}")
         assert sentence.endswith("kernel_size must be odd, got 4 (config node: operator)")
+
+
+@pytest.mark.parametrize("text", ["", '{"schema": 99}', '{"last": {"benchmarks": {"lfw": {"accuracy": NaN}}}}'])
+def test_a_cell_with_damaged_results_fails_alone_and_is_not_called_skipped(text, sweep, tmp_path, capsys):
+    shutil.copytree(sweep[0].parents[1] / "outputs", tmp_path / "outputs")
+    first, second = sorted((tmp_path / "outputs" / "sweep").glob("*/results.json"))
+    first.write_text(text)
+    assert train(tmp_path, "-m", *SETTINGS, *CELLS, "skip_finished=true") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [says(line, "skipped", str(second.parent)) for line in lines].count(True) == 1
+    assert not any(says(line, "skipped", str(first.parent)) for line in lines)
+    assert [says(line, "failed", str(first), "remove this file", "resume=auto") for line in lines].count(True) == 1
+
+
+def test_the_remedy_for_damaged_results_brings_them_back(sweep, tmp_path):
+    shutil.copytree(sweep[0].parents[1] / "outputs", tmp_path / "outputs")
+    first, _ = sorted((tmp_path / "outputs" / "sweep").glob("*/results.json"))
+    before = {"last": json.loads(first.read_text())["last"], "weights": first.with_name("last.ckpt").read_bytes()}
+    first.unlink()
+    train(tmp_path, "-m", *SETTINGS, *CELLS, "skip_finished=true", "resume=auto")
+    after = {"last": json.loads(first.read_text())["last"], "weights": first.with_name("last.ckpt").read_bytes()}
+    assert after == before
 
 
 class TestTheSecondTime:

@@ -58,6 +58,25 @@ def test_a_run_that_lacks_a_file_is_named(missing, runs, capsys):
     assert not (runs / "a.png").exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("synthetic/scores"),
+        lambda arrays: arrays.update({"synthetic/scores": arrays["synthetic/scores"][:-1]}),
+        lambda arrays: arrays.update({"synthetic/scores": arrays["synthetic/scores"] * np.nan}),
+        lambda arrays: arrays.update({"synthetic/is_same": np.ones(40, bool)}),
+    ],
+)
+def test_scores_of_other_pairs_are_named(change, runs, capsys):
+    scores = next(runs.rglob("scores.npz"))
+    arrays = dict(np.load(scores))
+    change(arrays)
+    np.savez(scores, **arrays)
+    assert module_of("plot_runs").main([str(runs)]) == 1
+    said = capsys.readouterr().err
+    assert says(said, str(scores), "synthetic", "remove results.json", "resume=auto") and said.count("\n") == 1
+
+
 def test_a_folder_without_runs_is_named(tmp_path, capsys):
     assert module_of("plot_runs").main([str(tmp_path / "gone")]) == 1
     assert says(capsys.readouterr().err, "no results.json", str(tmp_path / "gone"))

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from facerec.config.build import build_trained
 from facerec.config.settings import command, setting
 from facerec.console import log
-from facerec.files import BEST, SCORES
+from facerec.errors import InputError
+from facerec.files import BEST, RESULTS, SCORES
 from facerec.operators.tvconv import TVConv
 from facerec.plots.network import (
     draw_affinity,
@@ -27,8 +28,8 @@ from facerec.plots.network import (
 from facerec.runs.report import find_runs
 from facerec.runs.run_names import run_names
 from facerec.runs.run_results import RunResults
-from facerec.runs.scores import load_scores
-from facerec.verification.roc import roc_curve
+from facerec.runs.scores import PairScores, load_scores
+from facerec.verification.roc import checked_is_same, roc_curve
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -69,9 +70,19 @@ def curves(runs: list[Path]) -> Curves:
     for folder, result, run_name in zip(runs, results, names, strict=True):
         scores = load_scores(folder / SCORES)
         for name, summary in result.best["benchmarks"].items():
-            fpr_tpr = roc_curve(scores[name].scores, scores[name].is_same)
-            found[roc_label(f"{run_name}, {name}", summary)] = fpr_tpr
+            found[roc_label(f"{run_name}, {name}", summary)] = _curve(scores, name, folder)
     return found
+
+
+def _curve(scores: dict[str, PairScores], name: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        kept = scores[name]
+        return roc_curve(kept.scores, checked_is_same(kept.is_same, len(kept.scores)))
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{folder / SCORES} has no scores of {name} that make a curve ({error}): remove {RESULTS} there and run it "
+            "again with resume=auto, which only verifies its checkpoints"
+        ) from error
 
 
 def trained_layers(run: Path, trust: bool = False) -> dict[str, TVConv]:

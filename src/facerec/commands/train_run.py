@@ -60,10 +60,11 @@ class Cell:
         """Train and return the mean accuracy, which Hydra's sweepers may maximise; raise `RunFailed` if it failed."""
         job = HydraConfig.get()
         folder, in_sweep = Path(job.runtime.output_dir), job.mode == RunMode.MULTIRUN
-        if cfg.skip_finished and is_finished(folder):
-            log(f"skipped, already finished: {folder}")
-            return RunResults.read(folder).objective()
         try:
+            if cfg.skip_finished and is_finished(folder):
+                objective = RunResults.read(folder).objective()
+                log(f"skipped, already finished: {folder}")
+                return objective
             results = self._trained(cfg, folder, texts(job.overrides.task))
             return None if results is None else results.objective()
         except (KeyboardInterrupt, SystemExit) as ended:  # Lightning turns the former into the latter

@@ -1,6 +1,7 @@
 """The results file of a run, ``results.json``."""
 
 import json
+import sys
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -63,7 +64,8 @@ class RunResults:
             _check(content)
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(
-                f"{folder / RESULTS} is damaged or of another version ({error}): remove the folder or run it again"
+                f"{folder / RESULTS} is damaged or of another version ({error}): remove this file and run it again "
+                "with resume=auto, which only verifies the checkpoints of a run that was trained"
             ) from error
         values: dict[str, Any] = {field.name: content.get(field.name) for field in fields(cls)}
         return cls(**values)
@@ -94,22 +96,37 @@ def _check(content: Any) -> None:
     for key, kind in _OPTIONAL.items():
         if content.get(key) is not None:
             _check_part(content, [key], kind)
-    for node in ("backbone", "operator", "head"):
-        if "_target_" in content["config"][node]:
-            _check_part(content, ["config", node, "_target_"], str)
+    _check_nodes(content["config"], "config")
     if "name" not in content["config"]["backbone"]:
         _check_part(content, ["config", "backbone", "width"], _NUMBER)
-    for name in [*content["best"]["benchmarks"], *(content.get("best_chosen_on") or ())]:
-        for epoch, value in product(("best", "last"), ("accuracy", "std")):
+    for epoch, name in product(("best", "last"), _benchmarks(content)):
+        for value in ("accuracy", "std", "auc"):
             _check_part(content, [epoch, "benchmarks", name, value], _NUMBER)
             if content[epoch]["benchmarks"][name].get("accuracy_error") is not None:
                 for part in ("accuracy_error", "num_people"):
                     _check_part(content, [epoch, "benchmarks", name, part], _NUMBER)
 
 
+def _check_nodes(node: dict[str, Any], place: str) -> None:
+    """Raise `ValueError` for a key without a name, or a class whose name is no text, at any depth of ``node``."""
+    if "" in node or not isinstance(node.get("_target_", ""), str):
+        raise ValueError(f"it contains no results, since {place} is {node!r}"[:200])
+    for key, value in node.items():
+        if isinstance(value, dict):
+            _check_nodes(value, f"{place}.{key}")
+
+
+def _benchmarks(content: Any) -> list[str]:
+    """Return every benchmark that is named; raise `ValueError` if there is none, or if a name is no text."""
+    named = [*content["best"]["benchmarks"], *content["last"]["benchmarks"], *(content.get("best_chosen_on") or ())]
+    if not named or not all(isinstance(name, str) for name in named):
+        raise ValueError(f"it contains no results, since its benchmarks are {named!r}"[:200])
+    return named
+
+
 def _check_part(content: Any, path: list[str], kind: type | tuple[type, ...]) -> None:
     value = content
     for part in path:
         value = value.get(part) if isinstance(value, dict) else None
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or (isinstance(value, _NUMBER) and not abs(value) <= sys.float_info.max):
         raise ValueError(f"it contains no results, since {'.'.join(path)} is {value!r}"[:200])

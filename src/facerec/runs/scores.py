@@ -10,7 +10,7 @@ import numpy as np
 
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
-from facerec.files import replacing
+from facerec.files import RESULTS, replacing
 from facerec.verification.dependence import PairPeople, connected_people, named_people
 from facerec.verification.verify import VerificationResult
 
@@ -86,7 +86,10 @@ def load_scores(path: Path) -> dict[str, PairScores]:
             names = dict.fromkeys(key.rpartition("/")[0] for key in arrays.files)
             return {name: _read(dict(arrays), name) for name in names}
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} cannot be read ({error}): run it again") from error
+        raise InputError(
+            f"{path} cannot be read ({error}): remove {path.with_name(RESULTS)} and run it again with resume=auto, "
+            "which only verifies its checkpoints"
+        ) from error
 
 
 def _read(arrays: dict[str, Array], name: str) -> PairScores:
