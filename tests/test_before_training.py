@@ -10,7 +10,7 @@ from says import refuses, says
 
 from facerec.errors import InputError
 from facerec.training import before_training
-from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_milestones
+from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_epochs
 from facerec.training.checkpoints import BestCheckpoint
 
 pytestmark = pytest.mark.filterwarnings(
@@ -99,20 +99,29 @@ def test_more_loading_processes_than_a_machine_can_run_are_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("milestones", "max_epochs", "facts"),
+    ("schedule", "max_epochs", "facts"),
     [
-        ([22, 30, 35], 10, ("never falls", "trainer.max_epochs=10", "lr_scheduler.milestones=[22, 30, 35]")),
-        ([5, 10, 12], 10, ("[10, 12]", "trainer.max_epochs=10")),
-        ([10], 10, ("never falls",)),
+        ({"milestones": [22, 30, 35]}, 10, ("never falls", "max_epochs=10", "lr_scheduler.milestones=[22, 30, 35]")),
+        ({"milestones": [5, 10, 12]}, 10, ("[10, 12]", "trainer.max_epochs=10")),
+        ({"milestones": [10]}, 10, ("never falls",)),
+        ({"step_size": 30}, 10, ("never falls", "lr_scheduler.step_size=30", "epochs")),
+        ({"max_lr": 0.1, "total_steps": 100}, 10, ("trainer.max_epochs=10", "lr_scheduler.total_steps=100", "epochs")),
+        ({"step_size_up": 2000}, 10, ("trainer.max_epochs=10", "lr_scheduler.step_size_up=2000")),
+        ({"T_max": 11}, 10, ("lr_scheduler.T_max=11",)),
+        ({"T_0": 20}, 10, ("lr_scheduler.T_0=20",)),
+        ({"total_iters": 11}, 10, ("lr_scheduler.total_iters=11",)),
     ],
 )
-def test_milestones_that_a_run_does_not_reach_are_said(milestones, max_epochs, facts):
-    assert says(unreached_milestones({"milestones": milestones}, max_epochs) or "", *facts)
+def test_epochs_that_a_run_does_not_reach_are_said(schedule, max_epochs, facts):
+    assert says(unreached_epochs(schedule, max_epochs) or "", *facts)
 
 
 @pytest.mark.parametrize(
     ("schedule", "max_epochs"),
-    [({"milestones": [5, 9]}, 10), ({"milestones": []}, 10), ({"T_max": 3}, 3), ({"milestones": [5]}, -1)],
+    [
+        *(({key: 10}, 10) for key in ("T_max", "T_0", "total_iters", "total_steps", "step_size_up")),
+        *(({"milestones": [5, 9]}, 10), ({"milestones": []}, 10), ({"step_size": 9}, 10), ({"milestones": [5]}, -1)),
+    ],
 )
 def test_a_schedule_that_a_run_goes_through_needs_no_word(schedule, max_epochs):
-    assert unreached_milestones(schedule, max_epochs) is None
+    assert unreached_epochs(schedule, max_epochs) is None

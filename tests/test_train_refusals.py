@@ -270,3 +270,10 @@ def test_part_of_a_benchmark_is_refused_before_the_first_step(refused, tmp_path)
     assert says(said, "trainer.limit_val_batches=1", "remove it")
     said = refused("+trainer.val_check_interval=0.9", crash)
     assert says(said, "trainer.val_check_interval=0.9", "4 steps", "leave it out")
+
+
+def test_a_schedule_that_would_break_off_is_refused_before_the_first_step(refused, tmp_path):
+    others = ["~lr_scheduler.milestones", "~lr_scheduler.gamma"]
+    said = refused("lr_scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau", *others)
+    assert says(said, "ReduceLROnPlateau", "lr_scheduler=multistep")
+    assert not (tmp_path / "outputs" / "default").exists()

@@ -16,7 +16,7 @@ from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
-from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_milestones
+from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_epochs
 from facerec.training.maps import initialise_from_data
 from facerec.training.resumed import (
     Resumed,
@@ -26,6 +26,7 @@ from facerec.training.resumed import (
     refuse_other_model,
     refuse_other_scores,
 )
+from facerec.training.schedule import rehearsed
 
 
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
@@ -60,7 +61,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
     refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
-    if late := unreached_milestones(recognizer.config["lr_scheduler"], trainer.max_epochs):
+    if late := unreached_epochs(rehearsed(recognizer, trainer.max_epochs), trainer.max_epochs):
         _say(late)
     made_by = provenance(as_typed(overrides), recognizer.config)
     if trainer.is_global_zero:

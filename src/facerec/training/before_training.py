@@ -14,6 +14,9 @@ from facerec.process import available_cores
 
 # Loading from a slow disk or network may use more processes than cores.
 _MOST_WORKERS, _WORKERS_PER_CORE = 64, 4
+# Settings of schedules that count epochs; after those of the first kind the rate falls.
+_FALLS_AFTER = ("milestones", "step_size")
+_COUNT_EPOCHS = (*_FALLS_AFTER, "T_max", "T_0", "total_iters", "total_steps", "step_size_up")
 _MEASURED = ("mean_accuracy", "lr", "train/loss", "train/loss_step", "train/loss_epoch", "images_per_second")
 
 
@@ -27,19 +30,22 @@ def refuse_what_cannot_end(trainer: pl.Trainer, folder: Path, benchmarks: Iterab
     _refuse_unknown_monitors(trainer, [*_MEASURED, *(f"{name}/accuracy" for name in benchmarks)])
 
 
-def unreached_milestones(lr_scheduler: dict[str, Any], max_epochs: int | None) -> str | None:
-    """Return a sentence on the epochs at which the learning rate would fall, and which the run does not reach."""
-    milestones = lr_scheduler.get("milestones")
-    if not isinstance(milestones, list) or max_epochs is None or max_epochs < 1:
+def unreached_epochs(lr_scheduler: dict[str, Any], max_epochs: int | None) -> str | None:
+    """Return a sentence on the epochs to which the learning rate is planned, and which the run does not reach."""
+    if max_epochs is None or max_epochs < 1:
         return None
-    late = [epoch for epoch in milestones if isinstance(epoch, int) and epoch >= max_epochs]
-    if not late:
-        return None
-    falls = "never falls" if len(late) == len(milestones) else f"does not fall at {late}"
-    return (
-        f"the learning rate {falls}, since trainer.max_epochs={max_epochs} ends before "
-        f"lr_scheduler.milestones={milestones}: give earlier epochs if it should"
-    )
+    for key in _COUNT_EPOCHS:
+        value = lr_scheduler.get(key)
+        epochs = [epoch for epoch in (value if isinstance(value, list) else [value]) if isinstance(epoch, int)]
+        # The rate of the epoch after the last one is of no use.
+        late = [epoch for epoch in epochs if epoch >= max_epochs + (key not in _FALLS_AFTER)]
+        if late:
+            falls = "never falls" if key in _FALLS_AFTER and len(late) == len(epochs) else f"does not get to {late}"
+            return (
+                f"the learning rate {falls}, since trainer.max_epochs={max_epochs} ends before "
+                f"lr_scheduler.{key}={value}, which counts epochs: give earlier ones if it should"
+            )
+    return None
 
 
 def _refuse_no_training(trainer: pl.Trainer) -> None:
