@@ -23,7 +23,13 @@ from facerec.training.checkpoints import (
     load_weights,
     no_larger_than,
 )
-from facerec.training.resumed import Resumed, refuse_begun_epoch, refuse_foreign_paths, refuse_other_model
+from facerec.training.resumed import (
+    Resumed,
+    refuse_begun_epoch,
+    refuse_fewer_epochs,
+    refuse_foreign_paths,
+    refuse_other_model,
+)
 
 CONFIG = {
     "backbone": {"_target_": "facerec.backbones.MobileNetV2", "width": 0.1, "operator_stages": None},
@@ -35,7 +41,14 @@ CONFIG = {
     "embedding_dim": 16,
     "seed": 1,
 }
-WHOLE = {"config": CONFIG, "state_dict": {"backbone.a": torch.arange(4.0)}, "epoch": 3}
+PROGRESS = {
+    "epoch_progress": {"current": {"started": 4, "processed": 4}},
+    "epoch_loop.batch_progress": {"is_last_batch": True},
+}
+WHOLE = {
+    **{"config": CONFIG, "state_dict": {"backbone.a": torch.arange(4.0)}, "epoch": 3, "global_step": 7},
+    **{"loops": {"fit_loop": PROGRESS}, "callbacks": {}, "lr_schedulers": [{}], "pytorch-lightning_version": "2.6.0"},
+}
 
 
 @pytest.fixture
@@ -170,6 +183,13 @@ class TestWeights:
             load_weights(
                 MobileNetV2(0.1, image_size=(16, 16)), {"state_dict": {**state, "backbone.missing": 1}}, "a.ckpt"
             )
+
+
+def test_fewer_epochs_than_were_trained_are_refused(path):
+    for max_epochs in (4, 5, -1, None):
+        refuse_fewer_epochs(Resumed.read(path), max_epochs)
+    with refuses(str(path), "4 epochs", "trainer.max_epochs=3", "raise it", error=InputError):
+        refuse_fewer_epochs(Resumed.read(path), 3)
 
 
 class TestABegunEpoch:

@@ -21,6 +21,7 @@ from facerec.training.maps import initialise_from_data
 from facerec.training.resumed import (
     Resumed,
     refuse_begun_epoch,
+    refuse_fewer_epochs,
     refuse_foreign_paths,
     refuse_other_data,
     refuse_other_model,
@@ -42,6 +43,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     if resumed is not None:
         refuse_foreign_paths(resumed)
         refuse_begun_epoch(resumed, cfg.trainer.get("max_steps"))
+        refuse_fewer_epochs(resumed, cfg.trainer.get("max_epochs"))
         refuse_other_model(resumed, resolved(cfg))
     build.check_types(cfg)
     build.refuse_other_sizes(cfg)

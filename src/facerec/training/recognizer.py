@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from facerec.errors import InputError
 from facerec.operators.base import SpatialOperator
+from facerec.training.restored import refuse_odd_state
 from facerec.training.verifier import Batch, Verifier
 
 
@@ -102,11 +103,17 @@ class Recognizer(Verifier):
         return self._fingerprints
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raise `InputError` if a weight has another shape, as the head's after training on other identities."""
+        """Raise `InputError` if a weight has another shape, as the head's after training on other identities, or if the
+        state of the optimizer or its schedule is of another kind."""
+        for name in sorted(checkpoint["state_dict"].keys() ^ self.state_dict().keys()):
+            raise InputError(f"the checkpoint's weights are of another network, by {name}: start without resume")
         for name, weight in self.state_dict().items():
-            theirs, ours = checkpoint["state_dict"].get(name, weight).shape, weight.shape
+            theirs, ours = checkpoint["state_dict"][name].shape, weight.shape
             if theirs != ours:
                 raise InputError(
                     f"the checkpoint's {name} has shape {tuple(theirs)} and this run's {tuple(ours)}: resume on the "
                     "same training data (a head has one row per identity) or start without resume"
                 )
+        made = self.configure_optimizers()
+        progress = self.trainer.fit_loop.state_dict()
+        refuse_odd_state(checkpoint, made["optimizer"], made["lr_scheduler"], progress)

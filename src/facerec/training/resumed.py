@@ -11,6 +11,7 @@ from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.files import BEST
 from facerec.training.checkpoints import load_checkpoint
+from facerec.training.restored import refuse_odd_progress
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
@@ -34,9 +35,11 @@ class Resumed(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "Resumed":
-        """Read the file once; raises `InputError` as `load_checkpoint` does."""
+        """Read the file once; raises `InputError` as `load_checkpoint` and `refuse_odd_progress` do."""
         left_out = ("state_dict", "optimizer_states")
-        return cls(path, {key: value for key, value in load_checkpoint(path).items() if key not in left_out})
+        resumed = cls(path, {key: value for key, value in load_checkpoint(path).items() if key not in left_out})
+        refuse_odd_progress(resumed.content, str(resumed))
+        return resumed
 
 
 def refuse_other_model(resumed: Resumed, config: dict[str, Any]) -> None:
@@ -99,11 +102,24 @@ def refuse_begun_epoch(resumed: Resumed, max_steps: int | None) -> None:
         )
 
 
+def refuse_fewer_epochs(resumed: Resumed, max_epochs: int | None) -> None:
+    """Raise `InputError` if the checkpoint was trained for more epochs than the run has."""
+    trained = resumed.content["epoch"] + 1
+    if max_epochs is not None and 0 < max_epochs < trained:
+        raise InputError(
+            f"{resumed} was trained for {trained} epochs, and this run has trainer.max_epochs={max_epochs}: raise it, "
+            "or start without resume"
+        )
+
+
 def refuse_other_data(resumed: Resumed, data: FaceDataModule) -> None:
     """Raise `InputError` if the checkpoint was trained on other images than those of ``data``.
 
     Lightning would restore the state only into a data module of the same class.
     """
+    ours = resumed.content.get(type(data).__qualname__, {"train_fingerprint": ""})
+    if not isinstance(ours, dict) or "train_fingerprint" not in ours:
+        raise InputError(f"{resumed} holds no fingerprint of its images: start without resume")
     for state in resumed.content.values():
         if isinstance(state, dict) and "train_fingerprint" in state:
             data.load_state_dict(state)
