@@ -16,6 +16,7 @@ from facerec.runs import provenance as provenance_module
 from facerec.runs.folder import cell_folder, checkpoint_to_resume, remove_empty_run, run_folder_for
 from facerec.runs.provenance import provenance, write_settings
 
+ENDED = 2**22 + 1  # no process has such a number
 NOON = datetime(2026, 5, 17, 12, 0, 9, 120_000)
 
 
@@ -170,6 +171,23 @@ class TestReplacing:
             partial.write_text("ne")
             raise error
         assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+    def test_what_killed_processes_left_goes_and_what_lives_stays(self, tmp_path):
+        path, alive = tmp_path / "file.txt", os.getppid()
+        theirs = [tmp_path / f".partial.{alive}.file.txt", tmp_path / f".partial.{ENDED}.other.txt"]
+        left = [tmp_path / f".partial.{process}.file.txt" for process in (ENDED, ENDED - 1)]
+        for file in (*theirs, *left):
+            file.write_text("half")
+        with replacing(path, unchanged_for=60) as partial:
+            partial.write_text("all")
+        assert sorted(tmp_path.iterdir()) == sorted([path, *theirs, *left])
+        os.utime(left[0], (0, 0))
+        with replacing(path, unchanged_for=60) as partial:
+            partial.write_text("all")
+        assert not left[0].exists() and left[1].exists()
+        with replacing(path) as partial:
+            partial.write_text("all")
+        assert sorted(tmp_path.iterdir()) == sorted([path, *theirs])
 
     def test_a_folder_that_cannot_be_is_named(self, tmp_path):
         (tmp_path / "file").touch()

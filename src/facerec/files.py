@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,18 +19,21 @@ SCORES, LAST_SCORES = "scores.npz", "last_scores.npz"  # of the best and of the 
 
 
 @contextmanager
-def replacing(path: Path, remedy: str = "free space or choose another folder") -> Iterator[Path]:
+def replacing(
+    path: Path, remedy: str = "free space or choose another folder", unchanged_for: float = 0
+) -> Iterator[Path]:
     """Yield a temporary file next to ``path`` to write to; it replaces ``path`` when the block ends without an error.
 
     A reader therefore never sees half a file, and a killed process leaves the old one. If the disk is full, the old
     file also stays, and an `InputError` with the ``remedy`` is raised. If ``path`` is a folder, the same error is
-    raised before anything is written.
+    raised before anything is written. What killed processes left is removed, by `remove_leftovers`.
     """
     partial = path.with_name(f".partial.{os.getpid()}.{path.name}")  # two processes may write the same file
     try:
         if path.exists() and not path.is_file():
             raise OSError("it exists and is not a file")
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path, unchanged_for)
         yield partial
         os.replace(partial, path)
     except OSError as error:
@@ -38,13 +43,18 @@ def replacing(path: Path, remedy: str = "free space or choose another folder") -
             partial.unlink()
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of `replacing` ``path`` that killed processes left."""
+def remove_leftovers(path: Path, unchanged_for: float = 0) -> None:
+    """Remove what killed processes left of files and folders ``path``, ``unchanged_for`` seconds ago or more.
+
+    Whether a process of another machine is alive is not known: in a folder that machines share, give it time to write.
+    """
     for leftover in path.parent.glob(".partial.*"):
         process = leftover.name.removeprefix(".partial.").removesuffix(f".{path.name}")
-        if process.isdecimal() and leftover.is_file() and not _is_alive(int(process)):
+        if process.isdecimal() and not leftover.is_symlink() and not _is_alive(int(process)):
             with suppress(OSError):
-                leftover.unlink()
+                if time.time() - leftover.stat().st_mtime < unchanged_for:
+                    continue
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _is_alive(process: int) -> bool:

@@ -26,6 +26,7 @@ from facerec.files import replacing, write_json
 
 DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile)  # or missing: it is made again
 _BLOCK = 1 << 24  # bytes that are read at a time
+_IDLE = 600.0  # seconds after which a half-written file of another machine, which may share the cache, is nobody's
 _ELSE = "set data.cache to another folder, or to null for no cache"
 
 
@@ -107,7 +108,7 @@ def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
     if free < needed:
         sizes = f"has {free:.1f} GB left, and the decoded images take {needed:.1f} GB"
         raise InputError(f"{path.parent} {sizes}: free space, {_ELSE}")
-    with replacing(path, f"free space, {_ELSE}") as partial:
+    with replacing(path, f"free space, {_ELSE}", _IDLE) as partial:
         with partial.open("wb") as file:
             crc = _decode_into(file, images, _header(shape), num_workers, path.parent)
         _note(path, crc, partial)  # before the file has its name: a file without a checksum is not believed
@@ -184,7 +185,7 @@ def cached_contents(folder: Path | None, files: Sequence[Path], reader: str, rea
     start = time.perf_counter()
     contents = read()
     if time.perf_counter() - start > _WORTH_CACHING:
-        with suppress(InputError), replacing(path) as partial, partial.open("wb") as file:
+        with suppress(InputError), replacing(path, unchanged_for=_IDLE) as partial, partial.open("wb") as file:
             np.savez(file, **contents._asdict())
     return contents
 

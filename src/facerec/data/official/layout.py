@@ -16,7 +16,7 @@ from facerec.data.official.pair_lists import Pair
 from facerec.data.readers.bin import open_bin
 from facerec.data.source import EncodedSource
 from facerec.errors import InputError
-from facerec.files import replacing
+from facerec.files import remove_leftovers, replacing
 
 
 class Prepared(NamedTuple):
@@ -127,6 +127,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder next to ``folder``, which replaces it when complete and is removed after an error."""
     partial = folder.with_name(f".partial.{os.getpid()}.{folder.name}")
     try:
+        remove_leftovers(folder)
         partial.mkdir(parents=True)
         yield partial
         os.replace(partial, folder)
