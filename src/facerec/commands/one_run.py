@@ -43,7 +43,6 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     if resumed is not None:
         refuse_foreign_paths(resumed)
         refuse_begun_epoch(resumed, cfg.trainer.get("max_steps"))
-        refuse_fewer_epochs(resumed, cfg.trainer.get("max_epochs"))
         refuse_other_model(resumed, resolved(cfg))
     build.check_types(cfg)
     build.refuse_other_sizes(cfg)
@@ -56,6 +55,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
         refuse_other_data(resumed, data)
         if resumed.path.parent.resolve() == folder.resolve():  # a new folder chooses its best epoch anew
             refuse_other_scores(resumed, resolved(cfg), data.opened_benchmarks)
+        refuse_fewer_epochs(resumed, cfg.trainer.get("max_epochs"))
         _say(f"resuming from {checkpoint}")
     else:
         initialise_from_data(backbone, data, OUTPUTS / "cache")
