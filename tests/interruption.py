@@ -10,6 +10,8 @@ from unittest import mock
 import pytorch_lightning as pl
 import torch
 
+from facerec.errors import InputError
+
 
 class Crash(pl.Callback):
     """Ends the run at the given step, as any defect of a program would, or as Ctrl-C does."""
@@ -20,6 +22,17 @@ class Crash(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == self.step:
             raise KeyboardInterrupt if self.interrupt else RuntimeError(f"crash at step {self.step}")
+
+
+class Refusal(pl.Callback):
+    """Ends the run after its first step with an `InputError`, on the device of this ``rank`` or, by default, on all."""
+
+    def __init__(self, rank: int | None = None) -> None:
+        self.rank = rank
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.rank in (None, trainer.global_rank):
+            raise InputError("an image cannot be read: copy it again")
 
 
 # PyTorch's writer makes of a full disk what it can.

@@ -101,6 +101,14 @@ def test_one_device_verifies_the_same(two_devices, capsys):
         assert together["auc"] == pytest.approx(alone["auc"])
 
 
+@pytest.mark.parametrize("rank", ["null", "1"])
+def test_why_it_failed_is_said_once_whichever_device_it_was(rank, tmp_path):
+    program = started(tmp_path, "logger=none", f"+callbacks.refusal={{_target_: interruption.Refusal, rank: {rank}}}")
+    _, said = program.communicate(timeout=300)
+    assert program.returncode == 1 and said.count("failed: ") == 1, said
+    assert says(said, "an image cannot be read") and not says(said, "Traceback"), said
+
+
 def test_sigterm_to_all_processes_ends_them(tmp_path):
     program = started(tmp_path, "trainer.max_epochs=10000", "logger=none")
     try:

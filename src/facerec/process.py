@@ -110,6 +110,20 @@ def is_first_process() -> bool:
     return all(os.environ.get(rank, "0") == "0" for rank in ranks)
 
 
+def is_first_to_fail(run: str) -> bool:
+    """Whether no other process of ``run``, which trains on several devices, has failed before this one.
+
+    The others fail for the same reason, or because one of them is gone.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return True
+    try:
+        return distributed.distributed_c10d._get_default_store().add(f"failed {run}", 1) == 1
+    except RuntimeError:  # the first process, which keeps the store, has ended
+        return is_first_process()
+
+
 def prepare_process() -> None:
     """Prepare the process to train or to verify: as many threads as cores may be used, memory that is kept between
     steps, and no warnings that the user cannot act on. It imports PyTorch."""

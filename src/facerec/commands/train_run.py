@@ -27,7 +27,7 @@ from facerec.config.settings import quoted
 from facerec.console import log
 from facerec.errors import InputError, of_system
 from facerec.files import LAST
-from facerec.process import INTERRUPTED, TERMINATED, importing, is_first_process, reader_is_gone
+from facerec.process import INTERRUPTED, TERMINATED, importing, is_first_process, is_first_to_fail, reader_is_gone
 from facerec.runs.folder import is_finished, remove_empty_run
 from facerec.runs.run_results import RunResults
 
@@ -75,7 +75,8 @@ class Cell:
             if isinstance(error, BrokenPipeError) and reader_is_gone():
                 sys.exit(1)
             remove_empty_run(folder)
-            self._note(str(folder) if folder.exists() or in_sweep else "train.py", reason(error))
+            if is_first_to_fail(str(folder)):
+                self._note(str(folder) if folder.exists() or in_sweep else "train.py", reason(error))
             raise RunFailed from error
 
     def _trained(self, cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
