@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import cv2
@@ -46,6 +47,16 @@ def test_the_program_writes_the_picture(runs, capsys):
     assert module_of("plot_runs").main([str(runs), f"out={out}"]) == 0
     assert str(out) in capsys.readouterr().err
     assert cv2.imread(str(out)).shape == (825, 1950, 3)
+
+
+def test_the_maps_are_of_the_checkpoint_that_counts_as_the_best(tvconv_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tvconv_run, run)
+    results = json.loads((run / "results.json").read_text())
+    results["best"]["checkpoint"] = "last.ckpt"
+    (run / "results.json").write_text(json.dumps(results))
+    (run / "best.ckpt").unlink()
+    assert len(module_of("plot_runs").trained_layers(run)) == 4
 
 
 @pytest.mark.parametrize("missing", ["scores.npz", "best.ckpt"])

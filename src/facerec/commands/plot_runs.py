@@ -14,7 +14,7 @@ from facerec.config.build import build_trained
 from facerec.config.settings import command, setting
 from facerec.console import log
 from facerec.errors import InputError
-from facerec.files import BEST, RESULTS, SCORES
+from facerec.files import RESULTS, SCORES
 from facerec.operators.tvconv import TVConv
 from facerec.plots.network import (
     draw_affinity,
@@ -87,7 +87,7 @@ def _curve(scores: dict[str, PairScores], name: str, folder: Path) -> tuple[np.n
 
 def trained_layers(run: Path, trust: bool = False) -> dict[str, TVConv]:
     """Return up to four layers with affinity maps of the run's best checkpoint, or none if it has no such layers."""
-    backbone, _, _ = build_trained(run / BEST, trust=trust)
+    backbone, _, _ = build_trained(RunResults.read(run).best_checkpoint(run), trust=trust)
     return spread(spatial_layers(backbone), 4)
 
 

@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any
 
 from facerec.errors import InputError
-from facerec.files import RESULTS, refuse_no_regular_file, write_json
+from facerec.files import BEST, LAST, RESULTS, refuse_no_regular_file, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,10 @@ class RunResults:
             ) from error
         values: dict[str, Any] = {field.name: content.get(field.name) for field in fields(cls)}
         return cls(**values)
+
+    def best_checkpoint(self, folder: Path) -> Path:
+        """Return the file of the best epoch in the run's ``folder``: ``last.ckpt`` where no epoch was chosen."""
+        return folder / (LAST if self.best.get("checkpoint") == LAST else BEST)
 
     def objective(self) -> float:
         """Return the mean accuracy of the last epoch, which sweepers may maximise, on held-out identities if there are
