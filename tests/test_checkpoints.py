@@ -204,6 +204,12 @@ class TestABegunEpoch:
         with refuses(str(path), "epoch 3", "without resume", error=InputError):
             refuse_begun_epoch(Resumed.read(path), None)
 
+    def test_is_no_remedy_for_itself(self, tmp_path):
+        torch.save(WHOLE | {"loops": self.loops(1, False)}, tmp_path / "best.ckpt")
+        with pytest.raises(InputError) as raised:
+            refuse_begun_epoch(Resumed.read(tmp_path / "best.ckpt"), None)
+        assert "resume=" not in str(raised.value)
+
     @pytest.mark.parametrize(("loops", "max_steps"), [((2, True), None), ((2, True), 20), ((2, False), 7)])
     def test_is_none_after_an_epoch_or_where_training_ended(self, loops, max_steps, path):
         torch.save(WHOLE | {"loops": self.loops(*loops), "global_step": 7}, path)

@@ -95,7 +95,11 @@ def refuse_begun_epoch(resumed: Resumed, max_steps: int | None) -> None:
     epochs, batches = fit.get("epoch_progress", {}).get("current", {}), fit.get("epoch_loop.batch_progress", {})
     is_whole = batches.get("is_last_batch", True) or checkpoint.get("global_step") == max_steps
     if epochs.get("processed") != epochs.get("started") or not is_whole:
-        other = f"take one that was written after an epoch, such as resume={best}, or " if best.is_file() else ""
+        other = (
+            f"take one that was written after an epoch, such as resume={best}, or "
+            if best.is_file() and best != resumed.path
+            else ""
+        )
         raise InputError(
             f"{resumed} was written inside epoch {checkpoint['epoch']}, whose images a resumed run would see "
             f"again: {other}start without resume"
