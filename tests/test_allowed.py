@@ -97,6 +97,15 @@ def test_no_file_is_written_to_a_folder_that_the_file_names():
     assert compose_trained(TRAINED, ["+trainer.profiler=simple"]).trainer.profiler == "simple"
 
 
+@pytest.mark.parametrize("key", ["cache", "index_cache"])
+@pytest.mark.parametrize("trust", [False, True])
+def test_nothing_is_cached_in_a_folder_that_the_file_names(key, trust):
+    for folder, kept in {"/somewhere": None, "outputs/cache/../x": None, "outputs/cache": "outputs/cache"}.items():
+        trained = placed(f"data.{key}", folder)
+        assert compose_trained(trained, [], trust).data[key] == kept
+        assert compose_trained(trained, [f"data.{key}=/fast"], trust).data[key] == "/fast"
+
+
 def test_trust_is_the_users_word_for_more(monkeypatch):
     monkeypatch.setenv("FACES", "here")
     cfg = compose_trained(

@@ -14,6 +14,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 from facerec.errors import InputError
 
 OUTPUTS = Path("outputs")
+CACHE = OUTPUTS / "cache"
 LAST, BEST, RESULTS = "last.ckpt", "best.ckpt", "results.json"
 SCORES, LAST_SCORES = "scores.npz", "last_scores.npz"  # of the best and of the last epoch
 

@@ -51,6 +51,19 @@ def test_no_command_runs_what_a_checkpoint_names(arguments, run, tmp_path, capsy
         assert module_of(command).main([*rest, "trust=true"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "rest"), [("evaluate", []), ("sensitivity", ["transforms=[shear]", "strengths=1", "out=study"])]
+)
+def test_no_command_caches_images_where_a_checkpoint_says(command, rest, depthwise_run, tmp_path, capsys):
+    content = torch.load(depthwise_run / "best.ckpt", weights_only=True)
+    content["config"]["data"]["cache"] = str(tmp_path / "theirs")
+    torch.save(content, tmp_path / "other.ckpt")
+    with as_program(tmp_path):
+        for own, folders in ([], set()), ([f"data.cache={tmp_path / 'mine'}"], {"mine"}):
+            assert module_of(command).main(["checkpoint=other.ckpt", *own, *rest]) == 0
+            assert {folder.name for folder in tmp_path.iterdir()} - {"other.ckpt", "study"} == folders
+
+
 def test_with_the_users_word_it_runs(run, tmp_path, capsys):
     with as_program(tmp_path):
         module_of("evaluate").main(["checkpoint=run/best.ckpt", "trust=true"])

@@ -8,7 +8,7 @@ from facerec.config import build
 from facerec.config.compose import resolved
 from facerec.config.settings import as_typed
 from facerec.console import log
-from facerec.files import OUTPUTS
+from facerec.files import CACHE
 from facerec.process import is_first_process, prepare_process
 from facerec.runs.folder import checkpoint_to_resume
 from facerec.runs.provenance import provenance, write_settings
@@ -58,7 +58,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
         refuse_fewer_epochs(resumed, cfg.trainer.get("max_epochs"))
         _say(f"resuming from {checkpoint}")
     else:
-        initialise_from_data(backbone, data, OUTPUTS / "cache")
+        initialise_from_data(backbone, data, CACHE)
     assert data.train_source is not None
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)

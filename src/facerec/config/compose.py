@@ -28,7 +28,7 @@ from facerec.config.allowed import refuse_unknown, targets_in
 from facerec.config.meanings import of_key, of_option
 from facerec.config.schema import ROOT_KEYS, RunConfig, reject_unknown_keys
 from facerec.errors import InputError, suggestion
-from facerec.files import OUTPUTS, refuse_missing_folder
+from facerec.files import CACHE, OUTPUTS, refuse_missing_folder
 from facerec.runs.folder import cell_folder, run_folder_for
 
 AUGMENTED = ("data.train_augmentation", "data.test_augmentation")
@@ -200,16 +200,16 @@ def _refuse_affine_strength_without(*nodes: DictConfig) -> None:
 def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> DictConfig:
     """Return the configuration stored in a file with overrides applied, and without loggers and callbacks.
 
-    A group override replaces the whole node, a key override one value. Raises `InputError` if the stored configuration
-    names a class that neither a file in configs/ names nor is an optimizer, schedule or transform of PyTorch's, unless
-    ``trust`` is true; the overrides are the user's own and may name anything.
+    A group override replaces the whole node, a key override one value; what would be written goes to no folder that the
+    file names. Raises `InputError` if the stored configuration names a class that neither a file in configs/ names nor
+    is an optimizer, schedule or transform of PyTorch's, unless ``trust`` is true; the overrides are the user's own and
+    may name anything.
     """
     _refuse_incomplete(trained, trust)
     cfg, parsed = OmegaConf.create({**_with_names_of_today(trained), "logger": {}, "callbacks": {}}), _parse(overrides)
     assert isinstance(cfg, DictConfig)
     cfg.data.pop("remember", None)  # the former name of data.cache
-    for key in ("profiler", "default_root_dir"):  # Lightning would write files into a folder that the file names
-        cfg.trainer.pop(key, None)
+    _forget_folders(cfg)
     OmegaConf.set_struct(cfg, True)
     chosen: list[DictConfig] = []
     for override in sorted(parsed, key=_outer_first):
@@ -229,6 +229,15 @@ def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> 
         if cfg.get(key) is None:
             raise InputError(f"the configuration in the file has no {key}: use a file of facerec")
     return cfg
+
+
+def _forget_folders(cfg: DictConfig) -> None:
+    """Remove the folders that would be written to, but for the cache's own: whoever made the file chose them."""
+    for key in ("profiler", "default_root_dir"):  # Lightning's
+        cfg.trainer.pop(key, None)
+    for key in ("cache", "index_cache"):
+        if key in cfg.data and cfg.data[key] != str(CACHE):
+            cfg.data[key] = None
 
 
 def _refuse_incomplete(trained: Any, trust: bool) -> None:
