@@ -93,3 +93,9 @@ def _hints_of_nodes() -> list[tuple[str, Any]]:
             hints = typing.get_type_hints(made.__init__ if inspect.isclass(made) else made)
             found += [(f"{file.parent.name}.{key}", hint) for key, hint in hints.items()]
     return found
+
+
+@pytest.mark.parametrize("value", ["a\0b", ["lfw", "a\0b"], {"folder": {"path": "a\0b"}}], ids=str)
+def test_no_text_has_a_character_that_no_path_can_have(value):
+    with refuses("net.name", "a\\x00b", "NUL", "without", error=InputError):
+        check_node({"name": value}, "net")

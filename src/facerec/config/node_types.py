@@ -34,8 +34,8 @@ def check_node(node: Any, key: str) -> None:
     """Check the values of ``node``, a resolved plain container, and of the nodes inside it; ``key`` is its place.
 
     Raises `InputError` for a key that the constructor does not take, for a value of another type than its parameter's,
-    and for a number that nothing can be trained with. Values that are missing, and types that are objects, are left to
-    the constructor.
+    for a number that nothing can be trained with, and for text with a NUL character. Values that are missing, and types
+    that are objects, are left to the constructor.
     """
     if isinstance(node, Mapping):
         if "_target_" in node:
@@ -45,6 +45,8 @@ def check_node(node: Any, key: str) -> None:
     elif isinstance(node, list):
         for part in node:
             check_node(part, key)
+    elif isinstance(node, str) and "\0" in node:
+        raise InputError(f"{key}={node} has a NUL character, which no path and no name can have: write it without")
 
 
 def _check_arguments(node: Mapping[str, Any], key: str) -> None:
