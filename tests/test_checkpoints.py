@@ -115,7 +115,7 @@ class TestLoading:
     def test_a_missing_file_and_a_folder_are_named(self, tmp_path):
         with refuses("gone.ckpt", "No such file or directory", error=InputError):
             load_checkpoint(tmp_path / "gone.ckpt")
-        with refuses(str(tmp_path), "Is a directory", error=InputError):
+        with refuses(str(tmp_path), "is a folder", error=InputError):
             load_checkpoint(tmp_path)
 
     @pytest.mark.parametrize("content", [[1], {"model": {}}, {"state_dict": {}, "epoch": 1}])

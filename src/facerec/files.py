@@ -106,9 +106,11 @@ def check_zip(path: str | Path, compressed: bool = False) -> None:
 
 
 def refuse_no_regular_file(path: str | Path) -> None:
-    """Raise `InputError` if ``path`` is a pipe or a device, which would be waited for."""
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        raise InputError(f"{path} is not a regular file: give the file itself")
+    """Raise `InputError` if ``path`` is a folder, or a pipe or a device, which would be waited for."""
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder: name the file in it")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path} is a pipe or a device and not a regular file: give the file itself")
 
 
 def refuse_missing_folder(root: str | Path) -> None:

@@ -74,8 +74,8 @@ def test_what_is_not_utf_8_is_named_with_its_place(tmp_path, monkeypatch, data, 
 
 
 def test_a_file_that_is_not_there_or_is_none_is_one_sentence_with_the_remedy(tmp_path):
-    for name, reason in (("gone.txt", "No such file or directory"), ("", "Is a directory")):
-        with refuses(str(tmp_path / name), reason, "ask for it", error=InputError):
+    for name, facts in {"gone.txt": ("No such file or directory", "ask for it"), "": ("is a folder", "name")}.items():
+        with refuses(str(tmp_path / name), *facts, error=InputError):
             list(numbered_lines(tmp_path / name, "pair list", "ask for it"))
 
 

@@ -11,6 +11,7 @@ from cv2.utils import logging
 
 from facerec.alignment.placement import Placement, place_points
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 
 # Input size of the published YuNet files, some of which accept no other. An image is shrunk to fit and padded.
 _SIDE = 640
@@ -32,6 +33,7 @@ class FaceDetector:
 
     def __init__(self, model: Path, face: str = "largest", min_score: float = 0.9) -> None:
         self.model, self.face, self.min_score = model, face, min_score
+        refuse_no_regular_file(model)
         try:
             self._digest = hashlib.sha256(model.read_bytes()).hexdigest()
             self._detector.detect(np.zeros((_SIDE, _SIDE, 3), np.uint8))

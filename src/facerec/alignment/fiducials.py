@@ -15,6 +15,7 @@ import numpy as np
 
 from facerec.alignment.placement import Placement, place_points
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 
 PROFILE_LINES = "13-18/22/26"
 _JAW_AT_THE_EAR = 0
@@ -91,6 +92,7 @@ def _five_points(file_points: np.ndarray, lines: Lines) -> np.ndarray:
 
 
 def _read(file: Path) -> np.ndarray:
+    refuse_no_regular_file(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
         rows = [[float(value) for value in line.split(",")] for line in text.split("\n") if line.strip()]

@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
+from facerec.data.readers.folders import read_image_file
 from facerec.data.source import digest
 from facerec.errors import InputError
 
@@ -88,7 +89,7 @@ def read_origin(path: Path) -> Origin | None:
     """Read the origin that `write_aligned` stored in the file ``path``; None if the file is missing, incomplete or from
     another program."""
     try:
-        data = path.read_bytes()
+        data = read_image_file(path)
         if _MARK.encode() not in data or not data.endswith(_ENDS[path.suffix]):
             return None
         with Image.open(BytesIO(data)) as image:

@@ -13,7 +13,7 @@ from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.data.source import ALLOW, Benchmark, LabelledSource, OnProblem, refuse, refusing_unreadable
 from facerec.data.synthetic.synthetic_faces import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
-from facerec.files import refuse_missing_folder
+from facerec.files import refuse_missing_folder, refuse_no_regular_file
 
 
 def read_benchmark(root: str | Path, name: str, on_problem: OnProblem = refuse) -> Benchmark:
@@ -25,6 +25,8 @@ def read_benchmark(root: str | Path, name: str, on_problem: OnProblem = refuse) 
             return read_pairs(root, name, on_problem)
         if archive.is_file():
             return open_bin(archive)
+    for file in (pair_list, archive):
+        refuse_no_regular_file(file)
     refuse_missing_folder(root)
     missing = f"benchmark {name} is missing, neither {pair_list} nor {archive} exists"
     raise InputError(f"{missing}: add one of them or leave {name} out of data.benchmarks")

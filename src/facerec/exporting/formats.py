@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 from facerec.kernels.dispatch import exporting
 
 
@@ -70,6 +71,7 @@ def read(path: Path) -> Model:
     by_suffix = {suffix: format for format, suffix in SUFFIXES.items()}
     if path.suffix not in by_suffix:
         raise InputError(f"model {path} has an unknown ending: it must be one of {', '.join(by_suffix)}")
+    refuse_no_regular_file(path)
     if not path.is_file():
         raise InputError(f"model {path} does not exist: check the path")
     reader = _function(by_suffix[path.suffix], "read")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from facerec.backbones import MobileNetV2
 from facerec.data.loading import normalise
 from facerec.errors import InputError
-from facerec.files import check_zip, replacing
+from facerec.files import check_zip, refuse_no_regular_file, replacing
 from facerec.frontal.borders import disguise
 
 
@@ -91,6 +91,7 @@ def save_classifier(classifier: FrontalClassifier, path: Path, results: dict[str
 def load_classifier(path: str | Path) -> FrontalClassifier:
     """Load a classifier without executing code from the file; raise `InputError` if the file is missing, damaged or
     another kind of file."""
+    refuse_no_regular_file(path)
     try:
         check_zip(path)
         content = torch.load(path, map_location="cpu", weights_only=True)

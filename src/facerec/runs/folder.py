@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facerec.console import log
 from facerec.errors import InputError
-from facerec.files import LAST, OUTPUTS, RESULTS
+from facerec.files import LAST, OUTPUTS, RESULTS, refuse_no_regular_file
 from facerec.process import is_first_process
 
 _HYDRA = ".hydra"
@@ -85,6 +85,7 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
     if resume is None:
         return None
     checkpoint = Path(resume).expanduser()
+    refuse_no_regular_file(checkpoint)
     if not checkpoint.is_file():
         raise InputError(f"checkpoint {resume} does not exist: give resume= a file, or auto")
     return checkpoint

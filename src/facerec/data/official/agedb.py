@@ -14,6 +14,7 @@ from scipy.io import loadmat
 
 from facerec.data.official.pair_lists import FOLDS, Pair
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 
 
 def read_agedb_pairs(file: str | Path) -> list[Pair]:
@@ -34,6 +35,7 @@ def read_agedb_pairs(file: str | Path) -> list[Pair]:
 
 
 def _load(file: Path) -> dict:
+    refuse_no_regular_file(file)
     try:
         data = file.read_bytes()
     except OSError as error:

@@ -14,6 +14,7 @@ from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote
 from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import OnProblem, refuse
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 
 
 class LineNumbers(SharedArrays):
@@ -50,8 +51,11 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
     ``on_problem`` is called for lines of another format and for repeated references; ``./a.png`` repeats ``a.png``.
     Raises `InputError` for a missing or unreadable file, for one without rows, and for one with the identities first.
     """
-    file = next((path for path in (Path(train_list), Path(root, train_list)) if os.path.isfile(path)), None)
+    places = (Path(train_list), Path(root, train_list))
+    file = next((path for path in places if os.path.isfile(path)), None)
     if file is None:
+        for path in places:
+            refuse_no_regular_file(path)
         raise InputError(f"training list {train_list} does not exist, nor does it in {root}: check its name")
     rows = _gather(file, on_problem)
     if not len(rows.lines):

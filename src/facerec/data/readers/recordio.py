@@ -20,6 +20,7 @@ from tqdm import tqdm
 from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import ALLOW, refusing_unreadable
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 
 MAGIC = b"\x0a\x23\xd7\xce"
 _FRAME = struct.Struct("<4sI")
@@ -57,7 +58,10 @@ class RecordFile(SharedArrays):
     def __init__(self, path: str | Path, index_path: str | Path | None = None):
         self.path = Path(path)
         self._map: mmap.mmap | None = None
-        self.index_path = index_path = self.path.with_suffix(".idx") if index_path is None else Path(index_path)
+        if index_path is None:
+            index_path = self.path.with_suffix(".idx")
+            refuse_no_regular_file(index_path)
+        self.index_path = index_path = Path(index_path)
         if index_path.is_file():
             self.keys, self.offsets = _read_index(index_path)
             self._check_index(index_path)
@@ -212,6 +216,7 @@ class RecordFile(SharedArrays):
     @property
     def _data(self) -> mmap.mmap:
         if self._map is None:
+            refuse_no_regular_file(self.path)
             if not self.path.is_file():
                 raise InputError(f"record file {self.path} does not exist: check the folder and the name")
             if self.path.stat().st_size == 0:

@@ -16,6 +16,7 @@ import numpy as np
 
 from facerec.data.source import ALLOW, refusing_unreadable
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 
 
 def load_plain_pickle(path: str | Path) -> Any:
@@ -24,6 +25,7 @@ def load_plain_pickle(path: str | Path) -> Any:
     Raises `InputError` if the file is missing or damaged, or requests anything else, whose name the message gives.
     """
     path = Path(path)
+    refuse_no_regular_file(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist: check the folder and the name")
     with refusing_unreadable(str(path), ALLOW), path.open("rb") as file:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 
 BLANKS = " \t"  # other white space may be part of a name
 _BLOCK = 1 << 22  # bytes of a file that are decoded at a time
@@ -22,6 +23,7 @@ def numbered_lines(file: Path, kind: str, remedy: str, *, comments: bool = False
     Raises `InputError` for a file that cannot be read, called a ``kind``, such as "pair list", with the ``remedy``, and
     for one that is not UTF-8 text or contains NUL.
     """
+    refuse_no_regular_file(file)
     before = 0
     for text in _texts(file, kind, remedy):
         lines = text.split("\n")
