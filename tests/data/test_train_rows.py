@@ -90,6 +90,24 @@ def test_an_image_that_is_listed_twice_is_refused_with_both_lines(tmp_path, seco
         rows_of(tmp_path, f"# first\na.png ann\n\nb.png ann\n{second}\n")
 
 
+SPELLINGS = ["a/0.png", "./a/0.png", "a/./0.png", "a//0.png", ".//a/.///0.png"]
+
+
+@pytest.mark.parametrize("second", SPELLINGS)
+@pytest.mark.parametrize("first", SPELLINGS)
+@pytest.mark.parametrize("root", ["", "/disk/"])
+def test_one_image_in_two_spellings_is_listed_twice(tmp_path, root, first, second):
+    with refuses("line 2", f"{root}{second}", "line 1", "remove one", error=InputError):
+        rows_of(tmp_path, f"{root}{first}\tann\n{root}{second}\tbob\n")
+
+
+@pytest.mark.parametrize(
+    "second", ["a./0.png", "a/.0.png", ".a/0.png", "/a/0.png", "../a/0.png", "a/../0.png", "a/b/0.png"]
+)
+def test_another_image_is_not_taken_for_a_spelling(tmp_path, second):
+    assert rows_of(tmp_path, f"a/0.png\tann\n{second}\tbob\n") == [("a/0.png", "ann"), (second, "bob")]
+
+
 def test_two_images_whose_hashes_are_equal_are_two(tmp_path, monkeypatch):
     monkeypatch.setattr("facerec.data.readers.list_rows.hash", lambda _: 7, raising=False)
     assert rows_of(tmp_path, "a.png ann\nb.png ann\n") == [("a.png", "ann"), ("b.png", "ann")]

@@ -48,7 +48,8 @@ def read_list(root: str | Path, train_list: str | Path, on_problem: OnProblem = 
     of a folder, and outer spaces do not belong to a reference unless ``./`` precedes them. Repeated tabs and tabs at
     the ends are allowed. Without tabs, the last word is the identity. Empty lines and comments (#) are ignored.
 
-    ``on_problem`` is called for lines of another format and for repeated references; ``./a.png`` repeats ``a.png``.
+    ``on_problem`` is called for lines of another format and for repeated references; ``./a.png`` repeats ``a.png``, as
+    do other spellings of its path.
     Raises `InputError` for a missing or unreadable file, for one without rows, and for one with the identities first.
     """
     places = (Path(train_list), Path(root, train_list))
@@ -103,7 +104,7 @@ def _gather(file: Path, on_problem: OnProblem) -> _Rows:
         for line, reference, identity in _parsed(file, on_problem):
             lines.append(line)
             people.append(numbers.setdefault(identity, len(numbers)))
-            hashes.append(hash(_unprefixed(reference)))
+            hashes.append(hash(_place(reference)))
             yield reference
 
     texts = Texts(references())
@@ -138,7 +139,7 @@ def _report_repeated(file: Path, rows: _Rows, on_problem: OnProblem) -> list[int
     first: dict[str, int] = {}
     again = []
     for row in np.flatnonzero(np.isin(rows.hashes, suspects)).tolist() if len(suspects) else ():
-        earlier = first.setdefault(_unprefixed(rows.references[row]), row)
+        earlier = first.setdefault(_place(rows.references[row]), row)
         if earlier != row:
             line = int(rows.lines[row])
             on_problem(line, repeated(file, rows.references[row], line, int(rows.lines[earlier])))
@@ -146,8 +147,12 @@ def _report_repeated(file: Path, rows: _Rows, on_problem: OnProblem) -> list[int
     return again
 
 
-def _unprefixed(reference: str) -> str:
-    return reference[2:] if reference[:2] == "./" else reference
+def _place(reference: str) -> str:
+    """Return ``reference`` in its shortest spelling: ``./a/0.png``, ``a/./0.png`` and ``a//0.png`` are one image."""
+    if "./" not in reference and "//" not in reference:
+        return reference
+    shortest = "/".join(part for part in reference.split("/") if part not in ("", "."))
+    return f"/{shortest}" if reference[0] == "/" else shortest
 
 
 def _number_by_name(rows: _Rows) -> tuple[np.ndarray, list[str]]:
