@@ -9,8 +9,7 @@ from pytorch_lightning.loggers import CSVLogger
 from says import refuses, says
 
 from facerec.errors import InputError
-from facerec.training import before_training
-from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_epochs
+from facerec.training.before_training import refuse_what_cannot_end, unreached_epochs
 from facerec.training.checkpoints import BestCheckpoint
 
 pytestmark = pytest.mark.filterwarnings(
@@ -87,15 +86,6 @@ def test_a_callback_of_the_user_may_log_what_another_waits_for(tmp_path):
         pass
 
     check(tmp_path, best(tmp_path), last(tmp_path), EarlyStopping("mine"), Logs())
-
-
-def test_more_loading_processes_than_a_machine_can_run_are_refused(monkeypatch):
-    monkeypatch.setattr(before_training, "available_cores", lambda: 2)
-    refuse_too_many_workers(64)
-    with refuses("data.num_workers=300", "2 cores", "64", "null", error=InputError):
-        refuse_too_many_workers(300)
-    monkeypatch.setattr(before_training, "available_cores", lambda: 96)
-    refuse_too_many_workers(300)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import warnings
 
 import pytest
 import torch
+from says import refuses
 
-from facerec.process import freed_memory_given_back, prepare_process
+from facerec.errors import InputError
+from facerec.process import freed_memory_given_back, prepare_process, refuse_too_many
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +85,12 @@ def test_other_warnings_are():
     prepare_process()
     with pytest.warns(UserWarning, match="precision"):
         warnings.warn("loss of precision", UserWarning, stacklevel=1)
+
+
+def test_more_processes_than_a_machine_can_run_are_refused(monkeypatch):
+    monkeypatch.setattr("facerec.process.available_cores", lambda: 2)
+    refuse_too_many(64, "workers", ", or null")
+    with refuses("workers=65", "2 cores", "64 at most", "or null", error=InputError):
+        refuse_too_many(65, "workers", ", or null")
+    monkeypatch.setattr("facerec.process.available_cores", lambda: 96)
+    refuse_too_many(300, "workers")

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from facerec.errors import of_system
+from facerec.errors import InputError, of_system
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # as a shell counts
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Rounds that a thread of libgomp waits actively before it sleeps. By default it is so many that on a machine that does
 # something else as well most of the time goes into waiting (docs/performance.md).
 _SPIN_COUNT = "2000"
+# Loading from a slow disk or network may use more processes than cores.
+_MOST_PROCESSES, _PROCESSES_PER_CORE = 64, 4
 _THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
@@ -102,6 +104,16 @@ def available_cores() -> int:
     from joblib import cpu_count
 
     return cpu_count()
+
+
+def refuse_too_many(processes: int, setting: str, otherwise: str = "") -> None:
+    """Raise `InputError` for so many ``processes`` that the machine would only start them; ``setting``: its name."""
+    most = max(_MOST_PROCESSES, _PROCESSES_PER_CORE * available_cores())
+    if processes > most:
+        raise InputError(
+            f"{setting}={processes} are more processes than {available_cores()} cores can run: take {most} at most"
+            f"{otherwise}"
+        )
 
 
 def is_first_process() -> bool:

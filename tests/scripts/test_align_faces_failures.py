@@ -66,6 +66,7 @@ def test_nothing_aligned_is_exit_status_1(photos: Path, tmp_path: Path, capsys: 
         (["photos", "out", "fiducials=no", "profile_points=x"], ("'x'", "points", "three groups")),
         (["photos", "out", "crop="], ("crop= has no value",)),
         (["photos", "out", "crop=lfw", "workers=0"], ("workers", "at least 1", "'0'")),
+        (["photos", "out", "crop=lfw", "workers=1000000"], ("workers=1000000", "cores", "at most")),
         (["photos", "out", "crop=lfw", "left=viewer"], ("left=", "landmarks=")),
         (["photos", "out", "landmarks=points.csv", "face=largest"], ("face=", "detector=")),
         (["photos", "out", "landmarks=points.csv", "min_score=0"], ("min_score=", "detector=")),

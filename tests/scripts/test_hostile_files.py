@@ -101,6 +101,9 @@ def test_no_command_runs_what_an_exported_file_names(format, run, tmp_path, caps
         ("data._partial_", True, ("data", "data=folder")),
         ("trainer._partial_", True, ("trainer", "trainer=auto")),
         ("protocol", None, ("protocol", "facerec")),
+        ("data.num_workers", 10**6, ("data.num_workers=1000000", "cores", "at most")),
+        ("trainer.devices", 10**6, ("trainer.devices=1000000", "cores", "at most")),
+        ("trainer.devices", "1000000", ("trainer.devices=1000000", "cores", "at most")),
         ("backbone.image_size", [10**4, 10**4], ("[10000, 10000]", "[32, 32]", "data.image_size")),
     ],
 )

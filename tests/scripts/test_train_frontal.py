@@ -54,6 +54,8 @@ def test_an_output_that_cannot_be_made_is_refused_before_the_training(tmp_path, 
 def test_a_wrong_number_is_one_sentence(tmp_path, capsys):
     assert train(tmp_path, *SMALL, "epochs=0") == 1
     assert says(capsys.readouterr().err, "epochs", "at least 1", "got 0")
+    assert train(tmp_path, *SMALL, "num_workers=1000000") == 1
+    assert says(capsys.readouterr().err, "num_workers=1000000", "cores", "at most")
 
 
 def test_a_classifier_that_is_there_is_replaced_on_request_alone(tmp_path, capsys):

@@ -43,7 +43,7 @@ from facerec.alignment.summary import Summary, write_failures, write_sheet
 from facerec.config.settings import command, setting
 from facerec.console import log
 from facerec.errors import InputError, one_line
-from facerec.process import available_cores
+from facerec.process import available_cores, refuse_too_many
 
 _MOST_WORKERS = 8
 _SURE = 0.9  # lowest score of a face that the detector found
@@ -100,6 +100,7 @@ def run(settings: Settings) -> int:
 
 
 def _align(settings: Settings, summary: Summary) -> None:
+    refuse_too_many(settings.workers or 0, "workers")
     refuse_overlap(settings.images, settings.out)
     _refuse_early(settings)
     placer = _placer(settings)

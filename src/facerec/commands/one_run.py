@@ -16,7 +16,7 @@ from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
-from facerec.training.before_training import refuse_too_many_workers, refuse_what_cannot_end, unreached_epochs
+from facerec.training.before_training import refuse_what_cannot_end, unreached_epochs
 from facerec.training.maps import initialise_from_data
 from facerec.training.resumed import (
     Resumed,
@@ -49,7 +49,6 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)
-    refuse_too_many_workers(data.num_workers or 0)
     data.setup("fit")
     if resumed is not None:
         refuse_other_data(resumed, data)

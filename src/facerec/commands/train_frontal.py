@@ -30,7 +30,7 @@ from facerec.frontal.pose_folders import PoseImages, read_pose_folders
 from facerec.frontal.training import Recipe, cross_validate, train_calibrated
 from facerec.plots.contact_sheet import write_contact_sheet
 from facerec.plots.network import save_figure
-from facerec.process import prepare_process
+from facerec.process import prepare_process, refuse_too_many
 from facerec.runs.provenance import code_and_environment
 
 SHOWN = 40  # mistakes per pose
@@ -60,6 +60,7 @@ def train(settings: Settings) -> dict[str, Any]:
     prepare_process()
     recipe = Recipe(settings.width, settings.image_size, settings.epochs, settings.batch_size, settings.seed)
     check_out(settings.out, settings.force)
+    refuse_too_many(settings.num_workers, "num_workers")
     images = read_pose_folders(settings.folder, recipe.image_size, settings.num_workers)
     logits, folds, first = cross_validate(images, recipe, settings.folds)
     found = measure(images, logits, folds, first)

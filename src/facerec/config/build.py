@@ -18,6 +18,7 @@ from facerec.config.node_types import check_node
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
+from facerec.process import refuse_too_many
 from facerec.training.before_training import refuse_no_verification
 from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
 from facerec.training.recognizer import Recognizer
@@ -126,6 +127,9 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
 
 def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """Return Lightning's trainer with the configured loggers and callbacks."""
+    devices = cfg.trainer.get("devices")
+    if isinstance(devices, int | str) and str(devices).isdecimal():
+        refuse_too_many(int(devices), "trainer.devices", ", or auto")
     watching = {group: _make_all(cfg[group], group) for group in ("logger", "callbacks")}
     trainer = _make(cfg.trainer, "trainer", **watching)
     if not isinstance(trainer, pl.Trainer):

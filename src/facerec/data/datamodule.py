@@ -44,7 +44,7 @@ from facerec.data.source import (
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
 from facerec.errors import InputError
-from facerec.process import available_cores
+from facerec.process import available_cores, refuse_too_many
 
 _MOST_WORKERS = 8
 _Path = TypeVar("_Path", str, str | None)
@@ -112,6 +112,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             self.num_workers = min(_MOST_WORKERS, available_cores())
         if not isinstance(self.num_workers, int) or self.num_workers < 0:
             raise ValueError(f"num_workers must be null or an integer of at least 0, got {self.num_workers!r}")
+        refuse_too_many(self.num_workers, "data.num_workers", ", or null, one per core")
         check_choice("sampling", self.sampling, SAMPLINGS)
         check_number_or_share("held_out_identities", self.held_out_identities)
         check_seed("held_out_seed", self.held_out_seed)

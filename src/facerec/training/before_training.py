@@ -10,10 +10,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 
 from facerec.errors import InputError
 from facerec.files import BEST, LAST
-from facerec.process import available_cores
 
-# Loading from a slow disk or network may use more processes than cores.
-_MOST_WORKERS, _WORKERS_PER_CORE = 64, 4
 # Settings of schedules that count epochs; after those of the first kind the rate falls.
 _FALLS_AFTER = ("milestones", "step_size")
 _COUNT_EPOCHS = (*_FALLS_AFTER, "T_max", "T_0", "total_iters", "total_steps", "step_size_up")
@@ -60,16 +57,6 @@ def _refuse_clipping_without_effect(trainer: pl.Trainer) -> None:
     limit = trainer.gradient_clip_val
     if limit is not None and not 0 < limit < math.inf:
         raise InputError(f"trainer.gradient_clip_val={limit} is no limit: give it a number above 0, or leave it out")
-
-
-def refuse_too_many_workers(num_workers: int) -> None:
-    """Raise `InputError` for so many loading processes a device that the machine would only start them."""
-    most = max(_MOST_WORKERS, _WORKERS_PER_CORE * available_cores())
-    if num_workers > most:
-        raise InputError(
-            f"data.num_workers={num_workers} are more processes than {available_cores()} cores can run: take {most} at "
-            "most, or null, one per core"
-        )
 
 
 def refuse_no_verification(trainer: pl.Trainer) -> None:
