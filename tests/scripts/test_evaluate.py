@@ -145,6 +145,18 @@ def test_the_table_names_the_transforms_of_the_test_images(evaluate, depthwise_r
     assert list(found["test_augmentation"]) == ["rotation", "low_resolution"]
 
 
+def test_a_strength_without_a_transform_is_told_one_that_is_taken_here(evaluate, depthwise_run):
+    path, strength, remedy = (
+        f"checkpoint={depthwise_run / 'best.ckpt'}",
+        "affine_strength=2",
+        "test_augmentation=rotation",
+    )
+    status, _, said = evaluate(path, strength)
+    assert status == 1 and says(said, "affine_strength", f"add augmentation@data.{remedy}")
+    assert "train_augmentation" not in said
+    assert evaluate(path, strength, f"augmentation@data.{remedy}")[0] == 0
+
+
 def test_nothing_is_left_behind(evaluate, depthwise_run, tmp_path):
     evaluate(f"checkpoint={depthwise_run / 'best.ckpt'}", "data.cache=null")
     assert not list(tmp_path.iterdir())

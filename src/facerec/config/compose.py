@@ -169,7 +169,7 @@ def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
     """Raise `InputError` if one of the ``overrides`` of ``cfg`` sets something that nothing reads."""
     given = [override.key_or_group for override in _parse(overrides)]
     if "affine_strength" in given:
-        _refuse_affine_strength_without(cfg)
+        _refuse_affine_strength_without([cfg], AUGMENTED)
     if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
         raise InputError("width has no effect on this backbone, whose networks have fixed widths: leave it out")
 
@@ -188,13 +188,11 @@ def _composed(overrides: list[str]) -> DictConfig:
         return hydra_compose("train", overrides)
 
 
-def _refuse_affine_strength_without(*nodes: DictConfig) -> None:
-    """Raise `InputError` if none of ``nodes`` reads ``affine_strength``."""
+def _refuse_affine_strength_without(nodes: Sequence[DictConfig], places: Sequence[str]) -> None:
+    """Raise `InputError` if none of ``nodes`` reads ``affine_strength``; a transform that does can be at ``places``."""
     if not any("${affine_strength}" in OmegaConf.to_yaml(node) for node in nodes):
-        raise InputError(
-            "affine_strength has no effect without an affine transform: leave it out, or add "
-            f"augmentation@{AUGMENTED[0]}=rotation or augmentation@{AUGMENTED[1]}=rotation"
-        )
+        remedy = " or ".join(f"augmentation@{place}=rotation" for place in places)
+        raise InputError(f"affine_strength has no effect without an affine transform: leave it out, or add {remedy}")
 
 
 def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> DictConfig:
@@ -222,7 +220,7 @@ def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> 
         with in_one_sentence():
             OmegaConf.update(cfg, key, value, merge=False, force_add=is_new)
     if any(_place(override) == "affine_strength" for override in parsed):
-        _refuse_affine_strength_without(*chosen)
+        _refuse_affine_strength_without(chosen, AUGMENTED[1:])  # nothing is trained
     if "pretrained" in cfg.backbone:
         cfg.backbone.pretrained = False  # the checkpoint has the weights: download none
     for key in ("protocol", "image_size", "embedding_dim"):
