@@ -27,7 +27,8 @@ def test_the_first_lost_step_is_named_at_the_next_look(loss):
     callback = StopOnNaN(every_n_steps=5)
     steps(callback, [FINE, FINE, loss, FINE])
     with refuses(
-        "step 3", "0.25", "16-mixed", "optimizer.lr", "resume=auto trainer.precision=32-true", error=InputError
+        *("step 3", "0.25", "16-mixed", "optimizer.lr", "resume=auto trainer.precision=32-true", "facerec check_data"),
+        error=InputError,
     ):
         steps(callback, [LOST], first=5)
 

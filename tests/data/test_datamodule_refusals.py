@@ -1,6 +1,6 @@
 import pytest
 from folder_data import folder_data, ready, trainer
-from image_files import write_text
+from image_files import plain, write_image, write_text
 from says import refuses, says
 
 from facerec.errors import InputError
@@ -18,6 +18,20 @@ class TestRefusals:
     def test_a_cache_without_a_name(self, tmp_path):
         with refuses("cache", "''", "null"):
             folder_data(tmp_path, cache="")
+
+    @pytest.mark.parametrize("cache", [None, "cache"])
+    def test_images_that_are_all_the_same(self, faces, cache):
+        cache = cache and str(faces / cache)
+        folder_data(faces, cache=cache).setup("validate")
+        ready(folder_data(faces, cache=cache)).refuse_equal_images()
+        for place, what in {"pairs/pairs": "benchmark pairs", "train": "training set"}.items():
+            for file in (faces / place).rglob("*.png"):
+                write_image(file, plain((0, 0, 0), (20, 12)))
+            module = ready(folder_data(faces, cache=cache))
+            with refuses(what, "the same", "facerec check_data", error=InputError):
+                module.refuse_equal_images()
+            for number, file in enumerate((faces / place).rglob("*.png")):
+                write_image(file, plain((0, 0, number)))
 
     @pytest.mark.parametrize("value", [3, {"degrees": 15}, None, print])
     def test_augmentation_that_is_no_transform(self, tmp_path, value):

@@ -50,6 +50,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     backbone = build.build_backbone(cfg)
     data = build.build_data(cfg)
     data.setup("fit")
+    data.refuse_equal_images()
     if resumed is not None:
         refuse_other_data(resumed, data)
         if resumed.path.parent.resolve() == folder.resolve():  # a new folder chooses its best epoch anew

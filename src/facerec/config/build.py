@@ -139,6 +139,7 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
 
 def verify(cfg: DictConfig, data: FaceDataModule, backbone: nn.Module) -> dict[str, VerificationResult]:
     """Verify ``backbone`` on the benchmarks of ``data``, which is set up to validate."""
+    data.refuse_equal_images()
     verifier = _refusing(Verifier, "protocol")(backbone, cfg.protocol)
     trainer = build_trainer(cfg)
     refuse_no_verification(trainer)

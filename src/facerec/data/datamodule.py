@@ -30,6 +30,7 @@ from facerec.data.loading import (
     flip_at_random,
     image_loader,
     normalise,
+    refuse_equal_images,
 )
 from facerec.data.source import (
     Benchmark,
@@ -145,6 +146,13 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             self._benchmarks.append(self._dataset(benchmark.images, np.arange(len(benchmark.images))))
         if stage == "fit" and self.train_source is not None and self._train is None:
             self._train = self._dataset(self.train_source, self.train_source.labels)
+
+    def refuse_equal_images(self) -> None:
+        """Raise `InputError` for a training set or a benchmark, of those set up, whose images are all the same."""
+        for benchmark, dataset in zip(self.opened_benchmarks, self._benchmarks, strict=True):
+            refuse_equal_images(dataset, f"benchmark {benchmark.name}")
+        if self._train is not None:
+            refuse_equal_images(self._train, "the training set")
 
     def _open_benchmarks(self) -> list[Benchmark]:
         if not self.benchmarks and not self.held_out_identities:

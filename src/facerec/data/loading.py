@@ -100,6 +100,23 @@ class PackedDataset(Dataset):
         return {key: value for key, value in self.__dict__.items() if key != "_pixels"}
 
 
+_LOOKED_AT = 16  # images, evenly spaced
+
+
+def refuse_equal_images(dataset: ImageDataset | PackedDataset, what: str) -> None:
+    """Raise `InputError` if the images of ``what`` are all the same, such as black ones: only some are looked at.
+
+    Nothing can be learned from them or measured on them, and the loss may become NaN.
+    """
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(_LOOKED_AT, len(dataset))).astype(np.int64)).tolist()
+    images = dataset.__getitems__(chosen)[0]
+    if len(chosen) > 1 and bool((images == images[:1]).all()):
+        raise InputError(
+            f"the images of {what} are all the same, at least the {len(chosen)} that were looked at: convert or fetch "
+            "them again, with the help of facerec check_data"
+        )
+
+
 def image_loader(
     dataset: ImageDataset | PackedDataset,
     batch_size: int,

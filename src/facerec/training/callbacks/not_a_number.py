@@ -42,7 +42,8 @@ class StopOnNaN(pl.Callback):
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             remedy = (
                 "start again with a lower optimizer.lr, or, after half precision, continue from the last complete "
-                "epoch with resume=auto trainer.precision=32-true"
+                "epoch with resume=auto trainer.precision=32-true; if neither helps, look at the images with facerec "
+                "check_data"
             )
             if step <= 1:  # no step had changed the weights yet
                 remedy = "look for the cause in the images with facerec check_data, or take trainer.precision=32-true"
