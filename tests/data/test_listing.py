@@ -8,6 +8,8 @@ from says import refuses, says
 from facerec.data.readers import listing
 from facerec.data.readers.folders import read_identity_folders
 from facerec.data.readers.listing import image_paths, missing_files
+from facerec.data.readers.train_lists import read_train_list
+from facerec.data.source import refuse_missing
 from facerec.errors import InputError
 
 
@@ -161,6 +163,19 @@ def test_an_image_beside_the_identity_folders_is_reported(train):
         read_identity_folders(train)
 
 
+def test_an_image_in_a_folder_that_may_not_be_entered_is_not_called_missing(train, monkeypatch):
+    def stat(path, *_, real=os.stat, **more):
+        if os.fspath(path).startswith(str(train / "bob/")):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *_, **more)
+
+    write_text(train / "list.txt", "ann/0.png a\nbob/0.png b\n")
+    listed = read_train_list(train, "list.txt")
+    monkeypatch.setattr(os, "stat", stat)
+    with refuses(str(train / "bob/0.png"), "Permission denied", "allow", error=InputError):
+        refuse_missing(listed)
+
+
 class TestNoPermission:
     """What may not be read is named, and the check goes on with the rest; root may read all, so refusal is played."""
 
@@ -193,6 +208,12 @@ class TestNoPermission:
         assert list(found.paths) == ["ann/0.png", "ann/1.png", "eve/0.png", "eve/1.png"]
         ((identity, sentence),) = wrong
         assert identity == "bob" and says(sentence, str(train / "bob"), "Permission denied")
+
+
+def test_a_link_to_itself_beside_the_identities_is_no_image(train):
+    (train / "loop.png").symlink_to("loop.png")
+    with refuses(str(train / "loop.png"), "broken link", "restore", error=InputError):
+        read_identity_folders(train)
 
 
 def test_a_link_to_itself_hides_no_other_image(train):

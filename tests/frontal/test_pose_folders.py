@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from image_files import plain, write_image
@@ -40,3 +42,29 @@ def test_an_unreadable_image_is_named(tmp_path):
     (tmp_path / "000/profile/0.png").write_bytes(b"")
     with refuses("000/profile/0.png", "empty", error=InputError):
         read_pose_folders(tmp_path, 16)
+
+
+@pytest.mark.parametrize("place", [".", "001/profile", "001"])
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch, place):
+    folder = str(tmp_path / place)
+
+    def refusing(real, is_refused):
+        def call(path, *_, **more):
+            if is_refused(os.fspath(path)):
+                raise PermissionError(13, "Permission denied", path)
+            return real(path, *_, **more)
+
+        return call
+
+    write_people(tmp_path, identities=2, images=1)
+    monkeypatch.setattr(os, "scandir", refusing(os.scandir, lambda path: path == folder))
+    if place == "001":
+        monkeypatch.setattr(os, "stat", refusing(os.stat, lambda path: path.startswith(f"{folder}{os.sep}")))
+    with refuses(folder, "Permission denied", "allow", error=InputError):
+        read_pose_folders(tmp_path, 16)
+
+
+def test_a_file_is_no_folder_of_people(tmp_path):
+    (tmp_path / "cfp.zip").touch()
+    with refuses("cfp.zip", "is a file", "CFP", error=InputError):
+        read_pose_folders(tmp_path / "cfp.zip", 16)

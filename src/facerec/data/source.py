@@ -143,12 +143,23 @@ def refuse_missing(images: ImageSource) -> None:
     """Raise `InputError` for the first missing image: better now than after an epoch."""
     missing = images.missing().tolist()
     if missing:
+        _refuse_no_permission(images.full_name(missing[0]))
         listed = images.listed_in(missing[0])
         line = f" in line {listed[1]} of {listed[0]}" if listed else ""
         others = f", and so are {len(missing) - 1} others" if len(missing) > 1 else ""
         problem = f"image {images.full_name(missing[0])}{line} is missing{others}"
         remedy = f"{slashes(images.name(missing[0]))}restore what is missing or take it off the list"
         raise InputError(f"{problem}: {remedy}")
+
+
+def _refuse_no_permission(image: str) -> None:
+    """Raise `InputError` if the image may be there, in a folder that may not be entered."""
+    try:
+        os.stat(image)
+    except PermissionError as error:
+        raise InputError(f"image {image} cannot be read ({error.strerror}): {ALLOW}") from error
+    except OSError:
+        return
 
 
 def slashes(path: str) -> str:

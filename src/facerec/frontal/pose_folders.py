@@ -1,6 +1,8 @@
 """Frontal and profile images in the layout of CFP (Sengupta et al., WACV 2016): ``ID/frontal/NN.jpg`` and
 ``ID/profile/NN.jpg``."""
 
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +13,8 @@ from tqdm import tqdm
 
 from facerec.data.loading import in_workers
 from facerec.data.readers.folders import FolderImages
-from facerec.data.readers.listing import IMAGE_SUFFIXES, is_service
-from facerec.data.source import digest
+from facerec.data.readers.listing import IMAGE_SUFFIXES, entries_of
+from facerec.data.source import ALLOW, digest
 from facerec.errors import InputError
 from facerec.frontal.borders import covered
 
@@ -66,20 +68,30 @@ def read_pose_folders(root: str | Path, image_size: int, num_workers: int = 0) -
 def _find(root: Path) -> list[tuple[str, str, str]]:
     """Return (identity, pose, file name) of every image, sorted."""
     if not root.is_dir():
-        raise InputError(f"folder {root} does not exist: give the folder with CFP's identities")
+        problem = "is a file" if root.exists() else "does not exist"
+        raise InputError(f"folder {root} {problem}: give the folder with CFP's identities")
     folders = [
-        (entry.name, pose, entry / pose)
-        for entry in sorted(root.iterdir())
-        if not is_service(entry.name)
+        (identity, pose, root / identity / pose)
+        for identity in sorted(entry.name for entry in entries_of(root) if os.path.isdir(entry.path))
         for pose in POSES
     ]
     return [
-        (identity, pose, file.name)
+        (identity, pose, name)
         for identity, pose, folder in folders
-        if folder.is_dir()
-        for file in sorted(folder.iterdir())
-        if file.name.lower().endswith(IMAGE_SUFFIXES) and not is_service(file.name)
+        if _is_folder(folder)
+        for name in sorted(entry.name for entry in entries_of(folder))
+        if name.lower().endswith(IMAGE_SUFFIXES)
     ]
+
+
+def _is_folder(folder: Path) -> bool:
+    """Whether it is one; raises `InputError` if the folder around it may not be entered, in which case nobody knows."""
+    try:
+        return stat.S_ISDIR(os.stat(folder).st_mode)
+    except PermissionError as error:
+        raise InputError(f"folder {folder} cannot be read ({error.strerror}): {ALLOW}") from error
+    except OSError:  # there is none
+        return False
 
 
 def _decode(source: FolderImages, size: int, num_workers: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """The images of a list, as `write_benchmark` finds them."""
 
+import os
 import shutil
 
 import pytest
@@ -86,3 +87,21 @@ def test_images_beyond_the_pairs_may_be_missing(root, images):
 def test_a_missing_folder_of_images_is_named(root, images):
     with refuses("nowhere", "not exist", "lists", error=InputError):
         write_benchmark(root, "own", PAIRS, images / "nowhere")
+
+
+def test_a_link_to_itself_hides_no_other_image(root, images):
+    before = write_benchmark(root, "one", PAIRS, images)
+    for folder in {file.parent for file in images.rglob("*.*")}:
+        (folder / "loop.png").symlink_to("loop.png")
+    assert write_benchmark(root, "two", PAIRS, images).images == before.images
+
+
+def test_images_in_a_folder_that_may_not_be_read_are_not_called_missing(root, images, monkeypatch):
+    def scandir(path, real=os.scandir):
+        if os.fspath(path) != str(images):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with refuses(str(images), "Permission denied", "allow", error=InputError):
+        write_benchmark(root, "mine", PAIRS, images)

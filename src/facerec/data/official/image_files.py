@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from facerec.data.readers.listing import IMAGE_SUFFIXES, is_service
+from facerec.data.readers.listing import IMAGE_SUFFIXES, entries_of
 from facerec.errors import InputError
 
 LINKS = ("hard", "symbolic", "copy")
@@ -93,12 +93,10 @@ def _find(name: PurePosixPath, folder: Path, contents: dict[str, dict[str, str]]
 
 def _images_in(folder: Path) -> dict[str, str]:
     """Map names, with and without suffix, to files; the alphabetically first file if several share a name."""
-    try:
-        with os.scandir(folder) as entries:
-            files = sorted(entry.name for entry in entries if entry.is_file())
-    except OSError:
+    if not folder.is_dir():
         return {}
-    images = [file for file in files if not is_service(file) and PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES]
+    files = sorted(entry.name for entry in entries_of(folder) if os.path.isfile(entry.path))
+    images = [file for file in files if PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES]
     by_stem = {_key(PurePosixPath(file).stem): file for file in reversed(images)}
     return by_stem | {_key(file): file for file in images}
 

@@ -38,7 +38,7 @@ def image_paths(root: Path, folder: str, on_problem: OnProblem = refuse) -> list
     paths, folders = [], [folder]
     while folders:
         here = folders.pop()
-        for entry in _entries(os.path.join(root, here)):
+        for entry in entries_of(os.path.join(root, here)):
             if entry.is_dir(follow_symlinks=False):
                 folders.append(f"{here}/{entry.name}")
             elif entry.is_symlink() and os.path.isdir(entry.path):
@@ -50,8 +50,8 @@ def image_paths(root: Path, folder: str, on_problem: OnProblem = refuse) -> list
     return sorted(paths, key=lambda path: path.split("/"))
 
 
-def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """Return all that is in ``folder``, without what `is_service`."""
+def entries_of(folder: str | Path) -> list[os.DirEntry[str]]:
+    """Return all that is in ``folder``, without what `is_service`; `InputError` if it may not be read."""
     with refusing_unreadable(f"folder {folder}", "allow reading it or remove it"), os.scandir(folder) as entries:
         return [entry for entry in entries if not is_service(entry.name)]
 
@@ -81,10 +81,10 @@ def identity_folders(folder: Path, on_problem: OnProblem = refuse) -> list[str]:
     ``on_problem`` is called for a link that is broken or would have images read twice under two names, and for an image
     outside of these folders. Raises `InputError` if ``folder`` may not be read.
     """
-    entries = _entries(folder)
+    entries = entries_of(folder)
     found = [(entry.name, entry.is_symlink()) for entry in entries if entry.is_symlink() or entry.is_dir()]
     for entry in entries if found else ():
-        if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_file():
+        if entry.name.lower().endswith(IMAGE_SUFFIXES) and os.path.isfile(entry.path):
             remedy = "move it into the folder of the person whom it shows, or remove it"
             on_problem(
                 entry.name, f"image {entry.path} would be passed over, since it is in no identity folder: {remedy}"
