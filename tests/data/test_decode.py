@@ -193,3 +193,16 @@ def test_enlarging_draws_a_straight_ramp_between_two_pixels():
     # Pixel centres: 4 output pixels stand at -0.25, 0.25, 0.75 and 1.25 between the two input pixels at 0 and 1.
     np.testing.assert_array_equal(resized(edge, 1, 4)[0, :, 0], [0, 50, 150, 200])
     np.testing.assert_array_equal(resized(edge, 1, 4)[0, :, 1], [0, 25, 75, 100])
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(200), "a HEIC file"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(200), "a JPEG XL file"),
+        (b"<!DOCTYPE html>" + bytes(200), "no image"),
+    ],
+)
+def test_what_a_name_hides_is_said(data, kind):
+    with refuses("ann/0.jpg", kind, "make it a JPEG or PNG", error=InputError):
+        decode_rgb(data, "ann/0.jpg")

@@ -110,7 +110,10 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     assert image_paths(tmp_path, "ann") == ["ann/1.png", "ann/deep/2.png"]
 
 
-SERVICE = (".ipynb_checkpoints", ".Trash-1000", ".cache", "@eaDir", "__MACOSX", "lost+found", "#recycle")
+SERVICE = (
+    *(".ipynb_checkpoints", ".Trash-1000", ".cache", "@eaDir", "__MACOSX", "lost+found", "#recycle", "#snapshot"),
+    *("@Recently-Snapshot", "~snapshot", "@tmp", "Network Trash Folder", "Temporary Items", "FOUND.000", "LOST.DIR"),
+)
 
 
 @pytest.mark.parametrize("name", SERVICE)
@@ -138,6 +141,7 @@ OTHER_NAMES = {
     "face.webp2": encode(plain(RED), ".webp"),
     "face.gif": b"GIF89a" + bytes(20),
     "face.heic": b"\0\0\0\x18ftypheic" + bytes(20),
+    "face.jxl": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20),
 }
 
 
@@ -149,6 +153,13 @@ def test_an_image_whose_name_does_not_say_so_is_reported(train, name):
     wrong: list[tuple[int | str, str]] = []
     assert len(read_identity_folders(train, lambda *problem: wrong.append(problem)).paths) == 6
     assert [identity for identity, _ in wrong] == ["ann"]
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_nor_is_one_beside_the_identity_folders_passed_over(train, name):
+    (train / name).write_bytes(OTHER_NAMES[name])
+    with refuses(str(train / name), ".png", "rename", error=InputError):
+        read_identity_folders(train)
 
 
 def test_other_files_are_no_images_whatever_they_begin_with(train):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from facerec.data.image_header import JPEG_START, PNG_START, stated_pixels
+from facerec.data.image_header import JPEG_START, PNG_START, image_format, stated_pixels
 from facerec.errors import InputError
 
 # Raise it when files are decoded or resized to different pixels than before, which invalidates caches.
@@ -52,8 +52,9 @@ def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:
     except cv2.error:  # the header claims a size beyond OpenCV's limit
         image = None
     if image is None:
-        problem = "cannot be decoded: it is damaged or not a JPEG or PNG file"
-        raise InputError(f"image {name} {problem}, so replace it or take it off the list")
+        kind = image_format(data[:32])
+        found = f"it is a {kind} file that is damaged or not read here" if kind else "it is damaged or no image"
+        raise InputError(f"image {name} cannot be decoded, {found}: make it a JPEG or PNG file or take it off the list")
     return image
 
 

@@ -15,6 +15,7 @@ _STARTS = {
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
     b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
 }
 # BMP has reserved zeros; HEIC and AVIF name their brand.
 _PATTERNS = {

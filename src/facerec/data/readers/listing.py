@@ -14,7 +14,8 @@ from facerec.data.source import OnProblem, refuse, refusing_unreadable
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # compared in lower case
 # Folders that systems put among images, in lower case: thumbnails, resource forks, deleted files.
 _SERVICE = {"@eadir", "__macosx", "@recycle", "#recycle", "$recycle.bin", "recycler", "lost+found"}
-_SERVICE |= {"system volume information", "__pycache__"}
+_SERVICE |= {"system volume information", "network trash folder", "temporary items", "found.000", "lost.dir"}
+_SERVICE |= {"#snapshot", "~snapshot", "@recently-snapshot", "@tmp", "@appstore", "@sharebin", "__pycache__"}
 # What usually accompanies images; other files are looked into.
 _NO_IMAGE = (".txt", ".csv", ".json", ".xml", ".yaml", ".md", ".html", ".npy", ".npz", ".mat", ".pts", ".db", ".ini")
 _START = 32  # bytes by which an image is known
@@ -89,6 +90,8 @@ def identity_folders(folder: Path, on_problem: OnProblem = refuse) -> list[str]:
             on_problem(
                 entry.name, f"image {entry.path} would be passed over, since it is in no identity folder: {remedy}"
             )
+        elif kind := _format_of(entry):
+            on_problem(entry.name, _unexpected(entry.path, kind))
     links = sorted(folder / name for name, is_link in found if is_link)
     for link in links:
         if not link.exists():
