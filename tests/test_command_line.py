@@ -191,6 +191,9 @@ def test_a_plain_text_is_put_in_quotes_where_it_is_not_understood_without(text):
     [
         *(("name", text) for text in ("2024_11_05", "1.50", "1e3", "true", "nan", "007", "it's")),
         *(("data.root", text) for text in ("2024", "a=b", "x:y=z", "[a]", "C:\\faces\\", "'", "a\\'b", "~/my faces")),
+        *((key, "2024_11") for key in ("hydra.run.dir", "hydra.sweep.subdir", "+callbacks.own.path")),
+        *(("callbacks.best.filename", "1_0"), ("logger.tensorboard.name", "1e3"), ("experiment", "1_0")),
+        *(("augmentation@data.test_augmentation", "1_0"), ("hydra/launcher", "5")),
         *(("data.train_folder", "112"), ("data.train_list", "1.0"), ("data.cache", "1"), ("backbone.name", "1e3")),
         *(("resume", "outputs/a/lr=0.1-ed3c184e/last.ckpt"), ("+data.index_cache", "5")),
     ],
@@ -203,6 +206,18 @@ def test_a_key_of_text_takes_what_was_typed(options, key, text):
 def test_so_do_the_names_in_a_list():
     (override,) = OverridesParser.create().parse_overrides(quoted(["data.benchmarks=[2024,lfw,1e3,a=b]"]))
     assert override.value() == ["2024", "lfw", "1e3", "a=b"]
+
+
+def test_and_the_files_that_are_chosen_in_a_list_or_a_sweep():
+    typed = ["-m", "experiment=1_0,mine", "augmentation@data.train_augmentation=[1_0,jitter]"]
+    overrides = OverridesParser.create().parse_overrides(quoted(typed)[1:])
+    assert list(overrides[0].sweep_string_iterator()) == ["'1_0'", "mine"]
+    assert overrides[1].value() == ["1_0", "jitter"]
+
+
+@pytest.mark.parametrize("argument", ["operator={kernel_size: 5}", "head=choice(arcface,am_softmax)", "operator='a'"])
+def test_a_whole_node_and_a_choice_of_files_are_no_text(argument):
+    assert quoted([argument]) == [argument]
 
 
 def test_null_an_interpolation_and_a_switch_are_no_text():

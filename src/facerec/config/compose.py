@@ -16,7 +16,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from hydra.utils import get_object
@@ -294,16 +294,18 @@ def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Ove
         if override.key_or_group == "augmentation" and override.package not in AUGMENTED:
             where = " or ".join(f"augmentation@{node}={override.value()}" for node in AUGMENTED)
             raise InputError(f"{override.input_line} does not say which images it augments: write {where}")
-        if _is_group(override) and not override.is_delete():
+        if _is_group(override) and not override.is_delete() and not override.is_sweep_override():
             _refuse_no_name(override)
     return parsed
 
 
 def _refuse_no_name(override: Override) -> None:
-    """Raise `InputError` for null, true and false as options of a group, except null where it changes nothing."""
+    """Raise `InputError` for what is no name of an option, or list of names; null is one where it changes nothing."""
     group, value = override.key_or_group, override.value()
-    if isinstance(value, bool) or (value is None and group not in ("experiment", "sweep")):
-        word = "null" if value is None else str(value).lower()
+    names = value if isinstance(value, list) else [] if isinstance(value, dict) else [value]
+    wrong = [name for name in names if not isinstance(name, str | QuotedString)]
+    if wrong and not (value is None and group in ("experiment", "sweep")):
+        word = "null" if wrong[0] is None else str(wrong[0]).lower()
         near = suggestion(word, _options(group), of_option(group, word))
         raise InputError(f"{override.input_line} is not an option of {group}; {near}")
 

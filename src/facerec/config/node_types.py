@@ -137,5 +137,5 @@ def _remedy(place: str, value: Any, hint: Any) -> str:
     if isinstance(value, bool | list | None):
         return ""
     if fits(str(value), hint):
-        return f": put it in quotes, \"{place}='{value}'\""
+        return f": put the text that you mean in quotes, as in \"{place}='TEXT'\""
     return f": write {place}=[{value}]" if fits([value], hint) else ""

@@ -55,6 +55,27 @@ ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
 PATHS = ("resume", "data.root", "data.train_list", "data.train_folder", "data.cache", "data.index_cache")
 TEXTS = (*PATHS, "backbone.name", *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)))
 LISTS_OF_TEXT = ("data.benchmarks",)
+# The last words of other keys of text, in the nodes of Hydra, of callbacks and of loggers.
+_PATH_WORDS = ("dir", "subdir", "output_subdir", "dirpath", "save_dir", "default_root_dir", "path")
+_TEXT_WORDS = (*_PATH_WORDS, "filename", "name")
+# Nodes whose value is the name of a file in configs/, or a list of such names.
+_GROUPS = (*(field.name for field in fields(RunConfig) if field.type is Any), *OVERLAY_GROUPS[:-1])
+
+
+def is_path(key: str) -> bool:
+    """Whether the value of the dotted ``key`` is a path, which may have a comma."""
+    return key in PATHS or key.rpartition(".")[2] in _PATH_WORDS
+
+
+def is_text(key: str) -> bool:
+    """Whether the value of the dotted ``key`` is text, or a name of a file in configs/."""
+    return key in TEXTS or is_group(key) or ("." in key and key.rpartition(".")[2] in _TEXT_WORDS)
+
+
+def is_group(key: str) -> bool:
+    """Whether ``key`` chooses a file in configs/ or of Hydra's own, as ``operator`` and ``hydra/launcher`` do."""
+    group = key.partition("@")[0]
+    return group in _GROUPS or "/" in group
 
 
 def reject_unknown_keys(keys: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
-from facerec.config.schema import LISTS_OF_TEXT, OVERLAY_GROUPS, PATHS, ROOT_KEYS, TEXTS
+from facerec.config.schema import LISTS_OF_TEXT, OVERLAY_GROUPS, ROOT_KEYS, is_group, is_path, is_text
 from facerec.errors import InputError, suggestion
 from facerec.files import check_output_file
 from facerec.process import INTERRUPTED, is_interrupt
@@ -30,8 +30,8 @@ def quoted(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with quotes around values that Hydra would not take as they were typed.
 
     These are plain values that its grammar refuses, such as non-ASCII paths, and all values of keys that are text:
-    ``name=2024_11_05`` is no number, and a path may have ``=`` and ``,``. With ``-m``, commas separate the values of a
-    sweep, except in the name of an existing file or folder.
+    ``name=2024_11_05`` is no number, nor is ``experiment=2024_11``, and a path may have ``=`` and ``,``. With ``-m``,
+    commas separate the values of a sweep, except in the name of an existing file or folder.
     """
     in_sweep = not {"-m", "--multirun"}.isdisjoint(arguments)
     return [_quoted(argument, in_sweep) for argument in arguments]
@@ -42,11 +42,12 @@ def _quoted(argument: str, in_sweep: bool) -> str:
     if argument[:1] == "-" or not equals:
         return argument
     name = key.lstrip("+")
-    if name in LISTS_OF_TEXT and value[:1] == "[" and value[-1:] == "]" and not set("[]{}'\"$") & set(value[1:-1]):
+    is_list = value[:1] == "[" and value[-1:] == "]" and not set("[]{}'\"$") & set(value[1:-1])
+    if is_list and (name in LISTS_OF_TEXT or is_group(name)):
         return f"{key}=[{','.join(map(_as_text, value[1:-1].split(',')))}]"
     is_switch = name.endswith("cache") and value in ("true", "false")  # no folder: the types refuse it
-    if name in TEXTS and not is_switch and not _is_grammar(value, in_sweep):
-        one_path = name in PATHS and not (in_sweep and not Path(value).exists())
+    if is_text(name) and not is_switch and not _is_grammar(name, value, in_sweep):
+        one_path = is_path(name) and not (in_sweep and not Path(value).exists())
         return f"{key}={','.join(map(_as_text, [value] if one_path else value.split(',')))}"
     if _MARKS & set(value) or _is_understood(argument):
         return argument
@@ -54,12 +55,13 @@ def _quoted(argument: str, in_sweep: bool) -> str:
     return in_quotes if _is_understood(in_quotes) else argument
 
 
-def _is_grammar(value: str, in_sweep: bool) -> bool:
-    """Whether a text is quoted already, has an interpolation or is a function of a sweep."""
+def _is_grammar(name: str, value: str, in_sweep: bool) -> bool:
+    """Whether a text is quoted already, has an interpolation or is a function of a sweep, or sets a whole node."""
+    if is_group(name) and _MARKS - {","} & set(value):
+        return True
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return (
-        is_quoted or "${" in value or (in_sweep and re.match(r"(choice|range|glob|shuffle|sort)\(", value) is not None)
-    )
+    is_function = re.match(r"(choice|range|glob|shuffle|sort)\(", value) is not None
+    return is_quoted or "${" in value or (is_function and (in_sweep or is_group(name)))
 
 
 def _as_text(value: str) -> str:
