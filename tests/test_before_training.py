@@ -9,7 +9,12 @@ from pytorch_lightning.loggers import CSVLogger
 from says import refuses, says
 
 from facerec.errors import InputError
-from facerec.training.before_training import refuse_what_cannot_end, unreached_epochs
+from facerec.training.before_training import (
+    refuse_no_time,
+    refuse_unverified_epochs,
+    refuse_what_cannot_end,
+    unreached_epochs,
+)
 from facerec.training.checkpoints import BestCheckpoint
 
 pytestmark = pytest.mark.filterwarnings(
@@ -26,10 +31,13 @@ def last(folder: Path, **changes: object) -> ModelCheckpoint:
     return ModelCheckpoint(folder, **{"filename": "last", "save_on_train_epoch_end": True, **changes})
 
 
-def check(folder: Path, *callbacks: pl.Callback, **settings: object) -> None:
+def trainer(**settings: object) -> pl.Trainer:
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    trainer = pl.Trainer(**{"max_epochs": 2, "callbacks": list(callbacks), **quiet, **settings})
-    refuse_what_cannot_end(trainer, folder, ["lfw"])
+    return pl.Trainer(**{"max_epochs": 2, **quiet, **settings})
+
+
+def check(folder: Path, *callbacks: pl.Callback, **settings: object) -> None:
+    refuse_what_cannot_end(trainer(callbacks=list(callbacks), **settings), folder, ["lfw"])
 
 
 @pytest.mark.parametrize("monitor", ["mean_accuracy", "lfw/accuracy", "train/loss", "train/loss_epoch"])
@@ -86,6 +94,49 @@ def test_a_callback_of_the_user_may_log_what_another_waits_for(tmp_path):
         pass
 
     check(tmp_path, best(tmp_path), last(tmp_path), EarlyStopping("mine"), Logs())
+
+
+@pytest.mark.parametrize(
+    ("settings", "facts"),
+    [
+        *(({"val_check_interval": value}, (f"val_check_interval={value}", "leave it out")) for value in (0, 0.0, 3)),
+        ({"val_check_interval": 100}, ("trainer.val_check_interval=100", "4 steps", "leave it out")),
+        ({"val_check_interval": 0.9}, ("trainer.val_check_interval=0.9", "4 steps", "leave it out")),
+        ({"val_check_interval": "00:00:01:00"}, ("trainer.val_check_interval", "time", "leave it out")),
+        ({"val_check_interval": 6, "check_val_every_n_epoch": None}, ("val_check_interval=6", "4 steps")),
+        ({"val_check_interval": 12, "check_val_every_n_epoch": None}, ("val_check_interval=12", "max_epochs=2")),
+        ({"limit_train_batches": 0.1}, ("trainer.limit_train_batches=0.1", "4 batches", "0.25")),
+        ({"limit_train_batches": 3, "val_check_interval": 2}, ("trainer.val_check_interval=2", "3 steps")),
+    ],
+    ids=str,
+)
+def test_epochs_that_do_not_end_with_a_verification_are_refused(settings, facts):
+    with refuses(*facts, error=InputError):
+        refuse_unverified_epochs(trainer(**settings), 4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        *({"val_check_interval": value} for value in (1, 2, 4, 0.5, 1.0)),
+        *({"val_check_interval": value, "check_val_every_n_epoch": None} for value in (2, 8)),
+        {"limit_train_batches": 3, "val_check_interval": 3},
+        {"limit_train_batches": 0.25},
+        {"limit_train_batches": 100},
+    ],
+    ids=str,
+)
+def test_those_that_do_pass(settings):
+    refuse_unverified_epochs(trainer(**settings), 4)
+
+
+@pytest.mark.parametrize("time", ["00:00:00:00", "abc", "1:30", "", 5, 0, {}, {"hours": 0}], ids=str)
+def test_a_time_that_is_none_is_refused(time):
+    with refuses(f"trainer.max_time={time}", "DAYS:HOURS:MINUTES:SECONDS", error=InputError):
+        refuse_no_time(time)
+    for fine in (None, "00:00:00:01", "10:00:00:00", {"hours": 1}):
+        refuse_no_time(fine)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from says import refuses
 
 from facerec.data.shared_people import Shared
@@ -31,6 +31,11 @@ def test_a_run_of_no_epoch_says_so(tmp_path):
         verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt", {})
     trainer.max_steps = 7
     with refuses("best.ckpt", "trainer.max_steps=7", error=InputError):
+        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt", {})
+    timer = Timer("00:00:00:05")
+    timer.load_state_dict({"time_elapsed": {"train": 6.0}})
+    trainer.callbacks = [Timer(), timer]
+    with refuses("best.ckpt", "trainer.max_time", "resume", error=InputError):
         verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt", {})
 
 

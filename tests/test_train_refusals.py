@@ -250,6 +250,10 @@ class TestTheFolderOfARefusedRun:
     [
         ("+trainer.limit_val_batches=0", ("trainer.limit_val_batches=0", "remove it")),
         ("+trainer.overfit_batches=2", ("limit_val_batches", "trainer.overfit_batches")),
+        ("+trainer.check_val_every_n_epoch=0", ("trainer.check_val_every_n_epoch", "at least 1", "0")),
+        ("+trainer.val_check_interval=100", ("trainer.val_check_interval=100", "4 steps", "leave it out")),
+        ("+trainer.limit_train_batches=0.1", ("trainer.limit_train_batches=0.1", "4 batches", "0.25")),
+        ("+trainer.max_time=00:00:00:00", ("trainer.max_time=00:00:00:00", "DAYS:HOURS:MINUTES:SECONDS")),
         ("+callbacks.best.save_top_k=2", ("callbacks.best.save_top_k=2", "best.ckpt", "leave it out")),
         ("+callbacks.last.every_n_epochs=3", ("callbacks.last.every_n_epochs=3", "last.ckpt", "leave it out")),
         ("+callbacks.last.save_weights_only=true", ("save_weights_only=True", "last.ckpt", "leave it out")),

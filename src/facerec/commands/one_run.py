@@ -16,7 +16,7 @@ from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
-from facerec.training.before_training import refuse_what_cannot_end, unreached_epochs
+from facerec.training.before_training import refuse_unverified_epochs, refuse_what_cannot_end, unreached_epochs
 from facerec.training.maps import initialise_from_data
 from facerec.training.resumed import (
     Resumed,
@@ -63,6 +63,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
     refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
+    refuse_unverified_epochs(trainer, data.batches_per_epoch(trainer.world_size))
     if late := unreached_epochs(rehearsed(recognizer, trainer.max_epochs), trainer.max_epochs):
         _say(late)
     made_by = provenance(as_typed(overrides), recognizer.config)

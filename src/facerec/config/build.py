@@ -19,7 +19,7 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
 from facerec.process import refuse_too_many
-from facerec.training.before_training import refuse_no_verification
+from facerec.training.before_training import refuse_no_time, refuse_no_verification
 from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
@@ -130,6 +130,7 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     devices = cfg.trainer.get("devices")
     if isinstance(devices, int | str) and str(devices).isdecimal():
         refuse_too_many(int(devices), "trainer.devices", ", or auto")
+    refuse_no_time(cfg.trainer.get("max_time"))
     watching = {group: _make_all(cfg[group], group) for group in ("logger", "callbacks")}
     trainer = _make(cfg.trainer, "trainer", **watching)
     if not isinstance(trainer, pl.Trainer):

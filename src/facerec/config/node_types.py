@@ -26,6 +26,7 @@ _LIMITS = {
     "lr_scheduler.gamma": (0.0, float("inf")),
     "lr_scheduler.T_max": (1.0, float("inf")),
     "trainer.accumulate_grad_batches": (1.0, float("inf")),
+    "trainer.check_val_every_n_epoch": (1.0, float("inf")),
     "trainer.gradient_clip_val": (0.0, float("inf")),
 }
 

@@ -178,6 +178,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             raise InputError(f"the training set has {len(train)} images, fewer than one batch of {size}: lower it")
         return train
 
+    def batches_per_epoch(self, devices: int) -> int:
+        """Return the number of batches that each device trains on in an epoch; the data module is set up to fit."""
+        assert self.train_source is not None
+        return -(-len(self.train_source) // devices) // max(1, self.global_batch_size // devices)
+
     def train_dataloader(self) -> DataLoader:
         assert self._train is not None and self.trainer is not None
         devices = self.trainer.world_size

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Timer
 
 from facerec.console import log
 from facerec.cost import measure_cost
@@ -71,11 +72,7 @@ def verify_checkpoint(
     """Return the name of the checkpoint file, its epoch (from 0) and the summary per benchmark, with what it shares
     with the training set."""
     if not path.is_file():
-        key = "max_epochs" if trainer.max_steps == -1 else "max_steps"
-        raise InputError(
-            f"{path} was not written, because nothing was left to train up to trainer.{key}={getattr(trainer, key)}: "
-            "raise it"
-        )
+        raise InputError(f"{path} was not written, because nothing was left to train {_limit(trainer)}: raise it")
     checkpoint = load_checkpoint(path)  # once: its epoch is that of its weights, whoever writes the file meanwhile
     recognizer.load_state_dict(checkpoint["state_dict"])
     trainer.validate(recognizer, datamodule=data, verbose=False)
@@ -92,6 +89,15 @@ def _without(result: VerificationResult, shared: Shared) -> dict[str, Any]:
     accuracy = accuracy_terms(result.correct[left], result.folds[left])[0] if left.any() else None
     counts = {"shared_people": shared.people, "shared_images": shared.images}
     return counts | {"unshared_pairs": int(left.sum()), "accuracy_unshared": accuracy}
+
+
+def _limit(trainer: pl.Trainer) -> str:
+    """Return the setting that ended the training."""
+    timers = [callback for callback in getattr(trainer, "callbacks", []) if isinstance(callback, Timer)]
+    if any(left <= 0 for timer in timers if (left := timer.time_remaining()) is not None):
+        return "in trainer.max_time, which counts the time before a resume as well"
+    key = "max_epochs" if trainer.max_steps == -1 else "max_steps"
+    return f"up to trainer.{key}={getattr(trainer, key)}"
 
 
 def benchmark_fingerprints(data: FaceDataModule) -> dict[str, dict[str, Any]]:

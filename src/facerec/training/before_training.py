@@ -1,7 +1,8 @@
 """What can be known before the first step of a run that could not end well."""
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,48 @@ def refuse_no_verification(trainer: pl.Trainer) -> None:
         raise InputError(
             f"trainer.check_val_every_n_epoch={every} verifies none of trainer.max_epochs={last} epochs: lower it, at "
             f"most to {last}"
+        )
+
+
+def refuse_unverified_epochs(trainer: pl.Trainer, batches: int) -> None:
+    """Raise `InputError` if epochs of ``batches`` batches have no step, or do not end with a verification."""
+    steps, between = _steps(trainer.limit_train_batches, batches), getattr(trainer, "val_check_interval", None)
+    if between is None:
+        raise InputError(
+            "trainer.val_check_interval is a time, and the best epoch is chosen at the end of epochs: leave it out"
+        )
+    every, wrong = max(1, int(steps * between)) if isinstance(between, float) else between, f"={between}"
+    if between <= 0:
+        wrong += " is no number of steps to verify after"
+    elif steps % every and (trainer.check_val_every_n_epoch is not None or every % steps):
+        wrong += f" does not verify the last of an epoch's {steps} steps, after which the best epoch is chosen"
+    elif trainer.max_epochs is not None and 0 < trainer.max_epochs * steps < every:
+        wrong += f" verifies none of trainer.max_epochs={trainer.max_epochs} epochs"
+    else:
+        return
+    raise InputError(f"trainer.val_check_interval{wrong}: leave it out")
+
+
+def _steps(limit: int | float, batches: int) -> int:
+    """Return how many of an epoch's ``batches`` are trained on, a number or a share; raise `InputError` if none is."""
+    steps = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    if steps < 1:
+        raise InputError(
+            f"trainer.limit_train_batches={limit} of {batches} batches leaves none to train on: give 1 or more, or "
+            f"a share of at least {math.ceil(100 / batches) / 100}"
+        )
+    return steps
+
+
+def refuse_no_time(max_time: Any) -> None:
+    """Raise `InputError` unless ``trainer.max_time`` is null or a time above zero, as Lightning takes it."""
+    if max_time is None:
+        return
+    parts = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", max_time) if isinstance(max_time, str) else None
+    if not (any(map(int, parts.groups())) if parts else isinstance(max_time, Mapping) and any(max_time.values())):
+        raise InputError(
+            f"trainer.max_time={max_time} is no time to train for: write DAYS:HOURS:MINUTES:SECONDS, such as "
+            "00:01:30:00, or leave it out"
         )
 
 

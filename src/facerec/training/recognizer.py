@@ -41,7 +41,7 @@ class Recognizer(Verifier):
         self._fingerprints: dict[str, str] = {}
 
     def on_train_start(self) -> None:
-        """Raise `InputError` now, and not after an epoch, if epochs do not end with a whole verification."""
+        """Raise `InputError` now, and not after an epoch, if benchmarks are not verified whole."""
         trainer = self.trainer
         loaders: Any = trainer.val_dataloaders
         if not loaders:
@@ -49,12 +49,6 @@ class Recognizer(Verifier):
         for benchmark, loader, batches in zip(self._benchmarks(), loaders, trainer.num_val_batches, strict=True):
             if batches < len(loader):
                 self._refuse_part(benchmark, int(batches) * loader.batch_size)
-        between = trainer.val_check_batch if trainer.check_val_every_n_epoch is not None else None
-        if isinstance(between, int) and trainer.num_training_batches % between:
-            raise InputError(
-                f"trainer.val_check_interval={trainer.val_check_interval} does not verify the last of an epoch's "
-                f"{trainer.num_training_batches} steps, after which the best epoch is chosen: leave it out"
-            )
 
     def on_train_epoch_start(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
