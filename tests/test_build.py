@@ -281,6 +281,14 @@ def test_images_of_another_size_than_the_networks_are_refused():
     build.refuse_other_sizes(cfg)
 
 
+@pytest.mark.parametrize("node", ["data", "backbone"])
+def test_so_is_a_size_that_one_of_them_has_by_default(node):
+    cfg = composition.compose(["data=synthetic", "trainer=cpu", "image_size=32", f"~{node}.image_size"])
+    with refuses(f"{node}.image_size=[96, 96]", "image_size=[32, 32]", "both", error=InputError):
+        build.refuse_other_sizes(cfg)
+    build.refuse_other_sizes(composition.compose(["data=synthetic", "image_size=96", f"~{node}.image_size"]))
+
+
 def test_a_constructor_that_only_asserts_is_named():
     with refuses("AssertionError", "config node: trainer", error=InputError):
         build._refusing(mock.Mock(side_effect=AssertionError()), "trainer")()

@@ -151,6 +151,7 @@ MISTAKES = {
     "~head": ("'head'", "head="),
     "head=null": ("head=null", "am_softmax", "arcface"),
     "logger=null": ("logger=null", "logger=none"),
+    "~backbone._target_": ("backbone._target_", "null", "configs/"),
     "backbone=5": ("backbone=5", "mbv2", "mlp_mixer", "sfv2"),
     "data=[1]": ("data=[1]", "casia_frontal", "folder", "synthetic"),
     "head=[arcface,null]": ("head=[arcface,null]", "am_softmax", "arcface"),

@@ -13,7 +13,7 @@ from says import refuses
 from torch import Tensor, nn
 
 from facerec.config.compose import CONFIG_FOLDER
-from facerec.config.node_types import check_node, fits
+from facerec.config.node_types import check_classes, check_node, fits
 from facerec.config.schema import LISTS_OF_TEXT, TEXTS
 from facerec.errors import InputError
 
@@ -46,7 +46,13 @@ def test_a_value_is_of_a_type_or_not(hint, values, others):
 
 
 class Net:
-    def __init__(self, operator: nn.Module, pretrained: bool = False, stages: Sequence[int] | None = None) -> None: ...
+    def __init__(
+        self,
+        operator: nn.Module,
+        pretrained: bool = False,
+        stages: Sequence[int] | None = None,
+        image_size: Sequence[int] = (96, 96),
+    ) -> None: ...
 
 
 NET = {"_target_": f"{__name__}.Net"}
@@ -58,12 +64,36 @@ NET = {"_target_": f"{__name__}.Net"}
         ({"pretrained": "weights.safetensors"}, ("net.pretrained", "true or false", "'weights.safetensors'")),
         ({"stages": 3}, ("net.stages", "list", "integer", "null", "3", "net.stages=[3]")),
         ({"pretraned": True}, ("Net", "pretraned", "~net.pretraned", "'pretrained'")),
+        *(
+            ({"_target_": target}, ("net._target_", "name of a class", f"got {shown}", "configs/"))
+            for target, shown in ((5, "5"), (None, "null"), (["a"], '["a"]'), ("", "''"))
+        ),
+        *(
+            ({"image_size": size}, ("net.image_size", "height", "width", f"got {size}", f"net.image_size={remedy}"))
+            for size, remedy in (
+                (32, "[32,32]"),
+                ([32], "[32,32]"),
+                ([32, 0], "[32,32]"),
+                ([48, 32, 3], "[48,48]"),
+                ([32.5, True], "[112,112]"),
+                ([], "[112,112]"),
+            )
+        ),
         ({"operator": {**NET, "stages": ["a"]}}, ("net.operator.stages", "list", "integer", "a")),
     ],
 )
 def test_another_is_refused_at_any_depth(settings, facts):
     with refuses(*facts, error=InputError):
         check_node({**NET, **settings}, "net")
+
+
+@pytest.mark.parametrize("key", ["backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "trainer"])
+def test_a_node_that_lacks_its_class_is_refused(key):
+    classes = {other: NET for other in ("backbone", "head", "data", "optimizer", "lr_scheduler", "trainer")}
+    check_classes({**classes, "operator": {}, "callbacks": {}, "width": 0.1})
+    for node in ({"width": 0.1}, 5):
+        with refuses(f"{key}._target_", "name of a class", "null", "configs/", error=InputError):
+            check_classes({**classes, key: node})
 
 
 def test_what_is_missing_and_who_cannot_be_imported_is_left_to_the_constructor():

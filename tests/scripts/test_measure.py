@@ -104,6 +104,8 @@ def test_speed_is_measured_on_request(measure):
 
 def test_images_need_not_be_square(measure):
     small = ("operator=depthwise", "width=0.1", "embedding_dim=16")
+    for size in ("backbone.image_size=[32]", "backbone.image_size=32"):
+        assert says(measure(*small, size)[2], "backbone.image_size", "height", "width", "backbone.image_size=[32,32]")
     status, lines, _ = measure(*small, "backbone.image_size=[64,32]")
     _, square, _ = measure(*small, "image_size=32")
     cost, half = json.loads(lines[-1]), json.loads(square[-1])

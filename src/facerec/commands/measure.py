@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.progress import track
 
-from facerec.config.build import build_backbone
+from facerec.config.build import build_backbone, size_of
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import terminal
@@ -71,7 +71,7 @@ def measure(overrides: list[str], speed: bool) -> dict[str, Any]:
     """Return settings, cost and, with ``speed``, runtime of one network."""
     cfg = compose(overrides)
     network = build_backbone(cfg)
-    height, width = cfg.backbone.get("image_size", (cfg.image_size, cfg.image_size))
+    height, width = size_of(cfg.backbone) or (cfg.image_size, cfg.image_size)
     size = (int(height), int(width))
     ran = asdict(measure_runtime(network, size)) if speed else {}
     return {"settings": overrides, **asdict(measure_cost(network, size)), **ran}

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from facerec.config.compose import compose_trained, resolved, sentence
-from facerec.config.node_types import check_node
+from facerec.config.node_types import check_class, check_classes, check_node
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
@@ -33,6 +33,7 @@ def seed_everything(cfg: DictConfig) -> None:
 
 def check_types(cfg: DictConfig) -> None:
     """Raise `InputError` for a value of the wrong type in any node, before one of them is built."""
+    check_classes(resolved(cfg))
     for key, node in cfg.items():
         if isinstance(node, DictConfig) and key not in ("logger", "callbacks"):  # they read the run's folder
             _refusing(_check, str(key))(node, str(key))
@@ -40,6 +41,8 @@ def check_types(cfg: DictConfig) -> None:
 
 def build_backbone(cfg: DictConfig) -> nn.Module:
     """Return the backbone with its operator; raise `InputError` if it needs one and none is given, or the reverse."""
+    check_class(cfg.backbone.get("_target_"), "backbone")
+    _refusing(_check, "backbone")(cfg.backbone, "backbone")
     constructor = _refusing(get_object, "backbone")(cfg.backbone._target_)
     option = inspect.signature(constructor).parameters.get("operator")
     if cfg.operator and option is None:
@@ -76,8 +79,8 @@ def build_trained(
     """
     checkpoint = load_checkpoint(path)
     cfg = compose_trained(checkpoint["config"], list(overrides), trust)
-    theirs, ours = cfg.backbone.get("image_size"), cfg.data.get("image_size")
-    if isinstance(theirs, ListConfig) and isinstance(ours, ListConfig) and theirs != ours:
+    theirs, ours = size_of(cfg.backbone), size_of(cfg.data)
+    if None not in (theirs, ours) and theirs != ours:
         raise InputError(
             f"the network of {path} is for backbone.image_size={theirs} and the images have data.image_size={ours}: "
             "give both the same"
@@ -110,10 +113,20 @@ def build_data(cfg: DictConfig) -> FaceDataModule:
 
 def refuse_other_sizes(cfg: DictConfig) -> None:
     """Raise `InputError` if the images are of another size than the backbone's, before they are read."""
-    data, backbone = cfg.data.get("image_size"), cfg.backbone.get("image_size")
-    if data is not None and backbone is not None and list(data) != list(backbone):
-        sizes = f"data.image_size={list(data)} and backbone.image_size={list(backbone)}"
+    data, backbone = size_of(cfg.data), size_of(cfg.backbone)
+    if None not in (data, backbone) and data != backbone:
+        sizes = f"data.image_size={data} and backbone.image_size={backbone}"
         raise InputError(f"{sizes} differ: give both the same height and width, or neither and image_size=")
+
+
+def size_of(node: DictConfig) -> list[int] | None:
+    """Return the height and width that ``node`` has or its constructor takes by default, or None if it takes none."""
+    size = node.get("image_size")
+    if size is None:
+        constructor = _refusing(get_object, "image_size")(node.get("_target_"))
+        parameters = _refusing(inspect.signature, "image_size")(constructor).parameters
+        size = parameters["image_size"].default if "image_size" in parameters else None
+    return list(size) if isinstance(size, tuple | ListConfig) else None
 
 
 def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:

@@ -50,7 +50,34 @@ def check_node(node: Any, key: str) -> None:
         raise InputError(f"{key}={node} has a NUL character, which no path and no name can have: write it without")
 
 
+def check_classes(config: Mapping[str, Any]) -> None:
+    """Raise `InputError` if a node at the root of ``config``, from which something is built, names no class."""
+    for key in ("backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "trainer"):
+        node = config.get(key)
+        if node or key != "operator":
+            check_class(node.get("_target_") if isinstance(node, Mapping) else None, key)
+
+
+def check_class(target: Any, key: str) -> None:
+    """Raise `InputError` if ``target``, the ``_target_`` of the node ``key``, is no name."""
+    if not isinstance(target, str) or not target:
+        raise InputError(
+            f"{key}._target_ must be the name of a class, got {_typed(target)}: leave {key}._target_ as it is in "
+            "configs/, or write one with its module"
+        )
+
+
+def _check_size(place: str, value: Any) -> None:
+    sides = value if isinstance(value, list) else [value]
+    wrong = [side for side in sides if not _is_plain(side, int) or side < 1]
+    if wrong or not isinstance(value, list) or len(value) != 2:
+        side = next((side for side in sides if side not in wrong), 112)
+        remedy = f"write {place}=[{side},{side}]"
+        raise InputError(f"{place} must be a height and a width in pixels, got {_typed(value)}: {remedy}")
+
+
 def _check_arguments(node: Mapping[str, Any], key: str) -> None:
+    check_class(node["_target_"], key)
     try:
         constructor = get_object(node["_target_"])
         parameters = inspect.signature(constructor).parameters
@@ -64,6 +91,8 @@ def _check_arguments(node: Mapping[str, Any], key: str) -> None:
         if name not in parameters and not takes_all:
             near = suggestion(name, [known for known in parameters if known not in node])
             raise InputError(f"{constructor.__name__} takes no {name}: leave it out with ~{place}; {near}")
+        if name == "image_size" and hints.get(name) == collections.abc.Sequence[int]:
+            _check_size(place, value)
         if name in hints and not fits(value, hints[name]):
             remedy = _remedy(place, value, hints[name])
             raise InputError(f"{place} must be {_described(hints[name])}, got {_typed(value)}{remedy}")
