@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 from running import ROOT
-from says import says
+from says import every, says
 
 from facerec.commands.main import COMMANDS, main
 
@@ -51,8 +51,20 @@ def test_help_is_there_for_every_command(name, capsys):
     assert "ettings" in capsys.readouterr().out or name in ("recordio", "prepare_benchmark")
 
 
-def test_help_imports_nothing_slow():
-    line = (
-        "from facerec.commands.main import main; import sys; main(['evaluate', '-h']); sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", line], check=False, capture_output=True).returncode == 0
+SLOW = ("torch", "cv2", "matplotlib", "scipy", "sklearn", "pytorch_lightning")
+
+
+def test_help_and_wrong_settings_import_nothing_slow():
+    """Of every command: its help, a misspelt setting, and a value that is none."""
+    words = [name for name in COMMANDS if name not in ("train", "recordio", "prepare_benchmark")]
+    calls = [["evaluate", "-h"], ["evaluate", "checkpoint=a", "form=fast"], *([name, "chekpoint=a"] for name in words)]
+    lines = [
+        "from facerec.commands.main import main; import sys",
+        f"status = [main(call) for call in {calls}]",
+        f"sys.exit(status != [0] + [1] * {len(calls) - 1} or any(name in sys.modules for name in {SLOW}))",
+    ]
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    said = ended.stderr.splitlines()
+    assert len(said) == len(calls) - 1 and says(said[0], "form", "training or deployed", "'fast'")
+    assert every("chekpoint=a" in line for line in said[1:])

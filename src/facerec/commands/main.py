@@ -3,10 +3,11 @@
 import ast
 import importlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, Literal, cast
 
 from facerec.console import log
 from facerec.errors import suggestion
@@ -58,9 +59,24 @@ def command(name: str) -> Callable[[list[str]], int]:
         if {"-h", "--help"} & set(arguments):
             print("\n".join([*_documentation(name), *_settings(name)]))
             return 0
-        return module_of(name).main(arguments)
+        return _early_status(name, arguments) or module_of(name).main(arguments)
 
     return main
+
+
+def _early_status(name: str, arguments: list[str]) -> int:
+    """Return 0 if the settings are right, else say what is wrong and return 1, before the module is imported.
+
+    That takes seconds. The class Settings alone is made from the module's source; a command of several words has none.
+    """
+    with importing():
+        from facerec.config import settings
+    classes: list[ast.stmt] = [node for node in _source(name).body if getattr(node, "name", "") == "Settings"]
+    if not classes:
+        return 0
+    names = {"dataclass": dataclass, "Path": Path, "Literal": Literal, "Any": Any} | vars(settings)
+    exec(compile(ast.Module(classes, []), f"{name}: settings", "exec"), names)
+    return settings.command(names["Settings"], lambda given: None)(arguments)
 
 
 def module_of(name: str) -> ModuleType:
