@@ -142,6 +142,27 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(out, facts, tm
     assert {path.name for path in tmp_path.iterdir()} == {"folder", "file", "dead"}
 
 
+def test_a_setting_without_a_value_is_not_answered_with_itself():
+    with refuses("'out'", "no value", "out=VALUE", error=InputError):
+        parse(Written, ["out"])
+
+
+@dataclass
+class WrittenFolder:
+    out: Path = setting("a folder", written="folder")
+
+
+def test_so_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    for out in ("file", "file/new"):
+        with refuses(f"out={out}", "file", "folder", error=InputError):
+            parse(WrittenFolder, [f"out={out}"])
+    for fine in (".", "new", "new/deeper"):
+        assert parse(WrittenFolder, [f"out={fine}"]) == WrittenFolder(Path(fine))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_one_in_a_protected_folder_as_well(monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)
     with refuses("out=x.png", "protected", "another folder", error=InputError):
@@ -150,26 +171,16 @@ def test_one_in_a_protected_folder_as_well(monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_file_that_a_command_writes_is_checked(name):
-    """A path that is not read is written; a folder has a check of its own."""
-    read = {
-        "checkpoint",
-        "model",
-        "rec",
-        "bin",
-        "images",
-        "pairs",
-        "protocol",
-        "root",
-        "source",
-        "list",
-        "folder",
-        "folders",
-    }
-    read |= {"detector", "landmarks", "fiducials", "classifier", "output"}  # the last one by the export itself
+    """A path that is not read is written; some folders have a check of their own, after the default is known."""
+    read = {"checkpoint", "model", "rec", "bin", "images", "pairs", "protocol", "source", "list", "folder", "folders"}
+    read |= {"detector", "landmarks", "fiducials", "classifier"}
+    own = {"check_data", "filter_frontal", "sensitivity", "train_frontal"}
     for kind in vars(module_of(name)).values():
         for f in fields(kind) if is_dataclass(kind) and kind.__module__.startswith("facerec.commands.") else ():
-            if "Path" in str(f.type) and f.name not in read:
-                assert f.metadata["written"] or "folder" in f.metadata["help"] or ".bin" in f.metadata["help"], f.name
+            reads_root = kind.__name__ == "ToBinSettings" and f.name == "root"
+            if "Path" in str(f.type) and f.name not in read and name not in own and not reads_root:
+                expected = "folder" if "folder" in f.metadata["help"].partition(";")[0] else True
+                assert f.metadata["written"] == expected, f.name
 
 
 def test_a_command_of_several_words_names_them(capsys):

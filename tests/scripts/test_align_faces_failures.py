@@ -25,10 +25,11 @@ def test_failures_are_listed_and_the_rest_is_made(
 def test_a_name_with_a_line_break_is_a_sentence_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(9):  # more than go to one process
         write_image(tmp_path / "photos" / "n\nl" / f"\n{number}.png", plain((1, 2, 3), (120, 120)))
-    (tmp_path / "file").touch()
-    arguments = (tmp_path / "photos", tmp_path / "file", "crop=0,0,112,112", "workers=2")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "n\nl").touch()  # where a folder must be
+    arguments = (tmp_path / "photos", tmp_path / "out", "crop=0,0,112,112", "workers=2")
     assert align_faces(*arguments) == 1
-    assert says(capsys.readouterr().err.splitlines()[-1], r"file/n\nl/\n0.jpg", "Not a directory")
+    assert says(capsys.readouterr().err.splitlines()[-1], r"out/n\nl/\n0.jpg", "File exists")
 
 
 def test_names_that_are_no_text_are_aligned_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,6 +146,7 @@ def test_another_format_is_advised_only_where_rounding_is_not_the_cause(file, ow
         (["tolerance=-1"], ("tolerance", "at least 0", "'-1'")),
         (["tolerance=nan"], ("tolerance", "at least 0", "'nan'")),
         (["checkpoint=a.pt", "format=torchscript"], ("a.pt", "checkpoint", "output=FILE")),
+        (["output=/dev/null/net.onnx"], ("output=/dev/null/net.onnx", "is a file", "folder")),
         (["output=net.pt"], ("net.pt", ".onnx", "format=onnx")),
         (["checkpoint=gone.ckpt"], ("gone.ckpt", "No such file or directory")),
     ],

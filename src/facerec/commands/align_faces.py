@@ -61,7 +61,7 @@ class Settings:
     """Settings; exactly one of detector, landmarks, fiducials and crop is needed to locate the faces:"""
 
     images: Path = setting("the folder of images to align", word=True)
-    out: Path = setting("the folder for the faces", word=True)
+    out: Path = setting("the folder for the faces", word=True, written="folder")
     detector: Path | None = setting("an .onnx file of the YuNet detector, which OpenCV runs", None)
     landmarks: Path | None = setting("file with five points per image", None)
     fiducials: Path | None = setting("CFP's folder of fiducial files", None)

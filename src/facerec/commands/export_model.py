@@ -27,7 +27,7 @@ from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import export_form
 from facerec.exporting.formats import ModelBackbone
 from facerec.exporting.parity import Parity, compare, rounding
-from facerec.files import replacing
+from facerec.files import check_output_file, replacing
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.table_formats import terminal_table
@@ -43,7 +43,9 @@ class Settings:
 
     checkpoint: Path = setting("of a run")
     format: Literal["onnx", "torchscript", "pt2"] = setting("of the file to write", "onnx")
-    output: Path | None = setting("the file; by default beside the checkpoint, ending in .onnx, .pt or .pt2", None)
+    output: Path | None = setting(
+        "the file; by default beside the checkpoint, ending in .onnx, .pt or .pt2", None, written=True
+    )
     int8: bool = setting("ONNX only: eight-bit weights and activations, calibrated on training images", False)
     tolerance: float | None = setting("relative error allowed for position-dependent weights", None, least=0)
     trust: bool = setting("also build classes that are not facerec's: only if you trust the checkpoint", False)
@@ -73,6 +75,7 @@ def refuse_early(settings: Settings) -> None:
         raise InputError(f"output {file} must end in {suffix} for format={settings.format}")
     if file.resolve() == settings.checkpoint.resolve():
         raise InputError(f"output {file} is the checkpoint itself: give another output=FILE")
+    check_output_file(file, f"output={file}")
 
 
 def export(settings: Settings) -> dict[str, Any]:

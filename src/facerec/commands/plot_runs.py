@@ -14,7 +14,7 @@ from facerec.config.build import build_trained
 from facerec.config.settings import command, setting
 from facerec.console import log
 from facerec.errors import InputError
-from facerec.files import RESULTS, SCORES
+from facerec.files import RESULTS, SCORES, check_output_file
 from facerec.operators.tvconv import TVConv
 from facerec.plots.network import (
     draw_affinity,
@@ -46,6 +46,7 @@ class Settings:
 def draw(settings: Settings) -> None:
     out = settings.out or settings.folders[0] / "runs.png"
     refuse_no_figure(out)
+    check_output_file(out, f"out={out}")
     save_figure(figure_of(find_runs(list(settings.folders)), settings.trust), out)
     log(f"drawn: {out}")
 

@@ -47,7 +47,7 @@ class PairsSettings:
 
     images: Path = setting("the folder to which the lists' paths are relative")
     pairs: Path = setting("the official list of pairs")
-    root: Path = setting("the folder of all data")
+    root: Path = setting("the folder of all data", written="folder")
     link: Literal["hard", "symbolic", "copy"] = setting("how images are transferred", "hard")
     name: str | None = setting("name of the benchmark; by default the first word, except for list", None)
 
@@ -67,7 +67,7 @@ class CfpSettings:
 
     images: Path = setting("the folder to which the lists' paths are relative")
     protocol: Path = setting("CFP's Protocol folder")
-    root: Path = setting("the folder of all data")
+    root: Path = setting("the folder of all data", written="folder")
     link: Literal["hard", "symbolic", "copy"] = setting("how images are transferred", "hard")
     name: str | None = setting("name of the benchmark; by default the first word", None)
 
@@ -79,7 +79,7 @@ class BinSettings:
     interrupted = PairsSettings.interrupted
 
     bin: Path = setting("a verification set in InsightFace's format", word=True)
-    root: Path = setting("the folder of all data")
+    root: Path = setting("the folder of all data", written="folder")
     name: str | None = setting("name of the benchmark; by default the file's", None)
 
 
@@ -91,7 +91,7 @@ class ToBinSettings:
 
     root: Path = setting("the folder of all data")
     name: str = setting("name of the benchmark")
-    out: Path = setting("the .bin file to write")
+    out: Path = setting("the .bin file to write", written=True)
 
 
 def _from_pairs(form: str, settings: PairsSettings) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from facerec.data.readers.recordio import RecordFile
 from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.data.source import EncodedLabelledSource, refuse_missing
 from facerec.errors import InputError
+from facerec.files import check_output_file
 
 SHOWN = 10  # damaged images; the JSON line has all of them
 _NO_INDEX = Path(os.devnull)  # not a regular file, so the index is built from the records
@@ -56,7 +57,7 @@ class ExtractSettings:
     interrupted = "interrupted: run the same command again to continue"
 
     rec: Path = setting("the archive", word=True)
-    out: Path = setting("an empty folder, or one from an interrupted extract", word=True)
+    out: Path = setting("an empty folder, or one from an interrupted extract", word=True, written="folder")
 
 
 @dataclass
@@ -66,7 +67,7 @@ class BuildSettings:
     interrupted = "interrupted: nothing was written"
 
     source: Path = setting("a folder with IDENTITY/IMAGE or with the list's paths, or a .rec file", word=True)
-    out: Path = setting("the folder for the archive", word=True)
+    out: Path = setting("the folder for the archive", word=True, written="folder")
     list: Path | None = setting("the images to use, one PATH IDENTITY or KEY IDENTITY per line", None)
     name: str = setting("name of the files", "train")
     flat: bool = setting("write only the images, in the given order", False)
@@ -159,6 +160,7 @@ def _index(settings: IndexSettings) -> dict[str, Any]:
     path = settings.rec.with_suffix(".idx")
     if path.exists() and not settings.force:
         raise InputError(f"{path} already exists: add force=true to replace it")
+    check_output_file(path, str(path))
     records = RecordFile(settings.rec, _NO_INDEX)
     write_index(records, path)
     log(f"{path}: {len(records)} records")

@@ -18,6 +18,7 @@ from facerec.config.compose import (
     CONFIG_FOLDER,
     check_command_line,
     in_one_sentence,
+    options_first,
     refuse_missing_root,
     refuse_without_effect,
     register,
@@ -57,7 +58,11 @@ class Cell:
         return _copy, (self.arguments,)
 
     def __call__(self, cfg: DictConfig) -> float | None:
-        """Train and return the mean accuracy, which Hydra's sweepers may maximise; raise `RunFailed` if it failed."""
+        """Train and return the mean accuracy, which Hydra's sweepers may maximise.
+
+        A failure is noted for `program`; where others than it must know, `RunFailed` is raised as well, which Hydra
+        announces in a line of its own.
+        """
         job = HydraConfig.get()
         folder, in_sweep = Path(job.runtime.output_dir), job.mode == RunMode.MULTIRUN
         try:
@@ -75,9 +80,12 @@ class Cell:
             if isinstance(error, BrokenPipeError) and reader_is_gone():
                 sys.exit(1)
             remove_empty_run(folder)
-            if is_first_to_fail(str(folder)):
+            is_first = is_first_to_fail(str(folder))
+            if is_first:
                 self._note(str(folder) if folder.exists() or in_sweep else "train.py", reason(error))
-            raise RunFailed from error
+            if not is_first or self.is_copy or (in_sweep and not job.sweeper._target_.endswith(".BasicSweeper")):
+                raise RunFailed from error
+            return None
 
     def _trained(self, cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
         refuse_without_effect(cfg, overrides)
@@ -114,7 +122,11 @@ def reason(error: Exception) -> str:
 
 def program(arguments: list[str]) -> int:
     """Train with the ``arguments`` of the command line, list the failures last, and return the exit status."""
-    sys.argv[1:] = arguments = quoted(arguments)  # Hydra reads them there
+    try:
+        sys.argv[1:] = arguments = quoted(options_first(arguments))  # Hydra reads them there
+    except InputError as error:
+        log(f"failed: train.py: {error}")
+        return 1
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through; they are explained here
     cell = Cell(arguments)
     try:
@@ -126,9 +138,11 @@ def program(arguments: list[str]) -> int:
             raise
         cell.failures["train.py"] = reason(error)
     except RunFailed:
-        pass
-    else:
-        return 0
+        return _status(cell) or 1  # of a launcher's worker process, which has said why
+    return _status(cell)
+
+
+def _status(cell: Cell) -> int:
     for where, why in cell.failures.items():
         log(f"failed: {where}: {why}")
-    return 1
+    return int(bool(cell.failures))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -60,6 +60,26 @@ def register(arguments: Sequence[str] = ()) -> None:
 def texts(overrides: Any) -> list[str]:
     """Return Hydra's list of overrides as it is: an interpolation in one of them is of the configuration's nodes."""
     return [str(override) for override in OmegaConf.to_container(overrides, resolve=False) or ()]
+
+
+def options_first(arguments: list[str]) -> list[str]:
+    """Return the arguments with Hydra's own options, such as ``-m``, before all KEY=VALUE, as Hydra wants them.
+
+    Raises `InputError` for an option that there is not.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse_option
+    overrides = parser.parse_intermixed_args(arguments).overrides
+    return [argument for argument in arguments if argument not in overrides] + overrides
+
+
+def _refuse_option(message: str) -> NoReturn:
+    kind, _, given = message.partition(": ")
+    option = given.split()[0] if kind == "unrecognized arguments" else ""
+    if not option.startswith("-"):
+        raise InputError(f"{message}: write KEY=VALUE; facerec train --help lists the options")
+    name = option.lstrip("-").partition("=")[0].replace("-", "_")
+    raise InputError(f"{option!r} is not an option: write KEY=VALUE; {suggestion(name, ROOT_KEYS, of_key(''))}")
 
 
 def check_command_line(arguments: list[str]) -> None:
@@ -211,6 +231,8 @@ def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> 
     OmegaConf.set_struct(cfg, True)
     chosen: list[DictConfig] = []
     for override in sorted(parsed, key=_outer_first):
+        if override.is_sweep_override():
+            raise InputError(f"{override.input_line} has several values: give one, or write a list as [a,b]")
         key, value = _place(override), override.value()
         if _is_group(override):
             chosen.append(_chosen_node(override, cfg))
@@ -341,7 +363,7 @@ def sentence(error: BaseException) -> str:
     if first_line.startswith("Could not append to config"):
         return f"{first_line.rstrip('.')}: leave out the +"
     if first_line.startswith("Ambiguous value"):
-        return f"{first_line}: add -m to run each of them, or write a list as [a,b]"
+        return f"{first_line}: write a list as [a,b], or add -m to facerec train, which runs each of them"
     key = cause.full_key if isinstance(cause, OmegaConfBaseException) else None
     if key == "image_size" and first_line.startswith("Value"):
         sides = f"backbone.{key}=[112,96] data.{key}=[112,96]"

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from math import inf, isfinite, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
 from facerec.config.schema import LISTS_OF_TEXT, OVERLAY_GROUPS, ROOT_KEYS, is_group, is_path, is_text
 from facerec.errors import InputError, suggestion
-from facerec.files import check_output_file
+from facerec.files import check_output_file, check_output_folder
 from facerec.process import INTERRUPTED, is_interrupt
 
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ def setting(
     default: Any = MISSING,
     *,
     word: bool = False,
-    written: bool = False,
+    written: bool | Literal["folder"] = False,
     least: float = -inf,
     most: float = inf,
 ) -> Any:
     """Define a field of a command's settings, described by ``help`` and required unless it has a ``default``.
 
-    With ``word``, ``KEY=`` may be left out; the file of one that is ``written`` is checked before the work; ``least``
-    and ``most`` bound a number. The field's type is str, Path, int,
+    With ``word``, ``KEY=`` may be left out; the file of one that is ``written``, or the folder, is checked before the
+    work; ``least`` and ``most`` bound a number. The field's type is str, Path, int,
     float, bool or a Literal, optionally ``| None``, or a tuple of one of them.
     """
     return field(
@@ -145,7 +145,8 @@ def parse(kind: type[T], arguments: Sequence[str]) -> T:
         if f.default is MISSING and key not in values:
             raise InputError(f"no {key} given: add {key}=...")
         if f.metadata["written"] and values.get(key) is not None:
-            check_output_file(values[key], f"{key}={values[key]}")
+            check = check_output_folder if f.metadata["written"] == "folder" else check_output_file
+            check(values[key], f"{key}={values[key]}")
     return kind(**values, **({run.name: tuple(quoted(of_run))} if run else {}))
 
 
@@ -169,6 +170,8 @@ def _refusal(argument: str, types: Mapping[str, Any], arguments: Sequence[str], 
             return f"{argument!r} is not a setting: write KEY=VALUE; {suggestion(name, known)}"
         written, value = (argument, text) if equals else (key, "true") if types[name] is bool else (None, following)
         return f"{written or f'{key} {value}'} is written {name}={value}"
+    if not equals and key in known:
+        return f"{argument!r} has no value: write {key}=VALUE"
     if not equals:
         return f"{argument!r} is not a setting: write KEY=VALUE; {suggestion(key, known)}"
     root = key.lstrip("+~").partition(".")[0]
