@@ -209,6 +209,11 @@ class TestTheConfigurationOfACheckpoint:
         older = {**self.TRAINED, "data": {**self.TRAINED["data"], "remember": False}}
         assert OmegaConf.to_container(composition.compose_trained(older, [])) == {**self.TRAINED, **UNWATCHED}
 
+    @pytest.mark.parametrize("several", ["protocol=tvconv,insightface", "data=synthetic,folder", "seed=range(1,3)"])
+    def test_has_one_value_of_each_key(self, several):
+        with refuses(several, "several values", "[a,b]", error=InputError):
+            composition.compose_trained(self.TRAINED, [several])
+
     def test_a_key_keeps_its_node(self):
         cfg = composition.compose_trained(self.TRAINED, ["data.num_test_identities=20", "protocol=insightface"])
         assert (cfg.data.num_pairs, cfg.data.num_test_identities, cfg.protocol) == (40, 20, "insightface")

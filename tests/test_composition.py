@@ -119,6 +119,26 @@ def test_of_a_configuration_of_the_users_own_only_the_keys_are_checked(own, mult
     assert not composed
 
 
+@pytest.mark.parametrize("flags", [["-m"], ["--multirun"], ["--cfg", "job"], ["-cd", "mine"], ["--help"]], ids=" ".join)
+def test_hydras_options_may_be_anywhere(flags):
+    assert composition.options_first(["seed=1,2", *flags, "width=0.1"]) == [*flags, "seed=1,2", "width=0.1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        (["--out", "x"], ("'--out'", "KEY=VALUE", "name=")),
+        (["--lr=0.1"], ("'--lr=0.1'", "KEY=VALUE", "optimizer.lr=")),
+        (["seed=1", "--embedding-dimm", "8"], ("'--embedding-dimm'", "KEY=VALUE", "'embedding_dim'")),
+        (["--cfg"], ("--cfg", "argument", "KEY=VALUE", "facerec train --help")),
+    ],
+    ids=str,
+)
+def test_an_option_that_there_is_not_is_refused(arguments, facts):
+    with refuses(*facts, error=InputError):
+        composition.options_first(arguments)
+
+
 def test_what_the_shell_asks_for_to_complete_a_command_is_no_setting(composed):
     composition.check_command_line(["--shell-completion", "install=bash"])
     assert not composed

@@ -93,6 +93,7 @@ class TestTheSecondTime:
         lines = capsys.readouterr().err.splitlines()
         assert [says(line, "skipped", str(folder)) for line in lines].count(True) == 2
         assert [says(line, "failed", "kernel_size", "odd", "4") for line in lines].count(True) == 2
+        assert len(lines) == 4  # and nothing by Hydra
 
     def test_without_a_word_nothing_is_written_over(self, sweep, capsys):
         folder, _, _ = sweep
