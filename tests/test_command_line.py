@@ -214,6 +214,16 @@ def test_a_key_of_text_takes_what_was_typed(options, key, text):
     assert override.value() == text and not override.is_sweep_override()
 
 
+@pytest.mark.parametrize(
+    "key", ["hydra.run.dir", "hydra.sweep.dir", "callbacks.metrics.path", "callbacks.best.dirpath"]
+)
+def test_a_tilde_is_the_home_folder_in_the_paths_that_others_read(key, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    (override,) = OverridesParser.create().parse_overrides(quoted([f"{key}=~/a b"]))
+    assert override.value() == "/home/me/a b"
+    assert parsed("folders=~/x").folders == (Path("/home/me/x"),)
+
+
 def test_so_do_the_names_in_a_list():
     (override,) = OverridesParser.create().parse_overrides(quoted(["data.benchmarks=[2024,lfw,1e3,a=b]"]))
     assert override.value() == ["2024", "lfw", "1e3", "a=b"]

@@ -54,6 +54,12 @@ class TestTheFolder:
         run = make_run(Path("somewhere/b"), "last.ckpt")
         assert run_folder_for("try", "somewhere/b/last.ckpt", NOON) == run
 
+    def test_so_it_is_in_the_home_folder(self, here, monkeypatch):
+        monkeypatch.setenv("HOME", str(Path.cwd()))
+        run = make_run(Path("somewhere/b"), "last.ckpt")
+        assert run_folder_for("try", "~/somewhere/b/last.ckpt", NOON) == run.absolute()
+        assert checkpoint_to_resume("~/somewhere/b/last.ckpt", run) == run.absolute() / "last.ckpt"
+
     @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
     def test_of_any_other_checkpoint_is_a_new_one(self, here, name):
         make_run(Path("somewhere/b"), name, "results.json")

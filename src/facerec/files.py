@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 from facerec.errors import InputError
@@ -17,6 +17,14 @@ OUTPUTS = Path("outputs")
 CACHE = OUTPUTS / "cache"
 LAST, BEST, RESULTS = "last.ckpt", "best.ckpt", "results.json"
 SCORES, LAST_SCORES = "scores.npz", "last_scores.npz"  # of the best and of the last epoch
+
+
+_Path = TypeVar("_Path", str, str | None)
+
+
+def in_home(path: _Path) -> _Path:
+    """Return ``path`` with the home folder for a first ``~``, which a shell leaves as it is in ``KEY=~/faces``."""
+    return os.path.expanduser(path) if isinstance(path, str) else path
 
 
 @contextmanager
@@ -115,7 +123,7 @@ def refuse_no_regular_file(path: str | Path) -> None:
 
 def refuse_missing_folder(root: str | Path) -> None:
     """Raise `InputError` if ``root``, the folder of the data, does not exist or is a file; ``~`` is the home folder."""
-    folder = os.path.expanduser(root)
+    folder = in_home(str(root))
     if os.path.isfile(folder):
         raise InputError(f"{folder} is a file, not a folder: set data.root to the folder that holds it")
     if not os.path.isdir(folder):

@@ -94,6 +94,8 @@ def test_the_home_folder_is_found_where_no_shell_expands_it(tmp_path, monkeypatc
     module = FolderData(root="~/faces", benchmarks=["pairs"], train_list="~/list.txt", cache="~/cache")
     assert len(module.open_train()) == 1 and len(module.open_benchmark("pairs")) == 20
     assert module.cache == str(tmp_path / "cache")
+    elsewhere = FolderData(root="~", benchmarks=[], train_folder="~/faces/train")
+    assert len(elsewhere.open_train()) == len(FolderData(root="~/faces", benchmarks=[]).open_train()) > 0
     archive = InsightFaceData(root="~/faces", benchmarks=[], index_cache="~/cache", train_list="~/list.txt")
     assert (archive.root, archive.index_cache) == (str(tmp_path / "faces"), str(tmp_path / "cache"))
     assert archive.train_list == str(tmp_path / "list.txt")

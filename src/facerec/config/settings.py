@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
-from facerec.config.schema import LISTS_OF_TEXT, OVERLAY_GROUPS, ROOT_KEYS, is_group, is_path, is_text
+from facerec.config.schema import LISTS_OF_TEXT, OVERLAY_GROUPS, PATHS, ROOT_KEYS, is_group, is_path, is_text
 from facerec.errors import InputError, suggestion
-from facerec.files import check_output_file, check_output_folder
+from facerec.files import check_output_file, check_output_folder, in_home
 from facerec.process import INTERRUPTED, is_interrupt
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def _quoted(argument: str, in_sweep: bool) -> str:
     if argument[:1] == "-" or not equals:
         return argument
     name = key.lstrip("+")
+    if is_path(name) and name not in PATHS:  # those are read by ourselves
+        value = in_home(value)
     is_list = value[:1] == "[" and value[-1:] == "]" and not set("[]{}'\"$") & set(value[1:-1])
     if is_list and (name in LISTS_OF_TEXT or is_group(name)):
         return f"{key}=[{','.join(map(_as_text, value[1:-1].split(',')))}]"
@@ -201,7 +203,7 @@ def _converted(f: Field[Any], kind: Any, text: str) -> Any:
         return _number(f, kind, text)
     if not text:
         raise InputError(f"{f.name}= has no value: give one, or leave {f.name} out")
-    return Path(text).expanduser() if kind is Path else kind(text)
+    return Path(in_home(text)) if kind is Path else kind(text)
 
 
 def _number(f: Field[Any], kind: type[int] | type[float], text: str) -> int | float:

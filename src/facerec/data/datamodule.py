@@ -1,11 +1,10 @@
 """The base of all data modules: one training set and any number of benchmarks, on any number of devices."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -45,15 +44,10 @@ from facerec.data.source import (
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
 from facerec.errors import InputError
+from facerec.files import in_home
 from facerec.process import available_cores, refuse_too_many
 
 _MOST_WORKERS = 8
-_Path = TypeVar("_Path", str, str | None)
-
-
-def in_home(path: _Path) -> _Path:
-    """Return ``path`` with the home folder for a first ``~``, which a shell leaves as it is in ``KEY=~/faces``."""
-    return os.path.expanduser(path) if isinstance(path, str) else path
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

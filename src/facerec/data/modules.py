@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facerec.checks import check_counts
-from facerec.data.datamodule import FaceDataModule, in_home
+from facerec.data.datamodule import FaceDataModule
 from facerec.data.readers.bin import open_bin
 from facerec.data.readers.folders import read_identity_folders, read_pairs
 from facerec.data.readers.insightface import InsightFaceRecords
@@ -13,7 +13,7 @@ from facerec.data.readers.train_lists import read_record_list, read_train_list
 from facerec.data.source import ALLOW, Benchmark, LabelledSource, OnProblem, refuse, refusing_unreadable
 from facerec.data.synthetic.synthetic_faces import LARGEST, SMALLEST, SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
-from facerec.files import refuse_missing_folder, refuse_no_regular_file
+from facerec.files import in_home, refuse_missing_folder, refuse_no_regular_file
 
 
 def read_benchmark(root: str | Path, name: str, on_problem: OnProblem = refuse) -> Benchmark:
@@ -49,6 +49,7 @@ class FolderData(FaceDataModule):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.root, self.train_list = in_home(self.root), in_home(self.train_list)
+        self.train_folder = in_home(self.train_folder)
 
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
         with refusing_unreadable(f"the training set in {self.root}", ALLOW):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facerec.console import log
 from facerec.errors import InputError
-from facerec.files import LAST, OUTPUTS, RESULTS, refuse_no_regular_file
+from facerec.files import LAST, OUTPUTS, RESULTS, in_home, refuse_no_regular_file
 from facerec.process import is_first_process
 
 _HYDRA = ".hydra"
@@ -22,8 +22,8 @@ def run_folder_for(name: str, resume: str | None, now: datetime) -> Path:
         unfinished = [file.parent for file in (OUTPUTS / name).glob(f"*/{LAST}") if not is_finished(file.parent)]
         if unfinished:
             return max(unfinished, key=lambda folder: (folder / LAST).stat().st_mtime)
-    elif resume is not None and Path(resume).name == LAST and not is_finished(Path(resume).parent):
-        return Path(resume).parent
+    elif resume is not None and Path(resume).name == LAST and not is_finished(Path(in_home(resume)).parent):
+        return Path(in_home(resume)).parent
     # With milliseconds, because runs started together must not share a folder.
     return OUTPUTS / name / f"{now:%Y-%m-%d_%H-%M-%S-%f}"[:-3]
 
@@ -84,7 +84,7 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
         raise InputError(f"{folder} contains an unfinished run: add resume=auto to continue it, or another name=")
     if resume is None:
         return None
-    checkpoint = Path(resume).expanduser()
+    checkpoint = Path(in_home(resume))
     refuse_no_regular_file(checkpoint)
     if not checkpoint.is_file():
         raise InputError(f"checkpoint {resume} does not exist: give resume= a file, or auto")
