@@ -39,8 +39,36 @@ def connected_people(left: np.ndarray, right: np.ndarray, is_same: np.ndarray) -
     return named_people(person[left], person[right])._replace(known=False)
 
 
+class PairSums(NamedTuple):
+    """Sums over pairs of one term per pair: all that `variance_of` needs of them.
+
+    ``of_person`` ``(G,)`` is the sum over the pairs of each person, ``couples`` that of the squared sums over the pairs
+    of two people, and ``squares`` that of the squared terms.
+    """
+
+    of_person: np.ndarray
+    couples: float
+    squares: float
+
+
 def dependent_variance(terms: np.ndarray, people: PairPeople) -> float:
-    """Return the variance of ``terms.sum()``, for one term ``(P,)`` per pair, each of mean zero.
+    """Return the variance of ``terms.sum()``, for one term ``(P,)`` per pair, each of mean zero."""
+    one, other, number = people.one, people.other, people.num_people
+    mixed = one != other
+    of_person = np.bincount(one, terms, number) + np.bincount(other[mixed], terms[mixed], number)
+    couple = couples(one[mixed], other[mixed], number)
+    _, couple = np.unique(couple, return_inverse=True)
+    of_couple = np.bincount(couple, terms[mixed])
+    return variance_of(PairSums(of_person, float(np.square(of_couple).sum()), float(np.square(terms).sum())))
+
+
+def couples(one: np.ndarray, other: np.ndarray, number: int) -> np.ndarray:
+    """Return a number for the two people of each pair, whichever comes first, of ``number`` people."""
+    return np.minimum(one, other).astype(np.int64) * number + np.maximum(one, other)
+
+
+def variance_of(sums: PairSums) -> float:
+    """Return the variance of the sum of all terms, each of mean zero.
 
     Products of two terms count if their pairs share a person. With S_i the sum over the pairs of person i, and S_ij
     over the pairs of two people i and j, that is the sum of all S_i^2 minus that of all S_ij^2, which it has twice. The
@@ -48,11 +76,6 @@ def dependent_variance(terms: np.ndarray, people: PairPeople) -> float:
     pairs, as it can be in small samples. Source: Aronow, Samii and Assenova, Cluster-robust variance estimation for
     dyadic data (Political Analysis 2015); Fogliato, Patil and Perona (arXiv 2306.01198) for matching.
     """
-    one, other, number = people.one, people.other, people.num_people
-    mixed = one != other
-    of_person = np.bincount(one, terms, number) + np.bincount(other[mixed], terms[mixed], number)
-    couple = np.minimum(one, other)[mixed] * number + np.maximum(one, other)[mixed]
-    _, couple = np.unique(couple, return_inverse=True)
-    of_couple = np.bincount(couple, terms[mixed])
-    dependent = np.square(of_person).sum() - np.square(of_couple).sum()
-    return float(max(dependent, np.square(terms).sum()) * number / max(number - 1, 1))
+    number = len(sums.of_person)
+    dependent = np.square(sums.of_person).sum() - sums.couples
+    return float(max(dependent, sums.squares) * number / max(number - 1, 1))

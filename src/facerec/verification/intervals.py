@@ -8,7 +8,8 @@ different-person pair, which triples the variance where people are in few pairs,
 ``facerec benchmark sections=coverage`` measures how often the intervals contain a known true value.
 """
 
-from typing import NamedTuple
+from abc import abstractmethod
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy import stats
@@ -72,10 +73,36 @@ def tar_interval(scores: np.ndarray, is_same: np.ndarray, far: float, people: Pa
     is within the standard error of ``far`` (Woodruff, JASA 1952), and TAR at both ends gives this part. The two are
     combined by the squares of their arms and by their correlation (MOVER: Zou and Donner, Statistics in Medicine 2008).
     """
-    parts = _TarParts(scores, is_same, far, people)
+    return interval_of_tar(_ListedParts(scores, is_same, far, people))
+
+
+class TarParts(Protocol):
+    """What determines the ``tar`` at a ``far``: the same-person pairs below a threshold, and the different-person
+    pairs.
+
+    ``false_accepts`` is how many the threshold may have, ``num_people`` how many people are in the pairs.
+    """
+
+    far: float
+    tar: float
+    false_accepts: int
+    num_people: int
+
+    @abstractmethod
+    def variance(self, of_tar: float, of_far: float) -> float:
+        """Return the variance of the sum of both rates at the threshold, times ``of_tar`` and ``of_far``."""
+
+    @abstractmethod
+    def tar_at(self, far: float) -> float:
+        """Return the TAR at the quantile ``far`` of the different-person pairs."""
+
+
+def interval_of_tar(parts: TarParts) -> Interval | None:
+    """Return the interval of `tar_interval` from its parts."""
     if parts.false_accepts < LEAST_FALSE_ACCEPTS:
         return None
-    tar, of_same, of_threshold, correlation = parts.combined()
+    tar = parts.tar
+    of_same, of_threshold, correlation = _combined(parts)
     low = _arm(tar - of_same.low, tar - of_threshold.low, correlation)
     high = _arm(of_same.high - tar, of_threshold.high - tar, correlation)
     return Interval(max(tar - low, 0.0), min(tar + high, 1.0))
@@ -85,11 +112,23 @@ def _arm(one: float, other: float, correlation: float) -> float:
     return float(np.sqrt(max(one**2 + other**2 + 2 * correlation * one * other, 0.0)))
 
 
-class _TarParts:
-    """What determines a TAR at a FAR: the same-person pairs below a threshold, and the different-person pairs."""
+def _combined(parts: TarParts) -> tuple[Interval, Interval, float]:
+    """Return the intervals of the two parts and their correlation."""
+    of_tar, of_far = parts.variance(1, 0), parts.variance(0, 1)
+    reach = quantile(max(parts.num_people - 1, 1)) * np.sqrt(of_far)
+    ends = Interval(parts.tar_at(parts.far - reach), parts.tar_at(parts.far + reach))
+    # More false accepts at a threshold than by the FAR mean that the right threshold is lower: hence the minus.
+    slope = (ends.high - ends.low) / (2 * reach) if reach else 0.0
+    product = 2 * slope * np.sqrt(of_tar * of_far)
+    correlation = (parts.variance(1, -slope) - of_tar - slope**2 * of_far) / product if product else 0.0
+    return wilson(parts.tar, of_tar, parts.num_people), ends, float(np.clip(correlation, -1, 1))
+
+
+class _ListedParts(TarParts):
+    """The parts of pairs that are listed, with distances ``scores`` ``(P,)``."""
 
     def __init__(self, scores: np.ndarray, is_same: np.ndarray, far: float, people: PairPeople) -> None:
-        self.far, self.people = far, people
+        self.far, self.people, self.num_people = far, people, people.num_people
         self.same, self.different = np.sort(scores[is_same]), np.sort(scores[~is_same])
         self.false_accepts = int(far * len(self.different) * (1 + 1e-12))
         threshold = self.different[self.false_accepts] if self.false_accepts < len(self.different) else np.inf
@@ -98,18 +137,9 @@ class _TarParts:
         self.in_tar = np.where(is_same, below - self.tar, 0) / len(self.same)
         self.in_far = np.where(is_same, 0, below - np.mean(below[~is_same])) / len(self.different)
 
-    def combined(self) -> tuple[float, Interval, Interval, float]:
-        """Return the TAR, the intervals of its two parts and their correlation."""
-        of_tar, of_far = (dependent_variance(terms, self.people) for terms in (self.in_tar, self.in_far))
-        reach = quantile(max(self.people.num_people - 1, 1)) * np.sqrt(of_far)
-        ends = Interval(self._tar_at(self.far - reach), self._tar_at(self.far + reach))
-        # More false accepts at a threshold than by the FAR mean that the right threshold is lower: hence the minus.
-        slope = (ends.high - ends.low) / (2 * reach) if reach else 0.0
-        together = dependent_variance(self.in_tar - slope * self.in_far, self.people)
-        product = 2 * slope * np.sqrt(of_tar * of_far)
-        correlation = (together - of_tar - slope**2 * of_far) / product if product else 0.0
-        return self.tar, wilson(self.tar, of_tar, self.people.num_people), ends, float(np.clip(correlation, -1, 1))
+    def variance(self, of_tar: float, of_far: float) -> float:
+        return dependent_variance(of_tar * self.in_tar + of_far * self.in_far, self.people)
 
-    def _tar_at(self, far: float) -> float:
+    def tar_at(self, far: float) -> float:
         threshold = np.quantile(self.different, np.clip(far, 0, 1))
         return float(np.searchsorted(self.same, threshold) / len(self.same))
