@@ -31,6 +31,7 @@ from facerec.data.loading import (
     normalise,
     refuse_equal_images,
 )
+from facerec.data.readers.folders import with_unlisted
 from facerec.data.source import (
     Benchmark,
     ImageSource,
@@ -87,6 +88,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     test_augmentation: Mapping[str, Transform] = field(default_factory=dict)
     cache: str | None = None
     seed: int = 1
+    whole_folders: bool = field(init=False, default=False)  # also load a benchmark's images that no pair names
     train_source: LabelledSource | None = field(init=False, default=None)
     opened_benchmarks: list[Benchmark] = field(init=False, default_factory=list)
     _train: ImageDataset | PackedDataset | None = field(init=False, default=None)
@@ -158,7 +160,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             refuse_unverifiable(benchmark)
             if sentence := one_sided(benchmark):
                 rank_zero_only(log)(sentence)
-        return opened
+        return [with_unlisted(benchmark) for benchmark in opened] if self.whole_folders else opened
 
     def _open_train(self) -> LabelledSource:
         train = self.open_train()

@@ -113,7 +113,8 @@ class Benchmark:
 
     ``left`` and ``right``, int64 ``(P,)``, are indices into ``images``; ``is_same``, bool ``(P,)``, is true for two
     images of one person. The order of the pairs is the protocol's: its folds are contiguous. ``people`` names the
-    person of each image; None if the source does not.
+    person of each image; None if the source does not. ``listed`` are the first of the ``images``, those in pairs, if
+    there are others, which no pair names.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Benchmark:
     right: np.ndarray
     is_same: np.ndarray
     people: tuple[str, ...] | None = None
+    listed: ImageSource | None = None
 
     def __len__(self) -> int:
         return len(self.is_same)
@@ -134,9 +136,10 @@ class Benchmark:
         return named_people(names[self.left], names[self.right])
 
     def fingerprint(self) -> str:
-        """Return a short hexadecimal digest of the images' names and the pairs."""
+        """Return a short hexadecimal digest of the names of the images in pairs, and of the pairs."""
+        images = self.images if self.listed is None else self.listed
         pairs = zip(self.left.tolist(), self.right.tolist(), self.is_same.tolist(), strict=True)
-        return digest([self.images.fingerprint(), *(f"{left} {right} {same}" for left, right, same in pairs)])
+        return digest([images.fingerprint(), *(f"{left} {right} {same}" for left, right, same in pairs)])
 
 
 def refuse_missing(images: ImageSource) -> None:

@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -143,6 +144,21 @@ def read_pairs(root: str | Path, name: str, on_problem: OnProblem = refuse) -> B
     is_same = np.array([same for *_, same in pairs])
     people = people_in_paths(paths.tolist(), left, right, is_same)
     return Benchmark(name, FolderImages(images, paths.tolist()), left, right, is_same, people)
+
+
+def with_unlisted(benchmark: Benchmark) -> Benchmark:
+    """Return the benchmark with all images of its folder: after those in pairs, those that no pair names.
+
+    A benchmark that is not in a folder stays as it is.
+    """
+    listed = benchmark.images
+    if not isinstance(listed, FolderImages):
+        return benchmark
+    known = {os.path.normpath(path) for path in listed.paths}
+    there = (path.removeprefix("./") for path in image_paths(listed.root, "."))
+    paths = [*listed.paths, *(path for path in there if os.path.normpath(path) not in known)]
+    people = people_in_paths(paths, benchmark.left, benchmark.right, benchmark.is_same)
+    return replace(benchmark, images=FolderImages(listed.root, paths), people=people, listed=listed)
 
 
 def _parsed_pairs(file: Path, on_problem: OnProblem) -> Iterator[tuple[str, str, bool]]:
