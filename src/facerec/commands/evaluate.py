@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from facerec.commands.operating_points import Asked
 from facerec.config.build import build_data, build_trained, refuse_other_sizes, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
@@ -53,6 +55,12 @@ class Settings:
     scores: Path | None = setting(
         "file of distances, decisions, people, thresholds and centres to write: .npz", None, written=True
     )
+    all_pairs: bool = setting("compare every image with every other one: FNMR at FMR 1e-2 to 1e-6, thresholds", False)
+    identify: bool = setting("search images in galleries of one image per person", False)
+    unlisted: bool = setting("with these two, also images of the benchmark's folder that no pair names", True)
+    groups: Path | None = setting("with all_pairs, list of lines PATH GROUP: the rates by group", None)
+    det: Path | None = setting("with all_pairs, figure of the DET curves to write", None, written=True)
+    draws: int = setting("galleries that identify draws", 10, least=1)
     trust: bool = setting("also build classes that are not facerec's: only if you trust the file", False)
     overrides: tuple[str, ...] = run_settings(
         "see the list above",
@@ -67,11 +75,17 @@ def run(settings: Settings) -> dict[str, Any] | None:
         refuse_no_figure(settings.roc)
     if settings.scores is not None and settings.scores.suffix != ".npz":
         raise InputError(f"scores={settings.scores} is not an .npz file: end its name in .npz")
+    asked = Asked(
+        settings.all_pairs, settings.identify, settings.unlisted, settings.groups, settings.det, settings.draws
+    )
+    asked.refuse_useless()
     cfg, network, described = of_checkpoint(settings) if settings.model is None else of_model(settings, settings.model)
     refuse_other_sizes(cfg)
     data = build_data(cfg)
+    data.whole_folders = bool(asked) and settings.unlisted
     data.setup("validate")
-    results = verify(cfg, data, network)
+    embeddings: dict[str, np.ndarray] = {}
+    results = verify(cfg, data, network, embeddings if asked else None)
     summary = {
         **described,
         "image_size": cfg.image_size,
@@ -83,7 +97,8 @@ def run(settings: Settings) -> dict[str, Any] | None:
     }
     if settings.scores is not None and rank_zero_only.rank == 0:
         save_scores(settings.scores, results, data.opened_benchmarks)
-    return publish(results, summary, settings.roc)
+    published = publish(results, summary, settings.roc)
+    return published | asked.measure(data, embeddings) if published and asked else published
 
 
 def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, Any]]:

@@ -1,11 +1,12 @@
 """Build the objects that a configuration describes; no lower layer sees the configuration."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -151,10 +152,18 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     return trainer
 
 
-def verify(cfg: DictConfig, data: FaceDataModule, backbone: nn.Module) -> dict[str, VerificationResult]:
-    """Verify ``backbone`` on the benchmarks of ``data``, which is set up to validate."""
+def verify(
+    cfg: DictConfig,
+    data: FaceDataModule,
+    backbone: nn.Module,
+    embeddings: MutableMapping[str, np.ndarray] | None = None,
+) -> dict[str, VerificationResult]:
+    """Verify ``backbone`` on the benchmarks of ``data``, which is set up to validate.
+
+    ``embeddings`` receives those of all images of each benchmark, ``(N, D)``.
+    """
     data.refuse_equal_images()
-    verifier = _refusing(Verifier, "protocol")(backbone, cfg.protocol)
+    verifier = _refusing(Verifier, "protocol")(backbone, cfg.protocol, embeddings)
     trainer = build_trainer(cfg)
     refuse_no_verification(trainer)
     trainer.validate(verifier, datamodule=data, verbose=False)

@@ -1,8 +1,9 @@
 """The Lightning module for verification, after each training epoch or without training."""
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import NoReturn
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -26,9 +27,12 @@ class Verifier(pl.LightningModule):
     Args:
         backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
         protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
+        embeddings: receives the embeddings ``(N, D)`` of all images of each benchmark, by its name.
     """
 
-    def __init__(self, backbone: nn.Module, protocol: str) -> None:
+    def __init__(
+        self, backbone: nn.Module, protocol: str, embeddings: MutableMapping[str, np.ndarray] | None = None
+    ) -> None:
         super().__init__()
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
@@ -37,6 +41,7 @@ class Verifier(pl.LightningModule):
         self.protocol = PROTOCOLS[protocol]
         self.results: dict[str, VerificationResult] = {}
         self._embedded: list[list[Batch]] = []
+        self._kept = embeddings
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the embeddings that the protocol compares, per image or summed with those of the flipped image."""
@@ -68,6 +73,8 @@ class Verifier(pl.LightningModule):
 
     def _verify(self, benchmark: Benchmark, batches: Sequence[Batch]) -> VerificationResult:
         embeddings = self._gather(batches, benchmark).cpu().numpy()
+        if self._kept is not None:
+            self._kept[benchmark.name] = embeddings
         left, right = embeddings[benchmark.left], embeddings[benchmark.right]
         try:
             return verify(left, right, benchmark.is_same, self.protocol.name, people=benchmark.people_of_pairs())
