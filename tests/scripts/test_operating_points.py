@@ -118,16 +118,20 @@ def test_a_threshold_of_one_benchmark_on_another(evaluate):
 def test_rates_by_group(evaluate, folder, tmp_path):
     lines = [f"p{k}/{n}.png {'odd' if k % 2 else 'even'}\n" for k in range(12) for n in range(3)]
     write_text(tmp_path / "groups.txt", "".join(lines))
-    _, found, shown = evaluate(*folder, "all_pairs=true", "groups=groups.txt")
+    _, found, shown = evaluate(*folder, "all_pairs=true", "groups=groups.txt", "identify=true", "draws=2")
     summary = found["all_pairs"]["set"]["groups"]
-    assert summary["images_without_group"] == 14 and says(shown, "14 of 50 images", "set", "no group")
-    groups, gap = (summary["at_fmr"]["1e-2"][key] for key in ("groups", "gap"))
+    assert found["images"]["set"]["without_group"] == 14 and says(shown, "14 of 50 images", "set", "no group")
+    groups, gap = (summary["1e-2"][key] for key in ("groups", "gap"))
     assert {name: rates["mated_pairs"] for name, rates in groups.items()} == {"even": 18, "odd": 18}
     overall = found["all_pairs"]["set"]["at_fmr"]["1e-2"]["fnmr"]
     assert (groups["even"]["fnmr"] + groups["odd"]["fnmr"]) / 2 == pytest.approx(overall)
     for kind in ("fmr", "fnmr"):
         assert gap[kind] == pytest.approx(abs(groups["even"][kind] - groups["odd"][kind]))
     assert says(shown, "even", "odd", "gap")
+    searched = found["identification"]["set"]
+    assert sum(rates["mated_probes"]["mean"] for rates in searched["groups"].values()) == 20
+    means = [searched["groups"][name]["rank"]["1"]["mean"] for name in ("even", "odd")]
+    assert searched["gap"]["rank"]["1"] == pytest.approx(abs(means[0] - means[1]))
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def test_the_rates_of_each_draw_are_those_of_single_searches(seed, block):
     for draw, call in zip(draws, searched.call_args_list, strict=True):
         roles = call.args[2]
         rank, fnir = by_hand(embeddings, person, roles)
-        assert draw.rank == pytest.approx(rank) and draw.fnir == pytest.approx(fnir)
-        assert (draw.gallery, draw.mated, draw.non_mated) == tuple(map(len, roles))
+        assert draw.all.rank == pytest.approx(rank) and draw.all.fnir == pytest.approx(fnir) and not draw.groups
+        assert (draw.gallery, draw.all.mated, draw.all.non_mated) == tuple(map(len, roles))
 
 
 @settings(max_examples=20, deadline=None)
@@ -91,20 +91,59 @@ def test_who_is_as_similar_comes_before():
 
 def test_equal_embeddings_identify_nobody():
     (draw,) = identify(np.ones((80, 3)), np.arange(80) // 2, draws=1)
-    assert draw.rank == {1: 0.0, 5: 0.0} and set(draw.fnir.values()) == {1.0}
+    assert draw.all.rank == {1: 0.0, 5: 0.0} and set(draw.all.fnir.values()) == {1.0}
 
 
 def test_the_summary_has_mean_and_standard_deviation_over_draws():
     draws = identify(*images(2), draws=4)
     found = summary(draws)
-    ranks = [draw.rank[1] for draw in draws]
+    ranks = [draw.all.rank[1] for draw in draws]
     assert found["rank"]["1"] == {"mean": pytest.approx(sum(ranks) / 4), "std": pytest.approx(np.std(ranks, ddof=1))}
-    fnirs = [draw.fnir["1e-1"] for draw in draws]
+    fnirs = [draw.all.fnir["1e-1"] for draw in draws]
     assert found["fnir_at_fpir"]["1e-1"]["mean"] == pytest.approx(sum(fnirs) / 4)
     assert found["draws"] == 4 and found["gallery"] == 16
     # About 30 non-mated probes are fewer than a hundred.
     assert "1e-2" not in found["fnir_at_fpir"] and says(found["refused"]["1e-2"], "0.01", "non-mated probes", "bring")
     assert summary(draws[:1])["rank"]["5"]["std"] is None
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6))
+def test_the_probes_of_all_groups_are_all_probes(seed):
+    embeddings, person = images(seed)
+    groups = ["even" if who % 2 == 0 else "odd" for who in person]
+    for draw in identify(embeddings, person, draws=2, seed=seed, groups=groups):
+        assert set(draw.groups) == {"even", "odd"}
+        for kind, number in (("rank", "mated"), ("fnir", "mated"), ("fpir", "non_mated")):
+            for key, rate in getattr(draw.all, kind).items():
+                sizes = [getattr(rates, number) for rates in draw.groups.values()]
+                parts = [
+                    getattr(rates, kind)[key] * size for rates, size in zip(draw.groups.values(), sizes, strict=True)
+                ]
+                assert sum(parts) == pytest.approx(rate * getattr(draw.all, number))
+        for key, fpir in draw.all.fpir.items():
+            assert fpir <= FPIRS[key]
+
+
+def test_a_groups_rates_are_those_of_its_probes_alone():
+    embeddings, person = images(9)
+    group = ["some" if image % 3 == 0 else None for image in range(len(person))]
+    with mock.patch.object(identification, "search", side_effect=search) as searched:
+        (draw,) = identify(embeddings, person, draws=1, groups=group)
+    roles = searched.call_args.args[2]
+    some = Roles(roles.gallery, roles.mated[roles.mated % 3 == 0], roles.non_mated[roles.non_mated % 3 == 0])
+    assert draw.groups["some"].rank == pytest.approx(by_hand(embeddings, person, some)[0])
+    assert (draw.groups["some"].mated, draw.groups["some"].non_mated) == (len(some.mated), len(some.non_mated))
+
+
+def test_the_gap_is_that_of_the_means_and_leaves_out_who_has_no_probe():
+    embeddings, person = images(4)
+    counts = np.bincount(person)
+    groups = ["alone" if counts[who] == 1 else f"{who % 2}" for who in person]
+    found = summary(identify(embeddings, person, draws=3, groups=groups))
+    means = {name: group["rank"]["1"]["mean"] for name, group in found["groups"].items()}
+    assert means["alone"] is None and found["gap"]["rank"]["1"] == pytest.approx(abs(means["0"] - means["1"]))
+    assert found["groups"]["alone"]["fpir"]["1e-1"]["mean"] is not None
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Settings:
     all_pairs: bool = setting("compare every image with every other one: FNMR at FMR 1e-2 to 1e-6, thresholds", False)
     identify: bool = setting("search images in galleries of one image per person", False)
     unlisted: bool = setting("with these two, also images of the benchmark's folder that no pair names", True)
-    groups: Path | None = setting("with all_pairs, list of lines PATH GROUP: the rates by group", None)
+    groups: Path | None = setting("with these two, list of lines PATH GROUP: the rates by group", None)
     det: Path | None = setting("with all_pairs, figure of the DET curves to write", None, written=True)
     draws: int = setting("galleries that identify draws", 10, least=1)
     trust: bool = setting("also build classes that are not facerec's: only if you trust the file", False)

@@ -47,9 +47,10 @@ class Asked:
 
     def refuse_useless(self) -> None:
         """Raise `InputError` for a setting that has no effect without another one."""
-        for name in ("groups", "det"):
-            if getattr(self, name) is not None and not self.all_pairs:
-                raise InputError(f"{name}={getattr(self, name)} needs all pairs of images: add all_pairs=true")
+        if self.det is not None and not self.all_pairs:
+            raise InputError(f"det={self.det} needs all pairs of images: add all_pairs=true")
+        if self.groups is not None and not self:
+            raise InputError(f"groups={self.groups} has nothing to divide: add all_pairs=true or identify=true")
         if self.det is not None:
             refuse_no_figure(self.det)
 
@@ -60,6 +61,8 @@ class Asked:
         people = {name: _people(benchmark) for name, benchmark in benchmarks.items()}
         groups = read_groups(self.groups, list(benchmarks.values())) if self.groups is not None else {}
         found: dict[str, Any] = {"images": {name: _images(benchmark) for name, benchmark in benchmarks.items()}}
+        for name, of_images in groups.items():
+            found["images"][name]["without_group"] = _without_group(name, of_images)
         if self.all_pairs:
             pairs = {name: _refusing(name, compare_all, embeddings[name], people[name]) for name in benchmarks}
             found |= _of_pairs(pairs, groups)
@@ -69,7 +72,10 @@ class Asked:
                 }
                 save_figure(det_figure(curves), self.det)
         if self.identify:
-            drawn = {n: _refusing(n, identify, embeddings[n], people[n], draws=self.draws) for n in benchmarks}
+            drawn = {
+                n: _refusing(n, identify, embeddings[n], people[n], draws=self.draws, groups=groups.get(n))
+                for n in benchmarks
+            }
             found["identification"] = {name: of_draws(draws) for name, draws in drawn.items()}
             _show_identification(found["identification"])
         return found
@@ -116,20 +122,25 @@ def _of_pairs(pairs: Mapping[str, AllPairs], groups: Groups) -> dict[str, Any]:
     return {"all_pairs": found, "thresholds_elsewhere": elsewhere}
 
 
-def _of_groups(
-    name: str, pairs: AllPairs, groups: list[str | None], points: Mapping[str, OperatingPoint]
-) -> dict[str, Any]:
+def _without_group(name: str, groups: list[str | None]) -> int:
+    """Return how many images have no group, and say so."""
     without = groups.count(None)
     if without:
         log(f"{without} of {len(groups)} images of benchmark {name} have no group and count in none")
+    return without
+
+
+def _of_groups(
+    name: str, pairs: AllPairs, groups: list[str | None], points: Mapping[str, OperatingPoint]
+) -> dict[str, Any]:
     found, rows = {}, []
-    for key, point in points.items() if without < len(groups) else ():
+    for key, point in points.items() if any(groups) else ():
         rates = rates_by_group(pairs, groups, point.step)
         found[key] = {"groups": {group: rate.summary() for group, rate in rates.items()}, "gap": gap(rates)}
         rows += _group_rows(key, found[key])
     if rows:
         terminal(120).print(terminal_table(rows, title=f"{name}: rates by group in percent, at a common threshold"))
-    return {"images_without_group": without, "at_fmr": found}
+    return found
 
 
 def _group_rows(key: str, found: Mapping[str, Any]) -> list[Row]:
@@ -189,16 +200,26 @@ def _show_elsewhere(elsewhere: list[dict[str, Any]]) -> None:
 def _show_identification(found: Mapping[str, Mapping[str, Any]]) -> None:
     rows = []
     for name, entry in found.items():
-        row = {"benchmark": name, "gallery": f"{entry['gallery']:,}"}
-        for kind in ("mated", "non_mated"):
-            row[f"{kind.replace('_', '-')} probes"] = f"{entry[f'{kind}_probes']['mean']:.0f}"
-        row |= {f"rank {rank}": _spread(entry["rank"][str(rank)]) for rank in RANKS}
-        for key in FPIRS:
-            row[f"FNIR at FPIR {key}"] = _spread(entry["fnir_at_fpir"].get(key))
-        rows.append(row)
+        rows.append({"benchmark": name, "gallery": f"{entry['gallery']:,}", **_identification_row(entry)})
+        rows += [
+            {"benchmark": f"  {group}", **_identification_row(of)} for group, of in entry.get("groups", {}).items()
+        ]
+        if "gap" in entry:
+            gaps = {f"rank {rank}": entry["gap"]["rank"][str(rank)] for rank in RANKS}
+            gaps |= {f"FNIR at FPIR {key}": gap for key, gap in entry["gap"]["fnir_at_fpir"].items()}
+            shown = {column: "none" if size is None else f"{100 * size:.2f}" for column, size in gaps.items()}
+            rows.append({"benchmark": "  gap", **shown})
     draws = next(iter(found.values()))["draws"]
     title = f"identification in percent, mean ± standard deviation over {draws} galleries of one image per person"
     terminal(120).print(terminal_table(rows, title=title))
+
+
+def _identification_row(entry: Mapping[str, Any]) -> Row:
+    row = {
+        f"{kind.replace('_', '-')} probes": f"{entry[f'{kind}_probes']['mean']:.0f}" for kind in ("mated", "non_mated")
+    }
+    row |= {f"rank {rank}": _spread(entry["rank"][str(rank)]) for rank in RANKS}
+    return row | {f"FNIR at FPIR {key}": _spread(entry["fnir_at_fpir"].get(key)) for key in FPIRS}
 
 
 def _spread(values: Mapping[str, float | None] | None) -> str:

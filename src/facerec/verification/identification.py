@@ -8,7 +8,7 @@ somebody is returned; FNIR, the false-negative identification rate, that of mate
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -42,17 +42,36 @@ class Searches(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The rates of one draw: ``rank`` by `RANKS`, ``fnir`` by `FPIRS`, as far as the non-mated probes resolve them."""
+class Rates:
+    """The rates of ``mated`` and ``non_mated`` probes; NaN without a probe of the kind.
 
-    gallery: int
+    ``rank`` is by `RANKS`. ``fnir`` and ``fpir``, at the same threshold, are by `FPIRS`, as far as all non-mated probes
+    of the draw resolve them.
+    """
+
     mated: int
     non_mated: int
     rank: dict[int, float]
     fnir: dict[str, float]
+    fpir: dict[str, float]
 
 
-def identify(embeddings: ArrayLike, people: ArrayLike, draws: int = 10, seed: int = 0) -> list[Draw]:
+@dataclass(frozen=True)
+class Draw:
+    """The rates of ``all`` probes of one draw, and of those of each group."""
+
+    gallery: int
+    all: Rates
+    groups: dict[str, Rates]
+
+
+def identify(
+    embeddings: ArrayLike,
+    people: ArrayLike,
+    draws: int = 10,
+    seed: int = 0,
+    groups: Sequence[str | None] | None = None,
+) -> list[Draw]:
     """Return the rates of ``draws`` random divisions of the images into gallery and probes.
 
     In each, a fifth of the people with two or more images stays apart, as does everybody with one image: all their
@@ -61,38 +80,66 @@ def identify(embeddings: ArrayLike, people: ArrayLike, draws: int = 10, seed: in
     Args:
         embeddings: ``(N, D)``, as the network returns them; nothing is subtracted.
         people: name or number of each image's person ``(N,)``.
+        groups: of the images ``(N,)``; their rates are those of their probes in the common gallery, at the thresholds
+            of all probes.
 
     Raises `ValueError` for embeddings without a direction, and unless three people have two or more images.
     """
     rows, person = unit_rows(embeddings), numbered(people)
     rng = np.random.default_rng(seed)
-    return [_rates(search(rows, person, roles), len(roles.gallery)) for roles in _drawn(person, draws, rng)]
+    of_group = np.array(["" if group is None else group for group in groups or [""] * len(rows)])
+    return [_draw(search(rows, person, roles), roles, of_group) for roles in _drawn(person, draws, rng)]
 
 
 def summary(draws: Sequence[Draw]) -> dict[str, object]:
-    """Return means and standard deviations (ddof 1) over the draws, for `json.dump`, and why an FNIR is missing."""
-    first = draws[0]
+    """Return means and standard deviations (ddof 1) over the draws, for `json.dump`, and why an FNIR is missing.
+
+    With groups, ``gap`` is the largest minus the smallest mean over the groups that have one.
+    """
+    least = min(draw.all.non_mated for draw in draws)
+    found = {"draws": len(draws), "gallery": draws[0].gallery, **_over_draws([draw.all for draw in draws])}
+    found["refused"] = {
+        key: f"FPIR {fpir:g} cannot be resolved with {least} non-mated probes, one of them being {1 / least:.2g}: "
+        f"bring images of at least {int(np.ceil(1 / fpir))} people with one image each"
+        for key, fpir in FPIRS.items()
+        if not allowed_false_matches(fpir, least)
+    }
+    names = sorted({name for draw in draws for name in draw.groups})
+    if names:
+        groups = {name: _over_draws([draw.groups[name] for draw in draws if name in draw.groups]) for name in names}
+        found |= {"groups": groups, "gap": _gaps(list(groups.values()))}
+    return found
+
+
+def _over_draws(rates: Sequence[Rates]) -> dict[str, Any]:
+    resolved = [key for key in FPIRS if all(key in of.fnir for of in rates)]
     return {
-        "draws": len(draws),
-        "gallery": first.gallery,
-        "mated_probes": _spread([draw.mated for draw in draws]),
-        "non_mated_probes": _spread([draw.non_mated for draw in draws]),
-        "rank": {str(rank): _spread([draw.rank[rank] for draw in draws]) for rank in RANKS},
-        "fnir_at_fpir": {
-            key: _spread([draw.fnir[key] for draw in draws]) for key in FPIRS if all(key in draw.fnir for draw in draws)
-        },
-        "refused": {
-            key: f"FPIR {fpir:g} cannot be resolved with {least} non-mated probes, of which one is already "
-            f"{1 / max(least, 1):.2g}: bring images of people with one image each"
-            for key, fpir in FPIRS.items()
-            for least in [min(draw.non_mated for draw in draws)]
-            if not all(key in draw.fnir for draw in draws)
-        },
+        "mated_probes": _spread([of.mated for of in rates]),
+        "non_mated_probes": _spread([of.non_mated for of in rates]),
+        "rank": {str(rank): _spread([of.rank[rank] for of in rates]) for rank in RANKS},
+        "fnir_at_fpir": {key: _spread([of.fnir[key] for of in rates]) for key in resolved},
+        "fpir": {key: _spread([of.fpir[key] for of in rates]) for key in resolved},
     }
 
 
+def _gaps(groups: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    gaps: dict[str, dict[str, float | None]] = {}
+    for kind in ("rank", "fnir_at_fpir", "fpir"):
+        gaps[kind] = {}
+        for key in groups[0][kind]:
+            means = [group[kind][key]["mean"] for group in groups if key in group[kind]]
+            means = [mean for mean in means if mean is not None]
+            gaps[kind][key] = max(means) - min(means) if len(means) > 1 else None
+    return gaps
+
+
 def _spread(values: Sequence[float]) -> dict[str, float | None]:
-    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+    """Return mean and standard deviation of the values that are not NaN."""
+    there = [value for value in values if value == value]
+    return {
+        "mean": float(np.mean(there)) if there else None,
+        "std": float(np.std(there, ddof=1)) if len(there) > 1 else None,
+    }
 
 
 def _drawn(person: np.ndarray, draws: int, rng: np.random.Generator) -> Iterator[Roles]:
@@ -137,13 +184,34 @@ def _blocks(probes: np.ndarray, columns: int) -> list[np.ndarray]:
     return np.array_split(probes, -(-len(probes) * columns // _BLOCK))
 
 
-def _rates(searches: Searches, gallery: int) -> Draw:
-    rank = {rank: float(np.mean(searches.rank <= rank)) for rank in RANKS}
-    fnir = {}
+def _draw(searches: Searches, roles: Roles, of_group: np.ndarray) -> Draw:
+    """Return the rates of a draw; ``of_group`` ``(N,)`` is the group of each image, empty for none."""
     ranked = np.sort(searches.best)[::-1]
-    for key, fpir in FPIRS.items():
-        allowed = allowed_false_matches(fpir, len(ranked))
-        if allowed:
-            returned = (searches.rank == 1) & (searches.own > ranked[allowed])
-            fnir[key] = float(1 - np.mean(returned))
-    return Draw(gallery, len(searches.own), len(ranked), rank, fnir)
+    allowed = {key: allowed_false_matches(fpir, len(ranked)) for key, fpir in FPIRS.items()}
+    thresholds = {key: int(ranked[number]) for key, number in allowed.items() if number}
+    of_mated, of_non_mated = of_group[roles.mated], of_group[roles.non_mated]
+    groups = {
+        str(name): _rates(
+            Searches(
+                searches.own[of_mated == name], searches.rank[of_mated == name], searches.best[of_non_mated == name]
+            ),
+            thresholds,
+        )
+        for name in np.unique(of_group[of_group != ""])
+    }
+    return Draw(len(roles.gallery), _rates(searches, thresholds), groups)
+
+
+def _rates(searches: Searches, thresholds: dict[str, int]) -> Rates:
+    first = searches.rank == 1
+    return Rates(
+        mated=len(searches.own),
+        non_mated=len(searches.best),
+        rank={rank: _mean(searches.rank <= rank) for rank in RANKS},
+        fnir={key: _mean(~first | (searches.own <= step)) for key, step in thresholds.items()},
+        fpir={key: _mean(searches.best > step) for key, step in thresholds.items()},
+    )
+
+
+def _mean(flags: np.ndarray) -> float:
+    return float(np.mean(flags)) if len(flags) else float("nan")
