@@ -12,7 +12,7 @@ from says import refuses, says
 from facerec.errors import InputError
 from facerec.runs.report import find_runs, shared_sentences, show, table_rows
 from facerec.runs.run_results import RunResults
-from facerec.runs.table_formats import comma_separated, latex, markdown
+from facerec.runs.table_formats import comma_separated, latex, markdown, write_markdown
 from facerec.verification.intervals import wilson
 
 
@@ -179,6 +179,19 @@ def test_latex_holds_every_cell_and_figures_are_on_the_right(rows):
 )
 def test_marks_of_latex_are_escaped(text, expected):
     assert latex([{"name": text}]).splitlines()[4] == rf"{expected} \\"
+
+
+def test_a_page_with_a_place_keeps_the_rest(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- facerec report a b -->\nold\n<!-- end -->\nafter <!-- end -->\n")
+    for text in ("one\n", "two\n"):
+        write_markdown(text, page, "facerec report a b")
+    place = "<!-- facerec report a b -->\n\ntwo\n\n<!-- end -->"
+    assert page.read_text() == f"before\n{place}\nafter <!-- end -->\n"
+    with refuses("page.md", "<!-- facerec report c -->", "put", error=InputError):
+        write_markdown("three", page, "facerec report c")
+    write_markdown("whole", tmp_path / "new.md", "facerec report c")
+    assert (tmp_path / "new.md").read_text() == "whole"
 
 
 def test_the_terminal_shows_the_accuracies(rows, capsys):

@@ -10,7 +10,7 @@ from says import says
 from facerec.errors import InputError
 from facerec.training.restored import refuse_odd_progress, refuse_odd_state
 
-GONE = object()
+GONE = "gone"  # the key is removed
 LOOP = ("loops", "fit_loop")
 ODD = [
     *((("loops",), value) for value in (GONE, {}, None, 3, [])),

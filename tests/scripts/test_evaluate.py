@@ -108,7 +108,8 @@ def test_people_read_a_table_and_see_the_curves(evaluate, depthwise_run, tmp_pat
     summary = synthetic(found)
     title = f"verification in percent, protocol tvconv, epoch {found['epoch'] + 1} (counted from 1), test images "
     assert f"{title}unchanged" in " ".join(shown.split())
-    assert f"{100 * summary['accuracy']:.2f} ± {100 * summary['std']:.2f}" in shown
+    low, high = summary["accuracy_interval"]
+    assert f"{100 * summary['accuracy']:.2f} [{100 * low:.1f}, {100 * high:.1f}]" in shown
     # 20 pairs of different people resolve a FAR of one in ten alone.
     assert list(summary["tar_at_far"]) == ["1e-1"] and set(summary["refused"]) == {"1e-2", "1e-3", "1e-4"}
     assert "TAR at FAR 0.1" in shown and "TAR at FAR 0.01" not in shown

@@ -38,6 +38,7 @@ from facerec.runs.provenance import code_and_environment
 from facerec.runs.results import benchmark_fingerprints
 from facerec.runs.scores import save_scores
 from facerec.runs.table_formats import terminal_table
+from facerec.verification.intervals import Interval
 from facerec.verification.verify import VerificationResult
 
 
@@ -150,19 +151,28 @@ def publish(results: dict[str, VerificationResult], summary: dict[str, Any], roc
 
 
 def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> None:
-    """Print one row per benchmark, in percent, under a title that names protocol, epoch and transforms."""
+    """Print one row per benchmark, in percent with 95 % intervals, under a title that names protocol, epoch and
+    transforms."""
     title = (
-        f"verification in percent, protocol {summary['protocol']}, epoch {summary['epoch'] + 1} (counted from 1), "
-        f"test images {transforms(summary['test_augmentation'])}"
+        f"verification in percent [95 % interval], protocol {summary['protocol']}, epoch {summary['epoch'] + 1} "
+        f"(counted from 1), test images {transforms(summary['test_augmentation'])}"
     )
     fars = sorted({far for result in results.values() for far in result.tar_at_far}, reverse=True)
     rows = []
     for name, r in results.items():
-        rates = {far: f"{100 * r.tar_at_far[far]:.2f}" if far in r.tar_at_far else "too few" for far in fars}
-        row = {"benchmark": name, "pairs": str(r.num_pairs), "accuracy": f"{100 * r.accuracy:.2f} ± {100 * r.std:.2f}"}
+        intervals = r.tar_intervals()
+        rates = {
+            far: _rate(r.tar_at_far[far], intervals.get(far)) if far in r.tar_at_far else "too few" for far in fars
+        }
+        row = {"benchmark": name, "pairs": str(r.num_pairs), "accuracy": _rate(r.accuracy, r.accuracy_interval())}
         row |= {"AUC": f"{100 * r.auc:.2f}", "EER": f"{100 * r.eer:.2f}"}
         rows.append(row | {f"TAR at FAR {far:g}": rate for far, rate in rates.items()})
     terminal(120).print(terminal_table(rows, title=title))
+
+
+def _rate(rate: float, interval: Interval | None) -> str:
+    bounds = "n/a" if interval is None else f"{100 * interval.low:.1f}, {100 * interval.high:.1f}"
+    return f"{100 * rate:.2f} [{bounds}]"
 
 
 def transforms(nodes: dict[str, dict[str, Any]]) -> str:

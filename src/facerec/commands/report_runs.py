@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 from facerec.config.settings import command, setting
 from facerec.console import log
-from facerec.files import write_json
+from facerec.files import markdown_cell, write_json
 from facerec.runs.comparing import Compared, baseline_of, compare_groups, group_runs, other_differences
 from facerec.runs.report import find_runs, shared_sentences, show, show_table, table_rows
-from facerec.runs.table_formats import Row, comma_separated, latex, markdown, write_table
+from facerec.runs.table_formats import Row, comma_separated, latex, markdown, write_markdown, write_table
 from facerec.verification.intervals import Interval
 
 
@@ -31,7 +31,9 @@ class TableSettings:
 
     folders: tuple[Path, ...] = setting("that contain runs", word=True)
     csv: Path | None = setting("CSV file to write the table to", None, written=True)
-    markdown: Path | None = setting("Markdown file to write the table to", None, written=True)
+    markdown: Path | None = setting(
+        "Markdown file to write the table to, or a page with a place <!-- facerec report FOLDER -->", None, written=True
+    )
     latex: Path | None = setting("LaTeX file to write the table to", None, written=True)
 
 
@@ -54,13 +56,17 @@ def report(settings: TableSettings) -> None:
         log(sentence)
     if any("[n/a]" in text for row in rows for text in row.values()):
         log("[n/a]: written by an older version, which kept no errors; facerec evaluate gives the interval")
-    _write(rows, settings)
+    _write(rows, settings, "")
 
 
-def _write(rows: list[Row], settings: TableSettings) -> None:
-    for path, form in ((settings.csv, comma_separated), (settings.markdown, markdown), (settings.latex, latex)):
+def _write(rows: list[Row], settings: TableSettings, said: str, *words: str) -> None:
+    """Write the files; Markdown has the sentences ``said`` below the table, and a place in a page by the command."""
+    for path, form in ((settings.csv, comma_separated), (settings.latex, latex)):
         if path is not None:
             write_table(form(rows), path)
+    if settings.markdown is not None:
+        command = " ".join(["facerec report", *words, *map(str, settings.folders)])
+        write_markdown(markdown(rows) + said, settings.markdown, command)
 
 
 def compare(settings: CompareSettings) -> None:
@@ -75,7 +81,8 @@ def compare(settings: CompareSettings) -> None:
     differences = other_differences([run for group in groups for run in group.runs.values()], settings.over)
     for key, values in differences.items():
         log(f"the runs differ in {key} too: {', '.join(values)}")
-    _write(rows, settings)
+    said = "".join(f"\n- {markdown_cell(compared.sentence())}" for compared in found) + "\n"
+    _write(rows, settings, said, "compare")
     if settings.json is not None:
         write_json(settings.json, _content(found, settings, differences))
 

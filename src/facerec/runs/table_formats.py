@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.table import Table
 
+from facerec.errors import InputError
 from facerec.files import csv_cell, markdown_cell, replacing
 
 Row = dict[str, str]
+_END = "<!-- end -->"
 # Columns of text, aligned on the left; "" is the name of a row.
 _LEFT = (
     "",
@@ -80,6 +82,18 @@ _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasci
 
 def _latex_cell(text: str) -> str:
     return re.sub(r"[\\~^±\n#$%&_{}]", lambda found: _LATEX.get(found[0], rf"\{found[0]}"), text)
+
+
+def write_markdown(text: str, path: Path, command: str) -> None:
+    """Write ``text`` to ``path``, between the lines ``<!-- COMMAND -->`` and ``<!-- end -->`` of a page that has such
+    places, else as the whole file. Raises `InputError` if the page has places, but none for this command."""
+    page = path.read_text(encoding="utf-8") if path.is_file() else ""
+    mark = f"<!-- {command} -->"
+    before, begins, rest = page.partition(mark)
+    _, ends, after = rest.partition(_END)
+    if not begins and "<!-- facerec report" in page:
+        raise InputError(f"{path} has no place for this table: put the lines {mark} and {_END} into it")
+    write_table(f"{before}{mark}\n\n{text}\n{_END}{after}" if ends else text, path)
 
 
 def write_table(text: str, path: Path) -> None:
