@@ -132,6 +132,22 @@ def test_another_difference_is_refused_or_allowed(key, change, write, tmp_path):
     assert len(compared(tmp_path, allow=[key])) == 2
 
 
+def test_a_sweep_of_two_settings_is_refused_though_the_last_runs_agree(write, tmp_path):
+    both(write)
+    for seed in (1, 2, 3):
+        for changed in (DEPTHWISE, {}):
+            write(results(seed=seed, started="2027", optimizer={"lr": 0.3}, **changed))
+    with refuses("optimizer.lr", "0.3", "operator", error=InputError):
+        compared(tmp_path)
+
+
+def test_a_repeated_run_counts_once_which_is_said(write, tmp_path, capsys):
+    both(write)
+    write(results(seed=1, started="2025") | {"git_commit": "fedcba"}, 0.1)
+    assert compared(tmp_path)[0].means[1] > 0.9
+    assert says(capsys.readouterr().err, "1 of 7 runs", "later one", "seed")
+
+
 def test_how_images_are_loaded_does_not_matter(write, tmp_path):
     both(write, data={"root": "faces", "seed": 1, "num_workers": 7, "cache": "somewhere"})
     assert len(compared(tmp_path)) == 2

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from facerec.console import log
 from facerec.errors import InputError, suggestion
 from facerec.files import LAST_SCORES, SCORES
 from facerec.runs.run_names import run_names
@@ -79,8 +80,9 @@ def _rounded(p: float) -> str:
 def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = ()) -> list[Group]:
     """Group the finished runs in ``folders`` by their values of ``setting``, a dotted key.
 
-    Of several runs with one value and seed, the one that started last counts. Raises `InputError` if there are fewer
-    than two groups, or if runs differ in anything but the setting, the seed and what ``allow`` names.
+    Of several runs with one value and seed, the one that started last counts, which is said; the others may differ from
+    it in the commit alone. Raises `InputError` if there are fewer than two groups, or if runs differ in anything but
+    the setting, the seed and what ``allow`` names.
     """
     runs = [Run(folder, RunResults.read(folder)) for folder in folders]
     by_value: dict[str, dict[int, Run]] = {}
@@ -91,7 +93,12 @@ def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = (
         raise InputError(
             f"the {len(runs)} runs all have {setting}={next(iter(by_value))[:80]}: name runs that differ in it"
         )
-    _refuse_other_differences([run for group in by_value.values() for run in group.values()], setting, allow)
+    counted = [run for group in by_value.values() for run in group.values()]
+    _refuse_other_differences(counted, setting, allow)
+    _refuse_other_differences(runs, setting, [*allow, "commit"])  # else the last of a sweep would count, not the others
+    repeated = len(runs) - len(counted)
+    if repeated:
+        log(f"{repeated} of {len(runs)} runs do not count, since a later one has the same seed and {setting}")
     return [Group(name, runs) for name, runs in zip(_names(by_value, setting), by_value.values(), strict=True)]
 
 
