@@ -184,9 +184,22 @@ def test_other_pairs_and_other_benchmarks_are_refused(write, tmp_path):
     write_scores(tmp_path / "run0" / "last_scores.npz", left=np.roll(LEFT, 1))
     with refuses("lfw", "left", "same list", error=InputError):
         compared(tmp_path)
+    write_scores(tmp_path / "run0" / "last_scores.npz", people=PEOPLE[::-1])
+    with refuses("lfw", "people", "same list", error=InputError):
+        compared(tmp_path)
     write_scores(tmp_path / "run0" / "last_scores.npz", names=["agedb"])
     with refuses("no benchmark in common", "data.benchmarks", error=InputError):
         compared(tmp_path)
+
+
+def test_scores_of_another_protocol_or_epoch_than_the_results_are_said(write, tmp_path, capsys):
+    for changed in (DEPTHWISE, {}):
+        write(results(last=accuracy_terms(decisions(0.8, 1), np.arange(PAIRS) // 20)[0], **changed), names=["lfw"])
+    compared(tmp_path)
+    assert "evaluate" not in capsys.readouterr().err
+    write_scores(tmp_path / "run1" / "last_scores.npz", ["lfw"], 0.3)
+    compared(tmp_path)
+    assert says(capsys.readouterr().err, "run1/last_scores.npz", "results.json", "lfw", "facerec evaluate checkpoint=")
 
 
 def test_the_baseline_is_named_by_a_part_of_its_name(write, tmp_path):

@@ -68,6 +68,22 @@ def test_arrays_that_do_not_fit_are_refused(path):
         load_scores(path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("correct", np.full(20, np.nan)),
+        ("left", np.arange(20.0)),
+        ("right", np.full(20, 1000)),
+        ("left", np.full(20, -1)),
+        ("people", np.array(["M"])),
+    ],
+)
+def test_arrays_of_another_type_or_of_other_images_are_refused(key, value, path):
+    np.savez_compressed(path, **(dict(np.load(path)) | {f"lfw/{key}": value}))
+    with refuses(str(path), "lfw/", "run it again", error=InputError):
+        load_scores(path)
+
+
 def test_damage_is_named(path):
     whole = path.read_bytes()
     refused = 0

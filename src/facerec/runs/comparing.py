@@ -3,13 +3,13 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from facerec.console import log
 from facerec.errors import InputError, suggestion
-from facerec.files import LAST_SCORES, SCORES
+from facerec.files import LAST_SCORES, RESULTS, SCORES
 from facerec.runs.run_names import run_names
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import PairScores, load_scores
@@ -167,7 +167,9 @@ def _refuse_other_differences(runs: Sequence[Run], setting: str, allow: Collecti
             )
 
 
-def compare_groups(groups: Sequence[Group], baseline: Group, checkpoint: str = "last") -> list[Compared]:
+def compare_groups(
+    groups: Sequence[Group], baseline: Group, checkpoint: Literal["last", "best"] = "last"
+) -> list[Compared]:
     """Compare each group with ``baseline``, on each benchmark that all have, over the seeds that both have.
 
     Args:
@@ -175,7 +177,7 @@ def compare_groups(groups: Sequence[Group], baseline: Group, checkpoint: str = "
         baseline: one of them.
         checkpoint: "last" or "best" epoch.
     """
-    scores = {run.folder: _scores(run.folder, checkpoint) for group in groups for run in group.runs.values()}
+    scores = {run.folder: _scores(run, checkpoint) for group in groups for run in group.runs.values()}
     found = [
         _compared(name, baseline, group, scores)
         for group in groups
@@ -194,7 +196,8 @@ def _common(groups: Sequence[Group], scores: Mapping[Path, dict[str, PairScores]
     return names
 
 
-def _scores(folder: Path, checkpoint: str) -> dict[str, PairScores]:
+def _scores(run: Run, checkpoint: Literal["last", "best"]) -> dict[str, PairScores]:
+    folder, summaries = run.folder, getattr(run.results, checkpoint)["benchmarks"]
     path = folder / _FILES[checkpoint]
     again = f"facerec evaluate checkpoint={folder / checkpoint}.ckpt scores={path}"
     if not path.is_file():
@@ -205,6 +208,10 @@ def _scores(folder: Path, checkpoint: str) -> dict[str, PairScores]:
             raise InputError(
                 f"{path} does not say who is in the pairs of {name}, as older versions: write it with {again}"
             )
+        rate, said = _measured(kept).rate, summaries.get(name, {}).get("accuracy")
+        if said is not None and not np.isclose(rate, said):
+            problem = f"{path} gives {100 * rate:.2f} % on {name}, but {RESULTS} {100 * said:.2f} %"
+            log(f"{problem}: unless the device explains that, write it again with {again}")
     return scores
 
 
@@ -236,7 +243,7 @@ def _people(name: str, kept: Sequence[PairScores]) -> PairPeople:
     """Return the people of the pairs; raise `InputError` if the runs have other pairs."""
     first, people = kept[0], kept[0].people_of_pairs()
     assert people is not None
-    for key in ("is_same", "left", "right", "folds"):
+    for key in ("is_same", "left", "right", "folds", "people"):
         if not all(np.array_equal(getattr(first, key), getattr(each, key)) for each in kept):
             raise InputError(f"the runs have other pairs of {name} ({key} differs): evaluate them on the same list")
     return people

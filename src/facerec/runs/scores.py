@@ -15,6 +15,8 @@ from facerec.verification.dependence import PairPeople, connected_people, named_
 from facerec.verification.verify import VerificationResult
 
 Array = np.ndarray
+# The arrays of one value per pair, with the kinds that their types may have.
+_KINDS = {"scores": "f", "is_same": "b", "correct": "b", "folds": "iu", "left": "iu", "right": "iu"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +97,13 @@ def load_scores(path: Path) -> dict[str, PairScores]:
 def _read(arrays: dict[str, Array], name: str) -> PairScores:
     """Return the arrays of benchmark ``name``; raise `ValueError` if they do not fit each other."""
     kept = PairScores(**{f.name: arrays[key] for f in fields(PairScores) if (key := f"{name}/{f.name}") in arrays})
-    for key in ("is_same", "correct", "folds", "left", "right"):
+    for key, kinds in _KINDS.items():
         value = getattr(kept, key)
         if value is not None and value.shape != kept.scores.shape:
             raise ValueError(f"{name}/{key} has shape {value.shape}, but the scores {kept.scores.shape}")
+        if value is not None and value.dtype.kind not in kinds:
+            raise ValueError(f"{name}/{key} has values of type {value.dtype}")
+    for side in (kept.left, kept.right):
+        if kept.people is not None and side is not None and not np.isin(side, np.arange(len(kept.people))).all():
+            raise ValueError(f"{name}/people has {len(kept.people)} images, and its pairs name others")
     return kept
