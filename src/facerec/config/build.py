@@ -1,7 +1,9 @@
 """Build the objects that a configuration describes; no lower layer sees the configuration."""
 
 import inspect
+import sys
 from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import redirect_stdout
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -166,7 +168,8 @@ def verify(
     verifier = _refusing(Verifier, "protocol")(backbone, cfg.protocol, embeddings)
     trainer = build_trainer(cfg)
     refuse_no_verification(trainer)
-    trainer.validate(verifier, datamodule=data, verbose=False)
+    with redirect_stdout(sys.stderr):  # the progress bar: standard output is for the JSON of the commands
+        trainer.validate(verifier, datamodule=data, verbose=False)
     return verifier.results
 
 

@@ -143,6 +143,7 @@ def parse(kind: type[T], arguments: Sequence[str]) -> T:
         else:
             raise InputError(_refusal(argument, types, arguments, [*own, *groups]))
     values = {key: _value(own[key], types[key], given) for key, given in texts.items()}
+    _refuse_one_file({key: value for key, value in values.items() if own[key].metadata["written"] is True and value})
     for key, f in own.items():
         if f.default is MISSING and key not in values:
             raise InputError(f"no {key} given: add {key}=...")
@@ -150,6 +151,15 @@ def parse(kind: type[T], arguments: Sequence[str]) -> T:
             check = check_output_folder if f.metadata["written"] == "folder" else check_output_file
             check(values[key], f"{key}={values[key]}")
     return kind(**values, **({run.name: tuple(quoted(of_run))} if run else {}))
+
+
+def _refuse_one_file(written: Mapping[str, Path]) -> None:
+    """Raise `InputError` if two settings name one file, since the second would replace what the first wrote."""
+    files: dict[Path, str] = {}
+    for key, path in written.items():
+        other = files.setdefault(path.resolve(), key)
+        if other != key:
+            raise InputError(f"{other}={path} and {key}={path} are one file: write each to its own")
 
 
 def _is_key(text: str) -> bool:
