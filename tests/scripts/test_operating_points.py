@@ -142,12 +142,16 @@ def test_rates_by_group(evaluate, folder, tmp_path):
         (["det=det.txt", "all_pairs=true"], ("det.txt", ".png")),
         (["all_pairs=true", "groups=groups.txt"], ("line 1", "groups.txt", "'gone.png'", "pair list")),
         (["identify=true", "draws=0"], ("draws", "at least 1")),
+        (["all_pairs=true", "draws=5"], ("draws=5", "identify=true")),
+        (["unlisted=false"], ("unlisted=false", "all_pairs=true")),
+        (["all_pairs=true", "roc=one.png", "det=./one.png"], ("roc=", "det=", "one file")),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, facts, evaluate, folder, tmp_path):
     write_text(tmp_path / "groups.txt", "gone.png young\n")
     status, _, said = evaluate(*folder, *arguments)
     assert status == 1 and says(said.splitlines()[-1], *facts)
+    assert "verification in percent" not in said  # nothing is measured before
 
 
 @pytest.mark.parametrize("asked", ["all_pairs", "identify"])
@@ -156,6 +160,7 @@ def test_a_benchmark_that_does_not_tell_people_is_refused(asked, evaluate, tmp_p
     data = ["data=folder", "data.root=faces", "data.benchmarks=[odd]", "data.num_workers=0"]
     status, _, said = evaluate(*data, f"{asked}=true")
     assert status == 1 and says(said.splitlines()[-1], "odd", "13 images", "whom", asked, "folder", "unlisted=false")
+    assert "verification in percent" not in said
 
 
 def test_a_nan_is_refused_with_the_image(evaluate, folder):

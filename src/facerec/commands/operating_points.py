@@ -29,6 +29,7 @@ from facerec.verification.match_rates import (
 )
 
 Groups = dict[str, list[str | None]]
+DRAWS = 10
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,25 @@ class Asked:
             raise InputError(f"det={self.det} needs all pairs of images: add all_pairs=true")
         if self.groups is not None and not self:
             raise InputError(f"groups={self.groups} has nothing to divide: add all_pairs=true or identify=true")
+        if not self.unlisted and not self:
+            raise InputError("unlisted=false has no effect on pairs alone: add all_pairs=true or identify=true")
+        if self.draws != DRAWS and not self.identify:
+            raise InputError(f"draws={self.draws} has no gallery to draw: add identify=true")
         if self.det is not None:
             refuse_no_figure(self.det)
 
-    def measure(self, data: FaceDataModule, embeddings: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def read(self, data: FaceDataModule) -> Groups:
+        """Return the groups of each benchmark's images; raise `InputError`, before anything is measured, for a wrong
+        list and for a benchmark without people."""
+        for benchmark in data.opened_benchmarks if self else ():
+            _people(benchmark)
+        return read_groups(self.groups, data.opened_benchmarks) if self.groups is not None else {}
+
+    def measure(self, data: FaceDataModule, embeddings: Mapping[str, np.ndarray], groups: Groups) -> dict[str, Any]:
         """Print the tables, draw the figure, and return the entries of the summary, with ``embeddings`` by benchmark
-        ``(N, D)``."""
+        ``(N, D)`` and ``groups`` from `read`."""
         benchmarks = {benchmark.name: benchmark for benchmark in data.opened_benchmarks}
         people = {name: _people(benchmark) for name, benchmark in benchmarks.items()}
-        groups = read_groups(self.groups, list(benchmarks.values())) if self.groups is not None else {}
         found: dict[str, Any] = {"images": {name: _images(benchmark) for name, benchmark in benchmarks.items()}}
         for name, of_images in groups.items():
             found["images"][name]["without_group"] = _without_group(name, of_images)
