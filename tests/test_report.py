@@ -336,3 +336,11 @@ def test_what_a_benchmark_shares_with_the_training_set_is_said_once(write):
     run["last"]["benchmarks"]["lfw"] |= counts
     (sentence,) = shared_sentences(write(run, run | {"started": "2027"}))
     assert says(sentence, "lfw", "12 people", "3 images", "feedbeef", "5000 pairs", "75.00")
+
+
+def test_an_unknown_number_of_shared_people_is_said(write):
+    run = results()
+    counts = {"shared_people": None, "shared_images": 3, "unshared_pairs": 0, "accuracy_unshared": None}
+    run["last"]["benchmarks"]["lfw"] |= counts
+    (sentence,) = shared_sentences(write(run))
+    assert says(sentence, "unknown number of people", "3 images", "n/a")

@@ -35,11 +35,23 @@ def test_people_are_known_by_name_and_numbers_are_no_names(train, tmp_path):
     assert (shared.people, shared.images, shared.pairs.tolist()) == (1, 0, [True, False, True])
 
 
+def test_without_names_the_number_of_people_is_unknown_and_not_0(train, tmp_path):
+    lines = ["Eve/1.jpg Eve/2.jpg 1", "Eve/1.jpg Ann/1.jpg -1"]
+    named = pairs(tmp_path, lines)
+    assert shared_with(train, [named])["own"].people == 0
+    (tmp_path / "numbers").mkdir()
+    for name in ("Bob", "José Núñez"):
+        (tmp_path / "train" / name).rename(tmp_path / "numbers" / name)
+    (tmp_path / "train" / "8").mkdir()
+    (tmp_path / "train" / "8" / "0.jpg").write_bytes(b"8")
+    assert shared_with(read_identity_folders(tmp_path / "train"), [named])["own"].people is None
+
+
 def test_images_are_known_by_their_bytes(train):
     images = EncodedImages([b"Bob 1", b"x", b"y"], ["a", "b", "c"])
     benchmark = Benchmark("bin", images, np.array([0, 1]), np.array([1, 2]), np.array([True, False]))
     shared = shared_with(train, [benchmark])["bin"]
-    assert (shared.people, shared.images, shared.pairs.tolist()) == (0, 1, [True, False])
+    assert (shared.people, shared.images, shared.pairs.tolist()) == (None, 1, [True, False])
 
 
 @pytest.mark.parametrize("is_split", [False, True])
@@ -48,4 +60,4 @@ def test_painted_faces_share_nothing(is_split):
     if is_split:
         train, benchmark = split_identities(train, 20, seed=1)
     shared = shared_with(train, [benchmark])[benchmark.name]
-    assert (shared.people, shared.images, shared.pairs.any()) == (0, 0, False)
+    assert (shared.people, shared.images, shared.pairs.any()) == (None, 0, False)

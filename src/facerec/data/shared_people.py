@@ -15,12 +15,12 @@ class Shared(NamedTuple):
     """What a benchmark shares with the training set.
 
     Attributes:
-        people: number of the benchmark's people whose name is a training identity's.
+        people: number of the benchmark's people whose name is a training identity's; None if one of both has no names.
         images: number of the benchmark's images that are, byte for byte, training images.
         pairs: whether a pair has such a person or image, bool ``(P,)``.
     """
 
-    people: int
+    people: int | None
     images: int
     pairs: np.ndarray
 
@@ -40,11 +40,12 @@ def shared_with(train: LabelledSource, benchmarks: list[Benchmark]) -> dict[str,
 def _shared(benchmark: Benchmark, names: set[str], digests: frozenset[bytes]) -> Shared:
     people = np.array(benchmark.people if benchmark.people is not None else [""] * len(benchmark.images))
     distinct, number = np.unique(people, return_inverse=True)
-    is_known = np.array([identity_key(name) in names for name in distinct.tolist()])
+    keys = [identity_key(name) for name in distinct.tolist()]
+    is_known = np.array([key in names for key in keys])
     is_copy = np.array([digest in digests for digest in _digests(benchmark.images, benchmark.name)], bool)
     is_shared = is_known[number] | is_copy if len(is_copy) else is_known[number]
     pairs = is_shared[benchmark.left] | is_shared[benchmark.right]
-    return Shared(int(is_known.sum()), int(is_copy.sum()), pairs)
+    return Shared(int(is_known.sum()) if names and any(keys) else None, int(is_copy.sum()), pairs)
 
 
 def _is_encoded(images: ImageSource) -> TypeGuard[EncodedSource]:

@@ -124,13 +124,13 @@ def shared_sentences(runs: Iterable[Path]) -> list[str]:
 
 
 def _shared(name: str, summary: dict[str, Any], fingerprint: str) -> str:
-    accuracy = summary["accuracy_unshared"]
+    accuracy, people = summary["accuracy_unshared"], summary["shared_people"]
     left = f"{summary['unshared_pairs']} pairs without them: " + (
         "n/a" if accuracy is None else f"{100 * accuracy:.2f}"
     )
     return (
-        f"{name} shares {summary['shared_people']} people and {summary['shared_images']} images with the training set "
-        f"{fingerprint}, so its accuracy is too good; {left}"
+        f"{name} shares {'an unknown number of' if people is None else people} people and {summary['shared_images']} "
+        f"images with the training set {fingerprint}, so its accuracy is too good; {left}"
     )
 
 
