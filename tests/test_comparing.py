@@ -160,6 +160,18 @@ def test_values_of_a_plain_setting_are_named(write, tmp_path):
     assert {c.second for c in compared(tmp_path, "width")} == {"width=0.5"}
 
 
+def test_nodes_that_repeat_the_setting_do_not_count_as_other_differences(write, tmp_path):
+    for seed in (1, 2):
+        for width, side in ((0.1, 96), (0.5, 96)):
+            node = {"_target_": "facerec.backbones.MobileNetV2", "width": width, "image_size": [side, side]}
+            write(results(seed=seed, width=width, image_size=side, backbone=node))
+    assert len(compared(tmp_path, "width")) == 2
+    own = {"_target_": "facerec.backbones.MobileNetV2", "width": 0.7, "image_size": [96, 96]}
+    write(results(seed=3, width=0.5, image_size=96, backbone=own))
+    with refuses("backbone.width", "0.7", error=InputError):
+        compared(tmp_path, "width")
+
+
 def test_runs_that_all_have_one_value_are_refused(write, tmp_path):
     write(results())
     with refuses("operator", "name runs that differ", error=InputError):

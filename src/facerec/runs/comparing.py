@@ -10,7 +10,7 @@ import numpy as np
 from facerec.console import log
 from facerec.errors import InputError, suggestion
 from facerec.files import LAST_SCORES, RESULTS, SCORES
-from facerec.runs.run_names import run_names
+from facerec.runs.run_names import is_repeated, run_names
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import PairScores, load_scores
 from facerec.verification.dependence import PairPeople
@@ -135,6 +135,10 @@ def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
             yield f"{prefix}{key}", json.dumps(value)
 
 
+def _only_repeats(key: str, value: str, run: Run) -> bool:
+    return is_repeated(key, value.replace(", ", ","), run.results.config)
+
+
 def _fingerprints(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "train", str(data["train"]["fingerprint"])
     for name, benchmark in (data.get("benchmarks") or {}).items():
@@ -150,11 +154,17 @@ def _is_in(key: str, setting: str) -> bool:
 
 
 def other_differences(runs: Sequence[Run], setting: str) -> dict[str, list[str]]:
-    """Return the keys, other than ``setting``, in which runs differ, with their values, "none" where one lacks it."""
+    """Return the keys, other than ``setting``, in which runs differ, with their values, "none" where one lacks it.
+
+    Keys of nodes that only repeat a root value, as ``backbone.width`` does, do not count beside that one.
+    """
     facts = [run.facts(setting) for run in runs]
     keys = dict.fromkeys(key for each in facts for key in each)
     values = {key: list(dict.fromkeys(each.get(key, "none") for each in facts)) for key in keys}
-    return {key: different for key, different in values.items() if len(different) > 1}
+    repeats = {
+        key for key in keys if all(_only_repeats(key, f.get(key, ""), r) for f, r in zip(facts, runs, strict=True))
+    }
+    return {key: different for key, different in values.items() if len(different) > 1 and key not in repeats}
 
 
 def _refuse_other_differences(runs: Sequence[Run], setting: str, allow: Collection[str]) -> None:

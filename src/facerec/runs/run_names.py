@@ -57,7 +57,7 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
             f"{key}={value}"
             for key, value, is_node in _settings(config, "")
             if any(other.get(key, None if is_node else value) != value for other in others)
-            and not _is_repeated(key, value, config)
+            and not is_repeated(key, value, config)
         ]
         found.append(" ".join(varied))
     return found
@@ -78,7 +78,7 @@ def _typed(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _is_repeated(key: str, value: str, root: Config) -> bool:
+def is_repeated(key: str, value: str, root: Config) -> bool:
     """Return whether a node repeats the root's value, as a number or as both sides of a square."""
     nodes, _, name = key.rpartition(".")
     theirs = root.get(_REPEATED.get(name, ""))
