@@ -23,7 +23,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from facerec.commands.operating_points import DRAWS, Asked
+from facerec.commands.operating_points import Asked
 from facerec.config.build import build_data, build_trained, refuse_other_sizes, verify
 from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
@@ -61,7 +61,7 @@ class Settings:
     unlisted: bool = setting("with these two, also images of the benchmark's folder that no pair names", True)
     groups: Path | None = setting("with these two, list of lines PATH GROUP: the rates by group", None)
     det: Path | None = setting("with all_pairs, figure of the DET curves to write", None, written=True)
-    draws: int = setting("galleries that identify draws", DRAWS, least=1)
+    draws: int = setting("galleries that identify draws", 10, least=1)
     trust: bool = setting("also build classes that are not facerec's: only if you trust the file", False)
     overrides: tuple[str, ...] = run_settings(
         "see the list above",

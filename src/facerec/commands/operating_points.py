@@ -29,7 +29,7 @@ from facerec.verification.match_rates import (
 )
 
 Groups = dict[str, list[str | None]]
-DRAWS = 10
+_DRAWS = 10  # if draws= is not given
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Asked:
             raise InputError(f"groups={self.groups} has nothing to divide: add all_pairs=true or identify=true")
         if not self.unlisted and not self:
             raise InputError("unlisted=false has no effect on pairs alone: add all_pairs=true or identify=true")
-        if self.draws != DRAWS and not self.identify:
+        if self.draws != _DRAWS and not self.identify:
             raise InputError(f"draws={self.draws} has no gallery to draw: add identify=true")
         if self.det is not None:
             refuse_no_figure(self.det)
