@@ -22,6 +22,7 @@ _SLOW = (
     *("operators/test_axial", "backbones/", "test_deploy", "data/test_insightface", "data/test_held"),
     *(
         "test_start_methods",
+        "test_loggers",
         "test_imports",
         "test_cost",
     ),

@@ -44,6 +44,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
         refuse_foreign_paths(resumed)
         refuse_begun_epoch(resumed, cfg.trainer.get("max_steps"))
         refuse_other_model(resumed, resolved(cfg))
+    build.refuse_missing_packages(cfg)
     build.check_types(cfg)
     build.refuse_other_sizes(cfg)
     build.seed_everything(cfg)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import redirect_stdout
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
 from facerec.verification.verify import VerificationResult
 
+_LOGGER_PACKAGES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
+
 
 def seed_everything(cfg: DictConfig) -> None:
     """Seed Python, NumPy and PyTorch, in this process and in the workers."""
@@ -40,6 +43,18 @@ def check_types(cfg: DictConfig) -> None:
     for key, node in cfg.items():
         if isinstance(node, DictConfig) and key not in ("logger", "callbacks"):  # they read the run's folder
             _refusing(_check, str(key))(node, str(key))
+
+
+def refuse_missing_packages(cfg: DictConfig) -> None:
+    """Raise `InputError` for a logger whose package is not installed, before the images are read."""
+    for node in cfg.logger.values():
+        target = str(node.get("_target_")) if isinstance(node, DictConfig) else ""
+        package = _LOGGER_PACKAGES.get(target.rpartition(".")[2])
+        if package is not None and find_spec(package) is None:
+            raise InputError(
+                f"logger={package} needs the package {package}, which is not installed: pip install {package}, or take "
+                "logger=csv or logger=tensorboard"
+            )
 
 
 def build_backbone(cfg: DictConfig) -> nn.Module:

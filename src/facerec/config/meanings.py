@@ -40,8 +40,7 @@ _OPTIONS = {
     "trainer": {"cuda": "trainer=gpu", "multi_gpu": "trainer=ddp"},
     "logger": {
         **dict.fromkeys(("null", "false", "off"), "logger=none"),
-        "csv": "logger=none '+logger.csv={_target_: pytorch_lightning.loggers.CSVLogger, save_dir: outputs/csv}'",
-        "wandb": "logger=none '+logger.wandb={_target_: pytorch_lightning.loggers.WandbLogger}'",
+        **dict.fromkeys(("weights_and_biases", "weights-and-biases"), "logger=wandb"),
     },
     "augmentation": {
         "null": "none",
