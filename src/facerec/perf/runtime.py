@@ -39,11 +39,11 @@ def measure_runtime(network: nn.Module, image_size: tuple[int, int], seconds: fl
     images = torch.randn(_BATCH, 3, *image_size).to(memory_format=torch.channels_last)
     resting = sum(tensor.nbytes for tensor in (*deployed.parameters(), *deployed.buffers(), images))
     peak = resting + peak_allocated(lambda: deployed(images))
-    passes = _time_passes(deployed, images, seconds)
+    passes = time_passes(deployed, images, seconds)
     return Runtime(round(_BATCH / median(passes), 1), torch.get_num_threads(), round(peak / 1e6, 2))
 
 
-def _time_passes(network: nn.Module, images: Tensor, seconds: float) -> list[float]:
+def time_passes(network: nn.Module, images: Tensor, seconds: float) -> list[float]:
     """Return the seconds of each pass; there are at least five passes."""
     passes: list[float] = []
     while len(passes) < 5 or sum(passes) < seconds:

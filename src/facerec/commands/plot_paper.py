@@ -1,0 +1,308 @@
+"""Draw a figure of the TVConv paper from finished runs: facerec plot_paper figure=4 outputs/paper
+
+    figure=1e   variance of the features within an image and across images, of checkpoints or of an untrained network:
+                facerec plot_paper figure=1e outputs/NAME
+                facerec plot_paper figure=1e backbone=timm backbone.name=resnet18 operator=none data=synthetic
+    figure=4    accuracy against multiply-adds
+    figure=5    the table of accuracies; out= ends in .md, .csv or .tex
+    figure=6    affinity maps by layer and, of a run with callbacks=maps, of one layer over the epochs
+    figure=7    accuracy against multiply-adds and against the values that are stored
+    figure=8    accuracy against images per second; measured on this machine
+    figure=9    accuracy against peak memory; measured on this machine
+    figure=11   mean and standard deviation of the training images beside the maps of the first layer
+    figure=12   the same beside the maps of several layers
+
+Accuracy is that after the last epoch, the mean over benchmarks and seeds. What is there is drawn, and what is missing
+is said. What figures 8 and 9 measured is kept in paper_speed.json beside the figure, and not measured again.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import yaml
+from rich.progress import track
+from torch import Tensor, nn
+
+from facerec.config.build import build_backbone, build_data, build_trained
+from facerec.config.compose import CONFIG_FOLDER, compose, compose_trained
+from facerec.config.settings import command, run_settings, setting
+from facerec.console import log, terminal
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.loading import ImageDataset, normalise
+from facerec.errors import InputError
+from facerec.files import LAST, OUTPUTS, write_json
+from facerec.operators.tvconv import TVConv
+from facerec.perf.machine import describe_machine
+from facerec.perf.paper_speed import measure_as_in_paper
+from facerec.plots.accuracy_cost import Point, accuracy_figure
+from facerec.plots.feature_variance import feature_variances, variance_figure
+from facerec.plots.map_figures import maps_figure, pixel_statistics_figure, statistics_figure
+from facerec.plots.network import refuse_no_figure, save_figure, spatial_layers, spread
+from facerec.process import prepare_process
+from facerec.runs.paper_runs import TrainedNetwork, accuracy_rows, common_benchmarks, missing_cells, trained_networks
+from facerec.runs.report import find_runs, show_table
+from facerec.runs.run_names import run_names
+from facerec.runs.run_results import RunResults
+from facerec.runs.table_formats import comma_separated, latex, markdown, write_table
+from facerec.training.callbacks.affinity_maps import EPOCHS, read_maps
+
+MACS, STORED = "MACs (M)", "parameters and cached weights (M)"
+SPEED, MEMORY = "images per second, best of batch 1 to 16", "peak memory (MB), 8 images"
+_AXES = {"4": [MACS], "7": [MACS, STORED], "8": [SPEED], "9": [MEMORY]}
+_SWEEPS = {"4": ("paper", "shufflenet"), "7": ("operators", "mixer")}
+_SWEEPS |= {"5": _SWEEPS["4"], "8": _SWEEPS["7"], "9": _SWEEPS["7"]}
+_SPEEDS = "paper_speed.json"
+_FIRST = {"TVConv": 0, "Depthwise": 1}  # lines are drawn in this order, and then as they are found
+_TABLES = {".md": markdown, ".csv": comma_separated, ".tex": latex}
+_OF_NETWORKS = ("1e", "11", "12")  # which read images
+
+
+@dataclass
+class Settings:
+    """Settings:"""
+
+    figure: Literal["1e", "4", "5", "6", "7", "8", "9", "11", "12"] = setting("of the paper")
+    folders: tuple[Path, ...] = setting("that contain runs, or checkpoints", (), word=True)
+    out: Path | None = setting("file to write; figureN.png in the first folder if not given", None, written=True)
+    layer: str | None = setting("figure 6: the layer to follow over the epochs; the first if not given", None)
+    images: int = setting("figure 1e: number of images of the first benchmark", 512, least=2)
+    trust: bool = setting("also build classes that are not facerec's: only if you trust the runs", False)
+    overrides: tuple[str, ...] = run_settings(
+        "figures 1e, 11 and 12: as for train, by default the checkpoints'",
+        *("backbone", "operator", "data", "width", "image_size", "embedding_dim"),
+    )
+
+
+def draw(settings: Settings) -> dict[str, Any] | None:
+    """Draw the figure; returns the numbers of one that is measured here."""
+    prepare_process()
+    out = settings.out or _default_out(settings)
+    refuse_no_table(out) if settings.figure == "5" else refuse_no_figure(out)
+    if settings.overrides and settings.figure not in _OF_NETWORKS:
+        raise InputError(f"figure={settings.figure} is of finished runs: leave {settings.overrides[0]} out")
+    draws: dict[str, Any] = {"1e": variances, "5": table, "6": maps, "11": data_and_maps, "12": data_and_maps}
+    numbers = draws.get(settings.figure, tradeoff)(settings, out)
+    log(f"drawn: {out}")
+    return numbers
+
+
+def _default_out(settings: Settings) -> Path:
+    folder = settings.folders[0] if settings.folders and settings.folders[0].is_dir() else OUTPUTS
+    return folder / f"figure{settings.figure}{'.md' if settings.figure == '5' else '.png'}"
+
+
+def refuse_no_table(path: Path) -> None:
+    """Raise `InputError` if the suffix of ``path`` names no format of a table."""
+    if path.suffix not in _TABLES:
+        raise InputError(f"{path} has no suffix of a table: end its name in {', '.join(_TABLES)}")
+
+
+# Accuracy against cost
+
+
+def tradeoff(settings: Settings, out: Path) -> dict[str, Any] | None:
+    networks, benchmarks = _networks(settings)
+    costs = {
+        network.name: {
+            MACS: network.runs[0].cost["macs_paper"] / 1e6,
+            STORED: (network.runs[0].cost["params_deployed"] + network.runs[0].cost["weight_map_elements"]) / 1e6,
+        }
+        for network in networks
+    }
+    measured = None
+    if settings.figure in ("8", "9"):
+        measured = measured_speeds(networks, out.with_name(_SPEEDS), settings.trust)
+        for name, speed in measured.items():
+            costs[name] |= {SPEED: speed["images_per_second"], MEMORY: speed["peak_memory_mb"]}
+    points = [Point(_line(n, networks), n.width, n.accuracies(benchmarks), costs[n.name]) for n in networks]
+    save_figure(accuracy_figure(points, _AXES[settings.figure], _named(benchmarks)), out)
+    return measured
+
+
+def table(settings: Settings, out: Path) -> None:
+    rows = accuracy_rows(*_networks(settings))
+    show_table(rows, "accuracy in percent after the last epoch ± standard deviation over seeds")
+    write_table(_TABLES[out.suffix](rows), out)
+
+
+def _networks(settings: Settings) -> tuple[list[TrainedNetwork], list[str]]:
+    """Return the networks in the folders and their common benchmarks, and say what the paper has beyond them."""
+    results = [RunResults.read(run) for run in find_runs(_given_folders(settings))]
+    for sweep in _SWEEPS[settings.figure]:
+        _say_missing(sweep, results)
+    networks = sorted(trained_networks(results), key=lambda network: _FIRST.get(network.operator, 2))
+    benchmarks = common_benchmarks(networks)
+    if not benchmarks:
+        raise InputError(
+            f"the runs in {', '.join(map(str, settings.folders))} have no benchmark in common: name folders of runs "
+            "that were verified on the same"
+        )
+    return networks, benchmarks
+
+
+def _say_missing(sweep: str, results: Sequence[RunResults]) -> None:
+    file = CONFIG_FOLDER / "sweep" / f"{sweep}.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    chosen = {
+        key.removeprefix("override /"): value for node in content.get("defaults", ()) for key, value in node.items()
+    }
+    params = {"backbone": "mbv2", **chosen, **content["hydra"]["sweeper"]["params"]}
+    missing, cells = missing_cells(params, results, {group: _options(group) for group in ("backbone", "operator")})
+    if missing:
+        first = " ".join(f"{key}={value}" for key, value in missing[0].items())
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        log(
+            f"{cells - len(missing)} of {cells} runs of sweep={sweep} are there, {first}{others} not: facerec train -m "
+            f"sweep={sweep} data.root=FOLDER skip_finished=true resume=auto"
+        )
+
+
+def _options(group: str) -> dict[str, str]:
+    """Return the name of each option of a group by the name of its class."""
+    files = {file.stem: file.read_text(encoding="utf-8") for file in (CONFIG_FOLDER / group).glob("*.yaml")}
+    return {yaml.safe_load(text).get("_target_", "none").rpartition(".")[2]: name for name, text in files.items()}
+
+
+def _line(network: TrainedNetwork, networks: Sequence[TrainedNetwork]) -> str:
+    several = len({other.backbone for other in networks if other.operator}) > 1
+    return ", ".join(filter(None, (network.backbone if several or not network.operator else "", network.operator)))
+
+
+def _named(benchmarks: Sequence[str]) -> str:
+    return benchmarks[0] if len(benchmarks) == 1 else f"mean of {', '.join(benchmarks)}"
+
+
+def measured_speeds(networks: Sequence[TrainedNetwork], kept: Path, trust: bool) -> dict[str, dict[str, Any]]:
+    """Measure each network that the file ``kept`` lacks, and write it after each; another machine starts over."""
+    machine = describe_machine()
+    where = f"{machine.cpu}, {machine.cores} cores, torch {machine.torch}"
+    before = _kept_speeds(kept)
+    speeds = before["networks"] if before.get("machine") == where else {}
+    waiting = [network for network in networks if network.name not in speeds]
+    for network in track(waiting, "networks", console=terminal(120), transient=True, disable=not waiting):
+        cfg = compose_trained(network.runs[0].config, [], trust)
+        height, width = cfg.backbone.get("image_size", (cfg.image_size, cfg.image_size))
+        speeds[network.name] = asdict(measure_as_in_paper(build_backbone(cfg), (int(height), int(width))))
+        write_json(kept, {"machine": where, "networks": speeds})
+    return {network.name: speeds[network.name] for network in networks}
+
+
+def _kept_speeds(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for speed in content["networks"].values():
+            float(speed["images_per_second"] + speed["peak_memory_mb"])
+        return content
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} is no file of measured speeds ({error}): remove it or give another out=") from error
+
+
+# Networks and their maps
+
+
+def maps(settings: Settings, out: Path) -> None:
+    path, layers = _first_with_maps(settings)
+    followed, history, epochs = "", None, []
+    kept = read_maps(path.parent / "affinity_maps.npz")
+    names = [name for name in kept if name != EPOCHS]
+    if names:
+        followed, epochs = settings.layer or names[0], kept[EPOCHS].tolist()
+        if followed not in names:
+            raise InputError(f"layer={followed} is not in {path.parent}/affinity_maps.npz: take {' or '.join(names)}")
+        history = kept[followed]
+    else:
+        log(
+            f"{path.parent} has no affinity_maps.npz, so that no layer is followed over the epochs: train with "
+            "callbacks=maps"
+        )
+    save_figure(maps_figure(layers, epochs, history, followed), out)
+
+
+def data_and_maps(settings: Settings, out: Path) -> None:
+    path, layers = _first_with_maps(settings)
+    _, cfg, _ = build_trained(path, settings.overrides, settings.trust)
+    data = build_data(cfg)
+    data.setup("fit")
+    statistics = data.position_statistics(OUTPUTS / "cache")
+    if settings.figure == "11":
+        figure = pixel_statistics_figure(statistics, next(iter(layers.values())))
+    else:
+        figure = statistics_figure(statistics, layers)
+    save_figure(figure, out)
+
+
+def _first_with_maps(settings: Settings) -> tuple[Path, dict[str, TVConv]]:
+    """Return the first checkpoint whose network has affinity maps, and up to six of its layers."""
+    found = checkpoints(_given_folders(settings))
+    for path in found:
+        backbone, _, _ = build_trained(path, trust=settings.trust)
+        if layers := spread(spatial_layers(backbone), 6):
+            return path, layers
+    raise InputError(
+        f"no checkpoint in {', '.join(map(str, settings.folders))} has affinity maps: train operator=tvconv"
+    )
+
+
+def checkpoints(folders: Sequence[Path]) -> list[Path]:
+    """Return the given files, and the last checkpoint of every run in the given folders."""
+    found = sorted({path for folder in folders for path in ([folder] if folder.is_file() else folder.rglob(LAST))})
+    if not found:
+        raise InputError(f"no {LAST} in {', '.join(map(str, folders))}: name a folder of runs, or a checkpoint")
+    return found
+
+
+def _given_folders(settings: Settings) -> list[Path]:
+    if not settings.folders:
+        raise InputError(f"figure={settings.figure} is drawn from runs: name a folder, such as outputs/NAME")
+    return list(settings.folders)
+
+
+def variances(settings: Settings, out: Path) -> dict[str, Any]:
+    """Measure the features of every checkpoint, and of the network that ``backbone=`` builds."""
+    measured = {}
+    for name, network, data in _opened(settings):
+        found = feature_variances(network, _images(data, settings.images))
+        if not found:
+            raise InputError(f"{name} has no layer with a map of features: take a convolutional network")
+        measured[name] = found
+    save_figure(variance_figure(measured), out)
+    return {name: [asdict(layer) for layer in layers] for name, layers in measured.items()}
+
+
+def _opened(settings: Settings) -> Iterator[tuple[str, nn.Module, FaceDataModule]]:
+    own = any(one.lstrip("+").startswith("backbone=") for one in settings.overrides)
+    if not settings.folders and not own:
+        raise InputError("figure=1e needs a network: name a folder of runs, or add backbone=... and data=...")
+    if settings.folders:
+        for_trained = [one for one in settings.overrides if one.lstrip("+").startswith("data")]
+        paths = checkpoints(settings.folders)
+        opened = [build_trained(path, for_trained, settings.trust) for path in paths]
+        names = run_names([checkpoint["config"] for _, _, checkpoint in opened])
+        for name, (network, cfg, _) in zip(names, opened, strict=True):
+            yield name, network, build_data(cfg)
+    if own:
+        cfg = compose(list(settings.overrides))
+        name = cfg.backbone.get("name") or cfg.backbone._target_.rpartition(".")[2]
+        trained = "pretrained" if cfg.backbone.get("pretrained") else "untrained"
+        torch.manual_seed(cfg.seed)
+        yield f"{name}, {trained}", build_backbone(cfg), build_data(cfg)
+
+
+def _images(data: FaceDataModule, number: int) -> Iterator[Tensor]:
+    """Yield batches of ``number`` evenly spaced images of the first benchmark, so that many people are among them."""
+    data.setup("validate")
+    source = data.opened_benchmarks[0].images
+    dataset = ImageDataset(source, np.arange(len(source)), (data.image_size[0], data.image_size[1]))
+    indices = np.unique(np.linspace(0, len(source) - 1, number).round().astype(int))
+    for start in range(0, len(indices), 64):
+        yield normalise(dataset.__getitems__(indices[start : start + 64].tolist())[0])
+
+
+main = command(Settings, draw)

@@ -1,0 +1,74 @@
+"""Accuracy against what a network costs: figures 4, 7, 8 and 9 of the TVConv paper (arXiv 2203.10489)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+_MARKERS = "osD^vP*X<>dh"
+_COLOURS = ("C3", "C0", "C2", "C1", "C4", "C5", "C6", "C8", "C9", "C7", "black", "navy")
+_FEW_LINES = 4  # as many have space for the widths beside their points
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network in one figure.
+
+    Attributes:
+        line: what it is connected with, such as the operator.
+        label: what tells it from others of its line, such as the width.
+        accuracies: fractions, one per seed.
+        cost: by the axis's label, such as ``MACs (M)``.
+    """
+
+    line: str
+    label: str
+    accuracies: tuple[float, ...]
+    cost: Mapping[str, float]
+
+
+def accuracy_figure(points: Sequence[Point], axes_labels: Sequence[str], benchmarks: str) -> Figure:
+    """Plot accuracy over each of the costs, on a logarithmic axis: one panel per cost, one line per `Point.line`.
+
+    The first line is drawn thick. The bars reach from the lowest to the highest seed. ``benchmarks`` names what the
+    accuracy is the mean of.
+    """
+    lines = list(dict.fromkeys(point.line for point in points))
+    figure = Figure(figsize=(5.6 * len(axes_labels) + 1.9, 4.6), layout="constrained")
+    panels = figure.subplots(1, len(axes_labels), squeeze=False, sharey=True)[0]
+    for axes, cost in zip(panels, axes_labels, strict=True):
+        for index, line in enumerate(lines):
+            _draw(axes, [p for p in points if p.line == line], cost, index, len(lines) <= _FEW_LINES)
+        axes.set(xscale="log", xlabel=cost)
+        _few_ticks(axes)
+        axes.grid(alpha=0.3, which="both")
+    panels[0].set_ylabel(f"accuracy (%), {benchmarks}")
+    handles, labels = panels[0].get_legend_handles_labels()
+    bars = "bars: lowest and highest seed" if any(len(p.accuracies) > 1 for p in points) else None
+    figure.legend(handles, labels, title=bars, loc="outside right upper", fontsize="small", title_fontsize="small")
+    return figure
+
+
+def _draw(axes: Axes, points: Sequence[Point], cost: str, index: int, named: bool) -> None:
+    points = sorted(points, key=lambda point: point.cost[cost])
+    x, y = [point.cost[cost] for point in points], [100 * mean(point.accuracies) for point in points]
+    below = [100 * (mean(p.accuracies) - min(p.accuracies)) for p in points]
+    above = [100 * (max(p.accuracies) - mean(p.accuracies)) for p in points]
+    style = {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)], "markersize": 5}
+    axes.errorbar(x, y, yerr=[below, above], capsize=2, linewidth=1 if index else 2, label=points[0].line, **style)
+    for point, *place in zip(points, x, y, strict=True) if named else ():
+        # Lines mostly rise, so that above on the left and below on the right there is space.
+        offset, side = ((-4, 5), "right") if index % 2 else ((5, -9), "left")
+        options = {"textcoords": "offset points", "xytext": offset, "ha": side, "fontsize": "x-small"}
+        axes.annotate(point.label, (place[0], place[1]), **options)
+
+
+def _few_ticks(axes: Axes) -> None:
+    """Label 1, 2 and 5 times powers of ten as plain numbers, and leave space for the names at the edges."""
+    axes.margins(x=0.09, y=0.12)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
