@@ -17,7 +17,18 @@ from facerec.config.settings import parse
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ["README.md", "CONTRIBUTING.md"] + [
     f"docs/{name}.md"
-    for name in ("index", "data", "runs", "verification", "deployment", "library", "adding", "code", "experiment")
+    for name in (
+        "index",
+        "data",
+        "runs",
+        "verification",
+        "deployment",
+        "library",
+        "adding",
+        "code",
+        "experiment",
+        "paper",
+    )
 ]
 PAGES = {file: (ROOT / file).read_text(encoding="utf-8") for file in FILES}
 README = PAGES["README.md"]
@@ -29,7 +40,9 @@ def blocks(language: str, pages: str = GUIDE) -> list[str]:
 
 
 def commands() -> list[list[str]]:
+    in_tables = re.findall(r"`(facerec [^`]+ [^`]+)`", PAGES["docs/paper.md"])
     lines = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
+    lines += map(shlex.split, in_tables)
     return [words for words in lines if words]
 
 
