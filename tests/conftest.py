@@ -23,6 +23,7 @@ _SLOW = (
     *(
         "test_start_methods",
         "test_loggers",
+        "test_feature_variance",
         "test_imports",
         "test_cost",
     ),

@@ -57,7 +57,7 @@ _AXES = {"4": [MACS], "7": [MACS, STORED], "8": [SPEED], "9": [MEMORY]}
 _SWEEPS = {"4": ("paper", "shufflenet"), "7": ("operators", "mixer")}
 _SWEEPS |= {"5": _SWEEPS["4"], "8": _SWEEPS["7"], "9": _SWEEPS["7"]}
 _SPEEDS = "paper_speed.json"
-_FIRST = {"TVConv": 0, "Depthwise": 1}  # lines are drawn in this order, and then as they are found
+_FIRST = {"TVConv": 0, "Depthwise": 1}  # lines are drawn in this order
 _TABLES = {".md": markdown, ".csv": comma_separated, ".tex": latex}
 _OF_NETWORKS = ("1e", "11", "12")  # which read images
 
@@ -135,7 +135,7 @@ def _networks(settings: Settings) -> tuple[list[TrainedNetwork], list[str]]:
     results = [RunResults.read(run) for run in find_runs(_given_folders(settings))]
     for sweep in _SWEEPS[settings.figure]:
         _say_missing(sweep, results)
-    networks = sorted(trained_networks(results), key=lambda network: _FIRST.get(network.operator, 2))
+    networks = sorted(trained_networks(results), key=_place)
     benchmarks = common_benchmarks(networks)
     if not benchmarks:
         raise InputError(
@@ -143,6 +143,12 @@ def _networks(settings: Settings) -> tuple[list[TrainedNetwork], list[str]]:
             "that were verified on the same"
         )
     return networks, benchmarks
+
+
+def _place(network: TrainedNetwork) -> tuple[int, str, str, float]:
+    """Return by what networks are sorted: lines, and within a line from narrow to wide."""
+    macs = network.runs[0].cost["macs_paper"]
+    return _FIRST.get(network.operator, 2), network.operator, network.backbone, macs
 
 
 def _say_missing(sweep: str, results: Sequence[RunResults]) -> None:

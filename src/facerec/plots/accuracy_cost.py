@@ -33,8 +33,8 @@ class Point:
 def accuracy_figure(points: Sequence[Point], axes_labels: Sequence[str], benchmarks: str) -> Figure:
     """Plot accuracy over each of the costs, on a logarithmic axis: one panel per cost, one line per `Point.line`.
 
-    The first line is drawn thick. The bars reach from the lowest to the highest seed. ``benchmarks`` names what the
-    accuracy is the mean of.
+    A line connects its points in their order. The first one is drawn thick. The bars reach from the lowest to the
+    highest seed. ``benchmarks`` names what the accuracy is the mean of.
     """
     lines = list(dict.fromkeys(point.line for point in points))
     figure = Figure(figsize=(5.6 * len(axes_labels) + 1.9, 4.6), layout="constrained")
@@ -53,17 +53,21 @@ def accuracy_figure(points: Sequence[Point], axes_labels: Sequence[str], benchma
 
 
 def _draw(axes: Axes, points: Sequence[Point], cost: str, index: int, named: bool) -> None:
-    points = sorted(points, key=lambda point: point.cost[cost])
     x, y = [point.cost[cost] for point in points], [100 * mean(point.accuracies) for point in points]
+    falls = (x[-1] - x[0]) * (y[-1] - y[0]) < 0
     below = [100 * (mean(p.accuracies) - min(p.accuracies)) for p in points]
     above = [100 * (max(p.accuracies) - mean(p.accuracies)) for p in points]
     style = {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)], "markersize": 5}
     axes.errorbar(x, y, yerr=[below, above], capsize=2, linewidth=1 if index else 2, label=points[0].line, **style)
     for point, *place in zip(points, x, y, strict=True) if named else ():
-        # Lines mostly rise, so that above on the left and below on the right there is space.
-        offset, side = ((-4, 5), "right") if index % 2 else ((5, -9), "left")
-        options = {"textcoords": "offset points", "xytext": offset, "ha": side, "fontsize": "x-small"}
-        axes.annotate(point.label, (place[0], place[1]), **options)
+        _name(axes, point.label, (place[0], place[1]), style["color"], is_above=index % 2 == 0, falls=falls)
+
+
+def _name(axes: Axes, label: str, place: tuple[float, float], colour: str, is_above: bool, falls: bool) -> None:
+    """Write a point's label where the line is not: above on the left or below on the right of one that rises."""
+    across = 5 if is_above == falls else -5
+    options = {"xytext": (across, 5 if is_above else -9), "ha": "left" if across > 0 else "right", "color": colour}
+    axes.annotate(label, place, textcoords="offset points", fontsize="x-small", **options)
 
 
 def _few_ticks(axes: Axes) -> None:
