@@ -153,11 +153,16 @@ def test_how_images_are_loaded_does_not_matter(write, tmp_path):
     assert len(compared(tmp_path)) == 2
 
 
-def test_values_of_a_plain_setting_are_named(write, tmp_path):
-    for seed in (1, 2):
-        write(results(seed=seed), 0.8)
-        write(results(seed=seed, width=0.5), 0.9)
+def test_values_of_a_plain_setting_are_named_and_nodes_may_repeat_them(write, tmp_path):
+    for width in (0.1, 0.5):
+        run = results(width=width)
+        run["config"]["backbone"] |= {"width": width, "image_size": [96, 96]}
+        write(run)
     assert {c.second for c in compared(tmp_path, "width")} == {"width=0.5"}
+    run["config"]["backbone"]["image_size"] = [112, 96]
+    write(run | {"started": "2027"})
+    with refuses("backbone.image_size", "[96,96]", "[112,96]", error=InputError):
+        compared(tmp_path, "width")
 
 
 def test_nodes_that_repeat_the_setting_do_not_count_as_other_differences(write, tmp_path):

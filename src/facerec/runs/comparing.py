@@ -10,7 +10,7 @@ import numpy as np
 from facerec.console import log
 from facerec.errors import InputError, suggestion
 from facerec.files import LAST_SCORES, RESULTS, SCORES
-from facerec.runs.run_names import is_repeated, run_names
+from facerec.runs.run_names import repeats_root, run_names
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import PairScores, load_scores
 from facerec.verification.dependence import PairPeople
@@ -29,8 +29,12 @@ class Run(NamedTuple):
     results: RunResults
 
     def facts(self, setting: str) -> dict[str, str]:
-        """Return everything that may not differ between the runs of a comparison, without the ``setting`` itself."""
-        facts = dict(_leaves(self.results.config, ""))
+        """Return everything that may not differ between the runs of a comparison, without the ``setting`` itself.
+
+        Keys of nodes that only repeat a root value, as ``backbone.width`` does, do not count beside that one.
+        """
+        config = self.results.config
+        facts = {key: value for key, value in _leaves(config, "") if not repeats_root(key, value, config)}
         facts |= {"protocol": self.results.protocol, "commit": _commit(self.results)}
         facts |= {f"fingerprint.{key}": value for key, value in _fingerprints(self.results.data)}
         return {key: value for key, value in facts.items() if not _is_in(key, setting)}
@@ -87,7 +91,7 @@ def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = (
     runs = [Run(folder, RunResults.read(folder)) for folder in folders]
     by_value: dict[str, dict[int, Run]] = {}
     for run in sorted(runs, key=lambda run: run.results.started):
-        value = _value(run.results.config, setting, run.folder)
+        value = value_of(run, setting)
         by_value.setdefault(value, {})[run.results.config["seed"]] = run
     if len(by_value) < 2:
         raise InputError(
@@ -118,11 +122,13 @@ def _node(config: Any, setting: str) -> Any:
     return config
 
 
-def _value(config: dict[str, Any], setting: str, folder: Path) -> str:
+def value_of(run: Run, setting: str) -> str:
+    """Return the value of ``setting`` as JSON; raise `InputError` if the run has no such setting."""
+    config = run.results.config
     value = _node(config, setting)
     if value is None and setting.partition(".")[0] not in config:
         known = suggestion(setting, [key for key, _ in _leaves(config, "")])
-        raise InputError(f"the run in {folder} has no setting {setting}: {known}")
+        raise InputError(f"the run in {run.folder} has no setting {setting}: {known}")
     return json.dumps(value, sort_keys=True)
 
 
@@ -132,11 +138,7 @@ def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         elif key not in _HOW:
-            yield f"{prefix}{key}", json.dumps(value)
-
-
-def _only_repeats(key: str, value: str, run: Run) -> bool:
-    return is_repeated(key, value.replace(", ", ","), run.results.config)
+            yield f"{prefix}{key}", json.dumps(value, separators=(",", ":"))
 
 
 def _fingerprints(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -149,27 +151,26 @@ def _commit(results: RunResults) -> str:
     return f"{results.git_commit}{' with changes' if results.git_dirty else ''}"
 
 
+def is_allowed(key: str, allow: Collection[str]) -> bool:
+    """Return whether ``allow`` names the setting ``key`` or a node around it."""
+    return any(_is_in(key, allowed) for allowed in allow)
+
+
 def _is_in(key: str, setting: str) -> bool:
     return key == setting or key.startswith(f"{setting}.")
 
 
 def other_differences(runs: Sequence[Run], setting: str) -> dict[str, list[str]]:
-    """Return the keys, other than ``setting``, in which runs differ, with their values, "none" where one lacks it.
-
-    Keys of nodes that only repeat a root value, as ``backbone.width`` does, do not count beside that one.
-    """
+    """Return the keys, other than ``setting``, in which runs differ, with their values, "none" where one lacks it."""
     facts = [run.facts(setting) for run in runs]
     keys = dict.fromkeys(key for each in facts for key in each)
     values = {key: list(dict.fromkeys(each.get(key, "none") for each in facts)) for key in keys}
-    repeats = {
-        key for key in keys if all(_only_repeats(key, f.get(key, ""), r) for f, r in zip(facts, runs, strict=True))
-    }
-    return {key: different for key, different in values.items() if len(different) > 1 and key not in repeats}
+    return {key: different for key, different in values.items() if len(different) > 1}
 
 
 def _refuse_other_differences(runs: Sequence[Run], setting: str, allow: Collection[str]) -> None:
     for key, values in other_differences(runs, setting).items():
-        if not any(_is_in(key, allowed) for allowed in allow):
+        if not is_allowed(key, allow):
             found = ", ".join(value[:40] for value in values[:3])
             raise InputError(
                 f"the runs differ in {key} too ({found}), so that a difference may not be due to {setting}: leave some "

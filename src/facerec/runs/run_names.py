@@ -49,7 +49,7 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
     """
     alike: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for config in configs:
-        alike[network_parts(config)].append({key: value for key, value, _ in _settings(config, "")})
+        alike[network_parts(config)].append(settings_of(config))
     found = []
     for config in configs:
         others = alike[network_parts(config)]
@@ -57,10 +57,27 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
             f"{key}={value}"
             for key, value, is_node in _settings(config, "")
             if any(other.get(key, None if is_node else value) != value for other in others)
-            and not is_repeated(key, value, config)
+            and not repeats_root(key, value, config)
         ]
         found.append(" ".join(varied))
     return found
+
+
+def settings_of(node: Config) -> dict[str, str]:
+    """Return all settings by dotted key, as they are typed; a node with a class has its name as value."""
+    return {key: value for key, value, _ in _settings(node, "")}
+
+
+def varied_settings(configs: Sequence[Config]) -> list[dict[str, str]]:
+    """Return, per configuration, the settings whose values are not the same in all, "" where one lacks a setting or
+    only repeats a root value."""
+    found = [
+        {key: value for key, value in settings_of(config).items() if not repeats_root(key, value, config)}
+        for config in configs
+    ]
+    keys = dict.fromkeys(key for each in found for key in each)
+    varied = [key for key in keys if len({each.get(key) for each in found}) > 1]
+    return [{key: each.get(key, "") for key in varied} for each in found]
 
 
 def _settings(node: Config, prefix: str) -> Iterator[tuple[str, str, bool]]:
@@ -78,8 +95,8 @@ def _typed(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def is_repeated(key: str, value: str, root: Config) -> bool:
-    """Return whether a node repeats the root's value, as a number or as both sides of a square."""
+def repeats_root(key: str, value: str, root: Config) -> bool:
+    """Return whether setting ``key`` of a node repeats the root's value, as a number or as both sides of a square."""
     nodes, _, name = key.rpartition(".")
     theirs = root.get(_REPEATED.get(name, ""))
     return bool(nodes) and theirs is not None and value in (_typed(theirs), _typed([theirs, theirs]))
