@@ -20,9 +20,9 @@ from facerec.config.settings import command, setting
 from facerec.console import log
 from facerec.files import markdown_cell, write_json
 from facerec.runs.comparing import Compared, baseline_of, compare_groups, group_runs, other_differences
+from facerec.runs.comparison_table import comparison_rows
 from facerec.runs.report import find_runs, shared_sentences, show, show_table, table_rows
 from facerec.runs.table_formats import Row, comma_separated, latex, markdown, write_markdown, write_table
-from facerec.verification.intervals import Interval
 
 
 @dataclass
@@ -73,7 +73,7 @@ def compare(settings: CompareSettings) -> None:
     """Compare all groups with the baseline and show one row and one sentence per comparison."""
     groups = group_runs(find_runs(list(settings.folders)), settings.over, settings.allow)
     found = compare_groups(groups, baseline_of(groups, settings.baseline), settings.checkpoint)
-    rows = [_row(compared) for compared in found]
+    rows = comparison_rows(found)
     title = f"accuracy in percent, {settings.checkpoint} epoch, [95 % interval]; p corrected for {len(found)} (Holm)"
     show_table(rows, title)
     for compared in found:
@@ -85,24 +85,6 @@ def compare(settings: CompareSettings) -> None:
     _write(rows, settings, said, "compare")
     if settings.json is not None:
         write_json(settings.json, _content(found, settings, differences))
-
-
-def _row(compared: Compared) -> Row:
-    (first, second), found = compared.means, compared.found
-    return {
-        "benchmark": compared.benchmark,
-        "compared": f"{compared.second} with {compared.first}",
-        "second": f"{100 * second:.2f} {_shown(compared.intervals[1])}",
-        "first": f"{100 * first:.2f} {_shown(compared.intervals[0])}",
-        "difference": f"{100 * found.difference:+.2f} {_shown(found.interval, '+')}",
-        "p": "n/a" if compared.p is None else f"{compared.p:.3g}",
-        "seeds": str(found.seeds),
-        "seeds needed": "n/a" if found.seeds_needed is None else str(found.seeds_needed),
-    }
-
-
-def _shown(interval: Interval, sign: str = "") -> str:
-    return f"[{100 * interval.low:{sign}.2f}, {100 * interval.high:{sign}.2f}]"
 
 
 def _content(found: list[Compared], settings: CompareSettings, differences: dict[str, list[str]]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def draw_affinity(figure: Figure | SubFigure, layers: Mapping[str, TVConv]) -> N
     for cells, layer in zip(axes, layers.values(), strict=True):
         height, width = layer.affinity_maps.shape[2:]
         cells[0].set_ylabel(f"{layer.channels} channels\n{height}x{width}, stride {layer.stride}", fontsize="x-small")
-        for cell, values in zip(cells, _maps(layer), strict=False):
+        for cell, values in zip(cells, maps_of_layer(layer), strict=False):
             cell.imshow(values, cmap="magma")
             cell.set(xticks=[], yticks=[])
     for column, cell in enumerate(axes[0]):
@@ -87,7 +87,7 @@ def spread(layers: dict[str, TVConv], most: int) -> dict[str, TVConv]:
     return {names[index]: layers[names[index]] for index in indices}
 
 
-def _maps(layer: TVConv) -> list[np.ndarray]:
+def maps_of_layer(layer: TVConv) -> list[np.ndarray]:
     """Return the affinity maps and the RMS of the generated weights, each ``(H, W)``."""
     maps = layer.affinity_maps.detach().float().cpu().numpy()[0]
     weight = layer.weight().detach().float().cpu()

@@ -41,7 +41,7 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     """
     cells: dict[str, dict[int, RunResults]] = defaultdict(dict)
     for result in map(RunResults.read, runs):
-        seeds, seed = cells[_all_but_seed(result)], result.config["seed"]
+        seeds, seed = cells[all_but_seed(result)], result.config["seed"]
         seeds[seed] = max(seeds.get(seed, result), result, key=lambda run: run.started)
     differences = differing_settings([next(iter(results.values())).config for results in cells.values()])
     return [
@@ -55,7 +55,8 @@ def _checkpoints(result: RunResults) -> tuple[str, str]:
     return ("best", "last") if result.best_chosen_on == [HELD_OUT] else ("last", "best")
 
 
-def _all_but_seed(result: RunResults) -> str:
+def all_but_seed(result: RunResults) -> str:
+    """Return a text that runs share which differ in the seed only."""
     settings = {key: value for key, value in result.config.items() if key != "seed"}
     settings["data"] = {key: value for key, value in settings["data"].items() if key != "seed"}
     return json.dumps([settings, result.data, result.protocol], sort_keys=True)

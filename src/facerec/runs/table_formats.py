@@ -14,7 +14,7 @@ from facerec.files import csv_cell, markdown_cell, replacing
 Row = dict[str, str]
 _END = "<!-- end -->"
 # Columns of text, aligned on the left; "" is the name of a row.
-_LEFT = (
+LEFT = (
     "",
     "backbone",
     "operator",
@@ -34,17 +34,17 @@ _LEFT = (
 def terminal_table(rows: list[Row], **options: Any) -> Table:
     """Return the rows as a table for the terminal, with ``options`` of `rich.table.Table`."""
     table = Table(**options)
-    for column in _columns(rows):
-        table.add_column(column, justify="left" if column in _LEFT else "right")
+    for column in columns_of(rows):
+        table.add_column(column, justify="left" if column in LEFT else "right")
     for row in rows:
-        table.add_row(*(row.get(column, "") for column in _columns(rows)))
+        table.add_row(*(row.get(column, "") for column in columns_of(rows)))
     return table
 
 
 def markdown(rows: list[Row]) -> str:
     """Return the rows as a Markdown table."""
-    columns = _columns(rows)
-    rule = ["---" if column in _LEFT else "---:" for column in columns]
+    columns = columns_of(rows)
+    rule = ["---" if column in LEFT else "---:" for column in columns]
     lines = [columns, rule, *([row.get(c, "") for c in columns] for row in rows)]
     return "".join(f"| {' | '.join(map(markdown_cell, line))} |\n" for line in lines)
 
@@ -52,7 +52,7 @@ def markdown(rows: list[Row]) -> str:
 def comma_separated(rows: list[Row]) -> str:
     """Return the rows as CSV."""
     file = io.StringIO()
-    columns = _columns(rows)
+    columns = columns_of(rows)
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(map(csv_cell, columns))
     writer.writerows([csv_cell(row.get(column, "")) for column in columns] for row in rows)
@@ -61,8 +61,8 @@ def comma_separated(rows: list[Row]) -> str:
 
 def latex(rows: list[Row]) -> str:
     """Return the rows as a LaTeX tabular of the package booktabs."""
-    columns = _columns(rows)
-    kinds = "".join("l" if column in _LEFT else "r" for column in columns)
+    columns = columns_of(rows)
+    kinds = "".join("l" if column in LEFT else "r" for column in columns)
     lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
     header, *body = [" & ".join(map(_latex_cell, line)) + r" \\" for line in lines]
     parts = [
@@ -102,5 +102,5 @@ def write_table(text: str, path: Path) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def _columns(rows: list[Row]) -> list[str]:
+def columns_of(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(column for row in rows for column in row))
