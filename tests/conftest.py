@@ -18,7 +18,16 @@ _SLOW = (
     *("data/test_datamodule_in", "data/test_synthetic", "data/test_sampling", "doctor/", "alignment/test_align"),
     *("test_train", "test_sweep", "test_program", "test_two_devices", "test_reference", "test_operators_page"),
     *("test_readme", "test_sensitivity", "test_house", "test_verifier", "test_recognizer", "test_results"),
-    *("test_plots", "test_report", "test_runtime", "test_build", "test_checkpoints", "test_config", "test_compos"),
+    *(
+        "test_plots",
+        "test_page",
+        "test_report",
+        "test_runtime",
+        "test_build",
+        "test_checkpoints",
+        "test_config",
+        "test_compos",
+    ),
     *("operators/test_axial", "backbones/", "test_deploy", "data/test_insightface", "data/test_held"),
     *(
         "test_start_methods",

@@ -2,6 +2,7 @@
 
     facerec report outputs/NAME ...                               a table of all runs
     facerec report compare outputs/NAME ... over=operator         is one operator better than another?
+    facerec report html outputs/NAME ...                          one page about all of it, for a browser
 
 Includes every finished run in the folders, at any depth. In the table, runs that differ only in the seed share a row,
 and the last epoch comes first: the best one was chosen on the benchmarks, unless the table says otherwise. Brackets
@@ -10,6 +11,9 @@ hold 95 % intervals over seeds and pairs, which respect that pairs share people;
 compare pairs the runs by seed and image pair, corrects p values for the number of comparisons (Holm) and says, where it
 cannot tell, how many seeds would. Runs that differ in more than the setting under test are refused, unless allow= names
 what else may differ.
+
+html writes table, comparison, cost, curves, affinity maps, hardest pairs and provenance to one file that loads nothing
+else. It compares runs that differ in the setting over= alone, separately for all values of the others.
 """
 
 from dataclasses import dataclass
@@ -18,7 +22,8 @@ from typing import Any, Literal
 
 from facerec.config.settings import command, setting
 from facerec.console import log
-from facerec.files import markdown_cell, write_json
+from facerec.files import markdown_cell, replacing, write_json
+from facerec.pages.page import PageOptions, sweep_page
 from facerec.runs.comparing import Compared, baseline_of, compare_groups, group_runs, other_differences
 from facerec.runs.comparison_table import comparison_rows
 from facerec.runs.report import find_runs, shared_sentences, show, show_table, table_rows
@@ -46,6 +51,18 @@ class CompareSettings(TableSettings):
     checkpoint: Literal["last", "best"] = setting("the epoch to compare", "last")
     allow: tuple[str, ...] = setting("further settings that may differ, such as commit,fingerprint.train", ())
     json: Path | None = setting("JSON file to write the comparison to", None, written=True)
+
+
+@dataclass
+class PageSettings:
+    """html:"""
+
+    folders: tuple[Path, ...] = setting("that contain runs", word=True)
+    out: Path | None = setting("page to write; report.html in the first folder if not given", None, written=True)
+    over: str = setting("the setting that gives a line its colour, and whose values are compared", "operator")
+    allow: tuple[str, ...] = setting("further settings that may differ in a comparison, such as commit", ())
+    faces: bool = setting("show the faces of the hardest pairs: only where the images may be passed on", False)
+    trust: bool = setting("also build classes that are not facerec's: only if you trust the runs", False)
 
 
 def report(settings: TableSettings) -> None:
@@ -96,9 +113,22 @@ def _content(found: list[Compared], settings: CompareSettings, differences: dict
     }
 
 
-_compare, _report = command(CompareSettings, compare), command(TableSettings, report)
+def html(settings: PageSettings) -> None:
+    """Write the page."""
+    runs = find_runs(list(settings.folders))
+    out = settings.out or settings.folders[0] / "report.html"
+    options = PageOptions(settings.over, settings.allow, settings.faces, settings.trust)
+    page = sweep_page(runs, ", ".join(folder.absolute().name for folder in settings.folders), options)
+    with replacing(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    log(f"written: {out}")
+
+
+_report = command(TableSettings, report)
+_OTHERS = {"compare": command(CompareSettings, compare), "html": command(PageSettings, html)}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the comparison if the first word is compare, else the table."""
-    return _compare(arguments[1:]) if arguments[:1] == ["compare"] else _report(arguments)
+    """Run what the first word names, compare or html, else the table."""
+    word = arguments[0] if arguments else ""
+    return _OTHERS[word](arguments[1:]) if word in _OTHERS else _report(arguments)

@@ -1,0 +1,66 @@
+"""Which groups of runs are better than the baseline, and how certain that is."""
+
+from collections.abc import Collection, Sequence
+
+from facerec.pages.forest_plot import difference_scale, forest_plot, is_decided
+from facerec.pages.html_table import html_table
+from facerec.pages.markup import Html, element
+from facerec.pages.svg_plot import figure
+from facerec.pages.texts import count, folded, listed, say
+from facerec.runs.comparable import compare_alike
+from facerec.runs.comparing import Compared
+from facerec.runs.comparison_table import comparison_rows
+from facerec.runs.sweep import SweepRun, short_names
+from facerec.runs.table_formats import Row
+
+
+def findings(runs: Sequence[SweepRun], over: str, allow: Collection[str]) -> list[Html]:
+    """Return what is decided, a plot per benchmark and the table of comparisons, or why there are none."""
+    found, problems = compare_alike([run.folder for run in runs], over, allow)
+    if not found:
+        return [say("The runs cannot be compared.", "none"), *listed(problems)]
+    said = (
+        f"Runs that differ in {over} alone, paired by seed and image pair: the difference in accuracy of the last "
+        "epoch with its 95 % interval. Green is better, orange worse than the baseline, and grey undecided at "
+        f"p < 0.05, corrected for {count(len(found), 'comparison')} (Holm)."
+    )
+    plots = element("div", *_plots(found), class_="plots")
+    table = folded("Accuracies, p values and how many seeds would decide", html_table(_rows(found)), len(found) < 9)
+    return [*_decided(found), say(said), plots, table, *listed(problems)]
+
+
+def _decided(found: Sequence[Compared]) -> list[Html]:
+    decided = [compared for compared in found if is_decided(compared)]
+    undecided = len(found) - len(decided)
+    most, shown = max(c.found.seeds for c in found), sorted(decided, key=lambda c: -abs(c.found.difference))[:6]
+    items = [_finding(compared) for compared in shown]
+    if len(decided) > len(shown):
+        items.append(element("li", f"{count(len(decided) - len(shown), 'smaller difference')} decided, see below."))
+    if undecided:
+        why = (
+            "one seed decides nothing, since another seed gives another number"
+            if most < 2
+            else "the table says how many seeds would decide"
+        )
+        items.append(element("li", f"{undecided} of {count(len(found), 'comparison')} undecided: {why}."))
+    return [element("ul", *items, class_="findings")]
+
+
+def _finding(compared: Compared) -> Html:
+    sentence, _, facts = compared.sentence().partition(" (")
+    return element("li", sentence, element("small", facts.rstrip(")")), class_="found")
+
+
+def _plots(found: Sequence[Compared]) -> list[Html]:
+    names = list(dict.fromkeys(name for compared in found for name in (compared.first, compared.second)))
+    short, scale = dict(zip(names, short_names(names), strict=True)), difference_scale(found)
+    by_benchmark = {
+        name: [c for c in found if c.benchmark == name] for name in dict.fromkeys(c.benchmark for c in found)
+    }
+    return [figure(forest_plot(own, scale, short), element("b", name)) for name, own in by_benchmark.items()]
+
+
+def _rows(found: Sequence[Compared]) -> list[Row]:
+    """Return the rows of the table with the names of the page."""
+    named = {"second": "accuracy", "first": "of the baseline"}
+    return [{named.get(key, key): text for key, text in row.items()} for row in comparison_rows(found)]

@@ -1,0 +1,43 @@
+"""A table of the page, sorted by a click on the name of a column."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from facerec.pages.markup import Html, element
+from facerec.runs.table_formats import LEFT, Row, columns_of
+
+
+def html_table(
+    rows: Sequence[Row],
+    text: Sequence[str] = LEFT,
+    muted: Sequence[bool] = (),
+    pictures: Sequence[Mapping[str, Html]] = (),
+) -> Html:
+    """Return the rows as a table that scrolls in its own box.
+
+    Columns in ``text`` are aligned on the left, the others are numbers. Rows that are ``muted`` are drawn in grey.
+    ``pictures`` stand above the text of a row's cells, by column.
+    """
+    columns = columns_of(list(rows))
+    header = element("tr", *(_header(column, column not in text) for column in columns))
+    body = [
+        element("tr", *(_cell(row.get(c, ""), c not in text, above.get(c)) for c in columns), class_=grey)
+        for row, grey, above in zip(rows, _classes(rows, muted), pictures or [{}] * len(rows), strict=True)
+    ]
+    table = element("table", element("thead", header), element("tbody", *body))
+    return element("div", table, class_="scroll", tabindex=0)
+
+
+def _classes(rows: Sequence[Row], muted: Sequence[bool]) -> list[str | None]:
+    return ["muted" if grey else None for grey in muted or [False] * len(rows)]
+
+
+def _header(column: str, number: bool) -> Html:
+    return element("th", element("button", column, type="button"), class_="n" if number else None, scope="col")
+
+
+def _cell(text: str, number: bool, picture: Html | None) -> Html:
+    """Return a cell; an interval in brackets at its end is set apart."""
+    found = re.fullmatch(r"(.*?) (\[[^\[\]]*\])", text) if number else None
+    parts: list[str] = [text] if found is None else [found[1], " ", element("span", found[2])]
+    return element("td", *([] if picture is None else [picture]), *parts, class_="n" if number else None)

@@ -1,0 +1,35 @@
+"""Small pictures inside the page: affinity maps as PNG and faces as JPEG, both as data of their own."""
+
+import base64
+import io
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image
+
+from facerec.pages.markup import Html, element
+
+_FACE = 64  # pixels
+
+
+def map_picture(values: np.ndarray, name: str) -> Html:
+    """Return a map ``(H, W)`` from its lowest value, dark, to its highest."""
+    span = float(np.ptp(values)) or 1.0
+    levels = np.clip(255 * (values - values.min()) / span, 0, 255).round().astype(np.uint8)
+    picture = Image.fromarray(levels, "L").convert("P")
+    picture.putpalette((255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8).tobytes())
+    title = f"{name}: {values.min():.3g} to {values.max():.3g}"
+    return element("img", src=_data(picture, "PNG"), alt=name, title=title)
+
+
+def face_picture(image: np.ndarray) -> Html:
+    """Return an image, uint8 RGB ``(H, W, 3)``, with its longer side reduced to 64 pixels."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((_FACE, _FACE))
+    return element("img", src=_data(picture, "JPEG"), alt="face", width=picture.width, height=picture.height)
+
+
+def _data(picture: Image.Image, form: str) -> str:
+    file = io.BytesIO()
+    picture.save(file, form, quality=80, optimize=True)
+    return f"data:image/{form.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
