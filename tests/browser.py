@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe")
+
+
+_PATIENCE = 120  # seconds
 
 
 class Browser:
@@ -24,11 +28,9 @@ class Browser:
         self.requests: list[str] = []
         (target,) = [t for t in self._call("Target.getTargets")["targetInfos"] if t["type"] == "page"]
         attached = self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session: str | None = attached["sessionId"]
+        self._session: str = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-
-    _session: str | None = None
 
     def open(self, page: Path, width: int = 1280, dark: bool = False) -> None:
         """Load the file at a width in pixels."""
@@ -67,6 +69,7 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select.select([self._answers], [], [], _PATIENCE)[0], "the browser does not answer"
             some = os.read(self._answers, 1 << 20)
             assert some, "the browser ended"
             self._buffer += some

@@ -159,7 +159,7 @@ def test_forty_runs_are_far_below_five_megabytes(tmp_path):
 def test_runs_that_cannot_be_compared_say_why(tmp_path):
     small(tmp_path, operators=("tvconv.TVConv",), widths=(0.1, 0.2))
     assert says(written(tmp_path), "cannot be compared", "operator", "name runs that differ")
-    assert says(written(tmp_path, over="width"), "width=0.2", "of the baseline")
+    assert says(written(tmp_path, over="width"), "width=0.2 with width=0.1")
 
 
 def test_a_run_that_lacks_files_is_named_with_what_it_lacks(tmp_path):
@@ -179,6 +179,15 @@ def test_scores_that_draw_no_curve_are_named(tmp_path):
     with np.load(file) as arrays:
         np.savez_compressed(file, **(dict(arrays) | {"lfw/scores": np.full(600, np.nan, np.float32)}))
     assert says(written(tmp_path), str(file), "finite", "lfw", "evaluate the run again")
+
+
+def test_benchmarks_stand_side_by_side_whoever_was_verified_on_them(tmp_path):
+    small(tmp_path / "a", benchmarks=("lfw",))
+    small(tmp_path / "b", benchmarks=("cfp_ff",))
+    table = written(tmp_path).partition('id="runs"')[2].partition("</thead>")[0]
+    names = re.findall(r"<button[^>]*>([^<]*)<", table)
+    first = names.index("lfw")
+    assert names[first - 1 : first + 3] == ["epoch", "lfw", "cfp_ff", "MACs (M)"] and names[-1] == "chosen on"
 
 
 def test_a_setting_that_no_run_has_is_refused(tmp_path):

@@ -16,8 +16,8 @@ from scipy.stats import norm
 from sweep_files import write_sweep
 
 from facerec.errors import InputError
+from facerec.pages.inline_images import map_picture
 from facerec.pages.markup import Html, element
-from facerec.pages.pictures import map_picture
 from facerec.pages.scales import linear, logarithmic, normal_deviate
 from facerec.pages.svg_plot import Axis, Dot, Line, plot
 from facerec.runs.comparable import compare_alike
@@ -77,6 +77,13 @@ def test_a_scale_goes_from_0_to_1_and_its_ticks_are_where_they_say(scale):
 
 def test_there_is_no_tick_before_the_first_epoch():
     assert [name for _, name in linear(np.array([1, 2, 3]), whole=True).ticks] == ["1", "2", "3"]
+    assert [name for _, name in linear(np.array([8]), whole=True).ticks] == ["8", "9"]
+
+
+def test_a_single_point_is_a_dot():
+    scale = linear(np.array([0.0, 1.0]))
+    svg = plot(Axis("x", scale), Axis("y", scale), [Line(np.array([[0.5, 0.5]]), "a", 0, 0)])
+    assert svg.count("<circle") == 1
 
 
 def drawn(path: str) -> np.ndarray:
@@ -151,6 +158,13 @@ def test_the_hardest_pairs_are_those_that_most_runs_decide_wrongly(runs):
     wrong = sum((~run.scores["lfw"].correct).astype(int) for run in sweep)
     assert [pair.wrong for pair in hardest.pairs] == sorted(wrong, reverse=True)[:7] and len(hardest.runs) == 8
     kept = sweep[0].scores["lfw"]
+    # Among pairs with which equally many runs are wrong, the distances beyond their thresholds of 4 fall.
+    beyond = [
+        (pair.wrong, sum(abs(s.scores[i] - 4) for s in (run.scores["lfw"] for run in sweep) if not s.correct[i]))
+        for pair in hardest.pairs
+        for i in np.flatnonzero((kept.left == pair.images[0]) & (kept.right == pair.images[1]))
+    ]
+    assert beyond == sorted(beyond, reverse=True)
     listed = list(zip(kept.left.tolist(), kept.right.tolist(), strict=True))
     for pair in hardest.pairs:
         index = listed.index(pair.images)

@@ -6,8 +6,8 @@ from facerec.config.build import build_trained
 from facerec.errors import InputError
 from facerec.files import LAST
 from facerec.operators.tvconv import TVConv
+from facerec.pages.inline_images import map_picture
 from facerec.pages.markup import Html, element
-from facerec.pages.pictures import map_picture
 from facerec.plots.network import maps_of_layer, spatial_layers, spread
 from facerec.runs.sweep import SweepRun, cells_of
 

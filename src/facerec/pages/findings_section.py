@@ -21,8 +21,8 @@ def findings(runs: Sequence[SweepRun], over: str, allow: Collection[str]) -> lis
         return [say("The runs cannot be compared.", "none"), *listed(problems)]
     said = (
         f"Runs that differ in {over} alone, paired by seed and image pair: the difference in accuracy of the last "
-        "epoch with its 95 % interval. Green is better, orange worse than the baseline, and grey undecided at "
-        f"p < 0.05, corrected for {count(len(found), 'comparison')} (Holm)."
+        "epoch with its 95 % interval, on the right of 0 if the first one named is better. Full dots are decided at "
+        f"p < 0.05, corrected for {count(len(found), 'comparison')} (Holm); hollow ones are not."
     )
     plots = element("div", *_plots(found), class_="plots")
     table = folded("Accuracies, p values and how many seeds would decide", html_table(_rows(found)), len(found) < 9)
@@ -51,9 +51,13 @@ def _finding(compared: Compared) -> Html:
     return element("li", sentence, element("small", facts.rstrip(")")), class_="found")
 
 
-def _plots(found: Sequence[Compared]) -> list[Html]:
+def _short(found: Sequence[Compared]) -> dict[str, str]:
     names = list(dict.fromkeys(name for compared in found for name in (compared.first, compared.second)))
-    short, scale = dict(zip(names, short_names(names), strict=True)), difference_scale(found)
+    return dict(zip(names, short_names(names), strict=True))
+
+
+def _plots(found: Sequence[Compared]) -> list[Html]:
+    short, scale = _short(found), difference_scale(found)
     by_benchmark = {
         name: [c for c in found if c.benchmark == name] for name in dict.fromkeys(c.benchmark for c in found)
     }
@@ -62,5 +66,6 @@ def _plots(found: Sequence[Compared]) -> list[Html]:
 
 def _rows(found: Sequence[Compared]) -> list[Row]:
     """Return the rows of the table with the names of the page."""
-    named = {"second": "accuracy", "first": "of the baseline"}
-    return [{named.get(key, key): text for key, text in row.items()} for row in comparison_rows(found)]
+    short, named = _short(found), {"second": "accuracy", "first": "baseline"}
+    rows = [{named.get(key, key): text for key, text in row.items()} for row in comparison_rows(found)]
+    return [row | {"compared": f"{short[c.second]} with {short[c.first]}"} for row, c in zip(rows, found, strict=True)]

@@ -6,11 +6,9 @@ import numpy as np
 
 from facerec.pages.markup import Html, element
 from facerec.pages.scales import Scale, linear
-from facerec.pages.svg_plot import colour_class
 from facerec.runs.comparing import Compared
 
 _WIDTH, _ROW, _TOP, _EDGE = 360, 30, 6, 12
-_BETTER, _WORSE, _UNDECIDED = 2, 1, 7  # colours of the style sheet
 
 
 def difference_scale(found: Sequence[Compared]) -> Scale:
@@ -46,8 +44,6 @@ def _tick(place: float, bottom: float, name: str) -> list[Html]:
 
 def _row(compared: Compared, top: float, scale: Scale, short: Mapping[str, str]) -> Html:
     low, high, middle = (_place(scale, 100 * v) for v in (*compared.found.interval, compared.found.difference))
-    better = _BETTER if compared.found.difference > 0 else _WORSE
-    colour = better if is_decided(compared) else _UNDECIDED
     name = f"{short[compared.second]} against {short[compared.first]}"
     parts = [
         element("title", compared.sentence()),
@@ -55,4 +51,4 @@ def _row(compared: Compared, top: float, scale: Scale, short: Mapping[str, str])
         element("path", d=f"M{low:.1f} {top + 21}H{high:.1f}"),
         element("circle", cx=f"{middle:.1f}", cy=top + 21, r=4),
     ]
-    return element("g", *parts, class_=colour_class(colour))
+    return element("g", *parts, class_="decided" if is_decided(compared) else "open")

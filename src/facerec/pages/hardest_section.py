@@ -9,8 +9,9 @@ from facerec.config.compose import compose_trained
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.pages.html_table import html_table
+from facerec.pages.inline_images import face_picture
 from facerec.pages.markup import Html, element
-from facerec.pages.pictures import face_picture
+from facerec.pages.texts import count
 from facerec.runs.hardest_pairs import Hardest, HardPair, hardest_pairs
 from facerec.runs.sweep import SweepRun
 
@@ -29,7 +30,7 @@ class HardestSection:
 
     def _benchmark(self, name: str, hardest: Hardest) -> list[Html]:
         number = len(hardest.runs)
-        said = [f"Of {number} run{'s' if number != 1 else ''}; the last epoch decides."]
+        said = [f"Of {count(number, 'run')}; the last epoch decides."]
         if hardest.left_out:
             said.append(f"{hardest.left_out} others have another list of pairs, or scores that keep no decisions.")
         if not hardest.pairs:
@@ -70,4 +71,4 @@ def _faces_of(benchmark: Benchmark, pair: HardPair) -> tuple[Html, Html]:
 
 def _row(pair: HardPair, number: int) -> dict[str, str]:
     shows = "one person" if pair.is_same else "two people"
-    return {"left": pair.names[0], "right": pair.names[1], "shows": shows, "wrong in": f"{pair.wrong} of {number}"}
+    return {"wrong in": f"{pair.wrong} of {number}", "shows": shows, "left": pair.names[0], "right": pair.names[1]}

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from facerec.pages.markup import Html, element
 from facerec.runs.table_formats import LEFT, Row, columns_of
 
+_LONG = 40  # letters; longer text is broken into lines
+
 
 def html_table(
     rows: Sequence[Row],
@@ -40,4 +42,5 @@ def _cell(text: str, number: bool, picture: Html | None) -> Html:
     """Return a cell; an interval in brackets at its end is set apart."""
     found = re.fullmatch(r"(.*?) (\[[^\[\]]*\])", text) if number else None
     parts: list[str] = [text] if found is None else [found[1], " ", element("span", found[2])]
-    return element("td", *([] if picture is None else [picture]), *parts, class_="n" if number else None)
+    kind = "n" if number else "wrap" if len(text) > _LONG else None
+    return element("td", *([] if picture is None else [picture]), *parts, class_=kind)

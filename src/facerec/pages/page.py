@@ -18,10 +18,11 @@ from facerec.pages.sweep_plots import SweepPlots
 from facerec.pages.texts import count, listed, say
 from facerec.runs.report import shared_sentences, table_rows
 from facerec.runs.sweep import SweepRun, cells_of, common_benchmarks, read_sweep
-from facerec.runs.table_formats import Row
+from facerec.runs.table_formats import Row, columns_of
 
 # Columns that are told once if all rows have the same text in them.
 _ONCE = ("head", "protocol", "data", "commit", "seeds")
+_LAST = "chosen on"  # of the columns
 
 
 @dataclass(frozen=True)
@@ -90,20 +91,22 @@ def _anchor(name: str) -> str:
     return name.lower().replace(" ", "-")
 
 
-def _lead(runs: Sequence[SweepRun]) -> str:
+def _lead(runs: Sequence[SweepRun]) -> Html:
     cells, seeds = cells_of(runs), {run.results.config["seed"] for run in runs}
     protocols = ", ".join(sorted({run.results.protocol for run in runs}))
     benchmarks = ", ".join(dict.fromkeys(name for run in runs for name in run.results.last["benchmarks"]))
-    return (
+    said = (
         f"{count(len(runs), 'run')} of {count(len(cells), 'network')}, {count(len(seeds), 'seed')}, verified on "
-        f"{benchmarks} with protocol {protocols}. Written on {datetime.now():%Y-%m-%d}."
+        f"{benchmarks} with protocol {protocols}. Written on "
     )
+    return joined([said, element("span", f"{datetime.now():%Y-%m-%d}.", class_="date")])
 
 
 def _table(runs: Sequence[SweepRun]) -> list[Html]:
     rows = table_rows([run.folder for run in runs])
     once = {c: rows[0].get(c, "") for c in _ONCE if len({row.get(c, "") for row in rows}) == 1 and rows[0].get(c)}
-    kept: list[Row] = [{c: text for c, text in row.items() if c not in once} for row in rows]
+    columns = _columns(rows, runs, once)
+    kept: list[Row] = [{column: row.get(column, "") for column in columns} for row in rows]
     said = (
         "Accuracy in percent, mean over seeds, [95 % interval]. Grey rows are the other epoch: a best one that was "
         "chosen on the benchmarks looks better than it is. A click on the name of a column sorts."
@@ -113,6 +116,14 @@ def _table(runs: Sequence[SweepRun]) -> list[Html]:
     table = html_table(kept, muted=[index % 2 == 1 for index in range(len(kept))])
     shared = shared_sentences([run.folder for run in runs])
     return [say(said), *([say(same)] if same else []), table, *listed(shared)]
+
+
+def _columns(rows: list[Row], runs: Sequence[SweepRun], once: Collection[str]) -> list[str]:
+    """Return the columns: what a network is, all benchmarks, what it costs, and on what its best epoch was chosen."""
+    names = dict.fromkeys(name for run in runs for name in run.results.best["benchmarks"])
+    others = [c for c in columns_of(rows) if c not in names and c not in once and c != _LAST]
+    costs = others.index("MACs (M)")
+    return [*others[:costs], *names, *others[costs:], _LAST]
 
 
 def _costs(plots: SweepPlots) -> list[Html]:
@@ -163,7 +174,9 @@ def _hardest(runs: Sequence[SweepRun], options: PageOptions) -> list[Html]:
     parts = HardestSection(options.faces, options.trust).parts(runs)
     if not parts:
         return [say("No run has scores of its last epoch.", "none")]
-    said = "The pairs that most runs decide wrongly: hard images, or wrong labels."
+    said = (
+        "The pairs that most runs decide wrongly, the furthest from the threshold first: hard images, or wrong labels."
+    )
     return [say(said if options.faces else f"{said} Their faces are shown with faces=true."), *parts]
 
 

@@ -28,7 +28,7 @@ def linear(values: np.ndarray, percent: bool = False, whole: bool = False) -> Sc
     """Return a scale a little longer than the range of ``values``, with up to six ticks, whole numbers if asked."""
     low, high = float(np.min(values)), float(np.max(values))
     first = low if whole else -np.inf  # there is no epoch before the first
-    margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
+    margin = 0.04 * (high - low) or (1.0 if whole else 0.05 * abs(high) or 1.0)
     low, high = low - margin, high + margin
     factor = 100 if percent else 1
     found = (

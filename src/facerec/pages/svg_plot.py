@@ -16,8 +16,10 @@ _LETTER = 5.8  # pixels of a letter of a label
 
 
 class Line(NamedTuple):
-    """A curve through ``points`` (N, 2), named ``name``, with the colour of a group; lines and dots of one
-    ``cell`` of a sweep are highlighted together."""
+    """A curve through ``points`` (N, 2), or a dot if there is one point, with its name and the colour of a group.
+
+    Lines and dots of one ``cell`` of a sweep are highlighted together.
+    """
 
     points: np.ndarray
     name: str
@@ -102,7 +104,9 @@ class _Frame:
         return f"M{kept[0, 0] / 2:g} {kept[0, 1] / 2:g}{moves or 'h0'}"
 
     def line(self, line: Line) -> Html:
-        drawn = element("path", d=self.path(line.points))
+        ((x, y),) = self.places(line.points[:1])
+        alone = element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=4)
+        drawn = element("path", d=self.path(line.points)) if len(line.points) > 1 else alone
         title = element("title", line.name)
         return element("g", title, drawn, class_=colour_class(line.colour), data_cell=line.cell, data_group=line.colour)
 
@@ -132,12 +136,13 @@ class _Frame:
         parts = []
         for (x, y), dot in zip(places, dots, strict=True):
             long = len(dot.label) * _LETTER
-            for left, base in ((x + 7, y + 4), (x - 7 - long, y + 4), (x - long / 2, y - 8), (x - long / 2, y + 17)):
+            for anchor, place, base in (("start", x + 7, y + 4), ("end", x - 7, y + 4), ("middle", x, y - 8)):
+                left = place - {"start": 0, "middle": long / 2, "end": long}[anchor]
                 box = (left, base - 10, left + long, base + 2)
                 inside = left >= LEFT and left + long <= WIDTH and base - 10 >= TOP - 8 and base < self.bottom
                 if dot.label and inside and not any(_overlap(box, other) for other in taken):
                     taken.append(box)
-                    parts.append(_text(left, base, dot.label, "start", "label"))
+                    parts.append(_text(place, base, dot.label, anchor, "label"))
                     break
         return parts
 

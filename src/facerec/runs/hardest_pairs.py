@@ -27,7 +27,8 @@ class Hardest(NamedTuple):
 
 
 def hardest_pairs(runs: Sequence[SweepRun], benchmark: str, most: int = 10) -> Hardest:
-    """Return up to ``most`` pairs that at least one run decides wrongly, the hardest first.
+    """Return up to ``most`` pairs that at least one run decides wrongly, the hardest first: those that most runs decide
+    wrongly, and of these the ones that are furthest from the threshold.
 
     The runs that have the list of the first one count, if their scores say what was decided.
     """
@@ -36,10 +37,19 @@ def hardest_pairs(runs: Sequence[SweepRun], benchmark: str, most: int = 10) -> H
     left_out = sum(benchmark in run.results.last["benchmarks"] for run in runs) - len(counted)
     if not counted:
         return Hardest([], [], left_out)
-    wrong = np.sum([~np.asarray(run.scores[benchmark].correct, bool) for run in counted], 0)
-    order = np.argsort(-wrong, kind="stable")[:most]
+    is_wrong = [~np.asarray(run.scores[benchmark].correct, bool) for run in counted]
+    wrong = np.sum(is_wrong, 0)
+    missed = np.sum([w * _margins(run.scores[benchmark]) for w, run in zip(is_wrong, counted, strict=True)], 0)
+    order = np.lexsort((-missed, -wrong))[:most]
     first = counted[0].scores[benchmark]
     return Hardest([_pair(first, index, int(wrong[index])) for index in order if wrong[index]], counted, left_out)
+
+
+def _margins(kept: PairScores) -> np.ndarray:
+    """Return how far each score is from the threshold of its fold; 0 if an older version kept no thresholds."""
+    if kept.thresholds is None or kept.folds is None or kept.folds.max() >= len(kept.thresholds):
+        return np.zeros(len(kept.scores))
+    return np.abs(kept.scores - kept.thresholds[kept.folds])
 
 
 def _is_complete(kept: PairScores) -> bool:
