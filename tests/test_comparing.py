@@ -8,6 +8,7 @@ from says import refuses, says
 from test_report import results
 
 from facerec.errors import InputError
+from facerec.runs.comparable import compare_alike
 from facerec.runs.comparing import baseline_of, compare_groups, group_runs
 from facerec.runs.report import find_runs
 from facerec.runs.scores import PairScores
@@ -103,6 +104,30 @@ def test_only_seeds_that_both_have_count(write, tmp_path):
         write(results(seed=seed + 10, width=0.5), 0.9)
     with refuses("width", "allow=width", error=InputError):
         compared(tmp_path)
+
+
+def test_a_sweep_over_two_settings_is_compared_value_by_value(write, tmp_path):
+    for width in (0.1, 0.5):
+        both(write, seeds=(1, 2), width=width)
+        for seed in (1, 2):
+            write(results(seed=seed, width=width, **DEPTHWISE), 0.7)
+    found, problems, differences = compare_alike(find_runs([tmp_path]), "operator")
+    assert (len(found), problems, differences) == (4, [], {})
+    assert len({compared.p for compared in found}) == 1  # the same numbers, corrected for four
+
+
+def test_a_run_without_a_counterpart_is_said(write, tmp_path):
+    both(write, seeds=(1, 2))
+    lone = write(results(seed=1, width=0.9), 0.7)
+    found, (problem,), _ = compare_alike(find_runs([tmp_path]), "operator")
+    assert len(found) == 2 and says(problem, str(lone), "left out", "operator")
+
+
+def test_two_runs_with_one_seed_that_are_no_repetition_are_refused(write, tmp_path):
+    both(write)
+    write(results(seed=1, started="2027", optimizer={"lr": 0.3}))
+    with refuses("run1", "run6", "optimizer.lr", "name runs of one", error=InputError):
+        compared(tmp_path, allow=["optimizer.lr"])
 
 
 def test_groups_without_a_common_seed_are_refused(write, tmp_path):

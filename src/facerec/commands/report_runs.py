@@ -22,9 +22,11 @@ from typing import Any, Literal
 
 from facerec.config.settings import command, setting
 from facerec.console import log
+from facerec.errors import InputError
 from facerec.files import markdown_cell, replacing, write_json
 from facerec.pages.page import PageOptions, sweep_page
-from facerec.runs.comparing import Compared, baseline_of, compare_groups, group_runs, other_differences
+from facerec.runs.comparable import compare_alike
+from facerec.runs.comparing import Compared
 from facerec.runs.comparison_table import comparison_rows
 from facerec.runs.report import find_runs, shared_sentences, show, show_table, table_rows
 from facerec.runs.table_formats import Row, comma_separated, latex, markdown, write_markdown, write_table
@@ -88,14 +90,18 @@ def _write(rows: list[Row], settings: TableSettings, said: str, *words: str) -> 
 
 def compare(settings: CompareSettings) -> None:
     """Compare all groups with the baseline and show one row and one sentence per comparison."""
-    groups = group_runs(find_runs(list(settings.folders)), settings.over, settings.allow)
-    found = compare_groups(groups, baseline_of(groups, settings.baseline), settings.checkpoint)
+    runs = find_runs(list(settings.folders))
+    asked = settings.over, settings.allow, settings.baseline, settings.checkpoint
+    found, problems, differences = compare_alike(runs, *asked)
+    if not found:
+        raise InputError(problems[0])
     rows = comparison_rows(found)
     title = f"accuracy in percent, {settings.checkpoint} epoch, [95 % interval]; p corrected for {len(found)} (Holm)"
     show_table(rows, title)
     for compared in found:
         print(compared.sentence())
-    differences = other_differences([run for group in groups for run in group.runs.values()], settings.over)
+    for problem in problems:
+        log(problem)
     for key, values in differences.items():
         log(f"the runs differ in {key} too: {', '.join(values)}")
     said = "".join(f"\n- {markdown_cell(compared.sentence())}" for compared in found) + "\n"

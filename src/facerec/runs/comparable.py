@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facerec.errors import InputError
-from facerec.runs.comparing import Compared, Run, baseline_of, compare_groups, group_runs, is_allowed, value_of
+from facerec.runs.comparing import (
+    Compared,
+    Run,
+    baseline_of,
+    compare_groups,
+    group_runs,
+    is_allowed,
+    other_differences,
+    value_of,
+)
 from facerec.runs.run_results import RunResults
 from facerec.verification.paired_comparison import holm
 
@@ -15,32 +24,50 @@ class Comparisons(NamedTuple):
 
     found: list[Compared]
     problems: list[str]
+    differences: dict[str, list[str]]
 
 
-def compare_alike(folders: Sequence[Path], setting: str, allow: Collection[str] = ()) -> Comparisons:
+def compare_alike(
+    folders: Sequence[Path],
+    setting: str,
+    allow: Collection[str] = (),
+    baseline: str | None = None,
+    checkpoint: str = "last",
+) -> Comparisons:
     """Compare the groups of runs that differ in ``setting``, separately for each value of all other settings.
 
-    A sweep over operators and widths is compared width by width. The last epochs count.
+    A sweep over operators and widths is compared width by width. Runs without a counterpart are problems; so is a set
+    that cannot be compared. ``differences`` are those that ``allow`` let pass; the other arguments are those of
+    `baseline_of` and `compare_groups`.
     """
     found: list[Compared] = []
-    problems: dict[str, None] = {}
-    for alike in _alike(folders, setting, allow) or [list(folders)]:
+    problems, differences = dict[str, None](), dict[str, list[str]]()
+    sets, alone = _alike(folders, setting, allow)
+    for alike in sets or [list(folders)]:
         try:
             groups = group_runs(alike, setting, allow)
-            found += compare_groups(groups, baseline_of(groups, None))
+            found += compare_groups(groups, baseline_of(groups, baseline), checkpoint)
+            differences |= other_differences([run for group in groups for run in group.runs.values()], setting)
         except InputError as error:
             problems[str(error)] = None
-    return Comparisons(_corrected(found), list(problems))
+    for folder in alone if sets else ():
+        problems[f"{folder} is left out: every other run differs from it in more than {setting} and the seed"] = None
+    return Comparisons(_corrected(found), list(problems), differences)
 
 
-def _alike(folders: Sequence[Path], setting: str, allow: Collection[str]) -> list[list[Path]]:
-    """Return the sets of runs that differ in nothing but ``setting`` and the seed, and differ in ``setting``."""
+def _alike(folders: Sequence[Path], setting: str, allow: Collection[str]) -> tuple[list[list[Path]], list[Path]]:
+    """Return the sets of runs that differ in nothing but ``setting`` and the seed, and differ in ``setting``; and the
+    runs that are in no such set."""
     sets: dict[frozenset[tuple[str, str]], list[Run]] = {}
     for run in [Run(folder, RunResults.read(folder)) for folder in folders]:
         facts = frozenset((key, value) for key, value in run.facts(setting).items() if not is_allowed(key, allow))
         sets.setdefault(facts, []).append(run)
-    varied = [runs for runs in sets.values() if len({value_of(run, setting) for run in runs}) > 1]
-    return [[run.folder for run in runs] for runs in varied]
+    varied: list[list[Path]] = []
+    alone: list[Path] = []
+    for runs in sets.values():
+        place = varied.append if len({value_of(run, setting) for run in runs}) > 1 else alone.extend
+        place([run.folder for run in runs])
+    return varied, alone
 
 
 def _corrected(found: Sequence[Compared]) -> list[Compared]:

@@ -91,8 +91,10 @@ def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = (
     runs = [Run(folder, RunResults.read(folder)) for folder in folders]
     by_value: dict[str, dict[int, Run]] = {}
     for run in sorted(runs, key=lambda run: run.results.started):
-        value = value_of(run, setting)
-        by_value.setdefault(value, {})[run.results.config["seed"]] = run
+        group, seed = by_value.setdefault(value_of(run, setting), {}), run.results.config["seed"]
+        if seed in group:
+            _refuse_two_settings(group[seed], run, setting)
+        group[seed] = run
     if len(by_value) < 2:
         raise InputError(
             f"the {len(runs)} runs all have {setting}={next(iter(by_value))[:80]}: name runs that differ in it"
@@ -104,6 +106,17 @@ def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = (
     if repeated:
         log(f"{repeated} of {len(runs)} runs do not count, since a later one has the same seed and {setting}")
     return [Group(name, runs) for name, runs in zip(_names(by_value, setting), by_value.values(), strict=True)]
+
+
+def _refuse_two_settings(one: Run, other: Run, setting: str) -> None:
+    """Raise `InputError` if two runs with the same seed, of which one would count, are no repetition of each other."""
+    differences = other_differences([one, other], setting)
+    settings = [key for key in differences if key != "commit"]
+    if settings:
+        raise InputError(
+            f"{one.folder} and {other.folder} have the same {setting} and seed but another {settings[0]}: name runs of "
+            "one of the two"
+        )
 
 
 def _names(by_value: Mapping[str, dict[int, Run]], setting: str) -> list[str]:
