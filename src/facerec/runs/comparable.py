@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from facerec.errors import InputError
 from facerec.runs.comparing import (
@@ -32,7 +32,7 @@ def compare_alike(
     setting: str,
     allow: Collection[str] = (),
     baseline: str | None = None,
-    checkpoint: str = "last",
+    checkpoint: Literal["last", "best"] = "last",
 ) -> Comparisons:
     """Compare the groups of runs that differ in ``setting``, separately for each value of all other settings.
 
@@ -60,7 +60,9 @@ def _alike(folders: Sequence[Path], setting: str, allow: Collection[str]) -> tup
     runs that are in no such set."""
     sets: dict[frozenset[tuple[str, str]], list[Run]] = {}
     for run in [Run(folder, RunResults.read(folder)) for folder in folders]:
-        facts = frozenset((key, value) for key, value in run.facts(setting).items() if not is_allowed(key, allow))
+        # Of two commits, the later run may count: `group_runs` decides.
+        facts = run.facts(setting).items()
+        facts = frozenset((key, value) for key, value in facts if not is_allowed(key, [*allow, "commit"]))
         sets.setdefault(facts, []).append(run)
     varied: list[list[Path]] = []
     alone: list[Path] = []

@@ -91,10 +91,7 @@ def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = (
     runs = [Run(folder, RunResults.read(folder)) for folder in folders]
     by_value: dict[str, dict[int, Run]] = {}
     for run in sorted(runs, key=lambda run: run.results.started):
-        group, seed = by_value.setdefault(value_of(run, setting), {}), run.results.config["seed"]
-        if seed in group:
-            _refuse_two_settings(group[seed], run, setting)
-        group[seed] = run
+        by_value.setdefault(value_of(run, setting), {})[run.results.config["seed"]] = run
     if len(by_value) < 2:
         raise InputError(
             f"the {len(runs)} runs all have {setting}={next(iter(by_value))[:80]}: name runs that differ in it"
@@ -102,21 +99,23 @@ def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = (
     counted = [run for group in by_value.values() for run in group.values()]
     _refuse_other_differences(counted, setting, allow)
     _refuse_other_differences(runs, setting, [*allow, "commit"])  # else the last of a sweep would count, not the others
+    _refuse_two_settings(runs, by_value, setting)
     repeated = len(runs) - len(counted)
     if repeated:
         log(f"{repeated} of {len(runs)} runs do not count, since a later one has the same seed and {setting}")
     return [Group(name, runs) for name, runs in zip(_names(by_value, setting), by_value.values(), strict=True)]
 
 
-def _refuse_two_settings(one: Run, other: Run, setting: str) -> None:
-    """Raise `InputError` if two runs with the same seed, of which one would count, are no repetition of each other."""
-    differences = other_differences([one, other], setting)
-    settings = [key for key in differences if key != "commit"]
-    if settings:
-        raise InputError(
-            f"{one.folder} and {other.folder} have the same {setting} and seed but another {settings[0]}: name runs of "
-            "one of the two"
-        )
+def _refuse_two_settings(runs: Sequence[Run], counted: Mapping[str, dict[int, Run]], setting: str) -> None:
+    """Raise `InputError` if a run that does not count is no repetition of the one that does."""
+    for run in runs:
+        later = counted[value_of(run, setting)][run.results.config["seed"]]
+        differences = [key for key in other_differences([run, later], setting) if key != "commit"]
+        if differences:
+            raise InputError(
+                f"{run.folder} and {later.folder} have the same {setting} and seed but another {differences[0]}: name "
+                "runs of one of the two"
+            )
 
 
 def _names(by_value: Mapping[str, dict[int, Run]], setting: str) -> list[str]:
