@@ -9,7 +9,9 @@ from hydra.utils import instantiate
 from running import DEPTHWISE
 from says import refuses
 
-from facerec.config.compose import CONFIG_FOLDER, compose, compose_trained, resolved
+from facerec.config.compose import compose, resolved
+from facerec.config.options import CONFIG_FOLDER
+from facerec.config.stored import compose_trained
 from facerec.errors import InputError
 
 TRAINED = resolved(compose([*DEPTHWISE, "augmentation@data.test_augmentation=torchvision", *(

@@ -12,8 +12,8 @@ from hydra.utils import get_object
 from says import refuses
 from torch import Tensor, nn
 
-from facerec.config.compose import CONFIG_FOLDER
 from facerec.config.node_types import check_classes, check_node, fits
+from facerec.config.options import CONFIG_FOLDER
 from facerec.config.schema import LISTS_OF_TEXT, TEXTS
 from facerec.errors import InputError
 

@@ -12,18 +12,15 @@ import torch
 from omegaconf import OmegaConf
 from running import DEPTHWISE, ONE_EPOCH, ROOT, train, trained
 
-from facerec.config import compose as compose_module
 from facerec.config.build import build_data, build_trained, verify
 from facerec.config.compose import compose
+from facerec.config.stored import MOVED
 
 FOLDER = reference_run.FILE.parent
 OLD = FOLDER / "version_0_1.ckpt"
 OLD_RUN = [*DEPTHWISE, "optimizer.momentum=0", "optimizer.lr=0.02", "embedding_dim=8"]
 SETTINGS = json.loads((FOLDER / "settings.json").read_text())
 RUNS = json.loads(reference_run.FILE.read_text())
-
-
-MOVED = compose_module.MOVED
 
 
 def assert_equal(ours: Any, theirs: Any, where: str) -> None:

@@ -12,7 +12,7 @@ from says import says
 
 from facerec.commands.train_run import Cell
 from facerec.config import build
-from facerec.config.compose import CONFIG_FOLDER
+from facerec.config.options import CONFIG_FOLDER
 
 # Few enough for the name of a folder.
 SETTINGS = [*DEPTHWISE[:-1], *ONE_EPOCH]

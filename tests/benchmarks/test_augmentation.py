@@ -1,6 +1,6 @@
 """Every transform of the configuration is measured."""
 
-from facerec.config.compose import CONFIG_FOLDER
+from facerec.config.options import CONFIG_FOLDER
 from facerec.perf.augmentation_speed import FLIP, ONE_BY_ONE, STEP, cases
 from facerec.perf.timing import QUICK, Effort
 

@@ -25,8 +25,8 @@ from torch import nn
 
 from facerec.commands.operating_points import Asked
 from facerec.config.build import build_data, build_trained, refuse_other_sizes, verify
-from facerec.config.compose import compose_trained
 from facerec.config.settings import command, run_settings, setting
+from facerec.config.stored import compose_trained
 from facerec.console import terminal
 from facerec.deploy import reparameterize
 from facerec.errors import InputError

@@ -15,15 +15,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from facerec.config.compose import (
-    CONFIG_FOLDER,
     check_command_line,
-    in_one_sentence,
     options_first,
     refuse_missing_root,
     refuse_without_effect,
     register,
     texts,
 )
+from facerec.config.options import CONFIG_FOLDER
+from facerec.config.sentences import in_one_sentence
 from facerec.config.settings import quoted
 from facerec.console import log
 from facerec.errors import InputError, of_system

@@ -17,8 +17,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from facerec.config.compose import compose_trained, resolved, sentence
+from facerec.config.compose import resolved
 from facerec.config.node_types import check_class, check_classes, check_node
+from facerec.config.sentences import sentence
+from facerec.config.stored import compose_trained
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
 from facerec.operators.base import OperatorFactory
