@@ -29,8 +29,10 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from facerec.config.build import build_backbone, build_data, build_trained
-from facerec.config.compose import CONFIG_FOLDER, compose, compose_trained
+from facerec.config.compose import compose
+from facerec.config.options import CONFIG_FOLDER
 from facerec.config.settings import command, run_settings, setting
+from facerec.config.stored import compose_trained
 from facerec.console import log, terminal
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.loading import ImageDataset, normalise
