@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facerec.config.build import build_data
-from facerec.config.compose import compose_trained
+from facerec.config.stored import compose_trained
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.pages.html_table import html_table
