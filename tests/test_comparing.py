@@ -130,6 +130,12 @@ def test_two_runs_with_one_seed_that_are_no_repetition_are_refused(write, tmp_pa
         compared(tmp_path, allow=["optimizer.lr"])
 
 
+def test_seeds_are_no_setting_to_compare(write, tmp_path):
+    both(write)
+    with refuses("seed", "averages over", "another setting", error=InputError):
+        compared(tmp_path, "seed")
+
+
 def test_groups_without_a_common_seed_are_refused(write, tmp_path):
     write(results(seed=1, **DEPTHWISE))
     write(results(seed=2))

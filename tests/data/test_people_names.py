@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from facerec.data.readers.folders import read_pairs
 from facerec.data.readers.people_names import people_in_paths
 
 
@@ -41,3 +42,15 @@ def test_one_wrong_answer_of_a_hundred_does_not_matter():
     pairs = [(2 * person, 2 * person + 1, person != 7) for person in range(100)]
     assert people(pairs, paths)[14] == "7"
     assert people([*pairs[:98], (196, 197, False), (0, 1, False)], paths) is None
+
+
+def test_one_image_in_two_spellings_is_one_image_of_a_benchmark(tmp_path):
+    (tmp_path / "own" / "own").mkdir(parents=True)
+    (tmp_path / "own" / "own_pair.txt").write_text("Ann/0.jpg ./Ann//1.jpg 1\nAnn/./0.jpg Bob/0.jpg -1\n")
+    benchmark = read_pairs(tmp_path, "own")
+    assert [benchmark.images.name(index) for index in range(len(benchmark.images))] == [
+        "Ann/0.jpg",
+        "Ann/1.jpg",
+        "Bob/0.jpg",
+    ]
+    assert (benchmark.left.tolist(), benchmark.right.tolist()) == ([0, 0], [1, 2])

@@ -92,6 +92,10 @@ def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = (
     by_value: dict[str, dict[int, Run]] = {}
     for run in sorted(runs, key=lambda run: run.results.started):
         by_value.setdefault(value_of(run, setting), {})[run.results.config["seed"]] = run
+    if setting.rpartition(".")[2] == "seed":
+        raise InputError(
+            f"runs with other values of {setting} are what a comparison averages over: name another setting"
+        )
     if len(by_value) < 2:
         raise InputError(
             f"the {len(runs)} runs all have {setting}={next(iter(by_value))[:80]}: name runs that differ in it"

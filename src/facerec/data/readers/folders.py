@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facerec.data.decode import decode_rgb
-from facerec.data.readers.listing import identity_folders, image_paths, missing_files
+from facerec.data.readers.listing import identity_folders, image_paths, missing_files, shortest_spelling
 from facerec.data.readers.people_names import people_in_paths
 from facerec.data.readers.string_table import Texts
 from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote, words
@@ -167,7 +167,7 @@ def _parsed_pairs(file: Path, on_problem: OnProblem) -> Iterator[tuple[str, str,
         if len(fields) != 3 or not all(fields):
             fields = words(line)
         if len(fields) == 3 and fields[2] in ("1", "-1"):
-            yield fields[0], fields[1], fields[2] == "1"
+            yield shortest_spelling(fields[0]), shortest_spelling(fields[1]), fields[2] == "1"
         else:
             remedy = "LEFT RIGHT FLAG with FLAG 1 for one person and -1 for two, separated by tabs if a path has spaces"
             on_problem(number, f"line {number} of {file} is {quote(line)}: write {remedy}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facerec.data.readers.listing import IMAGE_SUFFIXES
+from facerec.data.readers.listing import IMAGE_SUFFIXES, shortest_spelling
 from facerec.data.readers.string_table import Texts
 from facerec.data.readers.text_lines import BLANKS, numbered_lines, quote
 from facerec.data.shared_arrays import SharedArrays
@@ -104,7 +104,7 @@ def _gather(file: Path, on_problem: OnProblem) -> _Rows:
         for line, reference, identity in _parsed(file, on_problem):
             lines.append(line)
             people.append(numbers.setdefault(identity, len(numbers)))
-            hashes.append(hash(_place(reference)))
+            hashes.append(hash(shortest_spelling(reference)))
             yield reference
 
     texts = Texts(references())
@@ -139,20 +139,12 @@ def _report_repeated(file: Path, rows: _Rows, on_problem: OnProblem) -> list[int
     first: dict[str, int] = {}
     again = []
     for row in np.flatnonzero(np.isin(rows.hashes, suspects)).tolist() if len(suspects) else ():
-        earlier = first.setdefault(_place(rows.references[row]), row)
+        earlier = first.setdefault(shortest_spelling(rows.references[row]), row)
         if earlier != row:
             line = int(rows.lines[row])
             on_problem(line, repeated(file, rows.references[row], line, int(rows.lines[earlier])))
             again.append(row)
     return again
-
-
-def _place(reference: str) -> str:
-    """Return ``reference`` in its shortest spelling: ``./a/0.png``, ``a/./0.png`` and ``a//0.png`` are one image."""
-    if "./" not in reference and "//" not in reference:
-        return reference
-    shortest = "/".join(part for part in reference.split("/") if part not in ("", "."))
-    return f"/{shortest}" if reference[0] == "/" else shortest
 
 
 def _number_by_name(rows: _Rows) -> tuple[np.ndarray, list[str]]:

@@ -156,3 +156,11 @@ def _names_of_files(folder: str) -> set[str]:
             return {e.name for e in entries if (os.path.isfile(e.path) if e.is_symlink() else e.is_file())}
     except OSError:  # no folder, no file
         return set()
+
+
+def shortest_spelling(reference: str) -> str:
+    """Return ``reference`` in its shortest spelling: ``./a/0.png``, ``a/./0.png`` and ``a//0.png`` are one image."""
+    if "./" not in reference and "//" not in reference:
+        return reference
+    shortest = "/".join(part for part in reference.split("/") if part not in ("", "."))
+    return f"/{shortest}" if reference[0] == "/" else shortest
