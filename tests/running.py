@@ -93,3 +93,12 @@ def _drawn_once(faces: SyntheticFaces, index: int) -> np.ndarray:
     if key not in _drawn:
         _drawn[key] = _draw(faces, index)
     return _drawn[key]
+
+
+def as_evaluated(benchmarks: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """The summaries of a results.json as evaluate has them, which does not know the training set."""
+    of_training_set = {"shared_people", "shared_images", "unshared_pairs", "accuracy_unshared"}
+    return {
+        name: {key: value for key, value in summary.items() if key not in of_training_set}
+        for name, summary in benchmarks.items()
+    }

@@ -5,7 +5,7 @@ import shlex
 import pytest
 from says import refuses
 
-from facerec.config import build, meanings
+from facerec.config import build, meanings, options
 from facerec.config import compose as composition
 from facerec.errors import InputError, suggestion
 
@@ -46,7 +46,7 @@ def test_the_other_optimizers_train(word):
 @pytest.mark.parametrize("argument", NOT_THERE)
 def test_a_word_of_another_meaning_is_never_answered_with_what_is_spelled_like_it(argument):
     group, _, _ = argument.partition("=")
-    with refuses(argument, "known are", *composition._options(group), error=InputError):
+    with refuses(argument, "known are", *options.options(group), error=InputError):
         composed(argument)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from image_files import GREY, plain, write_benchmark, write_faces, write_image
+from image_files import plain, write_benchmark, write_faces, write_image
 from running import DEPTHWISE, ONE_EPOCH, TVCONV, only_run, train
 from says import says
 
@@ -65,7 +65,7 @@ class TestACheckpointToResume:
 
     def test_of_data_of_another_kind_with_as_many_people(self, refused, depthwise_run, tmp_path):
         for number in range(8 * 2):
-            write_image(tmp_path / "faces" / "train" / f"{number // 2}" / f"{number}.png", plain(GREY))
+            write_image(tmp_path / "faces" / "train" / f"{number // 2}" / f"{number}.png", plain((number, 9, 9)))
         write_benchmark(tmp_path / "faces", "pairs", 10)
         settings = ["optimizer.lr=0.02", "lr_scheduler.milestones=[2]", f"resume={depthwise_run / 'last.ckpt'}"]
         faces = ["data=folder", "data.root=faces", "data.benchmarks=[pairs]", "data.global_batch_size=16"]

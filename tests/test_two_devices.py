@@ -64,7 +64,7 @@ def test_the_program_ends_well_and_says_nothing_twice(two_devices):
 def test_both_processes_share_one_folder_with_the_files_of_any_run(two_devices):
     folder, _ = two_devices
     assert sorted(path.name for path in only_run(folder).iterdir()) == [
-        *(".hydra", "best.ckpt", "config.yaml", "last.ckpt", "metrics.csv"),
+        *(".hydra", "best.ckpt", "config.yaml", "last.ckpt", "last_scores.npz", "metrics.csv"),
         *("results.json", "run.json", "scores.npz", "tensorboard"),
     ]
     assert len((only_run(folder) / "metrics.csv").read_text().splitlines()) == 1 + 2

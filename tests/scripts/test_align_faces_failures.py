@@ -79,7 +79,7 @@ def test_nothing_aligned_is_exit_status_1(photos: Path, tmp_path: Path, capsys: 
         (["photos", "out", "crop=lfw", "landmarks=a"], ("landmarks, detector, fiducials, crop", "got 2")),
         (["page", "out", "crop=lfw", "format=png"], ("contact_sheet.jpg", "contact_sheet.png", "rename")),
         (["twice", "out", "crop=lfw"], ("1.jpg", "1.png", "rename")),
-        (["photos", "file", "landmarks=points.csv"], ("0.jpg", "Not a directory")),
+        (["photos", "file", "landmarks=points.csv"], ("out=file", "file", "name a folder")),
     ],
 )
 def test_wrong_input_ends_in_one_sentence(

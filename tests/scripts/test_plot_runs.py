@@ -85,7 +85,7 @@ def test_scores_of_other_pairs_are_named(change, runs, capsys):
     np.savez(scores, **arrays)
     assert module_of("plot_runs").main([str(runs)]) == 1
     said = capsys.readouterr().err
-    assert says(said, str(scores), "synthetic", "remove results.json", "resume=auto") and said.count("\n") == 1
+    assert says(said, str(scores), "synthetic", "remove", "results.json", "resume=auto") and said.count("\n") == 1
 
 
 def test_a_folder_without_runs_is_named(tmp_path, capsys):

@@ -8,7 +8,7 @@ from unittest import mock
 import cv2
 import pytest
 import torch
-from running import as_program
+from running import as_evaluated, as_program
 from says import every, says
 
 from facerec.commands.main import module_of
@@ -53,7 +53,7 @@ def test_every_condition_is_what_evaluate_measures_one_at_a_time(study, depthwis
     for name, run in networks.items():
         measured = by_shift(found, name)
         assert list(measured) == [(None, 0), ("shear", 0.5), ("shear", 2)]
-        assert measured[None, 0] == json.loads((run / "results.json").read_text())["best"]["benchmarks"]
+        assert measured[None, 0] == as_evaluated(json.loads((run / "results.json").read_text())["best"]["benchmarks"])
         for _, strength in list(measured)[1:]:
             shear = ("augmentation@data.test_augmentation=shear", f"affine_strength={strength}")
             with as_program(tmp_path):

@@ -167,11 +167,11 @@ def _group_rows(key: str, found: Mapping[str, Any]) -> list[Row]:
 def _rate(rate: float | None, interval: list[float] | None) -> str:
     if rate is None:
         return "no pair"
-    return f"{100 * rate:.3g}" if interval is None else f"{100 * rate:.3g} {_percent(interval)}"
+    return f"{100 * rate:.2f}" if interval is None else f"{100 * rate:.2f} {_percent(interval)}"
 
 
 def _percent(interval: list[float]) -> str:
-    return f"({100 * interval[0]:.3g} to {100 * interval[1]:.3g})"
+    return f"({100 * interval[0]:.2f} to {100 * interval[1]:.2f})"
 
 
 def _show_points(pairs: Mapping[str, AllPairs], points: Mapping[str, Mapping[str, OperatingPoint]]) -> None:

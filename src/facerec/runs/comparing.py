@@ -64,7 +64,8 @@ class Compared(NamedTuple):
         seeds = f"{self.found.seeds} seed{'s' if self.found.seeds > 1 else ''}"
         facts = f"{points:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}, {seeds}"
         if self.p is None:
-            return f"{self.benchmark}: cannot tell ({facts}, which holds for this seed alone): train more seeds"
+            sides = f"{self.second} from {self.first}"
+            return f"{self.benchmark}: cannot tell {sides} ({facts}, which holds for this seed alone): train more seeds"
         facts += f", p = {_rounded(self.p)} after Holm"
         if self.p < 0.05:
             better, worse = (self.second, self.first) if points > 0 else (self.first, self.second)
@@ -143,7 +144,7 @@ def value_of(run: Run, setting: str) -> str:
     config = run.results.config
     value = _node(config, setting)
     if value is None and setting.partition(".")[0] not in config:
-        known = suggestion(setting, [key for key, _ in _leaves(config, "")])
+        known = suggestion(setting, [*config, *(key for key, _ in _leaves(config, ""))])
         raise InputError(f"the run in {run.folder} has no setting {setting}: {known}")
     return json.dumps(value, sort_keys=True)
 

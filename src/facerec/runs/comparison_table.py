@@ -17,8 +17,8 @@ def _row(compared: Compared) -> Row:
     return {
         "benchmark": compared.benchmark,
         "compared": f"{compared.second} with {compared.first}",
-        "second": f"{100 * second:.2f} {_shown(compared.intervals[1])}",
-        "first": f"{100 * first:.2f} {_shown(compared.intervals[0])}",
+        "accuracy": f"{100 * second:.2f} {_shown(compared.intervals[1])}",
+        "baseline": f"{100 * first:.2f} {_shown(compared.intervals[0])}",
         "difference": f"{100 * found.difference:+.2f} {_shown(found.interval, '+')}",
         "p": "n/a" if compared.p is None else f"{compared.p:.3g}",
         "seeds": str(found.seeds),

@@ -126,12 +126,11 @@ def shared_sentences(runs: Iterable[Path]) -> list[str]:
 
 def _shared(name: str, summary: dict[str, Any], fingerprint: str) -> str:
     accuracy, people = summary["accuracy_unshared"], summary["shared_people"]
-    left = f"{summary['unshared_pairs']} pairs without them: " + (
-        "n/a" if accuracy is None else f"{100 * accuracy:.2f}"
-    )
+    without = "n/a" if accuracy is None else f"{100 * accuracy:.2f} percent, both kinds of pairs weighted alike"
+    left = f"{summary['unshared_pairs']} pairs without them: {without}"
     return (
         f"{name} shares {'an unknown number of' if people is None else people} people and {summary['shared_images']} "
-        f"images with the training set {fingerprint}, so its accuracy is too good; {left}"
+        f"images with the training set {fingerprint}, which makes its accuracy optimistic; {left}"
     )
 
 

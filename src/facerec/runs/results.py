@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Timer
 
@@ -17,7 +18,6 @@ from facerec.files import BEST, LAST, LAST_SCORES, RESULTS, SCORES
 from facerec.runs.scores import save_scores
 from facerec.training.checkpoints import BestCheckpoint, load_checkpoint
 from facerec.training.recognizer import Recognizer
-from facerec.verification.intervals import accuracy_terms
 from facerec.verification.verify import VerificationResult
 
 
@@ -84,9 +84,14 @@ def verify_checkpoint(
 
 
 def _without(result: VerificationResult, shared: Shared) -> dict[str, Any]:
-    """Return what a benchmark shares with the training set, and the accuracy without those pairs, None without any."""
+    """Return what a benchmark shares with the training set, and the accuracy without those pairs.
+
+    It weighs both kinds of pairs alike, since other numbers of them are left than the thresholds were chosen for; None
+    if one kind has no pair left.
+    """
     left = ~shared.pairs
-    accuracy = accuracy_terms(result.correct[left], result.folds[left])[0] if left.any() else None
+    kinds = [result.correct[left & (result.is_same == kind)] for kind in (True, False)]
+    accuracy = float(np.mean([kind.mean() for kind in kinds])) if all(map(len, kinds)) else None
     counts = {"shared_people": shared.people, "shared_images": shared.images}
     return counts | {"unshared_pairs": int(left.sum()), "accuracy_unshared": accuracy}
 

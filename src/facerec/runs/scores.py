@@ -96,6 +96,8 @@ def load_scores(path: Path) -> dict[str, PairScores]:
 
 def _read(arrays: dict[str, Array], name: str) -> PairScores:
     """Return the arrays of benchmark ``name``; raise `ValueError` if they do not fit each other."""
+    if f"{name}/scores" not in arrays:
+        raise ValueError(f"{name} has no scores")
     kept = PairScores(**{f.name: arrays[key] for f in fields(PairScores) if (key := f"{name}/{f.name}") in arrays})
     for key, kinds in _KINDS.items():
         value = getattr(kept, key)

@@ -94,7 +94,7 @@ def compare(first: Sequence[Measured], second: Sequence[Measured], people: PairP
     reach = float(quantile(freedom) * error)
     return Comparison(
         difference,
-        Interval(difference - reach, difference + reach),
+        Interval(max(difference - reach, -1.0), min(difference + reach, 1.0)),
         None if found.seeds is None else _p(difference, error, freedom),
         len(paired),
         None if found.seeds is None else seeds_needed(difference, found, len(paired), people.num_people),
