@@ -46,4 +46,4 @@ def test_a_data_module_loads_them_if_it_is_told_to(whole, tmp_path):
     data.whole_folders = whole
     data.setup("validate")
     (loader,) = data.val_dataloader()
-    assert sum(len(images) for images, _ in loader) == len(data.opened_benchmarks[0].images) == (6 if whole else 4)
+    assert sum(len(images) for images, _ in loader) == len(data.opened_benchmarks[0].images) == (5 if whole else 3)
