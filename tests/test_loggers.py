@@ -40,6 +40,7 @@ def test_wandb_writes_a_run_that_can_be_sent_later(tmp_path):
     assert list(offline.glob("*.wandb"))
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload``")  # of SQLAlchemy, from inside mlflow
 def test_mlflow_has_the_metrics_of_a_run(tmp_path):
     pytest.importorskip("mlflow", reason="needs mlflow")
     run = trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, *ROWS, "logger=mlflow", "name=logged")
