@@ -14,7 +14,7 @@ from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.plots.det import det_figure
 from facerec.plots.network import refuse_no_figure, save_figure
-from facerec.runs.report import Row, terminal_table
+from facerec.runs.table_formats import Row, terminal_table
 from facerec.verification.all_pairs import AllPairs, compare_all
 from facerec.verification.groups import gap, rates_by_group
 from facerec.verification.identification import FPIRS, RANKS, identify

@@ -20,12 +20,12 @@ def roc_figure(results: Mapping[str, VerificationResult]) -> Figure:
     """Plot true accept rate over false accept rate on a logarithmic axis, one curve per benchmark."""
     figure = Figure(figsize=(5.5, 4.5), layout="constrained")
     protocol = next(iter(results.values())).protocol
-    draw_roc(figure, {roc_label(name, r.summary()): r.roc() for name, r in results.items()}, protocol)
+    draw_roc(figure, {roc_label(name, vars(r)): r.roc() for name, r in results.items()}, protocol)
     return figure
 
 
 def roc_label(name: str, summary: Mapping[str, Any]) -> str:
-    """Return the legend entry of a curve, from its result's summary."""
+    """Return the legend entry of a curve, from its result's summary or attributes."""
     return f"{name}: {100 * summary['accuracy']:.1f} ± {100 * summary['std']:.1f} %, AUC {summary['auc']:.3f}"
 
 

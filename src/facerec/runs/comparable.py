@@ -10,13 +10,13 @@ from facerec.runs.comparing import (
     Run,
     baseline_of,
     compare_groups,
+    corrected_for_number,
     group_runs,
     is_allowed,
     other_differences,
     value_of,
 )
 from facerec.runs.run_results import RunResults
-from facerec.verification.paired_comparison import holm
 
 
 class Comparisons(NamedTuple):
@@ -52,7 +52,7 @@ def compare_alike(
             problems[str(error)] = None
     for folder in alone if sets else ():
         problems[f"{folder} is left out: every other run differs from it in more than {setting} and the seed"] = None
-    return Comparisons(_corrected(found), list(problems), differences)
+    return Comparisons(corrected_for_number(found), list(problems), differences)
 
 
 def _alike(folders: Sequence[Path], setting: str, allow: Collection[str]) -> tuple[list[list[Path]], list[Path]]:
@@ -70,9 +70,3 @@ def _alike(folders: Sequence[Path], setting: str, allow: Collection[str]) -> tup
         place = varied.append if len({value_of(run, setting) for run in runs}) > 1 else alone.extend
         place([run.folder for run in runs])
     return varied, alone
-
-
-def _corrected(found: Sequence[Compared]) -> list[Compared]:
-    """Return the comparisons with p values corrected for the number of all of them."""
-    corrected = iter(holm([c.found.p for c in found if c.found.p is not None]))
-    return [c if c.found.p is None else c._replace(p=next(corrected)) for c in found]

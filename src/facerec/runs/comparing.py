@@ -212,6 +212,11 @@ def compare_groups(
         if group is not baseline
         for name in _common(groups, scores)
     ]
+    return corrected_for_number(found)
+
+
+def corrected_for_number(found: Sequence[Compared]) -> list[Compared]:
+    """Return the comparisons with p values that are corrected for the number of all of them (Holm)."""
     corrected = iter(holm([c.found.p for c in found if c.found.p is not None]))
     return [c if c.found.p is None else c._replace(p=next(corrected)) for c in found]
 

@@ -85,8 +85,8 @@ def load_scores(path: Path) -> dict[str, PairScores]:
     """Return what `save_scores` wrote, per benchmark; raise `InputError` if the file is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file) as arrays:
-            names = dict.fromkeys(key.rpartition("/")[0] for key in arrays.files)
-            return {name: _read(dict(arrays), name) for name in names}
+            kept = dict(arrays)
+        return {name: _read(kept, name) for name in dict.fromkeys(key.rpartition("/")[0] for key in kept)}
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read ({error}): remove {path.with_name(RESULTS)} and run it again with resume=auto, "
@@ -105,7 +105,14 @@ def _read(arrays: dict[str, Array], name: str) -> PairScores:
             raise ValueError(f"{name}/{key} has shape {value.shape}, but the scores {kept.scores.shape}")
         if value is not None and value.dtype.kind not in kinds:
             raise ValueError(f"{name}/{key} has values of type {value.dtype}")
-    for side in (kept.left, kept.right):
-        if kept.people is not None and side is not None and not np.isin(side, np.arange(len(kept.people))).all():
-            raise ValueError(f"{name}/people has {len(kept.people)} images, and its pairs name others")
+    for key in ("images", "people"):
+        _check_images(kept, name, key)
     return kept
+
+
+def _check_images(kept: PairScores, name: str, key: str) -> None:
+    """Raise `ValueError` if the pairs name images that the array ``key`` does not list."""
+    listed = getattr(kept, key)
+    for side in (kept.left, kept.right):
+        if listed is not None and side is not None and not np.isin(side, np.arange(len(listed))).all():
+            raise ValueError(f"{name}/{key} has {len(listed)} images, and its pairs name others")

@@ -112,9 +112,6 @@ def _scores(folder: Path) -> tuple[dict[str, PairScores], str | None]:
 
 
 def _refuse_unusable(path: Path, name: str, kept: PairScores) -> None:
-    """Raise `InputError` for scores of which no curve can be drawn, or whose pairs name images that are not there."""
+    """Raise `InputError` for scores of which no curve can be drawn."""
     if not np.isfinite(kept.scores).all() or len(np.unique(kept.is_same)) < 2:
         raise InputError(f"{path} has no finite scores of both kinds of pairs for {name}: evaluate the run again")
-    sides = [side for side in (kept.left, kept.right) if side is not None and kept.images is not None]
-    if any(side.min() < 0 or side.max() >= len(kept.images) for side in sides if kept.images is not None):
-        raise InputError(f"{path} has pairs of images of {name} that it does not list: evaluate the run again")
