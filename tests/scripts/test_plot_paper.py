@@ -15,6 +15,7 @@ from says import refuses, says
 from facerec.commands import plot_paper
 from facerec.config.build import build_trained
 from facerec.errors import InputError
+from facerec.perf import kept_speeds
 from facerec.perf.paper_speed import PaperSpeed, measure_as_in_paper
 from facerec.plots.map_figures import maps_figure, statistics_figure
 from facerec.plots.network import spatial_layers, spread
@@ -91,7 +92,7 @@ class TestMeasured:
             found.append(size)
             return PaperSpeed(100.0 * len(found), 8, 1, 20.0)
 
-        monkeypatch.setattr(plot_paper, "measure_as_in_paper", measure)
+        monkeypatch.setattr(kept_speeds, "measure_as_in_paper", measure)
         return found
 
     def test_each_network_is_measured_once_for_both_figures(self, runs, drawn, calls, capsys):

@@ -16,7 +16,6 @@ Accuracy is that after the last epoch, the mean over benchmarks and seeds. What 
 is said. What figures 8 and 9 measured is kept in paper_speed.json beside the figure, and not measured again.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,22 +24,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import yaml
-from rich.progress import track
 from torch import Tensor, nn
 
 from facerec.config.build import build_backbone, build_data, build_trained
 from facerec.config.compose import compose
 from facerec.config.options import CONFIG_FOLDER
 from facerec.config.settings import command, run_settings, setting
-from facerec.config.stored import compose_trained
-from facerec.console import log, terminal
+from facerec.console import log
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.loading import ImageDataset, normalise
 from facerec.errors import InputError
-from facerec.files import LAST, OUTPUTS, write_json
+from facerec.files import LAST, OUTPUTS
 from facerec.operators.tvconv import TVConv
-from facerec.perf.machine import describe_machine
-from facerec.perf.paper_speed import measure_as_in_paper
+from facerec.perf.kept_speeds import measured_speeds
 from facerec.plots.accuracy_cost import Point, accuracy_figure
 from facerec.plots.feature_variance import feature_variances, variance_figure
 from facerec.plots.map_figures import maps_figure, pixel_statistics_figure, statistics_figure
@@ -183,33 +179,6 @@ def _line(network: TrainedNetwork, networks: Sequence[TrainedNetwork]) -> str:
 
 def _named(benchmarks: Sequence[str]) -> str:
     return benchmarks[0] if len(benchmarks) == 1 else f"mean of {', '.join(benchmarks)}"
-
-
-def measured_speeds(networks: Sequence[TrainedNetwork], kept: Path, trust: bool) -> dict[str, dict[str, Any]]:
-    """Measure each network that the file ``kept`` lacks, and write it after each; another machine starts over."""
-    machine = describe_machine()
-    where = f"{machine.cpu}, {machine.cores} cores, torch {machine.torch}"
-    before = _kept_speeds(kept)
-    speeds = before["networks"] if before.get("machine") == where else {}
-    waiting = [network for network in networks if network.name not in speeds]
-    for network in track(waiting, "networks", console=terminal(120), transient=True, disable=not waiting):
-        cfg = compose_trained(network.runs[0].config, [], trust)
-        height, width = cfg.backbone.get("image_size", (cfg.image_size, cfg.image_size))
-        speeds[network.name] = asdict(measure_as_in_paper(build_backbone(cfg), (int(height), int(width))))
-        write_json(kept, {"machine": where, "networks": speeds})
-    return {network.name: speeds[network.name] for network in networks}
-
-
-def _kept_speeds(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for speed in content["networks"].values():
-            float(speed["images_per_second"] + speed["peak_memory_mb"])
-        return content
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path} is no file of measured speeds ({error}): remove it or give another out=") from error
 
 
 # Networks and their maps
