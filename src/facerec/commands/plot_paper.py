@@ -80,7 +80,8 @@ def draw(settings: Settings) -> dict[str, Any] | None:
     """Draw the figure; returns the numbers of one that is measured here."""
     prepare_process()
     out = settings.out or _default_out(settings)
-    refuse_no_table(out) if settings.figure == "5" else refuse_no_figure(out)
+    refuse_wrong_suffix = refuse_no_table if settings.figure == "5" else refuse_no_figure
+    refuse_wrong_suffix(out)
     if settings.overrides and settings.figure not in _OF_NETWORKS:
         raise InputError(f"figure={settings.figure} is of finished runs: leave {settings.overrides[0]} out")
     draws: dict[str, Any] = {"1e": variances, "5": table, "6": maps, "11": data_and_maps, "12": data_and_maps}
