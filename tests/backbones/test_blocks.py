@@ -6,12 +6,14 @@ from random_weights import randomise
 from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
-from facerec.backbones.mobilenet_v2 import InvertedResidual, ReLU6
+from facerec.backbones.activations import ReLU6, activation_of
+from facerec.backbones.mobilenet_v2 import InvertedResidual
 from facerec.backbones.shufflenet_v2 import DownsamplingUnit, ShuffleUnit
 from facerec.operators.base import OperatorFactory
 from facerec.operators.depthwise import Depthwise
 
 DEPTHWISE = OperatorFactory.of(Depthwise)
+ACT = activation_of("relu6")
 
 
 def noise(*shape):
@@ -54,15 +56,15 @@ def test_dense_convolutions_of_shufflenet_start_uniform_over_the_incoming_connec
     ("channels", "stride", "has_shortcut"), [((8, 8), 1, True), ((8, 16), 1, False), ((8, 8), 2, False)]
 )
 def test_an_inverted_residual_adds_its_input_where_shapes_allow(channels, stride, has_shortcut):
-    block = randomise(InvertedResidual(*channels, 6, stride, (4 // stride, 4 // stride), DEPTHWISE)).eval()
+    block = randomise(InvertedResidual(*channels, 6, stride, (4 // stride, 4 // stride), DEPTHWISE, ACT)).eval()
     x = noise(1, channels[0], 4, 4)
     torch.testing.assert_close(block(x), block.layers(x) + x if has_shortcut else block.layers(x))
 
 
 def test_an_inverted_residual_expands_only_when_told_to():
     kinds = [nn.Conv2d, nn.BatchNorm2d, ReLU6, Depthwise, nn.BatchNorm2d, ReLU6, nn.Conv2d, nn.BatchNorm2d]
-    assert [type(layer) for layer in InvertedResidual(8, 8, 6, 1, (4, 4), DEPTHWISE).layers] == kinds
-    assert [type(layer) for layer in InvertedResidual(8, 8, 1, 1, (4, 4), DEPTHWISE).layers] == kinds[3:]
+    assert [type(layer) for layer in InvertedResidual(8, 8, 6, 1, (4, 4), DEPTHWISE, ACT).layers] == kinds
+    assert [type(layer) for layer in InvertedResidual(8, 8, 1, 1, (4, 4), DEPTHWISE, ACT).layers] == kinds[3:]
 
 
 def test_relu6_writes_over_its_input_only_where_no_gradient_is_recorded():
@@ -81,7 +83,7 @@ def interleaved(first, second):
 
 
 def test_a_shuffle_unit_passes_one_half_and_interleaves_it_with_the_other():
-    unit = randomise(ShuffleUnit(10, (4, 3), DEPTHWISE)).eval()
+    unit = randomise(ShuffleUnit(10, (4, 3), DEPTHWISE, ACT)).eval()
     x = noise(2, 10, 4, 3)
     expected = interleaved(x[:, :5], unit.transform(x[:, 5:]))
     for memory_format in (torch.contiguous_format, torch.channels_last):
@@ -89,7 +91,7 @@ def test_a_shuffle_unit_passes_one_half_and_interleaves_it_with_the_other():
 
 
 def test_a_downsampling_unit_interleaves_two_branches_that_see_all_channels():
-    unit = randomise(DownsamplingUnit(6, 10, (4, 2), DEPTHWISE)).eval()
+    unit = randomise(DownsamplingUnit(6, 10, (4, 2), DEPTHWISE, ACT)).eval()
     x = noise(2, 6, 7, 4)
     expected = interleaved(unit.shortcut(x), unit.transform(x))
     assert expected.shape == (2, 10, 4, 2)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from operator_files import FILES, operator
 from torch import Tensor, nn
 
-from facerec.backbones.parts import embedding_layers
+from facerec.backbones.pooling import embedding_layers
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces
 from facerec.heads import AMSoftmax
 from facerec.operators.base import OperatorFactory, SpatialOperator

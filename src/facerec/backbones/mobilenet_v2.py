@@ -7,11 +7,11 @@ embedding replaces the classifier.
 
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images, check_width, embedding_layers, operator_of_stage
+from facerec.backbones.activations import Activation, activation_of
+from facerec.backbones.parts import check_image_size, check_images, check_width, operator_of_stage
+from facerec.backbones.pooling import embedding_layers
 from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
@@ -19,13 +19,6 @@ from facerec.operators.depthwise import Depthwise
 # One row per stage: expansion, channels at width 1, blocks, stride of the first block.
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 _STEM_CHANNELS, _LAST_CHANNELS = 32, 512
-
-
-class ReLU6(nn.ReLU6):
-    """ReLU6 in place unless a gradient is recorded, for which in-place operation would copy the input."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.relu6(input, inplace=not (torch.is_grad_enabled() and input.requires_grad))
 
 
 class MobileNetV2(nn.Module):
@@ -41,9 +34,12 @@ class MobileNetV2(nn.Module):
         operator_stages: the stages that use ``operator``; the others use the depthwise convolution. None: the
             operator's default, mostly all.
         align: "stn" puts a spatial transformer in front, for badly aligned faces.
+        pooling: of the last map, as in `embedding_layers`.
+        activation: after the convolutions, one of relu6, prelu, hardswish, silu, relu.
 
     Raises:
-        ValueError: a width that is not positive, an image smaller than the total stride, a stage that does not exist.
+        ValueError: a width that is not positive, an image smaller than the total stride, a stage, pooling or activation
+            that does not exist.
     """
 
     def __init__(
@@ -54,25 +50,28 @@ class MobileNetV2(nn.Module):
         embedding_dim: int = 512,
         operator_stages: Sequence[int] | None = None,
         align: str | None = None,
+        pooling: str = "average",
+        activation: str = "relu6",
     ) -> None:
         super().__init__()
         check_width(width)
+        act = activation_of(activation)
         operators = operator_of_stage(operator, operator_stages, range(1, len(_STAGES) + 1), "MobileNetV2")
         size = self.image_size = check_image_size(image_size, 16)
         channels = _round_channels(_STEM_CHANNELS * width)
         last_channels = _round_channels(_LAST_CHANNELS * max(1.0, width))
-        layers: list[nn.Module] = [_conv(3, channels, 3), nn.BatchNorm2d(channels), ReLU6()]
+        layers: list[nn.Module] = [_conv(3, channels, 3), nn.BatchNorm2d(channels), act(channels)]
         for stage, (expansion, base_channels, blocks, first_stride) in enumerate(_STAGES, start=1):
             out_channels = _round_channels(base_channels * width)
             for number in range(blocks):
                 stride = first_stride if number == 0 else 1
                 size = halve(size, stride)
-                layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage]))
+                layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage], act))
                 channels = out_channels
-        layers += [_conv(channels, last_channels), nn.BatchNorm2d(last_channels), ReLU6()]
+        layers += [_conv(channels, last_channels), nn.BatchNorm2d(last_channels), act(last_channels)]
         self.align = alignment(align, self.image_size)
         self.features = nn.Sequential(*layers)
-        self.embed = embedding_layers(last_channels, size, embedding_dim)
+        self.embed = embedding_layers(last_channels, size, embedding_dim, pooling)
         self.embedding_dim = embedding_dim
         for module in self.embed:
             if isinstance(module, nn.Linear):
@@ -99,13 +98,14 @@ class InvertedResidual(nn.Module):
         stride: int,
         out_size: Size,
         operator: OperatorFactory,
+        act: Activation,
     ) -> None:
         super().__init__()
         hidden, conv = in_channels * expansion, operator.pointwise(_conv)
         layers: list[nn.Module] = []
         if expansion > 1:
-            layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), ReLU6()]
-        layers += [operator(hidden, stride=stride, out_size=out_size), nn.BatchNorm2d(hidden), ReLU6()]
+            layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), act(hidden)]
+        layers += [operator(hidden, stride=stride, out_size=out_size), nn.BatchNorm2d(hidden), act(hidden)]
         layers += [conv(hidden, out_channels), nn.BatchNorm2d(out_channels)]
         self.layers = operator.block(in_channels, layers)
         self.has_shortcut = stride == 1 and in_channels == out_channels

@@ -1,9 +1,9 @@
-"""Parts that the backbones share: argument checks, the operator per stage and the embedding layers."""
+"""Parts that the backbones share: argument checks and the operator per stage."""
 
 import math
 from collections.abc import Collection, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from facerec.operators.base import Operator, OperatorFactory, Size
 from facerec.operators.depthwise import Depthwise
@@ -52,16 +52,3 @@ def operator_of_stage(
     if unknown:
         raise ValueError(f"unknown stage(s) {unknown}; {network} has stages {stages[0]} to {stages[-1]}")
     return {stage: made if stage in chosen else ordinary for stage in stages}
-
-
-def embedding_layers(channels: int, map_size: Size, embedding_dim: int) -> nn.Sequential:
-    """Return the layers from the last map, ``(B, channels, *map_size)``, to embeddings, ``(B, embedding_dim)``."""
-    if embedding_dim < 1:
-        raise ValueError(f"embedding_dim must be at least 1, got {embedding_dim}")
-    return nn.Sequential(
-        nn.BatchNorm2d(channels),
-        nn.AvgPool2d(map_size),
-        nn.Flatten(),
-        nn.Linear(channels, embedding_dim),
-        nn.BatchNorm1d(embedding_dim),
-    )

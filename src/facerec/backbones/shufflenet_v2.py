@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images, check_width, embedding_layers, operator_of_stage
+from facerec.backbones.activations import Activation, activation_of
+from facerec.backbones.parts import check_image_size, check_images, check_width, operator_of_stage
+from facerec.backbones.pooling import embedding_layers
 from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
@@ -33,6 +35,7 @@ class ShuffleNetV2(nn.Module):
             even number.
         operator: creates the spatial convolutions, both of a unit with stride 2; otherwise as in `MobileNetV2`, as are
             the other arguments.
+        activation: "relu" here by default.
 
     Raises:
         ValueError: a width too small for one channel, an image smaller than the total stride, a stage that does not
@@ -47,26 +50,29 @@ class ShuffleNetV2(nn.Module):
         embedding_dim: int = 512,
         operator_stages: Sequence[int] | None = None,
         align: str | None = None,
+        pooling: str = "average",
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         check_width(width)
+        act = activation_of(activation)
         operators = operator_of_stage(operator, operator_stages, range(2, 5), "ShuffleNetV2")
         self.image_size = check_image_size(image_size, 16)
         size = halve(self.image_size, 2)
         layers: list[nn.Module] = [
             _conv(3, _STEM_CHANNELS, 3),
-            *_bn_relu(_STEM_CHANNELS),
+            *_bn_act(_STEM_CHANNELS, act),
             nn.MaxPool2d(3, stride=2, padding=1),
         ]
         channels, out_channels = _STEM_CHANNELS, _stage2_channels(width)
         for stage, units in _UNITS.items():
             size = halve(size, 2)
-            layers.append(DownsamplingUnit(channels, out_channels, size, operators[stage]))
-            layers += [ShuffleUnit(out_channels, size, operators[stage]) for _ in range(units - 1)]
+            layers.append(DownsamplingUnit(channels, out_channels, size, operators[stage], act))
+            layers += [ShuffleUnit(out_channels, size, operators[stage], act) for _ in range(units - 1)]
             channels, out_channels = out_channels, 2 * out_channels
         self.align = alignment(align, self.image_size)
-        self.features = nn.Sequential(*layers, _conv(channels, _LAST_CHANNELS), *_bn_relu(_LAST_CHANNELS))
-        self.embed = embedding_layers(_LAST_CHANNELS, size, embedding_dim)
+        self.features = nn.Sequential(*layers, _conv(channels, _LAST_CHANNELS), *_bn_act(_LAST_CHANNELS, act))
+        self.embed = embedding_layers(_LAST_CHANNELS, size, embedding_dim, pooling)
         self.embedding_dim = embedding_dim
 
     def forward(self, images: Tensor) -> Tensor:
@@ -78,9 +84,9 @@ class ShuffleNetV2(nn.Module):
 class ShuffleUnit(nn.Module):
     """Transforms half of the channels and interleaves them with the other half (figure 3c); the shape is kept."""
 
-    def __init__(self, channels: int, size: Size, operator: OperatorFactory) -> None:
+    def __init__(self, channels: int, size: Size, operator: OperatorFactory, act: Activation) -> None:
         super().__init__()
-        self.transform = _transform(operator, channels // 2, channels // 2, 1, size)
+        self.transform = _transform(operator, act, channels // 2, channels // 2, 1, size)
 
     def forward(self, x: Tensor) -> Tensor:
         kept, transformed = x.chunk(2, dim=1)
@@ -90,29 +96,34 @@ class ShuffleUnit(nn.Module):
 class DownsamplingUnit(nn.Module):
     """Halves the map, ``(B, C_in, H_in, W_in)`` to ``(B, C_out, *out_size)``; both branches see all channels."""
 
-    def __init__(self, in_channels: int, out_channels: int, out_size: Size, operator: OperatorFactory) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, out_size: Size, operator: OperatorFactory, act: Activation
+    ) -> None:
         super().__init__()
         half = out_channels // 2
-        self.shortcut = operator.block(in_channels, _spatial_then_pointwise(operator, in_channels, half, 2, out_size))
-        self.transform = _transform(operator, in_channels, half, 2, out_size)
+        shortcut = _spatial_then_pointwise(operator, act, in_channels, half, 2, out_size)
+        self.shortcut = operator.block(in_channels, shortcut)
+        self.transform = _transform(operator, act, in_channels, half, 2, out_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return _shuffle(self.shortcut(x), self.transform(x))
 
 
-def _transform(operator: OperatorFactory, in_channels: int, channels: int, stride: int, out_size: Size) -> nn.Module:
+def _transform(
+    operator: OperatorFactory, act: Activation, in_channels: int, channels: int, stride: int, out_size: Size
+) -> nn.Module:
     """Return the operator between two 1x1 convolutions."""
-    layers = [operator.pointwise(_conv)(in_channels, channels), *_bn_relu(channels)]
-    layers += _spatial_then_pointwise(operator, channels, channels, stride, out_size)
+    layers = [operator.pointwise(_conv)(in_channels, channels), *_bn_act(channels, act)]
+    layers += _spatial_then_pointwise(operator, act, channels, channels, stride, out_size)
     return operator.block(in_channels, layers)
 
 
 def _spatial_then_pointwise(
-    operator: OperatorFactory, channels: int, out_channels: int, stride: int, out_size: Size
+    operator: OperatorFactory, act: Activation, channels: int, out_channels: int, stride: int, out_size: Size
 ) -> list[nn.Module]:
     spatial = operator(channels, stride=stride, out_size=out_size)
     conv = operator.pointwise(_conv)(channels, out_channels)
-    return [spatial, nn.BatchNorm2d(channels), conv, *_bn_relu(out_channels)]
+    return [spatial, nn.BatchNorm2d(channels), conv, *_bn_act(out_channels, act)]
 
 
 def _shuffle(first: Tensor, second: Tensor) -> Tensor:
@@ -125,8 +136,8 @@ def _conv(in_channels: int, out_channels: int, kernel_size: int = 1) -> nn.Conv2
     return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
 
 
-def _bn_relu(channels: int) -> list[nn.Module]:
-    return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+def _bn_act(channels: int, act: Activation) -> list[nn.Module]:
+    return [nn.BatchNorm2d(channels), act(channels)]
 
 
 def _stage2_channels(width: float) -> int:

@@ -6,12 +6,16 @@ from the last map to the embedding are those of the other backbones and replace 
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
+from timm.layers.create_act import get_act_layer
 from torch import Tensor, nn
 
-from facerec.backbones.parts import check_image_size, check_images, embedding_layers
+from facerec.backbones.activations import activation_of
+from facerec.backbones.parts import check_image_size, check_images
+from facerec.backbones.pooling import embedding_layers
 from facerec.backbones.spatial_transformer import alignment
 from facerec.operators.base import Operator, Size
 from facerec.surgery import Where, replace_depthwise
@@ -30,10 +34,13 @@ class TimmNetwork(nn.Module):
         keep_kernel_size: give an operator the kernel size of the convolution it replaces, if it has that option.
         pretrained: download timm's weights, which were trained on images with a different normalisation.
         align: "stn" puts a spatial transformer in front, for badly aligned faces.
+        pooling: of the last map, as in `embedding_layers`.
+        activation: instead of the network's own, in all places where timm lets one choose: one of relu6, prelu (one
+            slope per layer), hardswish, silu, relu. None: the network's own.
 
     Raises:
-        ValueError: a name that timm does not know; a network without a feature map at this size; what
-            `replace_depthwise` and `alignment` refuse.
+        ValueError: a name that timm does not know; an activation for a network that has no choice; a network without a
+            feature map at this size; what `replace_depthwise` and `alignment` refuse.
     """
 
     def __init__(
@@ -46,15 +53,17 @@ class TimmNetwork(nn.Module):
         keep_kernel_size: bool = True,
         pretrained: bool = False,
         align: str | None = None,
+        pooling: str = "average",
+        activation: str | None = None,
     ) -> None:
         super().__init__()
         self.image_size = check_image_size(image_size, 1)
-        features = _create(name, pretrained)
+        features = _create(name, pretrained, activation)
         channels, map_size = _map_shape(features, name, self.image_size)
         if operator is not None:
             features = replace_depthwise(features, operator, self.image_size, where, keep_kernel_size)
         self.features = features
-        self.embed = embedding_layers(channels, map_size, embedding_dim)
+        self.embed = embedding_layers(channels, map_size, embedding_dim, pooling)
         self.embedding_dim = embedding_dim
         self.align = alignment(align, self.image_size)
 
@@ -64,16 +73,26 @@ class TimmNetwork(nn.Module):
         return self.embed(self.features(self.align(images)))
 
 
-def _create(name: str, pretrained: bool) -> nn.Module:
+def _create(name: str, pretrained: bool, activation: str | None) -> nn.Module:
     """Create the network up to its last map."""
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         remedy = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them"
         raise ValueError(f"timm has no network {name!r}; {remedy}")
+    chosen: dict[str, Any] = {} if activation is None else {"act_layer": _timm_activation(activation)}
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="", **chosen)
+    except TypeError as error:
+        if "act_layer" not in str(error):
+            raise
+        raise ValueError(f"{name} has no choice of activation, got {activation!r}: leave activation out") from error
     except (AssertionError, RuntimeError, OSError) as error:  # no feature map, no such weights, no connection
         raise ValueError(f"timm cannot make {name} with pretrained={pretrained}: {_first_line(error)}") from error
+
+
+def _timm_activation(name: str) -> Any:
+    activation_of(name)  # refuses a name that the other backbones do not have
+    return get_act_layer("hard_swish" if name == "hardswish" else name)
 
 
 def _map_shape(network: nn.Module, name: str, image_size: Size) -> tuple[int, Size]:

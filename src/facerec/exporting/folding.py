@@ -5,6 +5,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from facerec.backbones.pooling import WholeMapConv
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 _Layer = TypeVar("_Layer", bound=nn.Conv2d | nn.Linear)
@@ -16,7 +17,8 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
     """Fold the BatchNorm layers of ``module`` in place, and return it.
 
     Folded are those in an `nn.Sequential` after a convolution, a linear layer or a `PositionDependentConv`, or before
-    an average over the whole map and a linear layer. Runtimes fold others after ordinary convolutions themselves.
+    a convolution over the whole map, or an average over it and a linear layer. Runtimes fold others after ordinary
+    convolutions themselves.
     """
     for part in [part for part in module.modules() if type(part) is nn.Sequential]:
         folded = _fold_sequence([*part])
@@ -33,6 +35,8 @@ def _fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
         elif isinstance(layer, nn.Linear) and _is_average_of_norm(folded[-3:]):
             norm, *average = folded[-3:]
             folded[-3:] = [*average, _preceded_by(layer, *_scale_and_offset(norm))]
+        elif isinstance(layer, WholeMapConv) and folded and isinstance(folded[-1], _Norm):
+            folded[-1] = _preceded_by(layer, *_scale_and_offset(folded[-1]))
         else:
             folded.append(layer)
     return folded
@@ -66,9 +70,11 @@ def _followed_by(layer: nn.Module, scale: Tensor, offset: Tensor) -> nn.Module:
     return _with(layer, weight, offset if layer.bias is None else layer.bias * scale + offset)
 
 
-def _preceded_by(linear: nn.Linear, scale: Tensor, offset: Tensor) -> nn.Linear:
-    bias = linear.weight @ offset
-    return _with(linear, linear.weight * scale, bias if linear.bias is None else bias + linear.bias)
+def _preceded_by(layer: _Layer, scale: Tensor, offset: Tensor) -> _Layer:
+    """``layer`` reads all that the norm writes: it is linear, or a convolution without padding."""
+    over_inputs = (-1, *[1] * (layer.weight.ndim - 2))
+    bias = (layer.weight * offset.view(over_inputs)).flatten(1).sum(1)
+    return _with(layer, layer.weight * scale.view(over_inputs), bias if layer.bias is None else bias + layer.bias)
 
 
 def _with(layer: _Layer, weight: Tensor, bias: Tensor) -> _Layer:

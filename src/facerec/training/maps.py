@@ -6,6 +6,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facerec.backbones.pooling import WholeMapConv
 from facerec.data.datamodule import FaceDataModule
 from facerec.operators.base import SpatialOperator
 
@@ -28,11 +29,16 @@ def resample_maps(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, 
     """Return the weights ``state`` resampled for the same ``network`` built for another image size.
 
     Tensors with one value per position, ``(..., H, W)`` with at least one leading dimension, such as TVConv's affinity
-    maps and its generator's layer-norm scales, are interpolated bilinearly. Other tensors are returned as they are, and
-    ``network.load_state_dict`` refuses those that do not fit.
+    maps and its generator's layer-norm scales, are interpolated bilinearly; the weights of a `WholeMapConv`, which are
+    summed over the positions, keep their sum. Other tensors are returned as they are, and ``network.load_state_dict``
+    refuses those that do not fit.
     """
     own = network.state_dict()
-    return {name: _resampled(tensor, own.get(name)) for name, tensor in state.items()}
+    fitted = {name: _resampled(tensor, own.get(name)) for name, tensor in state.items()}
+    for path, module in network.named_modules():
+        if isinstance(module, WholeMapConv) and (name := f"{path}.weight") in state:
+            fitted[name] = fitted[name] * (state[name][0, 0].numel() / fitted[name][0, 0].numel())
+    return fitted
 
 
 def _resampled(tensor: Tensor, like: Tensor | None) -> Tensor:
