@@ -122,7 +122,7 @@ MISTAKES = {
     "operater@data=tvconv": ("operater", "operator"),
     "colour=red": ("colour", "backbone", "operator", "head", "data"),
     "operator=tvcov": ("operator=tvcov", "tvconv"),
-    "backbone=resnet": ("backbone=resnet", "mbv2", "mlp_mixer", "sfv2"),
+    "backbone=resnet": ("backbone=resnet", "iresnet"),
     "experiment=dmo": ("experiment=dmo", "demo"),
     "sweep=papper": ("sweep=papper", "paper"),
     "backbone.widht=.2": ("backbone.widht", "width"),

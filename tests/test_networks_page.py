@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facerec.backbones import MobileNetV2
+from facerec.backbones import MobileFaceNet, MobileNetV2
 from facerec.config.compose import check_command_line
 from facerec.cost import Cost, measure_cost
 from facerec.operators.tvconv import TVConv
@@ -43,3 +43,9 @@ def test_a_row_of_the_poolings_is_what_is_measured(pooling):
 def test_the_cached_values_of_the_stages_are_what_is_measured(stages, words):
     cost = measure_cost(MobileNetV2(0.1, TVConv, operator_stages=stages), (96, 96))
     assert words.format(f"{cost.weight_map_elements / 1e6:.3f}") in PAGE
+
+
+def test_the_costs_of_mobilefacenet_are_what_is_measured():
+    costs = [measure_cost(MobileFaceNet(width), (96, 96)).macs_core for width in (0.375, 0.5)]
+    text = PAGE.replace("\n", " ")
+    assert all(f"{cost / 1e6:.1f} million" in text for cost in costs)

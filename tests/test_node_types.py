@@ -103,7 +103,7 @@ def test_what_is_missing_and_who_cannot_be_imported_is_left_to_the_constructor()
 
 def test_every_key_of_text_is_known():
     """The names and paths that constructors in configs/ take; one of few words is refused by them."""
-    few_words = {"align", "where", "sampling", "combine", "padding", "mode", "monitor"}
+    few_words = {"activation", "align", "pooling", "where", "sampling", "combine", "padding", "mode", "monitor"}
     found = {key for key, hint in _hints_of_nodes() if hint in (str, str | None)}
     texts = {
         key

@@ -16,10 +16,10 @@ def check_counts(**counts: int) -> None:
             raise ValueError(f"{name} must be odd, got {count}")
 
 
-def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, allowed: tuple[str, ...] | tuple[int, ...]) -> None:
     """Check that ``value`` is one of ``allowed``."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    if value not in allowed or isinstance(value, bool):
+        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
 
 
 def check_divides(name: str, divisor: int, channels: int, even_share: bool = False) -> None:

@@ -58,17 +58,17 @@ class MobileNetV2(nn.Module):
         act = activation_of(activation)
         operators = operator_of_stage(operator, operator_stages, range(1, len(_STAGES) + 1), "MobileNetV2")
         size = self.image_size = check_image_size(image_size, 16)
-        channels = _round_channels(_STEM_CHANNELS * width)
-        last_channels = _round_channels(_LAST_CHANNELS * max(1.0, width))
-        layers: list[nn.Module] = [_conv(3, channels, 3), nn.BatchNorm2d(channels), act(channels)]
+        channels = round_channels(_STEM_CHANNELS * width)
+        last_channels = round_channels(_LAST_CHANNELS * max(1.0, width))
+        layers: list[nn.Module] = [dense_conv(3, channels, 3), nn.BatchNorm2d(channels), act(channels)]
         for stage, (expansion, base_channels, blocks, first_stride) in enumerate(_STAGES, start=1):
-            out_channels = _round_channels(base_channels * width)
+            out_channels = round_channels(base_channels * width)
             for number in range(blocks):
                 stride = first_stride if number == 0 else 1
                 size = halve(size, stride)
                 layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage], act))
                 channels = out_channels
-        layers += [_conv(channels, last_channels), nn.BatchNorm2d(last_channels), act(last_channels)]
+        layers += [dense_conv(channels, last_channels), nn.BatchNorm2d(last_channels), act(last_channels)]
         self.align = alignment(align, self.image_size)
         self.features = nn.Sequential(*layers)
         self.embed = embedding_layers(last_channels, size, embedding_dim, pooling)
@@ -101,7 +101,7 @@ class InvertedResidual(nn.Module):
         act: Activation,
     ) -> None:
         super().__init__()
-        hidden, conv = in_channels * expansion, operator.pointwise(_conv)
+        hidden, conv = in_channels * expansion, operator.pointwise(dense_conv)
         layers: list[nn.Module] = []
         if expansion > 1:
             layers += [conv(in_channels, hidden), nn.BatchNorm2d(hidden), act(hidden)]
@@ -114,13 +114,14 @@ class InvertedResidual(nn.Module):
         return x + self.layers(x) if self.has_shortcut else self.layers(x)
 
 
-def _conv(in_channels: int, out_channels: int, kernel_size: int = 1) -> nn.Conv2d:
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
+def dense_conv(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Conv2d:
+    """Return a convolution without a bias that starts Kaiming normal (fan out)."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv
 
 
-def _round_channels(channels: float, divisor: int = 8) -> int:
+def round_channels(channels: float, divisor: int = 8) -> int:
     """Round to the nearest multiple of 8, at least 8 and at least nine tenths of ``channels``."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
