@@ -32,12 +32,12 @@ AFFINE, WIDTH = ("affine_strength", "no effect", "transform"), ("width", "no eff
     [
         (["affine_strength=0.5,1"], AFFINE),
         (["affine_strength=0.5,1", "augmentation@data.test_augmentation=rotation,jitter"], AFFINE),
-        (["sweep=affine", "augmentation@data.train_augmentation=none"], AFFINE),
+        (["sweep=table5", "augmentation@data.train_augmentation=none"], AFFINE),
         (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "width=0.1,0.2"], WIDTH),
-        (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "sweep=paper"], WIDTH),
+        (["backbone=timm", "backbone.name=lcnet_050", "operator=none", "sweep=figure4"], WIDTH),
         (["seed=1,2", "~head"], ("'head'", "head=")),
         (["head=arcface,am_softmax", "seed=1,x"], ("'x'", "seed")),
-        (["sweep=paper", "width=0.1,abc"], ("'abc'", "width")),
+        (["sweep=figure4", "width=0.1,abc"], ("'abc'", "width")),
         (["operator=tvconv,tvcov"], ("operator=tvcov", "tvconv")),
         (["operator=glob(zzz*)"], ("operator=glob(zzz*)", "axial", "condconv", "ddf")),
         (["head=glob(z)"], ("head=glob(z)", "am_softmax", "arcface")),
@@ -48,8 +48,8 @@ AFFINE, WIDTH = ("affine_strength", "no effect", "transform"), ("width", "no eff
             ("optimizer.lr=interval(0,1)", "commas", "range("),
         ),
         (
-            ["sweep=affine,paper"],
-            ("sweep=affine,paper", "one by one"),
+            ["sweep=table5,figure4"],
+            ("sweep=table5,figure4", "one by one"),
         ),
         (["sweep=glob(*)"], ("sweep=glob(*)", "one by one")),
         *(
@@ -95,8 +95,8 @@ def test_the_check_of_a_sweep_costs_the_sum_of_its_values_and_not_their_product(
 
 
 def test_what_is_given_replaces_what_a_sweep_presets(composed):
-    composition.check_command_line(["-m", "sweep=paper", "width=0.7", "operator=sasa"])
-    assert composed == [["operator=sasa", "width=0.7", f"seed={seed}", "sweep=paper"] for seed in range(1, 6)]
+    composition.check_command_line(["-m", "sweep=figure4", "width=0.7", "operator=sasa"])
+    assert composed == [["operator=sasa", "width=0.7", f"seed={seed}", "sweep=figure4"] for seed in range(1, 6)]
 
 
 @pytest.mark.parametrize("multirun", [[], ["-m"], ["--multirun"]], ids=" ".join)

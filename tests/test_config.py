@@ -124,7 +124,7 @@ MISTAKES = {
     "operator=tvcov": ("operator=tvcov", "tvconv"),
     "backbone=resnet": ("backbone=resnet", "iresnet"),
     "experiment=dmo": ("experiment=dmo", "demo"),
-    "sweep=papper": ("sweep=papper", "paper"),
+    "sweep=figur4": ("sweep=figur4", "figure4"),
     "backbone.widht=.2": ("backbone.widht", "width"),
     "operator.hiden_channels=32": ("operator.hiden_channels", "affinity_channels"),
     "+operator.hiden_channels=32": ("hiden_channels", "operator"),

@@ -97,8 +97,8 @@ def test_a_checkpoint_from_before_there_were_transforms_is_evaluated_under_one(d
 def test_the_sensitivity_study_names_each_cell_after_its_transform_and_strength(tmp_path):
     """Of the sweep's own values the operators and strengths are narrowed to one."""
     chosen = ["affine_strength=1.0", "augmentation@data.train_augmentation=shear,scale"]
-    assert train(tmp_path, "-m", *DEPTHWISE, *ONE_EPOCH, "sweep=affine", *chosen) == 0
-    found = {file.parent.name: results(file.parent) for file in (tmp_path / "outputs/affine").glob("*/*.json")}
+    assert train(tmp_path, "-m", *DEPTHWISE, *ONE_EPOCH, "sweep=table5", *chosen) == 0
+    found = {file.parent.name: results(file.parent) for file in (tmp_path / "outputs/table5").glob("*/*.json")}
     for name, transform in zip(sorted(found), ("scale", "shear"), strict=True):
         assert f"augmentation@data.train_augmentation={transform}" in name and "affine_strength=1.0" in name
         assert list(found[name]["config"]["data"]["train_augmentation"]) == [transform]

@@ -54,7 +54,7 @@ def test_the_image_size_counts(measure):
         ("width=-1", ("width", "positive", "-1.0", "config node: backbone")),
         ("operator=tvcov", ("operator=tvcov", "'tvconv'")),
         ("--hlep", ("'--hlep'", "KEY=VALUE")),
-        ("sweep=operators", ("sweep=operators", "commas")),
+        ("sweep=figure7", ("sweep=figure7", "commas")),
         ("speed=yes", ("speed", "true or false", "'yes'")),
     ],
 )
