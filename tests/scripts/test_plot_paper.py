@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 from statistics import mean
 
 import cv2
@@ -14,12 +16,13 @@ from says import refuses, says
 
 from facerec.commands import plot_paper
 from facerec.config.build import build_trained
+from facerec.config.compose import compose, resolved
 from facerec.errors import InputError
 from facerec.perf import kept_speeds
 from facerec.perf.paper_speed import PaperSpeed, measure_as_in_paper
 from facerec.plots.map_figures import maps_figure, statistics_figure
 from facerec.plots.network import spatial_layers, spread
-from facerec.runs.paper_runs import accuracy_rows, missing_cells, trained_networks
+from facerec.runs.paper_runs import accuracy_rows, trained_networks
 from facerec.runs.run_results import RunResults
 
 
@@ -67,8 +70,8 @@ class TestAccuracyAgainstCost:
         bars = [line.get_ydata() for line in by_name["TVConv"] if hasattr(line, "get_ydata")][1:]
         np.testing.assert_allclose(sorted(np.concatenate(bars)), sorted(map(accuracy, of_tvconv)))
         said = capsys.readouterr().err
-        # Those of the two runs, and that of the other seed.
-        assert says(said, "3 of 50", "sweep=paper", "skip_finished=true resume=auto", "0 of 30", "sweep=shufflenet")
+        assert says(said, "0 of 50", "sweep=figure4", "skip_finished=true resume=auto", "0 of 30", "figure4_shufflenet")
+        assert says(said, "3 of 3 runs", "image_size")
 
     def test_the_other_cost_is_what_is_stored(self, runs, drawn):
         assert plot_paper.main(["figure=7", str(runs)]) == 0
@@ -168,16 +171,80 @@ def test_of_repeated_runs_of_a_seed_the_last_one_counts(tvconv_run):
     assert [run.started for run in network.runs] == ["2999-01-01T00:00:00"]
 
 
-def test_a_cell_is_found_by_what_was_typed_or_by_the_class(tvconv_run):
-    options = {"backbone": {"MobileNetV2": "mbv2"}, "operator": {"TVConv": "tvconv"}}
-    params = {"backbone": "mbv2", "operator": "depthwise,tvconv", "width": "0.1,0.2", "seed": 1}
-    missing, count = missing_cells(params, [RunResults.read(tvconv_run)], options)
-    assert count == 4
-    assert [(cell["operator"], cell["width"]) for cell in missing] == [
-        ("depthwise", "0.1"),
-        ("depthwise", "0.2"),
-        ("tvconv", "0.2"),
-    ]
+class TestMissingCells:
+    """Which of the paper's runs are there, and what is said of others."""
+
+    @pytest.fixture
+    def of_paper(self, tvconv_run, tmp_path, monkeypatch):
+        """Writes the results of a cell of a sweep, as if it had been trained."""
+        monkeypatch.chdir(tmp_path)
+        content = json.loads((tvconv_run / "results.json").read_text())
+
+        def write(*overrides: str) -> Path:
+            config = resolved(compose([*overrides, "data.root=my faces"]))
+            folder = tmp_path / "outputs" / "mine" / str(len(list(tmp_path.glob("outputs/mine/*"))))
+            folder.mkdir(parents=True)
+            (folder / "results.json").write_text(json.dumps(content | {"config": config}))
+            return folder.parent
+
+        return write
+
+    @pytest.mark.parametrize(
+        ("figure", "cells", "facts"),
+        [
+            (
+                "4",
+                [["sweep=figure4", "operator=tvconv", "width=0.1"], ["sweep=figure4_shufflenet", "operator=depthwise"]],
+                ("1 of 50", "0 of 30"),
+            ),
+            ("5", [["sweep=figure4_shufflenet", "operator=depthwise", "width=1.5"]], ("0 of 50", "1 of 30")),
+            (
+                "7",
+                [
+                    *(["sweep=figure7", f"operator={one}", "width=0.2"] for one in ("condconv", "dyconv_pw", "axial")),
+                    ["sweep=figure7_mixer", "width=0.75"],
+                ],
+                ("3 of 250", "1 of 25"),
+            ),
+        ],
+    )
+    def test_a_run_counts_where_it_is_a_cell(self, figure, cells, facts, of_paper, drawn, tmp_path, capsys):
+        for cell in cells:
+            folder = of_paper(*cell, "seed=3", "trainer=cpu", "protocol=tvconv")
+        out = tmp_path / ("a.md" if figure == "5" else "a.png")
+        assert plot_paper.main([f"figure={figure}", str(folder), f"out={out}"]) == 0
+        assert says(capsys.readouterr().err, *facts)
+
+    def test_each_setting_that_is_not_the_papers_is_found(self, tvconv_run):
+        sweep, result = plot_paper.paper_sweep("figure4"), RunResults.read(tvconv_run)
+        cell = ["sweep=figure4", "operator=tvconv", "width=0.1", "seed=3", "data.root=faces"]
+        changes = {
+            "trainer.max_epochs": "trainer.max_epochs=4",
+            "operator.affinity_channels": "operator.affinity_channels=8",
+            "image_size": "image_size=112",
+            "head": "head=arcface",
+            "data.train_augmentation.rotation": "augmentation@data.train_augmentation=rotation",
+            "data.global_batch_size": "data.global_batch_size=128",
+            "trainer.limit_train_batches": "+trainer.limit_train_batches=4",
+            "seed": "seed=6",
+            "operator": "operator=sasa",
+            "width": "width=0.7",
+        }
+        config = resolved(compose(cell))
+        assert sweep.differences(replace(result, config=config)) == []
+        assert len(sweep.missing([replace(result, config=config)])) == 49
+        for key, change in changes.items():
+            changed = replace(result, config=resolved(compose([*cell, change])))
+            assert key in sweep.differences(changed) and len(sweep.missing([changed])) == 50
+
+    def test_the_command_writes_to_the_folder_that_was_named_with_the_runs_own_data(self, of_paper, drawn, capsys):
+        folder = of_paper("sweep=figure4", "operator=tvconv", "width=0.1", "seed=3")
+        assert plot_paper.main(["figure=4", str(folder)]) == 0
+        said = capsys.readouterr().err
+        assert "sweep=figure4 data.root='my faces' name=mine skip_finished=true" in said and "not the paper" not in said
+        folder.rename(folder.with_name("figure4"))
+        assert plot_paper.main(["figure=4", str(folder.with_name("figure4"))]) == 0
+        assert "data.root='my faces' skip_finished=true" in capsys.readouterr().err
 
 
 class TestMaps:

@@ -1,4 +1,4 @@
-"""Draw a figure of the TVConv paper from finished runs: facerec plot_paper figure=4 outputs/paper
+"""Draw a figure of the TVConv paper from finished runs: facerec plot_paper figure=4 outputs/figure4
 
     figure=1e   variance of the features within an image and across images, of checkpoints or of an untrained network:
                 facerec plot_paper figure=1e outputs/NAME
@@ -16,6 +16,7 @@ Accuracy is that after the last epoch, the mean over benchmarks and seeds. What 
 is said. What figures 8 and 9 measured is kept in paper_speed.json beside the figure, and not measured again.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,8 +28,8 @@ import yaml
 from torch import Tensor, nn
 
 from facerec.config.build import build_backbone, build_data, build_trained
-from facerec.config.compose import compose
-from facerec.config.options import CONFIG_FOLDER
+from facerec.config.compose import compose, resolved
+from facerec.config.options import CONFIG_FOLDER, options
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
 from facerec.data.datamodule import FaceDataModule
@@ -42,7 +43,7 @@ from facerec.plots.feature_variance import feature_variances, variance_figure
 from facerec.plots.map_figures import maps_figure, pixel_statistics_figure, statistics_figure
 from facerec.plots.network import refuse_no_figure, save_figure, spatial_layers, spread
 from facerec.process import prepare_process
-from facerec.runs.paper_runs import TrainedNetwork, accuracy_rows, common_benchmarks, missing_cells, trained_networks
+from facerec.runs.paper_runs import PaperSweep, TrainedNetwork, accuracy_rows, common_benchmarks, trained_networks
 from facerec.runs.report import find_runs, show_table
 from facerec.runs.run_names import run_names
 from facerec.runs.run_results import RunResults
@@ -52,9 +53,10 @@ from facerec.training.callbacks.affinity_maps import EPOCHS, read_maps
 MACS, STORED = "MACs (M)", "parameters and cached weights (M)"
 SPEED, MEMORY = "images per second, best of batch 1 to 16", "peak memory (MB), 8 images"
 _AXES = {"4": [MACS], "7": [MACS, STORED], "8": [SPEED], "9": [MEMORY]}
-_SWEEPS = {"4": ("paper", "shufflenet"), "7": ("operators", "mixer")}
+_SWEEPS = {"4": ("figure4", "figure4_shufflenet"), "7": ("figure7", "figure7_mixer")}
 _SWEEPS |= {"5": _SWEEPS["4"], "8": _SWEEPS["7"], "9": _SWEEPS["7"]}
 _SPEEDS = "paper_speed.json"
+_FEW_SETTINGS = 4  # that a sentence names
 _FIRST = {"TVConv": 0, "Depthwise": 1}  # lines are drawn in this order
 _TABLES = {".md": markdown, ".csv": comma_separated, ".tex": latex}
 _OF_NETWORKS = ("1e", "11", "12")  # which read images
@@ -132,8 +134,7 @@ def table(settings: Settings, out: Path) -> None:
 def _networks(settings: Settings) -> tuple[list[TrainedNetwork], list[str]]:
     """Return the networks in the folders and their common benchmarks, and say what the paper has beyond them."""
     results = [RunResults.read(run) for run in find_runs(_given_folders(settings))]
-    for sweep in _SWEEPS[settings.figure]:
-        _say_missing(sweep, results)
+    _say_missing([paper_sweep(name) for name in _SWEEPS[settings.figure]], results, settings.folders)
     networks = sorted(trained_networks(results), key=_place)
     benchmarks = common_benchmarks(networks)
     if not benchmarks:
@@ -150,27 +151,53 @@ def _place(network: TrainedNetwork) -> tuple[int, str, str, float]:
     return _FIRST.get(network.operator, 2), network.operator, network.backbone, macs
 
 
-def _say_missing(sweep: str, results: Sequence[RunResults]) -> None:
-    file = CONFIG_FOLDER / "sweep" / f"{sweep}.yaml"
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    chosen = {
-        key.removeprefix("override /"): value for node in content.get("defaults", ()) for key, value in node.items()
-    }
-    params = {"backbone": "mbv2", **chosen, **content["hydra"]["sweeper"]["params"]}
-    missing, cells = missing_cells(params, results, {group: _options(group) for group in ("backbone", "operator")})
-    if missing:
-        first = " ".join(f"{key}={value}" for key, value in missing[0].items())
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+def _say_missing(sweeps: Sequence[PaperSweep], results: Sequence[RunResults], folders: Sequence[Path]) -> None:
+    """Say which cells of the sweeps are missing, and how the runs that are none of them differ."""
+    root, name = _root(results), _names_in_outputs(folders)
+    for sweep in sweeps:
+        if missing := sweep.missing(results):
+            first = " ".join(f"{key}={value}" for key, value in missing[0].items())
+            others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            elsewhere = f" name={name[0]}" if name and sweep.folder not in name else ""
+            log(
+                f"{len(sweep.cells) - len(missing)} of {len(sweep.cells)} runs of sweep={sweep.name} are there, {first}"
+                f"{others} not: facerec train -m sweep={sweep.name} data.root={root}{elsewhere} skip_finished=true "
+                "resume=auto"
+            )
+    differ = [min((sweep.differences(result) for sweep in sweeps), key=len) for result in results]
+    if settings := list(dict.fromkeys(key for keys in differ for key in keys)):
+        more = f" and {len(settings) - _FEW_SETTINGS} more settings" if len(settings) > _FEW_SETTINGS else ""
         log(
-            f"{cells - len(missing)} of {cells} runs of sweep={sweep} are there, {first}{others} not: facerec train -m "
-            f"sweep={sweep} data.root=FOLDER skip_finished=true resume=auto"
+            f"{sum(map(bool, differ))} of {len(results)} runs that are drawn are not the paper's: they differ in "
+            f"{', '.join(settings[:_FEW_SETTINGS])}{more}"
         )
 
 
-def _options(group: str) -> dict[str, str]:
-    """Return the name of each option of a group by the name of its class."""
-    files = {file.stem: file.read_text(encoding="utf-8") for file in (CONFIG_FOLDER / group).glob("*.yaml")}
-    return {yaml.safe_load(text).get("_target_", "none").rpartition(".")[2]: name for name, text in files.items()}
+def _root(results: Sequence[RunResults]) -> str:
+    """Return the folder of the data, as typed, if all runs have the same."""
+    roots = {str(result.config["data"].get("root", "")) for result in results}
+    return shlex.quote(roots.pop()) if len(roots) == 1 and roots != {""} else "FOLDER"
+
+
+def _names_in_outputs(folders: Sequence[Path]) -> list[str]:
+    """Return the ``name=`` of the runs in ``folders``, as far as they are in the folder of outputs."""
+    outputs = OUTPUTS.resolve()
+    inside = [folder.resolve() for folder in folders if folder.resolve().is_relative_to(outputs)]
+    return [folder.relative_to(outputs).parts[0] for folder in inside if folder != outputs]
+
+
+def paper_sweep(name: str) -> PaperSweep:
+    """Return the sweep of ``configs/sweep/NAME.yaml``."""
+    cfg = compose([f"sweep={name}", "data.root=FOLDER"])
+    file = CONFIG_FOLDER / "sweep" / f"{name}.yaml"
+    params = yaml.safe_load(file.read_text(encoding="utf-8"))["hydra"]["sweeper"]["params"]
+    return PaperSweep(name, cfg.name, resolved(cfg), params, _operators())
+
+
+def _operators() -> dict[str, dict[str, Any]]:
+    """Return the node of each operator by the name of its option."""
+    files = {name: CONFIG_FOLDER / "operator" / f"{name}.yaml" for name in options("operator")}
+    return {name: yaml.safe_load(file.read_text(encoding="utf-8")) for name, file in files.items()}
 
 
 def _line(network: TrainedNetwork, networks: Sequence[TrainedNetwork]) -> str:

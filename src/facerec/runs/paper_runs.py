@@ -1,14 +1,13 @@
-"""The runs behind the figures of the TVConv paper: networks with their seeds, and the cells of a sweep that lack."""
+"""The runs behind the figures of the TVConv paper: networks with their seeds, and the cells of a sweep."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from statistics import mean, stdev
 from typing import Any
 
 from facerec.data.held_out import HELD_OUT
-from facerec.runs.run_names import differing_settings, network_parts
+from facerec.runs.run_names import differing_settings, network_parts, settings_of
 from facerec.runs.run_results import RunResults
 from facerec.runs.table_formats import Row
 
@@ -86,30 +85,64 @@ def _spread(values: Sequence[float]) -> str:
     return f"{100 * mean(values):.2f}" + (f" ± {100 * stdev(values):.2f}" if len(values) > 1 else "")
 
 
-def missing_cells(
-    params: Mapping[str, Any], results: Sequence[RunResults], options: Mapping[str, Mapping[str, str]]
-) -> tuple[list[Cell], int]:
-    """Return the cells of a sweep with these ``params`` that no run has, and how many cells it has in all.
+class PaperSweep:
+    """The cells of a sweep of the paper, compared with finished runs.
 
-    ``options`` names, for the groups backbone and operator, the option of each class, for runs that took the default.
+    Args:
+        name: of the file in ``configs/sweep``.
+        folder: the ``name=`` of its runs.
+        config: the resolved settings of the sweep without its cell.
+        params: the sweep's values, with commas between them, of width, seed and operator.
+        operators: the node of each operator, by option.
     """
-    cells = list(_cells(params))
-    found = [_settings_of(result, options) for result in results]
-    return [cell for cell in cells if not any(cell.items() <= settings.items() for settings in found)], len(cells)
+
+    def __init__(
+        self,
+        name: str,
+        folder: str,
+        config: Mapping[str, Any],
+        params: Mapping[str, Any],
+        operators: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.name, self.folder = name, folder
+        values = product(*(str(each).split(",") for each in params.values()))
+        self.cells = [dict(zip(params, cell, strict=True)) for cell in values]
+        recipe = _recipe({key: value for key, value in config.items() if key not in params})
+        chosen = {option: _recipe({"operator": node}) for option, node in operators.items()}
+        self._recipes = [recipe | _typed(cell) | chosen.get(cell.get("operator", ""), {}) for cell in self.cells]
+
+    def missing(self, results: Sequence[RunResults]) -> list[Cell]:
+        """Return the cells that no run has."""
+        found = [_recipe(result.config) for result in results]
+        cells = zip(self.cells, self._recipes, strict=True)
+        return [cell for cell, recipe in cells if all(_differences(own, recipe) for own in found)]
+
+    def differences(self, result: RunResults) -> list[str]:
+        """Return the settings in which a run differs from the nearest cell; none if it is one of them."""
+        own = _recipe(result.config)
+        return min((_differences(own, recipe) for recipe in self._recipes), key=len)
 
 
-def _cells(params: Mapping[str, Any]) -> Iterator[Cell]:
-    values = [re.split(r",(?![^\[]*\])", str(value)) for value in params.values()]
-    return (dict(zip(params, cell, strict=True)) for cell in product(*values))
+# What makes a training the paper's; the data, the device and what is kept or shown are the user's choice.
+_OF_DATA = ("global_batch_size", "horizontal_flip", "sampling", "train_augmentation", "test_augmentation")
+_OF_TRAINER = ("max_epochs", "max_steps", "limit_train_batches", "accumulate_grad_batches", "gradient_clip_val")
 
 
-def _settings_of(result: RunResults, options: Mapping[str, Mapping[str, str]]) -> Cell:
-    """Return the settings that a run was started with, as typed, and those of a sweep that it took from elsewhere."""
-    name, operator, _ = network_parts(result.config)
-    chosen = {
-        "backbone": options["backbone"].get(name.partition(" ")[0]),
-        "operator": options["operator"].get(operator),
-    }
-    typed = {key: value for key, _, value in (word.partition("=") for word in result.command.split()) if value}
-    root = {"width": str(result.config.get("width")), "seed": str(result.config["seed"])}
-    return {**{key: value for key, value in chosen.items() if value is not None}, **typed, **root}
+def _recipe(config: Mapping[str, Any]) -> Cell:
+    """Return the settings of network and training, as typed."""
+    parts = {key: value for key, value in config.items() if key != "affine_strength"}
+    for node, kept in (("data", _OF_DATA), ("trainer", _OF_TRAINER)):
+        parts[node] = {key: value for key, value in config.get(node, {}).items() if key in kept}
+    seed = {"seed": str(config["seed"])} if "seed" in config else {}
+    return settings_of(parts) | seed
+
+
+def _typed(cell: Cell) -> Cell:
+    typed = {key: value for key, value in cell.items() if key != "operator"}
+    return typed | {"backbone.width": cell["width"]}
+
+
+def _differences(own: Cell, recipe: Cell) -> list[str]:
+    """Return the keys that differ; parts of a node that an older version did not write are ignored."""
+    keys = [*own, *(key for key in recipe if key not in own and "." not in key)]
+    return [key for key in keys if own.get(key) != recipe.get(key)]
