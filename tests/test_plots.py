@@ -36,6 +36,15 @@ def test_the_roc_has_a_curve_for_each_benchmark_and_one_for_chance(results):
     assert axes.get_xscale() == "log" and axes.get_title() == "verification, protocol tvconv"
 
 
+def test_the_legend_is_outside_of_the_axes_and_says_what_its_numbers_are(results):
+    figure = roc_figure(results)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "accuracy ± standard deviation over the folds"
+    assert legend.get_window_extent().y0 >= 0
+    assert legend.get_window_extent().y1 <= figure.axes[0].get_tightbbox().y0
+
+
 def test_the_curves_are_those_of_the_results_down_to_one_false_accept(results):
     (axes,) = roc_figure(results).axes
     for line, result in zip(axes.get_lines(), results.values(), strict=False):

@@ -21,7 +21,10 @@ def test_the_picture_has_a_curve_for_each_run_and_the_maps_of_tvconv(runs):
     module = module_of("plot_runs")
     found = module.find_runs([runs])
     assert len(found) == 2
-    roc, *maps = module.figure_of(found).axes
+    figure = module.figure_of(found)
+    roc, *maps = figure.axes
+    assert figure.subfigs[0].legends[0].get_title().get_text() == "accuracy ± standard deviation over the folds"
+    assert figure.subfigs[1].get_suptitle().startswith("TVConv, MobileNetV2 x0.1\n")
     labels = [line.get_label() for line in roc.get_lines()]
     networks = ["Depthwise, MobileNetV2 x0.1, synthetic", "TVConv, MobileNetV2 x0.1, synthetic", "chance"]
     assert [label.partition(":")[0] for label in labels] == networks

@@ -5,6 +5,7 @@ Draws ROC curves of the best checkpoint of every run, and the affinity maps of t
 
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from facerec.operators.tvconv import TVConv
 from facerec.plots.network import (
     draw_affinity,
     draw_roc,
+    legend_height,
     refuse_no_figure,
     roc_label,
     save_figure,
@@ -53,13 +55,16 @@ def draw(settings: Settings) -> None:
 
 def figure_of(runs: list[Path], trust: bool = False) -> Figure:
     """Draw ROC curves on the left and affinity maps, if a run has any, on the right."""
-    layers = next((found for run in runs if (found := trained_layers(run, trust))), {})
-    figure = Figure(figsize=(13 if layers else 6.5, 5.5), layout="constrained")
+    results, drawn = [RunResults.read(run) for run in runs], curves(runs)
+    names = run_names([result.config for result in results])
+    opened = ((trained_layers(run, trust), name) for run, name in zip(runs, names, strict=True))
+    layers, shown = next((one for one in opened if one[0]), ({}, ""))
+    figure = Figure(figsize=(13 if layers else 6.5, max(5.5, 4.5 + legend_height(len(drawn)))), layout="constrained")
     parts: Any = figure.subfigures(1, 2, width_ratios=(6.5, 6.5)) if layers else [figure]
-    draw_roc(parts[0], curves(runs), ", ".join(sorted({RunResults.read(run).protocol for run in runs})))
+    draw_roc(parts[0], drawn, ", ".join(sorted({result.protocol for result in results})))
     if layers:
         draw_affinity(parts[1], layers)
-        parts[1].suptitle("affinity maps that TVConv learned, and its weights")
+        parts[1].suptitle(f"{fill(shown, 70)}\naffinity maps and weights of the best epoch", fontsize="medium")
     return figure
 
 

@@ -15,10 +15,12 @@ from facerec.files import replacing
 from facerec.operators.tvconv import TVConv
 from facerec.verification.verify import VerificationResult
 
+_MANY_CURVES = 8  # whose legend has small letters
+
 
 def roc_figure(results: Mapping[str, VerificationResult]) -> Figure:
     """Plot true accept rate over false accept rate on a logarithmic axis, one curve per benchmark."""
-    figure = Figure(figsize=(5.5, 4.5), layout="constrained")
+    figure = Figure(figsize=(5.5, 4.4 + legend_height(len(results))), layout="constrained")
     protocol = next(iter(results.values())).protocol
     draw_roc(figure, {roc_label(name, vars(r)): r.roc() for name, r in results.items()}, protocol)
     return figure
@@ -27,6 +29,11 @@ def roc_figure(results: Mapping[str, VerificationResult]) -> Figure:
 def roc_label(name: str, summary: Mapping[str, Any]) -> str:
     """Return the legend entry of a curve, from its result's summary or attributes."""
     return f"{name}: {100 * summary['accuracy']:.1f} ± {100 * summary['std']:.1f} %, AUC {summary['auc']:.3f}"
+
+
+def legend_height(curves: int) -> float:
+    """Return how many inches the legend of `draw_roc` needs below the axes."""
+    return 0.5 + curves * (0.2 if curves < _MANY_CURVES else 0.13)
 
 
 def draw_roc(figure: Figure | SubFigure, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], protocol: str) -> None:
@@ -43,7 +50,9 @@ def draw_roc(figure: Figure | SubFigure, curves: Mapping[str, tuple[np.ndarray, 
         xscale="log", xlim=(min(smallest, 0.5), 1), ylim=(0, 1), xlabel="false accept rate", ylabel="true accept rate"
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", fontsize="small" if len(curves) < 8 else "xx-small")
+    size = "small" if len(curves) < _MANY_CURVES else "xx-small"
+    title = "accuracy ± standard deviation over the folds"
+    figure.legend(*axes.get_legend_handles_labels(), title=title, loc="outside lower center", fontsize=size)
     axes.set_title(f"verification, protocol {protocol}")
 
 

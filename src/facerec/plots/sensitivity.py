@@ -49,7 +49,9 @@ class Measurement:
 def sensitivity_table(measurements: Sequence[Measurement]) -> Table:
     """Tabulate accuracy in percent ± its standard deviation over folds: one row per shift, one column per benchmark and
     network."""
-    table = Table("test images", title=f"accuracy in percent ± std, protocol {_protocol(measurements)}")
+    folds = next(iter(measurements[0].results.values())).num_folds
+    title = f"accuracy in percent ± standard deviation over {folds} folds, protocol {_protocol(measurements)}"
+    table = Table("test images, range of the transform", title=title)
     columns = [(name, network) for name in measurements[0].results for network in _networks(measurements)]
     for name, network in columns:
         table.add_column(f"{name}\n{network}", justify="right")
