@@ -20,6 +20,7 @@ from facerec.config.compose import compose, resolved
 from facerec.errors import InputError
 from facerec.perf import kept_speeds
 from facerec.perf.paper_speed import PaperSpeed, measure_as_in_paper
+from facerec.plots.accuracy_cost import Point, accuracy_figure
 from facerec.plots.map_figures import maps_figure, statistics_figure
 from facerec.plots.network import spatial_layers, spread
 from facerec.runs.paper_runs import accuracy_rows, trained_networks
@@ -73,6 +74,17 @@ class TestAccuracyAgainstCost:
         assert says(said, "0 of 50", "sweep=figure4", "skip_finished=true resume=auto", "0 of 30", "figure4_shufflenet")
         assert says(said, "3 of 3 runs", "image_size")
 
+    def test_an_operator_keeps_its_colour_whichever_others_are_drawn(self):
+        def colours(*lines: str) -> dict[str, str]:
+            points = [Point(line, "x0.1", (0.5,), {"MACs (M)": 1.0}) for line in lines]
+            (axes,) = accuracy_figure(points, ["MACs (M)"], "lfw").axes
+            return {c.get_label(): c.lines[0].get_color() for c in axes.containers}
+
+        few, all_of = colours("Depthwise", "SASA"), colours("TVConv", "Depthwise", "DDF", "SASA", "Mine")
+        assert few.items() <= all_of.items() and len(set(all_of.values())) == 5
+        both = colours("MobileNetV2, Depthwise", "ShuffleNetV2, Depthwise", "MLPMixer")
+        assert set(both.values()) == {few["Depthwise"], both["MLPMixer"]}
+
     def test_the_other_cost_is_what_is_stored(self, runs, drawn):
         assert plot_paper.main(["figure=7", str(runs)]) == 0
         macs, stored = drawn[0].axes
@@ -106,7 +118,7 @@ class TestMeasured:
         assert plot_paper.main(["figure=9", str(runs), f"out={runs}/b.png"]) == 0
         assert len(calls) == 2
         points = [container.get_children()[0].get_xdata()[0] for container in drawn[0].axes[0].containers]
-        assert points == [100.0, 200.0]
+        assert points == [100.0, 200.0] and "32x32 pixels" in drawn[0].axes[0].get_title().replace("\n", " ")
         assert [c.get_children()[0].get_xdata()[0] for c in drawn[1].axes[0].containers] == [20.0, 20.0]
 
     def test_what_was_measured_before_an_interruption_is_kept(self, runs, drawn, calls):
@@ -252,6 +264,8 @@ class TestMaps:
         assert plot_paper.main(["figure=6", str(tvconv_run), f"out={tmp_path}/a.png"]) == 0
         assert says(capsys.readouterr().err, "affinity_maps.npz", "callbacks=maps")
         assert len(drawn[0].axes) == 6 * 5  # six layers of four maps and their weights
+        title = drawn[0].subfigs[0].get_suptitle()
+        assert says(title, "TVConv, MobileNetV2 x0.1, seed 1, after epoch 3", f"{tvconv_run.name}/last.ckpt")
 
     def test_one_layer_is_followed_over_the_epochs(self, tvconv_run, tmp_path, drawn):
         run = shutil.copytree(tvconv_run, tmp_path / "run")
@@ -261,9 +275,14 @@ class TestMaps:
         np.savez(run / "affinity_maps.npz", epochs=np.arange(3), other=history, **{name: history})
         assert plot_paper.main(["figure=6", str(run), f"layer={name}", f"out={tmp_path}/a.png"]) == 0
         below = drawn[0].axes[6 * 5 :]
-        assert [cell.get_title() for cell in below[:3]] == ["epoch 1", "epoch 2", "epoch 3"]
+        assert [cell.get_title() for cell in below[:6]] == ["epoch 1", "epoch 2", "epoch 3", "", "", ""]
         for index, cell in enumerate(below[:3]):
             np.testing.assert_allclose(cell.get_images()[0].get_array(), history[index, 0], rtol=1e-5)
+
+    def test_of_several_runs_the_one_that_is_drawn_is_said(self, runs, drawn, capsys):
+        assert plot_paper.main(["figure=6", str(runs)]) == 0
+        path = str(next(path for path in runs.rglob("last.ckpt") if "tvconv" in str(path)))
+        assert says(capsys.readouterr().err, path, "of 2 checkpoints")
 
     def test_a_layer_that_is_not_kept_is_refused(self, tvconv_run, tmp_path, capsys):
         run = shutil.copytree(tvconv_run, tmp_path / "run")
@@ -278,7 +297,7 @@ class TestMaps:
     def test_at_most_six_epochs_are_drawn_with_the_first_and_the_last(self, tvconv_run):
         network, _, _ = build_trained(tvconv_run / "last.ckpt")
         layers = spread(spatial_layers(network), 2)
-        figure = maps_figure(layers, list(range(38)), np.random.default_rng(0).random((38, 4, 3, 3)), "layer")
+        figure = maps_figure(layers, list(range(38)), np.random.default_rng(0).random((38, 4, 3, 3)), "layer", "run")
         titles = [axes.get_title() for axes in figure.axes if axes.get_title().startswith("epoch")]
         assert len(titles) == 6 and (titles[0], titles[-1]) == ("epoch 1", "epoch 38")
 
@@ -291,6 +310,7 @@ class TestTheDataBesideTheMaps:
         first, second = drawn
         assert len(first.axes) == 2 + 4 and first.axes[0].get_images()[0].get_array().shape == (32, 32, 3)
         assert len(second.axes) == 6 * (2 + 4)
+        assert all("TVConv, MobileNetV2 x0.1, seed 1" in figure.get_suptitle() for figure in drawn)
 
     def test_the_correlations_are_those_of_numpy(self, tvconv_run):
         network, _, _ = build_trained(tvconv_run / "last.ckpt")
@@ -301,7 +321,7 @@ class TestTheDataBesideTheMaps:
         with torch.no_grad():
             layer.affinity_maps[0, 0].normal_()
             layer.affinity_maps[0, 1].fill_(1)
-        axes = statistics_figure(statistics, layers).axes
+        axes = statistics_figure(statistics, layers, "run").axes
         one = layer.affinity_maps[0, 0].detach().numpy().ravel()
         expected = [np.corrcoef(one, part.mean(0).numpy().ravel())[0, 1] for part in statistics]
         shown = axes[2].get_xlabel().removeprefix("r ").split(", ")

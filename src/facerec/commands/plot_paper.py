@@ -20,6 +20,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +38,7 @@ from facerec.data.loading import ImageDataset, normalise
 from facerec.errors import InputError
 from facerec.files import LAST, OUTPUTS
 from facerec.operators.tvconv import TVConv
-from facerec.perf.kept_speeds import measured_speeds
+from facerec.perf.kept_speeds import machine_name, measured_speeds
 from facerec.plots.accuracy_cost import Point, accuracy_figure
 from facerec.plots.feature_variance import feature_variances, variance_figure
 from facerec.plots.map_figures import maps_figure, pixel_statistics_figure, statistics_figure
@@ -115,14 +116,20 @@ def tradeoff(settings: Settings, out: Path) -> dict[str, Any] | None:
         }
         for network in networks
     }
-    measured = None
+    measured, title = None, ""
     if settings.figure in ("8", "9"):
         measured = measured_speeds(networks, out.with_name(_SPEEDS), settings.trust)
         for name, speed in measured.items():
             costs[name] |= {SPEED: speed["images_per_second"], MEMORY: speed["peak_memory_mb"]}
+        title = f"measured on {machine_name()}; images of {_image_sizes(networks)} pixels"
     points = [Point(_line(n, networks), n.width, n.accuracies(benchmarks), costs[n.name]) for n in networks]
-    save_figure(accuracy_figure(points, _AXES[settings.figure], _named(benchmarks)), out)
+    save_figure(accuracy_figure(points, _AXES[settings.figure], _named(benchmarks), title), out)
     return measured
+
+
+def _image_sizes(networks: Sequence[TrainedNetwork]) -> str:
+    sizes = [network.runs[0].config["data"]["image_size"] for network in networks]
+    return " and ".join(dict.fromkeys(f"{height}x{width}" for height, width in sizes))
 
 
 def table(settings: Settings, out: Path) -> None:
@@ -166,7 +173,7 @@ def _say_missing(sweeps: Sequence[PaperSweep], results: Sequence[RunResults], fo
             )
     differ = [min((sweep.differences(result) for sweep in sweeps), key=len) for result in results]
     if settings := list(dict.fromkeys(key for keys in differ for key in keys)):
-        more = f" and {len(settings) - _FEW_SETTINGS} more settings" if len(settings) > _FEW_SETTINGS else ""
+        more = f" and {len(settings) - _FEW_SETTINGS} more" if len(settings) > _FEW_SETTINGS else ""
         log(
             f"{sum(map(bool, differ))} of {len(results)} runs that are drawn are not the paper's: they differ in "
             f"{', '.join(settings[:_FEW_SETTINGS])}{more}"
@@ -213,7 +220,7 @@ def _named(benchmarks: Sequence[str]) -> str:
 
 
 def maps(settings: Settings, out: Path) -> None:
-    path, layers = _first_with_maps(settings)
+    path, layers, run = _first_with_maps(settings)
     followed, history, epochs = "", None, []
     kept = read_maps(path.parent / "affinity_maps.npz")
     names = [name for name in kept if name != EPOCHS]
@@ -227,32 +234,42 @@ def maps(settings: Settings, out: Path) -> None:
             f"{path.parent} has no affinity_maps.npz, so that no layer is followed over the epochs: train with "
             "callbacks=maps"
         )
-    save_figure(maps_figure(layers, epochs, history, followed), out)
+    save_figure(maps_figure(layers, epochs, history, followed, run), out)
 
 
 def data_and_maps(settings: Settings, out: Path) -> None:
-    path, layers = _first_with_maps(settings)
+    path, layers, run = _first_with_maps(settings)
     _, cfg, _ = build_trained(path, settings.overrides, settings.trust)
     data = build_data(cfg)
     data.setup("fit")
     statistics = data.position_statistics(OUTPUTS / "cache")
     if settings.figure == "11":
-        figure = pixel_statistics_figure(statistics, next(iter(layers.values())))
+        name, layer = next(iter(layers.items()))
+        figure = pixel_statistics_figure(statistics, layer, f"{run}\n{name}")
     else:
-        figure = statistics_figure(statistics, layers)
+        figure = statistics_figure(statistics, layers, run)
     save_figure(figure, out)
 
 
-def _first_with_maps(settings: Settings) -> tuple[Path, dict[str, TVConv]]:
-    """Return the first checkpoint whose network has affinity maps, and up to six of its layers."""
+def _first_with_maps(settings: Settings) -> tuple[Path, dict[str, TVConv], str]:
+    """Return the first checkpoint whose network has affinity maps, up to six of its layers, and a title."""
     found = checkpoints(_given_folders(settings))
     for path in found:
-        backbone, _, _ = build_trained(path, trust=settings.trust)
+        backbone, _, checkpoint = build_trained(path, trust=settings.trust)
         if layers := spread(spatial_layers(backbone), 6):
-            return path, layers
+            if len(found) > 1:
+                log(f"{path} is the first of {len(found)} checkpoints with affinity maps: name another one to draw it")
+            return path, layers, _title(path, checkpoint)
     raise InputError(
         f"no checkpoint in {', '.join(map(str, settings.folders))} has affinity maps: train operator=tvconv"
     )
+
+
+def _title(path: Path, checkpoint: dict[str, Any]) -> str:
+    """Return which network is drawn, after which epoch, and where it is."""
+    config = checkpoint["config"]
+    network = f"{run_names([config])[0]}, seed {config['seed']}, after epoch {checkpoint['epoch'] + 1}"
+    return "\n".join([network, *wrap("/".join(path.absolute().parts[-3:]), 70)])
 
 
 def checkpoints(folders: Sequence[Path]) -> list[Path]:

@@ -20,8 +20,7 @@ from facerec.runs.paper_runs import TrainedNetwork
 
 def measured_speeds(networks: Sequence[TrainedNetwork], kept: Path, trust: bool) -> dict[str, dict[str, Any]]:
     """Measure each network that the file ``kept`` lacks, and write it after each; another machine starts over."""
-    machine = describe_machine()
-    where = f"{machine.cpu}, {machine.cores} cores, torch {machine.torch}"
+    where = machine_name()
     before = _kept_speeds(kept)
     speeds = before["networks"] if before.get("machine") == where else {}
     waiting = [network for network in networks if network.name not in speeds]
@@ -31,6 +30,12 @@ def measured_speeds(networks: Sequence[TrainedNetwork], kept: Path, trust: bool)
         speeds[network.name] = asdict(measure_as_in_paper(build_backbone(cfg), (int(height), int(width))))
         write_json(kept, {"machine": where, "networks": speeds})
     return {network.name: speeds[network.name] for network in networks}
+
+
+def machine_name() -> str:
+    """Return processor, cores and PyTorch of this machine, on which speeds depend."""
+    machine = describe_machine()
+    return f"{machine.cpu}, {machine.cores} cores, torch {machine.torch}"
 
 
 def _kept_speeds(path: Path) -> dict[str, Any]:

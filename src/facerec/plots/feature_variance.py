@@ -14,6 +14,7 @@ the cross-image variance is the part that the position alone explains. Channels 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -119,7 +120,7 @@ def variance_figure(measured: Mapping[str, Sequence[FeatureVariance]]) -> Figure
             values = [(layer.intra, layer.cross)[index] for layer in layers]
             cell.plot(range(len(layers)), values, f"{marker}-", markersize=4, label=label)
         cell.set_xticks(range(len(layers)), [f"{h}x{w}" for h, w in (layer.size for layer in layers)], rotation=60)
-        cell.set(title=name, xlabel="layers by depth, size of the map", ylim=(0, 1.03))
+        cell.set(title=fill(name, 46), xlabel="layers by depth, size of the map", ylim=(0, 1.03))
         cell.title.set_fontsize("medium")
         cell.tick_params(axis="x", labelsize="small")
         cell.grid(alpha=0.3)

@@ -11,14 +11,17 @@ from facerec.operators.tvconv import TVConv
 
 _CELL = 1.3  # inches
 _MOST_EPOCHS = 6
+_OF_DATA = ("data: mean", "data: std. deviation")
 _CONTRAST = (1, 99)  # percentiles that the colours span: a few positions have far larger values than the others
 
 
-def maps_figure(layers: Mapping[str, TVConv], epochs: Sequence[int], history: np.ndarray | None, layer: str) -> Figure:
+def maps_figure(
+    layers: Mapping[str, TVConv], epochs: Sequence[int], history: np.ndarray | None, layer: str, run: str
+) -> Figure:
     """Draw the maps of each layer, one column per layer, and below them those of one ``layer`` over the epochs.
 
     ``history`` is ``(E, maps, H, W)`` for the ``epochs``, counted from 0; None leaves the lower part out. The colours
-    span each map by itself above, and each row below, so that growth is seen.
+    span each map by itself above, and each row below, so that growth is seen. ``run`` says which network is drawn.
     """
     columns = [[*_maps(one), _weights(one)] for one in layers.values()]
     heights, shown = [max(map(len, columns))], []
@@ -27,25 +30,31 @@ def maps_figure(layers: Mapping[str, TVConv], epochs: Sequence[int], history: np
             np.linspace(0, len(history) - 1, min(_MOST_EPOCHS, len(history))).round().astype(int)
         ).tolist()
         heights.append(history.shape[1])
-    width = _CELL * max(len(columns), len(shown)) + 1.0
+    most = max(len(columns), len(shown))
+    width = _CELL * most + 1.0
     figure = Figure(figsize=(width, sum(_CELL * height + 0.9 for height in heights)), layout="constrained")
     parts = np.atleast_1d(np.array(figure.subfigures(len(heights), 1, height_ratios=[h + 0.7 for h in heights])))
     titles = [f"{one.channels} channels\n{_size(one)}, stride {one.stride}" for one in layers.values()]
     names = [*(f"map {number}" for number in range(1, heights[0])), "weights, RMS"]
-    _grid(parts[0], list(map(list, zip(*columns, strict=True))), names, titles)
-    parts[0].suptitle("by layer, after the last epoch", fontsize="medium")
+    _grid(parts[0], list(map(list, zip(*columns, strict=True))), names, _filled(titles, most))
+    parts[0].suptitle(f"{run}\nby layer", fontsize="medium")
     if history is not None:
         rows = [list(history[shown, number].astype(np.float32)) for number in range(history.shape[1])]
-        _grid(parts[1], rows, names, [f"epoch {epochs[index] + 1}" for index in shown], common=True)
+        _grid(parts[1], rows, names, _filled([f"epoch {epochs[index] + 1}" for index in shown], most), common=True)
         parts[1].suptitle(f"{layer} over the epochs", fontsize="medium")
     return figure
 
 
-def statistics_figure(statistics: Tensor, layers: Mapping[str, TVConv]) -> Figure:
+def _filled(titles: Sequence[str], number: int) -> list[str]:
+    """Add titles of empty columns, so that the images of both grids are equally large."""
+    return [*titles, *[""] * (number - len(titles))]
+
+
+def statistics_figure(statistics: Tensor, layers: Mapping[str, TVConv], run: str) -> Figure:
     """Draw mean and standard deviation of the training images beside the maps that each layer has learned.
 
     ``statistics`` is ``(2, 3, H, W)``. Those of all channels together are resampled to the layer's size; below each map
-    stands its correlation with the mean and with the standard deviation.
+    is its correlation with the mean and with the standard deviation. ``run`` says which network is drawn.
     """
     rows, captions = [], []
     for layer in layers.values():
@@ -53,27 +62,29 @@ def statistics_figure(statistics: Tensor, layers: Mapping[str, TVConv]) -> Figur
         maps = _maps(layer)
         rows.append([*mean_std, *maps])
         captions.append(["", "", *(_correlations(one, mean_std) for one in maps)])
-    titles = ["data: mean", "data: std", *(f"map {number}" for number in range(1, len(rows[0]) - 1))]
+    titles = [*_OF_DATA, *(f"map {number}" for number in range(1, len(rows[0]) - 1))]
     labels = [f"{layer.channels} channels\n{_size(layer)}" for layer in layers.values()]
-    figure = Figure(figsize=(_CELL * len(rows[0]) + 0.9, (_CELL + 0.3) * len(rows) + 0.7), layout="constrained")
+    figure = Figure(figsize=(_CELL * len(rows[0]) + 0.9, (_CELL + 0.3) * len(rows) + 1.2), layout="constrained")
     _grid(figure, rows, labels, titles, captions=captions)
+    figure.suptitle(run, fontsize="medium")
     figure.supxlabel("r: correlation of a map with the data's mean, and with its standard deviation", fontsize="small")
     return figure
 
 
-def pixel_statistics_figure(statistics: Tensor, layer: TVConv) -> Figure:
-    """Draw mean and standard deviation of the training images at full size, in colour, beside one layer's maps."""
+def pixel_statistics_figure(statistics: Tensor, layer: TVConv, run: str) -> Figure:
+    """Draw mean and standard deviation of the training images at full size, in colour, beside one layer's maps.
+
+    ``run`` says which network is drawn.
+    """
     colour = statistics.permute(0, 2, 3, 1).numpy()
     pixels = [np.clip((colour[0] + 1) / 2, 0, 1), np.clip(colour[1] / colour[1].max(), 0, 1)]
     maps = _maps(layer)
-    figure = Figure(figsize=(2 * (2 + len(maps)) + 0.4, 2.7), layout="constrained")
+    figure = Figure(figsize=(2 * (2 + len(maps)) + 0.4, 3.2), layout="constrained")
+    figure.suptitle(run, fontsize="medium")
     captions = [["", "", *(_correlations(one, _at_size_of(layer, statistics)) for one in maps)]]
-    titles = [
-        "data: mean",
-        "data: std",
-        *(f"map {n} of {len(maps)}" for n in range(1, len(maps) + 1)),
-    ]
-    _grid(figure, [[*pixels, *maps]], [_size(layer)], titles, captions=captions)
+    titles = [*_OF_DATA, *(f"map {n} of {len(maps)}" for n in range(1, len(maps) + 1))]
+    label = f"{layer.channels} channels\n{_size(layer)}"
+    _grid(figure, [[*pixels, *maps]], [label], titles, captions=captions)
     figure.supxlabel("r: correlation of a map with the data's mean, and with its standard deviation", fontsize="small")
     return figure
 
