@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from statistics import mean
 
@@ -25,6 +26,14 @@ from facerec.plots.map_figures import maps_figure, statistics_figure
 from facerec.plots.network import spatial_layers, spread
 from facerec.runs.paper_runs import accuracy_rows, trained_networks
 from facerec.runs.run_results import RunResults
+
+PAPER_SWEEP = cache(plot_paper.paper_sweep)
+
+
+@pytest.fixture(autouse=True)
+def composed_once(monkeypatch):
+    """To compose a sweep takes longer than to draw most figures, and it is the same for all tests."""
+    monkeypatch.setattr(plot_paper, "paper_sweep", PAPER_SWEEP)
 
 
 @pytest.fixture
