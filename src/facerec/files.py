@@ -17,6 +17,7 @@ OUTPUTS = Path("outputs")
 CACHE = OUTPUTS / "cache"
 LAST, BEST, RESULTS = "last.ckpt", "best.ckpt", "results.json"
 SCORES, LAST_SCORES = "scores.npz", "last_scores.npz"  # of the best and of the last epoch
+AFFINITY_MAPS = "affinity_maps.npz"  # of each epoch, with callbacks=maps
 
 
 _Path = TypeVar("_Path", str, str | None)

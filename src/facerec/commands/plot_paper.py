@@ -36,7 +36,7 @@ from facerec.console import log
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.loading import ImageDataset, normalise
 from facerec.errors import InputError
-from facerec.files import LAST, OUTPUTS
+from facerec.files import AFFINITY_MAPS, LAST, OUTPUTS
 from facerec.operators.tvconv import TVConv
 from facerec.perf.kept_speeds import machine_name, measured_speeds
 from facerec.plots.accuracy_cost import Point, accuracy_figure
@@ -222,16 +222,16 @@ def _named(benchmarks: Sequence[str]) -> str:
 def maps(settings: Settings, out: Path) -> None:
     path, layers, run = _first_with_maps(settings)
     followed, history, epochs = "", None, []
-    kept = read_maps(path.parent / "affinity_maps.npz")
+    kept = read_maps(path.parent / AFFINITY_MAPS)
     names = [name for name in kept if name != EPOCHS]
     if names:
         followed, epochs = settings.layer or names[0], kept[EPOCHS].tolist()
         if followed not in names:
-            raise InputError(f"layer={followed} is not in {path.parent}/affinity_maps.npz: take {' or '.join(names)}")
+            raise InputError(f"layer={followed} is not in {path.parent / AFFINITY_MAPS}: take {' or '.join(names)}")
         history = kept[followed]
     else:
         log(
-            f"{path.parent} has no affinity_maps.npz, so that no layer is followed over the epochs: train with "
+            f"{path.parent} has no {AFFINITY_MAPS}, so that no layer is followed over the epochs: train with "
             "callbacks=maps"
         )
     save_figure(maps_figure(layers, epochs, history, followed, run), out)

@@ -1,54 +1,64 @@
-"""The affinity maps that TVConv learned, over the layers of each network of a sweep."""
+"""The affinity maps that TVConv learned: over the layers of each network of a sweep, and of one layer over epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from facerec.config.build import build_trained
 from facerec.errors import InputError
-from facerec.files import LAST
+from facerec.files import AFFINITY_MAPS, LAST
 from facerec.operators.tvconv import TVConv
 from facerec.pages.inline_images import map_picture
 from facerec.pages.markup import Html, element
-from facerec.plots.network import maps_of_layer, spatial_layers, spread
+from facerec.plots.network import evenly_spaced, maps_of_layer, spatial_layers, spread
 from facerec.runs.sweep import SweepRun, cells_of
+from facerec.training.callbacks.affinity_maps import EPOCHS, read_maps
 
-_MOST_LAYERS, _MOST_NETWORKS = 6, 12
+_MOST_LAYERS, _MOST_NETWORKS, _MOST_EPOCHS = 6, 12, 6
 
 
 def affinity_maps(runs: Sequence[SweepRun], trust: bool) -> tuple[list[Html], list[str]]:
-    """Return a table of maps per cell, of the last epoch of its first seed, and sentences on what is not shown."""
-    parts, problems = [], []
+    """Return the maps of each cell, and sentences on what is not shown.
+
+    They are those of up to six layers after the last epoch, of the first seed; and those of the first layer over up to
+    six epochs, of the first seed that kept them.
+    """
+    parts, problems = list[Html](), list[str]()
     for cell, own in cells_of(runs).items():
-        try:
-            layers = _layers(own[0], trust)
-        except InputError as error:
-            problems.append(f"{cell}: {error}")
-            continue
-        if layers and len(parts) < _MOST_NETWORKS:
-            parts.append(_maps(own[0], layers, is_open=not parts))
-        elif layers:
+        tables = []
+        for find in (_over_layers, _over_epochs):
+            try:
+                tables += find(own, trust)
+            except InputError as error:
+                problems.append(f"{cell}: {error}")
+        if tables and len(parts) < _MOST_NETWORKS:
+            content = element("div", *tables, class_="beside")
+            parts.append(element("details", element("summary", cell), content, open=None if parts else ""))
+        elif tables:
             problems.append(f"{cell}: left out, because the page shows the maps of {_MOST_NETWORKS} networks")
     return parts, problems
 
 
-def _layers(run: SweepRun, trust: bool) -> dict[str, TVConv]:
-    if not (run.folder / LAST).is_file():
-        raise InputError(f"{run.folder / LAST} is missing, so that the learned maps are not known")
-    backbone, _, _ = build_trained(run.folder / LAST, trust=trust)
-    return spread(spatial_layers(backbone), _MOST_LAYERS)
+def are_kept(run: SweepRun) -> bool:
+    """Return whether a run kept its maps of each epoch."""
+    return (run.folder / AFFINITY_MAPS).is_file()
 
 
-def _maps(run: SweepRun, layers: dict[str, TVConv], is_open: bool) -> Html:
-    most = max(len(layer.affinity_maps[0]) for layer in layers.values())
-    names = ["layer", *(f"map {number + 1}" for number in range(most)), "weights"]
-    header = element("tr", *(element("th", name, scope="col") for name in names))
-    rows = [_row(name, layer, most) for name, layer in layers.items()]
-    table = element("table", element("thead", header), element("tbody", *rows), class_="maps")
-    summary = element("summary", f"{run.cell} ", element("small", f"seed {run.results.config['seed']}"))
-    box = element("div", table, class_="scroll", tabindex=0)
-    return element("details", summary, box, open="" if is_open else None)
+def _over_layers(runs: Sequence[SweepRun], trust: bool) -> Iterator[Html]:
+    """Yield the table of a cell's layers, unless it has none with maps."""
+    path = runs[0].folder / LAST
+    if not path.is_file():
+        raise InputError(f"{path} is missing, so that the learned maps are not known")
+    backbone, _, _ = build_trained(path, trust=trust)
+    layers = spread(spatial_layers(backbone), _MOST_LAYERS)
+    if layers:
+        most = max(len(layer.affinity_maps[0]) for layer in layers.values())
+        header = ["layer", *_numbered(most), "weights"]
+        rows = [_layer_row(name, layer, most) for name, layer in layers.items()]
+        yield _table(f"By layer, after the last epoch, seed {runs[0].results.config['seed']}", header, rows)
 
 
-def _row(name: str, layer: TVConv, most: int) -> Html:
+def _layer_row(name: str, layer: TVConv, most: int) -> Html:
     height, width = layer.affinity_maps.shape[2:]
     *maps, weights = maps_of_layer(layer)
     said = f"{layer.channels} channels, {height}×{width}, stride {layer.stride}"  # noqa: RUF001
@@ -56,3 +66,36 @@ def _row(name: str, layer: TVConv, most: int) -> Html:
     cells += [element("td")] * (most - len(maps))
     named = element("td", name, element("br"), element("span", said))
     return element("tr", named, *cells, element("td", map_picture(weights, f"{name}, RMS of the weights")))
+
+
+def _over_epochs(runs: Sequence[SweepRun], trust: bool) -> Iterator[Html]:
+    """Yield the table of a cell's epochs, unless none of its runs kept maps; a map has the same colours in all rows."""
+    run = next(filter(are_kept, runs), None)
+    kept = read_maps(run.folder / AFFINITY_MAPS) if run else {}
+    layer = next((name for name in kept if name != EPOCHS), None)
+    if run and layer:
+        shown = evenly_spaced(len(kept[EPOCHS]), _MOST_EPOCHS)
+        history = kept[layer][shown].astype(np.float32)
+        spans = [(float(maps.min()), float(maps.max())) for maps in history.swapaxes(0, 1)]
+        names = [f"epoch {epoch + 1}" for epoch in kept[EPOCHS][shown]]
+        rows = [_epoch_row(name, maps, spans) for name, maps in zip(names, history, strict=True)]
+        title = f"{layer} over the epochs, seed {run.results.config['seed']}"
+        yield _table(title, ["epoch", *_numbered(len(spans))], rows)
+
+
+def _epoch_row(name: str, maps: np.ndarray, spans: Sequence[tuple[float, float]]) -> Html:
+    drawn = [
+        element("td", map_picture(values, f"{name}, map {index + 1}", span))
+        for index, (values, span) in enumerate(zip(maps, spans, strict=True))
+    ]
+    return element("tr", element("td", name), *drawn)
+
+
+def _numbered(number: int) -> list[str]:
+    return [f"map {index + 1}" for index in range(number)]
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[Html]) -> Html:
+    names = element("tr", *(element("th", name, scope="col") for name in header))
+    table = element("table", element("thead", names), element("tbody", *rows), class_="maps")
+    return element("figure", element("figcaption", title), element("div", table, class_="scroll", tabindex=0))

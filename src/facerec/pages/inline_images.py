@@ -12,10 +12,10 @@ from facerec.pages.markup import Html, element
 _FACE = 64  # pixels
 
 
-def map_picture(values: np.ndarray, name: str) -> Html:
-    """Return a map ``(H, W)`` from its lowest value, dark, to its highest."""
-    span = float(np.ptp(values)) or 1.0
-    levels = np.clip(255 * (values - values.min()) / span, 0, 255).round().astype(np.uint8)
+def map_picture(values: np.ndarray, name: str, span: tuple[float, float] | None = None) -> Html:
+    """Return a map ``(H, W)`` from the lowest value of ``span``, dark, to the highest; its own by default."""
+    low, high = span or (float(values.min()), float(values.max()))
+    levels = np.clip(255 * (values - low) / (high - low or 1.0), 0, 255).round().astype(np.uint8)
     picture = Image.fromarray(levels, "L").convert("P")
     picture.putpalette((255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8).tobytes())
     title = f"{name}: {values.min():.3g} to {values.max():.3g}"

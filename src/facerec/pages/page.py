@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from facerec.pages.affinity_section import affinity_maps
+from facerec.pages.affinity_section import affinity_maps, are_kept
 from facerec.pages.findings_section import findings
 from facerec.pages.hardest_section import HardestSection
 from facerec.pages.html_table import html_table
@@ -167,6 +167,8 @@ def _affinity(runs: Sequence[SweepRun], trust: bool) -> list[Html]:
         "What TVConv learned about each position, in layers from the first to the last, and the RMS of the weights "
         "that it generates there. Each map has its own colours, from its lowest value, dark, to its highest."
     )
+    if any(map(are_kept, runs)):
+        said += " Over the epochs, a map has the same colours in all rows, so that growth is seen."
     return [say(said), *tables, *listed(problems)]
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 from facerec.operators.tvconv import TVConv
+from facerec.plots.network import evenly_spaced
 
 _CELL = 1.3  # inches
 _MOST_EPOCHS = 6
@@ -26,9 +27,7 @@ def maps_figure(
     columns = [[*_maps(one), _weights(one)] for one in layers.values()]
     heights, shown = [max(map(len, columns))], []
     if history is not None:
-        shown = np.unique(
-            np.linspace(0, len(history) - 1, min(_MOST_EPOCHS, len(history))).round().astype(int)
-        ).tolist()
+        shown = evenly_spaced(len(history), _MOST_EPOCHS)
         heights.append(history.shape[1])
     most = max(len(columns), len(shown))
     width = _CELL * most + 1.0

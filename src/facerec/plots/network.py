@@ -92,8 +92,12 @@ def draw_affinity(figure: Figure | SubFigure, layers: Mapping[str, TVConv]) -> N
 def spread(layers: dict[str, TVConv], most: int) -> dict[str, TVConv]:
     """Choose at most ``most`` evenly spaced layers, including the first and the last."""
     names = list(layers)
-    indices = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)
-    return {names[index]: layers[names[index]] for index in indices}
+    return {names[index]: layers[names[index]] for index in evenly_spaced(len(names), most)}
+
+
+def evenly_spaced(number: int, most: int) -> list[int]:
+    """Choose at most ``most`` of the indices below ``number``, including the first and the last."""
+    return np.linspace(0, number - 1, min(most, number)).round().astype(int).tolist()
 
 
 def maps_of_layer(layer: TVConv) -> list[np.ndarray]:
