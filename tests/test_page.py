@@ -190,6 +190,33 @@ def test_benchmarks_stand_side_by_side_whoever_was_verified_on_them(tmp_path):
     assert names[first - 1 : first + 3] == ["epoch", "lfw", "cfp_ff", "MACs (M)"] and names[-1] == "chosen on"
 
 
+def with_maps(run: Path, epochs: int) -> np.ndarray:
+    """Let a run have kept the maps of two layers; returns those of the first."""
+    maps = np.random.default_rng(0).normal(size=(epochs, 3, 6, 5)).astype(np.float16)
+    np.savez_compressed(run / "affinity_maps.npz", epochs=np.arange(epochs), first=maps, second=maps[:, :, :3, :3])
+    return maps
+
+
+def test_maps_of_the_first_layer_are_shown_over_evenly_spaced_epochs(tmp_path):
+    small(tmp_path, seeds=(1, 2))
+    assert not says(written(tmp_path), "over the epochs")
+    (run,) = tmp_path.glob("tvconv*seed=2")  # the first seed has none
+    maps = with_maps(run, 11).astype(float)
+    (part,) = re.findall(r"<figcaption>first over the epochs, seed 2</figcaption>.*?</figure>", written(tmp_path))
+    assert re.findall(r"<td>(epoch \d+)</td>", part) == [f"epoch {number}" for number in (1, 3, 5, 7, 9, 11)]
+    titles = re.findall(r'title="(epoch \d+, map \d): (\S+) to', part)
+    assert titles == [
+        (f"epoch {e + 1}, map {m + 1}", f"{maps[e, m].min():.3g}") for e in range(0, 11, 2) for m in range(3)
+    ]
+
+
+def test_damaged_maps_are_named_and_the_page_is_written(tmp_path):
+    small(tmp_path)
+    (run,) = tmp_path.glob("tvconv*")
+    (run / "affinity_maps.npz").write_bytes(b"PK")
+    assert says(written(tmp_path), f"{run}/affinity_maps.npz is damaged")
+
+
 def test_a_setting_that_no_run_has_is_refused(tmp_path):
     small(tmp_path)
     with refuses("widht", "width", error=InputError):

@@ -219,3 +219,9 @@ def test_a_map_is_drawn_from_its_lowest_value_to_its_highest():
     (data,) = re.findall(r'base64,([^"]+)"', map_picture(values, "a"))
     levels = np.array(Image.open(io.BytesIO(base64.b64decode(data))))
     np.testing.assert_array_equal(levels, (255 * values / 11).round())
+
+
+def test_a_map_is_drawn_in_the_colours_of_a_wider_span():
+    (data,) = re.findall(r'base64,([^"]+)"', map_picture(np.arange(12.0).reshape(3, 4), "a", (-11, 11)))
+    levels = np.array(Image.open(io.BytesIO(base64.b64decode(data))))
+    assert levels.min() == round(255 / 2) and levels.max() == 255
