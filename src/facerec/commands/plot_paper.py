@@ -38,7 +38,7 @@ from facerec.data.loading import ImageDataset, normalise
 from facerec.errors import InputError
 from facerec.files import AFFINITY_MAPS, LAST, OUTPUTS
 from facerec.operators.tvconv import TVConv
-from facerec.perf.kept_speeds import machine_name, measured_speeds
+from facerec.perf.kept_speeds import SPEEDS, machine_name, measured_speeds
 from facerec.plots.accuracy_cost import Point, accuracy_figure
 from facerec.plots.feature_variance import feature_variances, variance_figure
 from facerec.plots.map_figures import maps_figure, pixel_statistics_figure, statistics_figure
@@ -56,7 +56,6 @@ SPEED, MEMORY = "images per second, best of batch 1 to 16", "peak memory (MB), 8
 _AXES = {"4": [MACS], "7": [MACS, STORED], "8": [SPEED], "9": [MEMORY]}
 _SWEEPS = {"4": ("figure4", "figure4_shufflenet"), "7": ("figure7", "figure7_mixer")}
 _SWEEPS |= {"5": _SWEEPS["4"], "8": _SWEEPS["7"], "9": _SWEEPS["7"]}
-_SPEEDS = "paper_speed.json"
 _FEW_SETTINGS = 4  # that a sentence names
 _FIRST = {"TVConv": 0, "Depthwise": 1}  # lines are drawn in this order
 _TABLES = {".md": markdown, ".csv": comma_separated, ".tex": latex}
@@ -118,7 +117,7 @@ def tradeoff(settings: Settings, out: Path) -> dict[str, Any] | None:
     }
     measured, title = None, ""
     if settings.figure in ("8", "9"):
-        measured = measured_speeds(networks, out.with_name(_SPEEDS), settings.trust)
+        measured = measured_speeds(networks, out.with_name(SPEEDS), settings.trust)
         for name, speed in measured.items():
             costs[name] |= {SPEED: speed["images_per_second"], MEMORY: speed["peak_memory_mb"]}
         title = f"measured on {machine_name()}; images of {_image_sizes(networks)} pixels"

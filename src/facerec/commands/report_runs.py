@@ -121,10 +121,9 @@ def _content(found: list[Compared], settings: CompareSettings, differences: dict
 
 def html(settings: PageSettings) -> None:
     """Write the page."""
-    runs = find_runs(list(settings.folders))
     out = settings.out or settings.folders[0] / "report.html"
     options = PageOptions(settings.over, settings.allow, settings.faces, settings.trust)
-    page = sweep_page(runs, ", ".join(folder.absolute().name for folder in settings.folders), options)
+    page = sweep_page(settings.folders, options)
     with replacing(out) as partial:
         partial.write_text(page, encoding="utf-8")
     log(f"written: {out}")

@@ -12,11 +12,12 @@ from facerec.pages.findings_section import findings
 from facerec.pages.hardest_section import HardestSection
 from facerec.pages.html_table import html_table
 from facerec.pages.markup import Html, element, joined
+from facerec.pages.peak_memory import peak_memory
 from facerec.pages.provenance_section import differences, provenance
 from facerec.pages.svg_plot import legend
 from facerec.pages.sweep_plots import SweepPlots
 from facerec.pages.texts import count, listed, say
-from facerec.runs.report import shared_sentences, table_rows
+from facerec.runs.report import find_runs, shared_sentences, table_rows
 from facerec.runs.sweep import SweepRun, cells_of, common_benchmarks, read_sweep
 from facerec.runs.table_formats import Row, columns_of
 
@@ -35,15 +36,17 @@ class PageOptions:
     trust: bool = False
 
 
-def sweep_page(folders: Sequence[Path], title: str, options: PageOptions) -> Html:
-    """Return the page about the finished runs in ``folders``; raise `InputError` if results are damaged, or if a run
-    has no setting ``options.over``."""
-    runs = read_sweep(folders, options.over)
+def sweep_page(folders: Sequence[Path], options: PageOptions) -> Html:
+    """Return the page about the finished runs in ``folders``, at any depth.
+
+    Raises `InputError` if there are none, if results are damaged, or if a run has no setting ``options.over``.
+    """
+    runs = read_sweep(find_runs(folders), options.over)
     plots = SweepPlots(runs)
     sections = {
         "Findings": findings(runs, options.over, options.allow),
         "Runs": _table(runs),
-        "Accuracy and cost": _costs(plots),
+        "Accuracy and cost": _costs(plots, folders),
         "Training": _training(plots),
         "ROC and DET": _errors(plots),
         "Affinity maps": _affinity(runs, options.trust),
@@ -51,7 +54,7 @@ def sweep_page(folders: Sequence[Path], title: str, options: PageOptions) -> Htm
         "Settings": _settings(runs),
         "Provenance": provenance(runs),
     }
-    return _document(title, _lead(runs), sections)
+    return _document(", ".join(folder.absolute().name for folder in folders), _lead(runs), sections)
 
 
 def _document(title: str, lead: str, sections: dict[str, list[Html]]) -> Html:
@@ -126,15 +129,15 @@ def _columns(rows: list[Row], runs: Sequence[SweepRun], once: Collection[str]) -
     return [*others[:costs], *names, *others[costs:], _LAST]
 
 
-def _costs(plots: SweepPlots) -> list[Html]:
-    drawn = plots.costs()
-    memory = "Peak memory is not drawn, because runs do not measure it: facerec measure speed=true does."
+def _costs(plots: SweepPlots, folders: Sequence[Path]) -> list[Html]:
+    memory, measured = peak_memory(plots.runs, folders)
+    drawn = plots.costs(memory)
     if not drawn:
-        return [say(f"There are no two networks with a benchmark in common to draw. {memory}", "none")]
+        return [say(f"There are no two networks with a benchmark in common to draw. {measured}", "none")]
     names = ", ".join(common_benchmarks(plots.runs))
     said = (
         f"Accuracy of the last epoch on {names}, mean over seeds and benchmarks. No other network is better in both "
-        f"than one on the dashed line. Images/s were measured during training, on the machine of the run. {memory}"
+        f"than one on the dashed line. Images/s were measured during training, on the machine of the run. {measured}"
     )
     return [say(said), legend(plots.groups), element("div", *drawn, class_="plots")]
 

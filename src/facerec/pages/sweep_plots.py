@@ -1,6 +1,6 @@
 """The plots of a sweep: accuracy against cost, curves of training, ROC and DET."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -9,12 +9,10 @@ from facerec.pages.markup import Html, element, joined
 from facerec.pages.scales import Scale, linear, logarithmic, normal_deviate
 from facerec.pages.svg_plot import Axis, Dot, Line, figure, plot
 from facerec.runs.learning_curves import learning_curves
-from facerec.runs.pareto import COSTS, Point, pareto_front, points_of
+from facerec.runs.pareto import COSTS, SPEED, Point, costs_of, pareto_front, points_of
 from facerec.runs.scores import PairScores
 from facerec.runs.sweep import SweepRun, cells_of, common_benchmarks, short_names
 from facerec.verification.roc import roc_curve
-
-_MORE_IS_BETTER = ("images/s",)
 
 
 class SweepPlots:
@@ -26,14 +24,18 @@ class SweepPlots:
         self.numbers = {cell: number for number, cell in enumerate(self.cells)}
         self.short = dict(zip(self.cells, short_names(list(self.cells)), strict=True))
 
-    def costs(self) -> list[Html]:
-        """Return a plot of mean accuracy against each cost that is known for two cells or more."""
+    def costs(self, memory: Mapping[str, float]) -> list[Html]:
+        """Return a plot of mean accuracy against each cost that is known for two cells or more.
+
+        ``memory`` is the peak memory per cell.
+        """
         benchmarks = common_benchmarks(self.runs)
-        found = {cost: points_of(self.cells, benchmarks, cost) for cost in COSTS} if benchmarks else {}
+        costs = costs_of(self.cells, memory) if benchmarks else {}
+        found = {cost: points_of(self.cells, benchmarks, known) for cost, known in costs.items()}
         return [self._cost(cost, points) for cost, points in found.items() if len(points) > 1]
 
     def _cost(self, cost: str, points: Sequence[Point]) -> Html:
-        more = cost in _MORE_IS_BETTER
+        more = cost == SPEED
         front = pareto_front(points, more)
         ends = [end for point in points for end in point.interval or (point.accuracy,)]
         x, y = Axis(cost, _cost_scale([point.cost for point in points])), Axis("accuracy", linear(np.array(ends), True))

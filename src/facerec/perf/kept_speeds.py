@@ -17,11 +17,13 @@ from facerec.perf.machine import describe_machine
 from facerec.perf.paper_speed import measure_as_in_paper
 from facerec.runs.paper_runs import TrainedNetwork
 
+SPEEDS = "paper_speed.json"  # beside a figure of the paper
+
 
 def measured_speeds(networks: Sequence[TrainedNetwork], kept: Path, trust: bool) -> dict[str, dict[str, Any]]:
     """Measure each network that the file ``kept`` lacks, and write it after each; another machine starts over."""
     where = machine_name()
-    before = _kept_speeds(kept)
+    before = kept_speeds(kept)
     speeds = before["networks"] if before.get("machine") == where else {}
     waiting = [network for network in networks if network.name not in speeds]
     for network in track(waiting, "networks", console=terminal(120), transient=True, disable=not waiting):
@@ -38,7 +40,11 @@ def machine_name() -> str:
     return f"{machine.cpu}, {machine.cores} cores, torch {machine.torch}"
 
 
-def _kept_speeds(path: Path) -> dict[str, Any]:
+def kept_speeds(path: Path) -> dict[str, Any]:
+    """Return ``machine`` and, by the names of ``networks``, their speed and memory, or nothing if there is no file.
+
+    Raises `InputError` if the file is damaged.
+    """
     if not path.is_file():
         return {}
     try:

@@ -56,6 +56,12 @@ def trained_networks(results: Sequence[RunResults]) -> list[TrainedNetwork]:
     return [TrainedNetwork([runs[seed] for seed in sorted(runs)], key[-1]) for key, runs in groups.items()]
 
 
+def network_names(results: Sequence[RunResults]) -> list[str]:
+    """Return, per run, the name of its network among all of them, as in `trained_networks`."""
+    differences = differing_settings([result.config for result in results])
+    return [TrainedNetwork([result], settings).name for result, settings in zip(results, differences, strict=True)]
+
+
 def common_benchmarks(networks: Sequence[TrainedNetwork]) -> list[str]:
     """Return the benchmarks that all networks were verified on: an accuracy over others could not be compared."""
     return [n for n in networks[0].benchmarks() if all(n in other.benchmarks() for other in networks)]

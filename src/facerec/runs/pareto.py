@@ -1,6 +1,6 @@
 """Accuracy against cost: the points of a sweep, and those that no other one beats in both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import NamedTuple
 
@@ -19,31 +19,37 @@ class Point(NamedTuple):
     cost: float
 
 
+MACS, STORED, SPEED, MEMORY = "multiply-adds (M)", "parameters + cached weights (M)", "images/s", "peak memory (MB)"
 COSTS = {
-    "multiply-adds (M)": "MACs as in the paper",
-    "parameters + cached weights (M)": "of the deployed network: learned parameters, and the weight maps that it reads",
-    "images/s": "in training",
+    MACS: "MACs as in the paper",
+    STORED: "of the deployed network: learned parameters, and the weight maps that it reads",
+    SPEED: "in training",
+    MEMORY: "of weights, images and intermediate results of 8 images in inference",
 }
 
 
-def points_of(cells: dict[str, list[SweepRun]], benchmarks: Sequence[str], cost: str) -> list[Point]:
-    """Return a point per cell whose ``cost``, a key of `COSTS`, is known; means over seeds and ``benchmarks``."""
-    costs = {cell: _cost(runs, cost) for cell, runs in cells.items()}
+def costs_of(cells: Mapping[str, Sequence[SweepRun]], memory: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return, for each of `COSTS`, its value per cell where it is known; ``memory`` is the peak memory per cell."""
+    counted = {cell: runs[0].results.cost for cell, runs in cells.items()}
+    speeds = {cell: [run.results.training_images_per_second for run in runs] for cell, runs in cells.items()}
+    known = {cell: [speed for speed in each if speed is not None] for cell, each in speeds.items()}
+    return {
+        MACS: {cell: cost["macs_paper"] / 1e6 for cell, cost in counted.items()},
+        STORED: {c: (cost["params_deployed"] + cost["weight_map_elements"]) / 1e6 for c, cost in counted.items()},
+        SPEED: {cell: mean(each) for cell, each in known.items() if each},
+        MEMORY: dict(memory),
+    }
+
+
+def points_of(
+    cells: Mapping[str, Sequence[SweepRun]], benchmarks: Sequence[str], costs: Mapping[str, float]
+) -> list[Point]:
+    """Return a point per cell whose cost is known; accuracies are means over seeds and ``benchmarks``."""
     return [
-        Point(cell, runs[0].group, _accuracy(runs, benchmarks), _interval(runs, benchmarks), found)
+        Point(cell, runs[0].group, _accuracy(runs, benchmarks), _interval(runs, benchmarks), costs[cell])
         for cell, runs in cells.items()
-        if (found := costs[cell]) is not None
+        if cell in costs
     ]
-
-
-def _cost(runs: Sequence[SweepRun], cost: str) -> float | None:
-    counted = runs[0].results.cost
-    if cost == "multiply-adds (M)":
-        return counted["macs_paper"] / 1e6
-    if cost == "parameters + cached weights (M)":
-        return (counted["params_deployed"] + counted["weight_map_elements"]) / 1e6
-    speeds = [speed for run in runs if (speed := run.results.training_images_per_second) is not None]
-    return mean(speeds) if speeds else None
 
 
 def _accuracy(runs: Sequence[SweepRun], benchmarks: Sequence[str]) -> float:
