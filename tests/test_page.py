@@ -44,7 +44,7 @@ def chromium(tmp_path_factory):
 
 
 def written(folder: Path, **options) -> str:
-    return sweep_page(find_runs([folder]), folder.name, PageOptions(**options))
+    return sweep_page([folder], PageOptions(**options))
 
 
 def small(folder: Path, **changed) -> Path:
@@ -215,6 +215,38 @@ def test_damaged_maps_are_named_and_the_page_is_written(tmp_path):
     (run,) = tmp_path.glob("tvconv*")
     (run / "affinity_maps.npz").write_bytes(b"PK")
     assert says(written(tmp_path), f"{run}/affinity_maps.npz is damaged")
+
+
+def measured(folder: Path, megabytes: dict[str, float]) -> None:
+    """Write what facerec plot_paper figure=9 keeps."""
+    speeds = {name: {"images_per_second": 9.0, "peak_memory_mb": number} for name, number in megabytes.items()}
+    (folder / "paper_speed.json").write_text(json.dumps({"machine": "a small computer", "networks": speeds}))
+
+
+def test_peak_memory_is_drawn_where_it_was_measured(tmp_path):
+    small(tmp_path, widths=(0.1, 0.2))
+    found = written(tmp_path)
+    assert says(found, "Peak memory of 4 networks is not measured", f"facerec plot_paper figure=9 {tmp_path}")
+    assert not says(found, "Accuracy against peak memory")
+    sizes = {
+        f"MobileNetV2 x{width:g}, {operator}": 10.5 * width for operator in ("Depthwise", "TVConv") for width in (1, 2)
+    }
+    measured(tmp_path, sizes | {"another": 7.0})
+    assert says(written(tmp_path), "Peak memory of 4 networks is not measured")
+    sizes = {name.replace(" x", " x0."): size for name, size in sizes.items()}
+    measured(tmp_path, sizes)
+    found = written(tmp_path)
+    assert not says(found, "is not measured") and says(found, "Accuracy against peak memory", "on a small computer")
+    shown = re.findall(r"<title>(\w+), (MobileNetV2 x0\.\d): [\d.]+ %, ([\d.]+) peak memory", found)
+    assert {f"{backbone}, {operator}": float(size) for operator, backbone, size in shown} == sizes
+    measured(tmp_path, dict(list(sizes.items())[1:]))
+    assert says(written(tmp_path), "Accuracy against peak memory", "Peak memory of 1 network is not measured")
+
+
+def test_a_damaged_file_of_measured_memory_is_named(tmp_path):
+    small(tmp_path)
+    (tmp_path / "paper_speed.json").write_text("{}")
+    assert says(written(tmp_path), "Peak memory is not drawn", f"{tmp_path}/paper_speed.json", "remove it")
 
 
 def test_a_setting_that_no_run_has_is_refused(tmp_path):
