@@ -1,6 +1,6 @@
 """Which groups of runs are better than the baseline, and how certain that is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from facerec.pages.forest_plot import difference_scale, forest_plot, is_decided
 from facerec.pages.html_table import html_table
@@ -13,20 +13,39 @@ from facerec.runs.comparison_table import comparison_rows
 from facerec.runs.sweep import SweepRun, short_names
 from facerec.runs.table_formats import Row
 
+_MOST_VALUES = 4
+
 
 def findings(runs: Sequence[SweepRun], over: str, allow: Collection[str]) -> list[Html]:
     """Return what is decided, a plot per benchmark and the table of comparisons, or why there are none."""
-    found, problems, _ = compare_alike([run.folder for run in runs], over, allow)
+    found, problems, differences = compare_alike([run.folder for run in runs], over, allow)
     if not found:
         return [say("The runs cannot be compared.", "none"), *listed(problems)]
     said = (
-        f"Runs that differ in {over} alone, paired by seed and image pair: the difference in accuracy of the last "
-        "epoch with its 95 % interval, on the right of 0 if the first one named is better. Full dots are decided at "
+        f"{_alike(over, differences)}, paired by seed and image pair: the difference in accuracy of the last epoch "
+        "with its 95 % interval, on the right of 0 if the first one named is better. Full dots are decided at "
         f"p < 0.05, corrected for {count(len(found), 'comparison')} (Holm); hollow ones are not."
     )
     plots = element("div", *_plots(found), class_="plots")
     table = folded("Accuracies, p values and how many seeds would decide", html_table(_rows(found)), len(found) < 9)
-    return [*_decided(found), say(said), plots, table, *listed(problems)]
+    return [*_decided(found), say(said), *_passed(differences), plots, table, *listed(problems)]
+
+
+def _alike(over: str, differences: Mapping[str, Sequence[str]]) -> str:
+    if not differences:
+        return f"Runs that differ in {over} alone"
+    others = next(iter(differences)) if len(differences) == 1 else f"{len(differences)} more settings"
+    return f"Runs that differ in {over} and in {others} (allow=), to which a difference may be due as well"
+
+
+def _passed(differences: Mapping[str, Sequence[str]]) -> list[Html]:
+    """Return the other differences between the runs, with up to four values each."""
+    items = []
+    for key, values in differences.items():
+        more = [f"and {len(values) - _MOST_VALUES} more"] if len(values) > _MOST_VALUES else []
+        items.append(element("li", element("b", key), ": ", ", ".join([*values[:_MOST_VALUES], *more])))
+    listing = element("ul", *items, class_="findings passed")
+    return [folded(f"What else differs: {count(len(items), 'setting')}", listing, len(items) < 7)] if items else []
 
 
 def _decided(found: Sequence[Compared]) -> list[Html]:

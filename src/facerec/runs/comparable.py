@@ -47,7 +47,9 @@ def compare_alike(
         try:
             groups = group_runs(alike, setting, allow)
             found += compare_groups(groups, baseline_of(groups, baseline), checkpoint)
-            differences |= other_differences([run for group in groups for run in group.runs.values()], setting)
+            counted = [run for group in groups for run in group.runs.values()]
+            for key, values in other_differences(counted, setting).items():
+                differences[key] = list(dict.fromkeys([*differences.get(key, []), *values]))
         except InputError as error:
             problems[str(error)] = None
     for folder in alone if sets else ():
