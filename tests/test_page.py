@@ -162,6 +162,25 @@ def test_runs_that_cannot_be_compared_say_why(tmp_path):
     assert says(written(tmp_path, over="width"), "width=0.2 with width=0.1")
 
 
+def test_what_allow_let_pass_is_listed(tmp_path):
+    small(tmp_path, widths=(0.1, 0.2))
+    assert says(written(tmp_path), "Runs that differ in operator alone") and not says(
+        written(tmp_path), "What else differs"
+    )
+    for run in tmp_path.glob("tvconv*"):
+        content = json.loads((run / "results.json").read_text())
+        content["git_commit"] = f"{run.name.partition('width=0.')[2][0]}abc"
+        content["config"]["optimizer"]["lr"] = 0.5
+        (run / "results.json").write_text(json.dumps(content))
+    assert says(written(tmp_path, allow=("optimizer",)), "cannot be compared", "commit")
+    found = written(tmp_path, allow=("commit", "optimizer"))
+    assert "operator alone" not in found
+    assert says(found, "differ in operator and in 2 more settings", "may be due", "What else differs: 2 settings")
+    assert re.findall("<li><b>optimizer.lr</b>: (.*?)</li>", found) == ["0.1, 0.5"]
+    (commits,) = re.findall("<li><b>commit</b>: (.*?)</li>", found)
+    assert set(commits.split(", ")) >= {"1abc", "2abc"}  # those of both widths
+
+
 def test_a_run_that_lacks_files_is_named_with_what_it_lacks(tmp_path):
     small(tmp_path)
     for name in ("last_scores.npz", "metrics.csv"):
