@@ -5,14 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facerec.pages.dot_labels import Area, baseline, label_boxes, leader
 from facerec.pages.markup import Html, element
 from facerec.pages.scales import Scale
+from facerec.pages.texts import sentence_case
 
 WIDTH, HEIGHT = 360, 260
 TOP, BOTTOM, LEFT, RIGHT = 26, 40, 46, 14
 COLOURS = 8  # of the style sheet; further groups have them again, dashed
 _CROWD = 16  # more lines are drawn thinner
-_LETTER = 5.8  # pixels of a letter of a label
+_CHARACTER = 6.2  # pixels of a character of a label
 
 
 class Line(NamedTuple):
@@ -46,10 +48,14 @@ class Axis(NamedTuple):
     label: str
     scale: Scale
 
+    def title(self) -> str:
+        """Return the text beside the axis."""
+        return sentence_case(f"{self.label}, logarithmic" if self.scale.transform is np.log10 else self.label)
+
 
 def plot(x: Axis, y: Axis, lines: Sequence[Line], dots: Sequence[Dot] = (), front: np.ndarray | None = None) -> Html:
     """Return an SVG element with the lines, then the dots, and behind them a grey line through ``front`` (N, 2)."""
-    frame = _Frame(x.scale, y.scale, RIGHT + max((len(line.label) * _LETTER for line in lines), default=0))
+    frame = _Frame(x.scale, y.scale, RIGHT + max((len(line.label) * _CHARACTER for line in lines), default=0))
     behind = [] if front is None else [element("path", d=frame.path(front), class_="front")]
     parts = [*frame.grid(x, y), *behind, *map(frame.line, lines), *frame.end_labels(lines)]
     parts += [*map(frame.dot, dots), *frame.dot_labels(dots)]
@@ -64,13 +70,13 @@ def colour_class(colour: int) -> str:
 
 
 class _Frame:
-    """The places of a plot, in pixels."""
+    """The positions of a plot, in pixels."""
 
     def __init__(self, x: Scale, y: Scale, right: float) -> None:
         self.x, self.y = x, y
         self.right, self.bottom = WIDTH - min(right, WIDTH / 3), HEIGHT - BOTTOM
 
-    def places(self, points: np.ndarray) -> np.ndarray:
+    def positions(self, points: np.ndarray) -> np.ndarray:
         """Return points (N, 2) in pixels."""
         x = LEFT + self.x.place(points[:, 0]) * (self.right - LEFT)
         return np.stack([x, self.bottom - self.y.place(points[:, 1]) * (self.bottom - TOP)], 1)
@@ -79,32 +85,32 @@ class _Frame:
         """Return the ticks, their names and those of the axes."""
         parts = []
         for value, name in y.scale.ticks:
-            ((_, height),) = self.places(np.array([[x.scale.low, value]]))
+            ((_, height),) = self.positions(np.array([[x.scale.low, value]]))
             parts.append(element("path", d=f"M{LEFT} {height:.1f}H{self.right:.1f}", class_="grid"))
             parts.append(_text(LEFT - 6, height + 4, name, "end"))
         for value, name in x.scale.ticks:
-            ((place, _),) = self.places(np.array([[value, y.scale.low]]))
-            parts.append(element("path", d=f"M{place:.1f} {self.bottom}v4", class_="tick"))
-            parts.append(_text(place, self.bottom + 17, name, "middle"))
+            ((position, _),) = self.positions(np.array([[value, y.scale.low]]))
+            parts.append(element("path", d=f"M{position:.1f} {self.bottom}v4", class_="tick"))
+            parts.append(_text(position, self.bottom + 17, name, "middle"))
         parts.append(element("path", d=f"M{LEFT} {self.bottom}H{self.right:.1f}", class_="axis"))
-        parts.append(_text(4, 13, y.label, "start", "what"))
-        parts.append(_text(self.right, HEIGHT - 6, x.label, "end", "what"))
+        parts.append(_text(4, 13, y.title(), "start", "what"))
+        parts.append(_text(self.right, HEIGHT - 6, x.title(), "end", "what"))
         return parts
 
     def path(self, points: np.ndarray) -> str:
-        """Return the path through ``points``, in half pixels, without places that repeat or lie on a straight line."""
-        places = np.round(2 * self.places(points)).astype(int)
-        places = places[np.append(True, np.any(np.diff(places, axis=0), axis=1))]
-        steps = np.diff(places, axis=0)
+        """Return the path through ``points``, in half pixels, without corners that repeat or lie on a straight line."""
+        corners = np.round(2 * self.positions(points)).astype(int)
+        corners = corners[np.append(True, np.any(np.diff(corners, axis=0), axis=1))]
+        steps = np.diff(corners, axis=0)
         before, after = steps[:-1], steps[1:]
         straight = before[:, 0] * after[:, 1] == before[:, 1] * after[:, 0]
         turns = ~straight | (np.sum(before * after, 1) < 0)
-        kept = places[np.concatenate([[True], turns, [True]])] if len(places) > 2 else places
+        kept = corners[np.concatenate([[True], turns, [True]])] if len(corners) > 2 else corners
         moves = "".join(_move(dx / 2, dy / 2) for dx, dy in np.diff(kept, axis=0))
         return f"M{kept[0, 0] / 2:g} {kept[0, 1] / 2:g}{moves or 'h0'}"
 
     def line(self, line: Line) -> Html:
-        ((x, y),) = self.places(line.points[:1])
+        ((x, y),) = self.positions(line.points[:1])
         alone = element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=4)
         drawn = element("path", d=self.path(line.points)) if len(line.points) > 1 else alone
         title = element("title", line.name)
@@ -112,7 +118,7 @@ class _Frame:
 
     def end_labels(self, lines: Sequence[Line]) -> list[Html]:
         """Return the labels of lines at their right ends, moved apart where they would cover each other."""
-        ends = [(self.places(line.points[-1:])[0], line) for line in lines if line.label]
+        ends = [(self.positions(line.points[-1:])[0], line) for line in lines if line.label]
         ends.sort(key=lambda end: end[0][1])
         heights = _apart([y + 4 for (_, y), _ in ends], self.bottom)
         return [
@@ -121,29 +127,26 @@ class _Frame:
         ]
 
     def dot(self, dot: Dot) -> Html:
-        ((x, y),) = self.places(np.array([[dot.x, dot.y]]))
+        ((x, y),) = self.positions(np.array([[dot.x, dot.y]]))
         parts = [element("title", dot.name)]
         if dot.interval is not None:
-            ends = self.places(np.array([[dot.x, end] for end in dot.interval]))[:, 1]
+            ends = self.positions(np.array([[dot.x, end] for end in dot.interval]))[:, 1]
             parts.append(element("path", d=f"M{x:.1f} {ends[0]:.1f}V{ends[1]:.1f}"))
         parts.append(element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=4))
         return element("g", *parts, class_=colour_class(dot.colour), data_cell=dot.cell, data_group=dot.colour)
 
     def dot_labels(self, dots: Sequence[Dot]) -> list[Html]:
-        """Return the labels that have space on the right or left of their dots, or above; the others are left out."""
-        places = [self.places(np.array([[dot.x, dot.y]]))[0] for dot in dots]
-        taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
+        """Return the labels of dots, with a line to those that have no space beside their dots."""
+        positions = self.positions(np.array([[dot.x, dot.y] for dot in dots]).reshape(-1, 2))
+        area = Area(LEFT, TOP - 8, WIDTH, self.bottom)
+        boxes = label_boxes(positions, [len(dot.label) * _CHARACTER for dot in dots], area)
         parts = []
-        for (x, y), dot in zip(places, dots, strict=True):
-            long = len(dot.label) * _LETTER
-            for anchor, place, base in (("start", x + 7, y + 4), ("end", x - 7, y + 4), ("middle", x, y - 8)):
-                left = place - {"start": 0, "middle": long / 2, "end": long}[anchor]
-                box = (left, base - 10, left + long, base + 2)
-                inside = left >= LEFT and left + long <= WIDTH and base - 10 >= TOP - 8 and base < self.bottom
-                if dot.label and inside and not any(_overlap(box, other) for other in taken):
-                    taken.append(box)
-                    parts.append(_text(place, base, dot.label, anchor, "label"))
-                    break
+        for (x, y), dot, box in zip(positions, dots, boxes, strict=True):
+            if box is not None:
+                path = leader(x, y, box)
+                parts += [element("path", d=path, class_="leader")] if path else []
+                end, anchor = (box.right, "end") if box.right < x else (box.left, "start")
+                parts.append(_text(end, baseline(box), dot.label, anchor, f"label {colour_class(dot.colour)}"))
         return parts
 
 
@@ -159,10 +162,6 @@ def _apart(heights: list[float], lowest: float) -> list[float]:
 
 def _move(dx: float, dy: float) -> str:
     return f"h{dx:g}" if dy == 0 else f"v{dy:g}" if dx == 0 else f"l{dx:g} {dy:g}"
-
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str | None = None) -> Html:

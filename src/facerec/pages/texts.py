@@ -10,6 +10,11 @@ def say(sentence: str, kind: str = "say") -> Html:
     return element("p", sentence, class_=kind)
 
 
+def sentence_case(text: str) -> str:
+    """Return ``text`` with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
 def count(number: int, what: str) -> str:
     """Return a number with what is counted."""
     return f"{number} {what}{'' if number == 1 else 's'}"
