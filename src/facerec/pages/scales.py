@@ -19,22 +19,24 @@ class Scale(NamedTuple):
     ticks: Ticks
 
     def place(self, values: np.ndarray) -> np.ndarray:
-        """Return the places of ``values``, 0 at ``low`` and 1 at ``high``; those outside are put on the ends."""
+        """Return the positions of ``values``, 0 at ``low`` and 1 at ``high``; those outside are put on the ends."""
         low, high = self.transform(np.array([self.low, self.high]))
         return (self.transform(np.clip(values, self.low, self.high)) - low) / (high - low)
 
 
 def linear(values: np.ndarray, percent: bool = False, whole: bool = False) -> Scale:
-    """Return a scale a little longer than the range of ``values``, with up to six ticks, whole numbers if asked."""
+    """Return a scale a little longer than the range of ``values``, with up to six ticks, integers if ``whole``."""
     low, high = float(np.min(values)), float(np.max(values))
-    first = low if whole else -np.inf  # there is no epoch before the first
+    first, last = (low, high) if whole else (-np.inf, np.inf)  # there is no epoch before the first or after the last
     margin = 0.04 * (high - low) or (1.0 if whole else 0.05 * abs(high) or 1.0)
     low, high = low - margin, high + margin
     factor = 100 if percent else 1
     found = (
         np.array(MaxNLocator(6, steps=[1, 2, 5, 10], integer=whole).tick_values(factor * low, factor * high)) / factor
     )
-    return Scale(low, high, lambda x: x, [(t, _named(t, percent)) for t in found if max(low, first) <= t <= high])
+    return Scale(
+        low, high, lambda x: x, [(t, _named(t, percent)) for t in found if max(low, first) <= t <= min(high, last)]
+    )
 
 
 def logarithmic(low: float, high: float, percent: bool = False) -> Scale:

@@ -14,6 +14,8 @@ from facerec.runs.scores import PairScores
 from facerec.runs.sweep import SweepRun, cells_of, common_benchmarks, short_names
 from facerec.verification.roc import roc_curve
 
+_LONGEST = 22  # characters of a label
+
 
 class SweepPlots:
     """Draws the runs, each in the colour of its group; ``problems`` fills with sentences on what is not drawn."""
@@ -39,16 +41,27 @@ class SweepPlots:
         front = pareto_front(points, more)
         ends = [end for point in points for end in point.interval or (point.accuracy,)]
         x, y = Axis(cost, _cost_scale([point.cost for point in points])), Axis("accuracy", linear(np.array(ends), True))
-        line = np.array([(point.cost, point.accuracy) for point in front])
-        dots = [self._dot(point, cost, point in front) for point in points]
-        better = "Further right and up is better" if more else "Further left and up is better"
-        caption = joined([element("b", f"Accuracy against {cost}"), f", {COSTS[cost]}. {better}."])
+        line = np.array([(point.cost, point.accuracy) for point in front]) if len(front) > 1 else None
+        dots = [self._dot(point, cost) for point in points]
+        better = f"further {'right' if more else 'left'} and up is better"
+        best = (
+            "on the dashed line, no other network is better in both"
+            if len(front) > 1
+            else "one network is best in both"
+        )
+        caption = joined([element("b", f"Accuracy against {cost}"), f", {COSTS[cost]}: {better}; {best}."])
         return figure(plot(x, y, [], dots, line), caption)
 
-    def _dot(self, point: Point, cost: str, labelled: bool) -> Dot:
+    def _dot(self, point: Point, cost: str) -> Dot:
         name = f"{point.cell}: {100 * point.accuracy:.2f} %, {point.cost:.4g} {cost}"
-        label, colour = self.short[point.cell] if labelled else "", self.groups.index(point.group)
+        label, colour = self._label(point), self.groups.index(point.group)
         return Dot(point.cost, point.accuracy, name, colour, self.numbers[point.cell], label, point.interval)
+
+    def _label(self, point: Point) -> str:
+        """Return what tells a network from those of the same colour; its name if there are none."""
+        short = self.short[point.cell]
+        label = " ".join(word for word in short.split() if word not in point.group.split()) or short
+        return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
 
     def training(self) -> tuple[list[Html], list[str]]:
         """Return plots of the loss and of each accuracy by epoch, and sentences on runs without these curves."""
@@ -60,19 +73,23 @@ class SweepPlots:
                 problems.append(str(error))
         names = list(dict.fromkeys(name for found in curves.values() for name in found))
         accuracies = [name for name in names if name.endswith("/accuracy")]
-        drawn = [self._curve(curves, "train/loss", "Loss in training")]
-        drawn += [self._curve(curves, name, f"Accuracy on {name.removesuffix('/accuracy')}") for name in accuracies]
+        titles = {"train/loss": "Loss in training"}
+        titles |= {name: f"Accuracy on {name.removesuffix('/accuracy')}" for name in accuracies}
+        epochs = [points[:, 0] for found in curves.values() for name, points in found.items() if name in titles]
+        x = Axis("epoch", linear(np.concatenate(epochs), whole=True)) if any(map(len, epochs)) else None
+        drawn = [self._curve(curves, name, title, x) for name, title in titles.items()]
         return [part for part in drawn if part is not None], problems
 
-    def _curve(self, curves: dict[str, dict[str, np.ndarray]], metric: str, caption: str) -> Html | None:
+    def _curve(
+        self, curves: dict[str, dict[str, np.ndarray]], metric: str, caption: str, x: Axis | None
+    ) -> Html | None:
         having = [run for run in self.runs if len(curves.get(run.name, {}).get(metric, ()))]
-        if not having:
+        if x is None or not having:
             return None
         points = np.concatenate([curves[run.name][metric] for run in having])
         lines = [self._line(run, curves[run.name][metric]) for run in having]
         percent = metric.endswith("/accuracy")
-        x, y = Axis("epoch", linear(points[:, 0], whole=True)), Axis("accuracy", linear(points[:, 1], True))
-        y = y if percent else Axis("loss", linear(points[:, 1]))
+        y = Axis("accuracy" if percent else "loss", linear(points[:, 1], percent))
         return figure(plot(x, y, self._labelled(lines)), joined([element("b", caption), " after each epoch."]))
 
     def _labelled(self, lines: Sequence[Line]) -> list[Line]:
