@@ -53,7 +53,7 @@ def _over_layers(runs: Sequence[SweepRun], trust: bool) -> Iterator[Html]:
     layers = spread(spatial_layers(backbone), _MOST_LAYERS)
     if layers:
         most = max(len(layer.affinity_maps[0]) for layer in layers.values())
-        header = ["layer", *_numbered(most), "weights"]
+        header = ["Layer", *_numbered(most), "Weights"]
         rows = [_layer_row(name, layer, most) for name, layer in layers.items()]
         yield _table(f"By layer, after the last epoch, seed {runs[0].results.config['seed']}", header, rows)
 
@@ -77,22 +77,22 @@ def _over_epochs(runs: Sequence[SweepRun], trust: bool) -> Iterator[Html]:
         shown = evenly_spaced(len(kept[EPOCHS]), _MOST_EPOCHS)
         history = kept[layer][shown].astype(np.float32)
         spans = [(float(maps.min()), float(maps.max())) for maps in history.swapaxes(0, 1)]
-        names = [f"epoch {epoch + 1}" for epoch in kept[EPOCHS][shown]]
-        rows = [_epoch_row(name, maps, spans) for name, maps in zip(names, history, strict=True)]
+        epochs = kept[EPOCHS][shown] + 1
+        rows = [_epoch_row(epoch, maps, spans) for epoch, maps in zip(epochs, history, strict=True)]
         title = f"{layer} over the epochs, seed {run.results.config['seed']}"
-        yield _table(title, ["epoch", *_numbered(len(spans))], rows)
+        yield _table(title, ["Epoch", *_numbered(len(spans))], rows)
 
 
-def _epoch_row(name: str, maps: np.ndarray, spans: Sequence[tuple[float, float]]) -> Html:
+def _epoch_row(epoch: int, maps: np.ndarray, spans: Sequence[tuple[float, float]]) -> Html:
     drawn = [
-        element("td", map_picture(values, f"{name}, map {index + 1}", span))
+        element("td", map_picture(values, f"epoch {epoch}, map {index + 1}", span))
         for index, (values, span) in enumerate(zip(maps, spans, strict=True))
     ]
-    return element("tr", element("td", name), *drawn)
+    return element("tr", element("td", str(epoch)), *drawn)
 
 
 def _numbered(number: int) -> list[str]:
-    return [f"map {index + 1}" for index in range(number)]
+    return [f"Map {index + 1}" for index in range(number)]
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Html]) -> Html:

@@ -27,7 +27,9 @@ def findings(runs: Sequence[SweepRun], over: str, allow: Collection[str]) -> lis
         f"p < 0.05, corrected for {count(len(found), 'comparison')} (Holm); hollow ones are not."
     )
     plots = element("div", *_plots(found), class_="plots")
-    table = folded("Accuracies, p values and how many seeds would decide", html_table(_rows(found)), len(found) < 9)
+    table = folded(
+        "Accuracies, p values and how many seeds would decide", html_table(_rows(found), as_is=("p",)), len(found) < 9
+    )
     return [*_decided(found), say(said), *_passed(differences), plots, table, *listed(problems)]
 
 

@@ -23,7 +23,7 @@ def forest_plot(found: Sequence[Compared], scale: Scale, short: Mapping[str, str
     zero = element("path", d=f"M{_place(scale, 0):.1f} {_TOP}V{bottom}", class_="tick")
     ticks = [part for value, name in scale.ticks for part in _tick(_place(scale, value), bottom, name)]
     rows = [_row(compared, _TOP + _ROW * index, scale, short) for index, compared in enumerate(found)]
-    unit = element("text", "percentage points", x=_WIDTH - _EDGE, y=bottom + 32, text_anchor="end", class_="what")
+    unit = element("text", "Percentage points", x=_WIDTH - _EDGE, y=bottom + 32, text_anchor="end", class_="what")
     box = f"0 0 {_WIDTH} {bottom + 36}"
     return element("svg", *ticks, zero, *rows, unit, viewBox=box, role="img", aria_label="differences with intervals")
 

@@ -1,12 +1,13 @@
 """A table of the page, sorted by a click on the name of a column."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from facerec.pages.markup import Html, element
+from facerec.pages.texts import sentence_case
 from facerec.runs.table_formats import LEFT, Row, columns_of
 
-_LONG = 40  # letters; longer text is broken into lines
+_LONG = 40  # characters; longer text is broken into lines
 
 
 def html_table(
@@ -14,14 +15,15 @@ def html_table(
     text: Sequence[str] = LEFT,
     muted: Sequence[bool] = (),
     pictures: Sequence[Mapping[str, Html]] = (),
+    as_is: Collection[str] = (),
 ) -> Html:
     """Return the rows as a table that scrolls in its own box.
 
-    Columns in ``text`` are aligned on the left, the others are numbers. Rows that are ``muted`` are drawn in grey.
-    ``pictures`` stand above the text of a row's cells, by column.
+    Columns in ``text`` are aligned on the left, the others hold numbers. Rows that are ``muted`` are drawn in grey.
+    ``pictures`` are above the text of a row's cells, by column. The names of columns in ``as_is`` get no capital.
     """
     columns = columns_of(list(rows))
-    header = element("tr", *(_header(column, column not in text) for column in columns))
+    header = element("tr", *(_header(c if c in as_is else sentence_case(c), c not in text) for c in columns))
     body = [
         element("tr", *(_cell(row.get(c, ""), c not in text, above.get(c)) for c in columns), class_=grey)
         for row, grey, above in zip(rows, _classes(rows, muted), pictures or [{}] * len(rows), strict=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from facerec.pages.html_table import html_table
 from facerec.pages.markup import Html, element
+from facerec.pages.texts import sentence_case
 from facerec.runs.run_names import varied_settings
 from facerec.runs.run_results import RunResults
 from facerec.runs.sweep import SweepRun, cells_of
@@ -17,7 +18,7 @@ def differences(runs: Sequence[SweepRun]) -> Html | None:
     if not varied[0]:
         return None
     rows = [{"run": cell, **settings} for cell, settings in zip(cells, varied, strict=True)]
-    return html_table(rows, tuple(rows[0]))
+    return html_table(rows, tuple(rows[0]), as_is=tuple(varied[0]))
 
 
 def provenance(runs: Sequence[SweepRun]) -> list[Html]:
@@ -35,21 +36,21 @@ def _run(run: SweepRun) -> Html:
 
 def _facts(run: SweepRun) -> Iterator[tuple[str, str]]:
     results = run.results
-    yield "command", element("code", results.command or "not kept")
-    yield "folder", element("code", str(run.folder))
-    yield "started", results.started
-    yield "commit", (results.git_commit or "none") + (" with changes" if results.git_dirty else "")
-    yield "protocol", results.protocol
-    yield "seed", str(results.config["seed"])
-    yield "configuration", str(results.config_fingerprint or "no fingerprint kept")
-    yield from ((key, str(value)) for key, value in (results.environment or {}).items())
+    yield "Command", element("code", results.command or "not kept")
+    yield "Folder", element("code", str(run.folder))
+    yield "Started", results.started
+    yield "Commit", (results.git_commit or "none") + (" with changes" if results.git_dirty else "")
+    yield "Protocol", results.protocol
+    yield "Seed", str(results.config["seed"])
+    yield "Configuration", str(results.config_fingerprint or "no fingerprint kept")
+    yield from ((sentence_case(key), str(value)) for key, value in (results.environment or {}).items())
     yield from _data(results)
 
 
 def _data(results: RunResults) -> Iterator[tuple[str, str]]:
     train = results.data["train"]
     known = [f"{train[key]:,} {key}" for key in ("images", "identities") if isinstance(train.get(key), int)]
-    yield "training set", ", ".join([*known, str(train["fingerprint"])])
+    yield "Training set", ", ".join([*known, str(train["fingerprint"])])
     benchmarks: dict[str, Any] = results.data.get("benchmarks") or {}
     for name, kept in benchmarks.items():
         facts = kept if isinstance(kept, dict) else {"fingerprint": kept}
