@@ -21,7 +21,7 @@ from facerec.runs.report import find_runs, shared_sentences, table_rows
 from facerec.runs.sweep import SweepRun, cells_of, common_benchmarks, read_sweep
 from facerec.runs.table_formats import Row, columns_of
 
-# Columns that are told once if all rows have the same text in them.
+# Columns that are shown once if all rows have the same text in them.
 _ONCE = ("head", "protocol", "data", "commit", "seeds")
 _LAST = "chosen on"  # of the columns
 
@@ -77,7 +77,7 @@ def _head(title: str) -> list[Html]:
 
 
 def _policy() -> str:
-    """Allow the program of the page and its pictures, and nothing else: no request, no other program."""
+    """Allow the script of the page and its images, and nothing else: no request, no other script."""
     digest = base64.b64encode(hashlib.sha256(_file("page.js").encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
@@ -107,23 +107,32 @@ def _lead(runs: Sequence[SweepRun]) -> Html:
 
 def _table(runs: Sequence[SweepRun]) -> list[Html]:
     rows = table_rows([run.folder for run in runs])
+    chosen = {row[_LAST] for row in rows if row[_LAST]}
     once = {c: rows[0].get(c, "") for c in _ONCE if len({row.get(c, "") for row in rows}) == 1 and rows[0].get(c)}
-    columns = _columns(rows, runs, once)
+    columns = [c for c in _columns(rows, runs, once) if c != _LAST or len(chosen) > 1]
     kept: list[Row] = [{column: row.get(column, "") for column in columns} for row in rows]
     said = (
         "Accuracy in percent, mean over seeds, [95 % interval]. Grey rows are the other epoch: a best one that was "
-        "chosen on the benchmarks looks better than it is. A click on the name of a column sorts."
+        f"chosen on the benchmarks looks better than it is{_chosen_on(chosen)}. A click on the name of a column sorts."
     )
     same = f"All rows: {', '.join(f'{column} {text}' for column, text in once.items())}." if once else ""
     # The epoch to read comes first for each network; the other one is chosen on the benchmarks.
-    table = html_table(kept, muted=[index % 2 == 1 for index in range(len(kept))])
+    table = html_table(kept, muted=[index % 2 == 1 for index in range(len(kept))], as_is=_benchmarks(runs))
     shared = shared_sentences([run.folder for run in runs])
     return [say(said), *([say(same)] if same else []), table, *listed(shared)]
 
 
+def _chosen_on(chosen: Collection[str]) -> str:
+    return f"; here, it was chosen on {next(iter(chosen))}" if len(chosen) == 1 else ""
+
+
+def _benchmarks(runs: Sequence[SweepRun]) -> list[str]:
+    return list(dict.fromkeys(name for run in runs for name in run.results.best["benchmarks"]))
+
+
 def _columns(rows: list[Row], runs: Sequence[SweepRun], once: Collection[str]) -> list[str]:
     """Return the columns: what a network is, all benchmarks, what it costs, and on what its best epoch was chosen."""
-    names = dict.fromkeys(name for run in runs for name in run.results.best["benchmarks"])
+    names = _benchmarks(runs)
     others = [c for c in columns_of(rows) if c not in names and c not in once and c != _LAST]
     costs = others.index("MACs (M)")
     return [*others[:costs], *names, *others[costs:], _LAST]
@@ -133,13 +142,13 @@ def _costs(plots: SweepPlots, folders: Sequence[Path]) -> list[Html]:
     memory, measured = peak_memory(plots.runs, folders)
     drawn = plots.costs(memory)
     if not drawn:
-        return [say(f"There are no two networks with a benchmark in common to draw. {measured}", "none")]
+        return [say("There are no two networks with a benchmark in common to draw.", "none"), *measured]
     names = ", ".join(common_benchmarks(plots.runs))
     said = (
-        f"Accuracy of the last epoch on {names}, mean over seeds and benchmarks. No other network is better in both "
-        f"than one on the dashed line. Images/s were measured during training, on the machine of the run. {measured}"
+        f"Accuracy of the last epoch on {names}, mean over seeds and benchmarks. A dot is labelled with what tells its "
+        f"network from others of the same colour. Images/s were measured during training, on the machine of the run."
     )
-    return [say(said), legend(plots.groups), element("div", *drawn, class_="plots")]
+    return [say(said), *measured, legend(plots.groups), element("div", *drawn, class_="plots")]
 
 
 def _training(plots: SweepPlots) -> list[Html]:
@@ -147,7 +156,7 @@ def _training(plots: SweepPlots) -> list[Html]:
     if not drawn:
         return [say("No run has curves.", "none"), *listed(problems)]
     said = (
-        "One line a run. The mouse on a line names it and highlights its network in all plots, and on a name a group."
+        "One line per run. The mouse on a line names it and highlights its network in all plots, on a name its group."
     )
     return [say(said), legend(plots.groups), element("div", *drawn, class_="plots"), *listed(problems)]
 
@@ -157,7 +166,7 @@ def _errors(plots: SweepPlots) -> list[Html]:
     problems = [f"{run.name}: {run.problem}" for run in plots.runs if run.problem]
     if not drawn:
         return [say("No run has scores of its last epoch.", "none"), *listed(problems)]
-    said = "Of the last epoch, one line a run. Curves end at one false accept, since the pairs tell no more."
+    said = "Of the last epoch, one line per run. Curves end at one false accept, since the pairs tell no more."
     grids = [element("div", *kind, class_="plots") for kind in zip(*drawn, strict=True)]
     return [say(said), legend(plots.groups), *grids, *listed(problems)]
 
