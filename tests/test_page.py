@@ -83,11 +83,55 @@ def test_every_plot_is_drawn(page, chromium):
     assert chromium.value("document.images.length") == 3 * 6 * 5  # TVConv cells, layers, maps and weights
 
 
+def test_every_dot_of_a_cost_has_a_label_and_none_covers_another(page, chromium):
+    chromium.open(page)
+    plots = chromium.value("""[...document.querySelectorAll("#accuracy-and-cost svg")].map(svg => [
+        [...svg.querySelectorAll(".label")].map(text => text.getBBox()).map(b => [b.x, b.x + b.width, b.y + b.height]),
+        [...svg.querySelectorAll("circle")].map(dot => [dot.cx.baseVal.value, dot.cy.baseVal.value])])""")
+    for labels, dots in plots:
+        assert len(labels) == len(dots) == 12
+        for index, (left, right, bottom) in enumerate(labels):
+            assert left >= 0 and right <= 362 and bottom < 225
+            for low, high, other in labels[:index]:
+                assert right < low + 2 or high < left + 2 or abs(bottom - other) > 9
+            assert not any(left + 1 < x < right - 1 and bottom - 10 < y < bottom - 2 for x, y in dots)
+
+
+def test_a_group_has_one_colour_in_all_plots_and_legends(page):
+    found = page.read_text()
+    drawn = set(re.findall(r'data-group="(\d+)"', found))
+    lines = set(re.findall(r'<g class="(c\d)" data-cell="\d+" data-group="(\d+)">', found))
+    named = set(re.findall(r'<li data-group="(\d+)"><i class="(c\d)"></i>', found))
+    assert {(group, colour) for colour, group in lines} == named and len(named) == len(drawn) == 4
+
+
+def test_a_dashed_line_is_spoken_of_where_there_is_one(tmp_path, page):
+    def figures(text: str) -> list[str]:
+        return re.findall(
+            "<figure>.*?</figure>", text.partition('id="accuracy-and-cost"')[2].partition("</section>")[0]
+        )
+
+    small(tmp_path, operators=("depthwise.Depthwise", "ddf.DDF"))  # DDF costs more and is better: both are on the line
+    for run in tmp_path.glob("ddf*"):
+        content = json.loads((run / "results.json").read_text())
+        content["training_images_per_second"] = 1000
+        (run / "results.json").write_text(json.dumps(content))
+    found = [*figures(page.read_text()), *figures(written(tmp_path))]
+    drawn = ['class="front"' in figure for figure in found]
+    assert drawn == [says(figure, "dashed line") for figure in found] and set(drawn) == {True, False}
+
+
+def test_logarithmic_axes_say_so(page):
+    found = page.read_text()
+    assert found.count(">False accept rate, logarithmic</text>") == 2 and found.count(">False accept rate</text>") == 0
+    assert found.count(">Multiply-adds (M), logarithmic</text>") == 1 and found.count(">Images/s</text>") == 1
+
+
 def test_a_click_on_a_header_sorts_and_another_one_turns_the_order(page, chromium):
     chromium.open(page)
     column = """[...document.querySelectorAll("#runs tbody tr")].map(row => row.cells[INDEX].textContent)"""
     names = chromium.value("""[...document.querySelectorAll("#runs th")].map(cell => cell.textContent)""")
-    for name, number in (("lfw", True), ("MACs (M)", True), ("operator", False)):
+    for name, number in (("lfw", True), ("MACs (M)", True), ("Operator", False)):
         index = names.index(name)
         before = chromium.value(column.replace("INDEX", str(index)))
         key = (lambda text: float(text.split()[0])) if number else str.lower
@@ -200,13 +244,27 @@ def test_scores_that_draw_no_curve_are_named(tmp_path):
     assert says(written(tmp_path), str(file), "finite", "lfw", "evaluate the run again")
 
 
-def test_benchmarks_stand_side_by_side_whoever_was_verified_on_them(tmp_path):
+def test_benchmarks_are_side_by_side_whichever_run_was_verified_on_them(tmp_path):
     small(tmp_path / "a", benchmarks=("lfw",))
     small(tmp_path / "b", benchmarks=("cfp_ff",))
-    table = written(tmp_path).partition('id="runs"')[2].partition("</thead>")[0]
-    names = re.findall(r"<button[^>]*>([^<]*)<", table)
+    names = names_of_columns(written(tmp_path))
     first = names.index("lfw")
-    assert names[first - 1 : first + 3] == ["epoch", "lfw", "cfp_ff", "MACs (M)"] and names[-1] == "chosen on"
+    assert names[first - 1 : first + 3] == ["Epoch", "lfw", "cfp_ff", "MACs (M)"] and names[-1] == "Images/s"
+
+
+def names_of_columns(page: str) -> list[str]:
+    return re.findall(r"<button[^>]*>([^<]*)<", page.partition('id="runs"')[2].partition("</thead>")[0])
+
+
+def test_on_what_best_epochs_were_chosen_is_a_column_if_it_differs(tmp_path):
+    small(tmp_path)
+    for run, expected in zip(find_runs([tmp_path]), ("lfw", "cfp_ff"), strict=True):
+        content = json.loads((run / "results.json").read_text()) | {"best_chosen_on": [expected]}
+        (run / "results.json").write_text(json.dumps(content))
+    assert names_of_columns(written(tmp_path))[-1] == "Chosen on"
+    (tmp_path / "b").mkdir()
+    run.rename(tmp_path / "b" / run.name)
+    assert says(written(tmp_path / "b"), "it was chosen on cfp_ff") and "Chosen on" not in written(tmp_path / "b")
 
 
 def with_maps(run: Path, epochs: int) -> np.ndarray:
@@ -222,7 +280,7 @@ def test_maps_of_the_first_layer_are_shown_over_evenly_spaced_epochs(tmp_path):
     (run,) = tmp_path.glob("tvconv*seed=2")  # the first seed has none
     maps = with_maps(run, 11).astype(float)
     (part,) = re.findall(r"<figcaption>first over the epochs, seed 2</figcaption>.*?</figure>", written(tmp_path))
-    assert re.findall(r"<td>(epoch \d+)</td>", part) == [f"epoch {number}" for number in (1, 3, 5, 7, 9, 11)]
+    assert re.findall(r"<td>(\d+)</td>", part) == ["1", "3", "5", "7", "9", "11"]
     titles = re.findall(r'title="(epoch \d+, map \d): (\S+) to', part)
     assert titles == [
         (f"epoch {e + 1}, map {m + 1}", f"{maps[e, m].min():.3g}") for e in range(0, 11, 2) for m in range(3)

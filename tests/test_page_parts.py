@@ -16,6 +16,7 @@ from scipy.stats import norm
 from sweep_files import write_sweep
 
 from facerec.errors import InputError
+from facerec.pages.dot_labels import Area, label_boxes
 from facerec.pages.inline_images import map_picture
 from facerec.pages.markup import Html, element
 from facerec.pages.scales import linear, logarithmic, normal_deviate
@@ -75,9 +76,9 @@ def test_a_scale_goes_from_0_to_1_and_its_ticks_are_where_they_say(scale):
     assert len(places) > 2 and (np.diff(places) > 0).all() and places.min() >= 0 and places.max() <= 1
 
 
-def test_there_is_no_tick_before_the_first_epoch():
+def test_there_is_no_tick_before_the_first_epoch_or_after_the_last():
     assert [name for _, name in linear(np.array([1, 2, 3]), whole=True).ticks] == ["1", "2", "3"]
-    assert [name for _, name in linear(np.array([8]), whole=True).ticks] == ["8", "9"]
+    assert [name for _, name in linear(np.array([8]), whole=True).ticks] == ["8"]
 
 
 def test_a_single_point_is_a_dot():
@@ -120,12 +121,36 @@ def test_a_line_passes_each_of_its_points_within_half_a_pixel(seed, number):
     np.testing.assert_allclose(corners[[0, -1]], places[[0, -1]], atol=0.26)
 
 
-def test_a_label_has_space_or_is_left_out():
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_each_label_is_inside_the_plot_and_covers_neither_a_dot_nor_another_label(seed, number):
+    rng, area = np.random.default_rng(seed), Area(46, 18, 360, 220)
+    dots = rng.normal([200, 120], 25, (number, 2)).clip([50, 30], [340, 210])
+    boxes = label_boxes(dots, rng.uniform(10, 45, number).tolist(), area)
+    assert None not in boxes
+    lefts, tops, rights, bottoms = np.array(boxes).T
+    assert min(lefts) >= 46 and min(tops) >= 18 and max(rights) <= 360 and max(bottoms) <= 220
+    apart = (lefts[:, None] >= rights) | (rights[:, None] <= lefts)
+    apart |= (tops[:, None] >= bottoms) | (bottoms[:, None] <= tops)
+    assert (apart | np.eye(number, dtype=bool)).all()
+    x, y = dots.T[:, :, None]
+    assert not ((lefts < x) & (x < rights) & (tops < y) & (y < bottoms)).any()
+
+
+def test_a_label_is_beside_its_dot_if_there_is_space_and_else_has_a_line_to_it():
     scale = linear(np.array([0.0, 1.0]))
     dots = [Dot(0.5, 0.5, f"dot {n}", 0, n, "a label") for n in range(9)]
     svg = plot(Axis("x", scale), Axis("y", scale), [], dots)
-    assert svg.count("<circle") == 9 and 0 < svg.count(">a label<") < 9
-    assert plot(Axis("x", scale), Axis("y", scale), [], dots[:1]).count(">a label<") == 1
+    assert svg.count(">a label<") == 9 and 0 < svg.count('class="leader"') < 9
+    svg = plot(Axis("x", scale), Axis("y", scale), [], dots[:1])
+    assert svg.count(">a label<") == 1 and svg.count("leader") == 0
+
+
+def test_there_is_no_label_where_there_is_no_space():
+    dots = np.array([[50.0, 50.0], [52.0, 50.0]])
+    first, second = label_boxes(dots, [30, 30], Area(0, 40, 92, 60))
+    assert first is not None and second is not None
+    assert label_boxes(dots, [100, 0], Area(0, 40, 92, 60)) == [None, None]
 
 
 @pytest.mark.parametrize("more", [False, True])
