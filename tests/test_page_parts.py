@@ -17,7 +17,7 @@ from sweep_files import write_sweep
 
 from facerec.errors import InputError
 from facerec.pages.dot_labels import Area, label_boxes
-from facerec.pages.inline_images import map_picture
+from facerec.pages.inline_images import map_image
 from facerec.pages.markup import Html, element
 from facerec.pages.scales import linear, logarithmic, normal_deviate
 from facerec.pages.svg_plot import Axis, Dot, Line, plot
@@ -241,12 +241,12 @@ def test_damaged_curves_are_named(content, tmp_path):
 
 def test_a_map_is_drawn_from_its_lowest_value_to_its_highest():
     values = np.arange(12.0).reshape(3, 4)
-    (data,) = re.findall(r'base64,([^"]+)"', map_picture(values, "a"))
+    (data,) = re.findall(r'base64,([^"]+)"', map_image(values, "a"))
     levels = np.array(Image.open(io.BytesIO(base64.b64decode(data))))
     np.testing.assert_array_equal(levels, (255 * values / 11).round())
 
 
 def test_a_map_is_drawn_in_the_colours_of_a_wider_span():
-    (data,) = re.findall(r'base64,([^"]+)"', map_picture(np.arange(12.0).reshape(3, 4), "a", (-11, 11)))
+    (data,) = re.findall(r'base64,([^"]+)"', map_image(np.arange(12.0).reshape(3, 4), "a", (-11, 11)))
     levels = np.array(Image.open(io.BytesIO(base64.b64decode(data))))
     assert levels.min() == round(255 / 2) and levels.max() == 255

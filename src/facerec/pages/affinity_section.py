@@ -8,7 +8,7 @@ from facerec.config.build import build_trained
 from facerec.errors import InputError
 from facerec.files import AFFINITY_MAPS, LAST
 from facerec.operators.tvconv import TVConv
-from facerec.pages.inline_images import map_picture
+from facerec.pages.inline_images import map_image
 from facerec.pages.markup import Html, element
 from facerec.plots.network import evenly_spaced, maps_of_layer, spatial_layers, spread
 from facerec.runs.sweep import SweepRun, cells_of
@@ -62,10 +62,10 @@ def _layer_row(name: str, layer: TVConv, most: int) -> Html:
     height, width = layer.affinity_maps.shape[2:]
     *maps, weights = maps_of_layer(layer)
     said = f"{layer.channels} channels, {height}×{width}, stride {layer.stride}"  # noqa: RUF001
-    cells = [element("td", map_picture(values, f"{name}, map {index + 1}")) for index, values in enumerate(maps)]
+    cells = [element("td", map_image(values, f"{name}, map {index + 1}")) for index, values in enumerate(maps)]
     cells += [element("td")] * (most - len(maps))
     named = element("td", name, element("br"), element("span", said))
-    return element("tr", named, *cells, element("td", map_picture(weights, f"{name}, RMS of the weights")))
+    return element("tr", named, *cells, element("td", map_image(weights, f"{name}, RMS of the weights")))
 
 
 def _over_epochs(runs: Sequence[SweepRun], trust: bool) -> Iterator[Html]:
@@ -85,7 +85,7 @@ def _over_epochs(runs: Sequence[SweepRun], trust: bool) -> Iterator[Html]:
 
 def _epoch_row(epoch: int, maps: np.ndarray, spans: Sequence[tuple[float, float]]) -> Html:
     drawn = [
-        element("td", map_picture(values, f"epoch {epoch}, map {index + 1}", span))
+        element("td", map_image(values, f"epoch {epoch}, map {index + 1}", span))
         for index, (values, span) in enumerate(zip(maps, spans, strict=True))
     ]
     return element("tr", element("td", str(epoch)), *drawn)

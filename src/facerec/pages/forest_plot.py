@@ -12,7 +12,7 @@ _WIDTH, _ROW, _TOP, _EDGE = 360, 30, 6, 12
 
 
 def difference_scale(found: Sequence[Compared]) -> Scale:
-    """Return a scale in percentage points for all differences with their intervals, and for none."""
+    """Return a scale in percentage points for all differences with their intervals, and for 0."""
     ends = [100 * end for compared in found for end in compared.found.interval]
     return linear(np.array([0.0, *ends]))
 

@@ -9,7 +9,7 @@ from facerec.config.stored import compose_trained
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.pages.html_table import html_table
-from facerec.pages.inline_images import face_picture
+from facerec.pages.inline_images import face_image
 from facerec.pages.markup import Html, element
 from facerec.pages.texts import count
 from facerec.runs.hardest_pairs import Hardest, HardPair, hardest_pairs
@@ -38,8 +38,8 @@ class HardestSection:
             return [element("h3", name), element("p", " ".join(said), class_="say")]
         shown = self._faces(name, hardest, said)
         rows = [_row(pair, number) for pair in hardest.pairs]
-        pictures = [{"left": face[0], "right": face[1]} for face in shown]
-        table = html_table(rows, ("left", "right", "shows"), pictures=pictures)
+        images = [{"left": face[0], "right": face[1]} for face in shown]
+        table = html_table(rows, ("left", "right", "shows"), images=images)
         return [element("h3", name), element("p", " ".join(said), class_="say"), table]
 
     def _faces(self, name: str, hardest: Hardest, said: list[str]) -> list[tuple[Html, Html]]:
@@ -65,7 +65,7 @@ def _open(run: SweepRun, name: str, trust: bool) -> Benchmark:
 
 
 def _faces_of(benchmark: Benchmark, pair: HardPair) -> tuple[Html, Html]:
-    left, right = (face_picture(benchmark.images.load(image)) for image in pair.images)
+    left, right = (face_image(benchmark.images.load(image)) for image in pair.images)
     return left, right
 
 

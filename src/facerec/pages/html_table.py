@@ -14,19 +14,19 @@ def html_table(
     rows: Sequence[Row],
     text: Sequence[str] = LEFT,
     muted: Sequence[bool] = (),
-    pictures: Sequence[Mapping[str, Html]] = (),
+    images: Sequence[Mapping[str, Html]] = (),
     as_is: Collection[str] = (),
 ) -> Html:
     """Return the rows as a table that scrolls in its own box.
 
     Columns in ``text`` are aligned on the left, the others hold numbers. Rows that are ``muted`` are drawn in grey.
-    ``pictures`` are above the text of a row's cells, by column. The names of columns in ``as_is`` get no capital.
+    ``images`` are above the text of a row's cells, by column. The names of columns in ``as_is`` get no capital.
     """
     columns = columns_of(list(rows))
     header = element("tr", *(_header(c if c in as_is else sentence_case(c), c not in text) for c in columns))
     body = [
         element("tr", *(_cell(row.get(c, ""), c not in text, above.get(c)) for c in columns), class_=grey)
-        for row, grey, above in zip(rows, _classes(rows, muted), pictures or [{}] * len(rows), strict=True)
+        for row, grey, above in zip(rows, _classes(rows, muted), images or [{}] * len(rows), strict=True)
     ]
     table = element("table", element("thead", header), element("tbody", *body))
     return element("div", table, class_="scroll", tabindex=0)
@@ -40,9 +40,9 @@ def _header(column: str, number: bool) -> Html:
     return element("th", element("button", column, type="button"), class_="n" if number else None, scope="col")
 
 
-def _cell(text: str, number: bool, picture: Html | None) -> Html:
+def _cell(text: str, number: bool, image: Html | None) -> Html:
     """Return a cell; an interval in brackets at its end is set apart."""
     found = re.fullmatch(r"(.*?) (\[[^\[\]]*\])", text) if number else None
     parts: list[str] = [text] if found is None else [found[1], " ", element("span", found[2])]
     kind = "n" if number else "wrap" if len(text) > _LONG else None
-    return element("td", *([] if picture is None else [picture]), *parts, class_=kind)
+    return element("td", *([] if image is None else [image]), *parts, class_=kind)

@@ -1,4 +1,4 @@
-"""Small pictures inside the page: affinity maps as PNG and faces as JPEG, both as data of their own."""
+"""Small images inside the page: affinity maps as PNG and faces as JPEG, both as data URLs."""
 
 import base64
 import io
@@ -12,24 +12,24 @@ from facerec.pages.markup import Html, element
 _FACE = 64  # pixels
 
 
-def map_picture(values: np.ndarray, name: str, span: tuple[float, float] | None = None) -> Html:
+def map_image(values: np.ndarray, name: str, span: tuple[float, float] | None = None) -> Html:
     """Return a map ``(H, W)`` from the lowest value of ``span``, dark, to the highest; its own by default."""
     low, high = span or (float(values.min()), float(values.max()))
     levels = np.clip(255 * (values - low) / (high - low or 1.0), 0, 255).round().astype(np.uint8)
-    picture = Image.fromarray(levels, "L").convert("P")
-    picture.putpalette((255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8).tobytes())
+    image = Image.fromarray(levels, "L").convert("P")
+    image.putpalette((255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8).tobytes())
     title = f"{name}: {values.min():.3g} to {values.max():.3g}"
-    return element("img", src=_data(picture, "PNG"), alt=name, title=title)
+    return element("img", src=_data(image, "PNG"), alt=name, title=title)
 
 
-def face_picture(image: np.ndarray) -> Html:
+def face_image(image: np.ndarray) -> Html:
     """Return an image, uint8 RGB ``(H, W, 3)``, with its longer side reduced to 64 pixels."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((_FACE, _FACE))
-    return element("img", src=_data(picture, "JPEG"), alt="face", width=picture.width, height=picture.height)
+    small = Image.fromarray(image)
+    small.thumbnail((_FACE, _FACE))
+    return element("img", src=_data(small, "JPEG"), alt="face", width=small.width, height=small.height)
 
 
-def _data(picture: Image.Image, form: str) -> str:
+def _data(image: Image.Image, form: str) -> str:
     file = io.BytesIO()
-    picture.save(file, form, quality=80, optimize=True)
+    image.save(file, form, quality=80, optimize=True)
     return f"data:image/{form.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"

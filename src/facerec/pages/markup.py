@@ -1,4 +1,4 @@
-"""HTML elements whose text is escaped, so that names from a run cannot become part of the page's program."""
+"""HTML elements whose text is escaped, so that names from a run cannot become part of the page's script."""
 
 from collections.abc import Iterable
 from html import escape
@@ -14,7 +14,7 @@ _EMPTY = ("img", "meta", "br", "circle", "path")
 
 
 def element(name: str, /, *children: str, **attributes: str | float | None) -> Html:
-    """Return an element; children that are no `Html` and all attributes are escaped.
+    """Return an element; children that are not `Html` and all attributes are escaped.
 
     ``class_`` and ``data_cell`` are the attributes class and data-cell; those that are None are left out.
     """

@@ -22,7 +22,7 @@ def differences(runs: Sequence[SweepRun]) -> Html | None:
 
 
 def provenance(runs: Sequence[SweepRun]) -> list[Html]:
-    """Return, per run, what is needed to make it again, folded away."""
+    """Return, per run, what is needed to reproduce it, folded away."""
     return [_run(run) for run in runs]
 
 

@@ -18,7 +18,7 @@ _LONGEST = 22  # characters of a label
 
 
 class SweepPlots:
-    """Draws the runs, each in the colour of its group; ``problems`` fills with sentences on what is not drawn."""
+    """Draws the runs, each in the colour of its group, which is the same in all plots."""
 
     def __init__(self, runs: Sequence[SweepRun]) -> None:
         self.runs, self.cells = runs, cells_of(runs)
