@@ -76,11 +76,16 @@ def _over_epochs(runs: Sequence[SweepRun], trust: bool) -> Iterator[Html]:
     if run and layer:
         shown = evenly_spaced(len(kept[EPOCHS]), _MOST_EPOCHS)
         history = kept[layer][shown].astype(np.float32)
-        spans = [(float(maps.min()), float(maps.max())) for maps in history.swapaxes(0, 1)]
+        spans = [_span(maps) for maps in history.swapaxes(0, 1)]
         epochs = kept[EPOCHS][shown] + 1
         rows = [_epoch_row(epoch, maps, spans) for epoch, maps in zip(epochs, history, strict=True)]
         title = f"{layer} over the epochs, seed {run.results.config['seed']}"
         yield _table(title, ["Epoch", *_numbered(len(spans))], rows)
+
+
+def _span(maps: np.ndarray) -> tuple[float, float]:
+    finite = maps[np.isfinite(maps)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
 def _epoch_row(epoch: int, maps: np.ndarray, spans: Sequence[tuple[float, float]]) -> Html:

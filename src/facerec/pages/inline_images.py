@@ -13,7 +13,12 @@ _FACE = 64  # pixels
 
 
 def map_image(values: np.ndarray, name: str, span: tuple[float, float] | None = None) -> Html:
-    """Return a map ``(H, W)`` from the lowest value of ``span``, dark, to the highest; its own by default."""
+    """Return a map ``(H, W)`` from the lowest value of ``span``, dark, to the highest; its own by default.
+
+    A map with NaN or infinite values, as of a run that diverged, is described instead.
+    """
+    if not np.isfinite(values).all():
+        return element("span", "not finite", title=name)
     low, high = span or (float(values.min()), float(values.max()))
     levels = np.clip(255 * (values - low) / (high - low or 1.0), 0, 255).round().astype(np.uint8)
     image = Image.fromarray(levels, "L").convert("P")

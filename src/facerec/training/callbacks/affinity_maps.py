@@ -60,7 +60,8 @@ def read_maps(path: Path) -> Maps:
     try:
         with np.load(path) as file:
             maps = {name: file[name] for name in file.files}
-        if any(values.ndim < 1 or len(values) != len(maps[EPOCHS]) for values in maps.values()):
+        dimensions = {name: 1 if name == EPOCHS else 4 for name in maps}
+        if any(v.ndim != dimensions[name] or len(v) != len(maps[EPOCHS]) for name, v in maps.items()):
             raise ValueError("it has not the maps of each epoch")
         return maps
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
