@@ -287,11 +287,27 @@ def test_maps_of_the_first_layer_are_shown_over_evenly_spaced_epochs(tmp_path):
     ]
 
 
+def test_maps_of_a_run_that_diverged_are_said_to_be_not_finite(tmp_path):
+    small(tmp_path)
+    (run,) = tmp_path.glob("tvconv*")
+    maps = with_maps(run, 3)
+    maps[1:, 0] = np.nan
+    maps[:, 1] = np.inf
+    np.savez_compressed(run / "affinity_maps.npz", epochs=np.arange(3), first=maps)
+    found = written(tmp_path)
+    assert re.findall(r'title="(epoch \d, map \d)">not finite<', found) == [
+        *("epoch 1, map 2", "epoch 2, map 1", "epoch 2, map 2", "epoch 3, map 1", "epoch 3, map 2")
+    ]
+    assert f'title="epoch 1, map 1: {maps[0, 0].min():.3g} to' in found and found.count("<img") == 4
+
+
 def test_damaged_maps_are_named_and_the_page_is_written(tmp_path):
     small(tmp_path)
     (run,) = tmp_path.glob("tvconv*")
     (run / "affinity_maps.npz").write_bytes(b"PK")
     assert says(written(tmp_path), f"{run}/affinity_maps.npz is damaged")
+    np.savez_compressed(run / "affinity_maps.npz", epochs=np.arange(3), first=np.zeros((3, 2)))
+    assert says(written(tmp_path), f"{run}/affinity_maps.npz is damaged", "each epoch")
 
 
 def measured(folder: Path, megabytes: dict[str, float]) -> None:
