@@ -97,7 +97,8 @@ def _drawn_once(faces: SyntheticFaces, index: int) -> np.ndarray:
 
 def as_evaluated(benchmarks: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
     """The summaries of a results.json as evaluate has them, which does not know the training set."""
-    of_training_set = {"shared_people", "shared_images", "unshared_pairs", "accuracy_unshared"}
+    of_training_set = {"shared_people", "shared_images", "shared_unknown", "unshared_pairs", "unshared_people"}
+    of_training_set |= {"accuracy_unshared", "accuracy_unshared_error", "accuracy_unshared_interval"}
     return {
         name: {key: value for key, value in summary.items() if key not in of_training_set}
         for name, summary in benchmarks.items()

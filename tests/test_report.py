@@ -10,7 +10,7 @@ import pytest
 from says import refuses, says
 
 from facerec.errors import InputError
-from facerec.runs.report import find_runs, shared_sentences, show, table_rows
+from facerec.runs.report import find_runs, show, table_rows
 from facerec.runs.run_results import RunResults
 from facerec.runs.table_formats import comma_separated, latex, markdown, write_markdown
 from facerec.verification.intervals import wilson
@@ -328,19 +328,3 @@ def test_marks_of_markdown_are_escaped(named):
 def test_no_cell_of_csv_is_a_formula(named):
     (header, *_) = csv.reader(io.StringIO(comma_separated(named("=1+1", "@x", "-1.5", "+x", "a=b"))))
     assert [name for name in header if name[:1] in "'=+-@a"] == ["'=1+1", "'@x", "-1.5", "'+x", "a=b"]
-
-
-def test_what_a_benchmark_shares_with_the_training_set_is_said_once(write):
-    run = results()
-    counts = {"shared_people": 12, "shared_images": 3, "unshared_pairs": 5000, "accuracy_unshared": 0.75}
-    run["last"]["benchmarks"]["lfw"] |= counts
-    (sentence,) = shared_sentences(write(run, run | {"started": "2027"}))
-    assert says(sentence, "lfw", "12 people", "3 images", "feedbeef", "5000 pairs", "75.00")
-
-
-def test_an_unknown_number_of_shared_people_is_said(write):
-    run = results()
-    counts = {"shared_people": None, "shared_images": 3, "unshared_pairs": 0, "accuracy_unshared": None}
-    run["last"]["benchmarks"]["lfw"] |= counts
-    (sentence,) = shared_sentences(write(run))
-    assert says(sentence, "unknown number of people", "3 images", "n/a")

@@ -7,7 +7,6 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from says import refuses
 
-from facerec.data.shared_people import Shared
 from facerec.errors import InputError
 from facerec.runs import results
 from facerec.runs.results import verify_checkpoint
@@ -56,16 +55,6 @@ def test_the_results_name_the_benchmarks_by_which_the_best_epoch_was_chosen(moni
     best = BestCheckpoint(tmp_path, filename="best", monitor=monitor, mode="max")
     trainer = SimpleNamespace(checkpoint_callbacks=[ModelCheckpoint(tmp_path, filename="last"), best])
     assert results._chosen_on(trainer, ["lfw", "cfp_ff"]) == expected
-
-
-def test_the_accuracy_without_shared_pairs_is_that_of_the_others(result):
-    pairs = np.arange(20) < 15
-    found = results._without(result, Shared(3, 2, pairs))
-    # Of pairs 15 to 19, those with even numbers show one person.
-    of_one, of_two = result.correct[[16, 18]].mean(), result.correct[[15, 17, 19]].mean()
-    expected = {"shared_people": 3, "shared_images": 2, "unshared_pairs": 5}
-    assert found == expected | {"accuracy_unshared": (of_one + of_two) / 2}
-    assert results._without(result, Shared(3, 2, np.ones(20, bool)))["accuracy_unshared"] is None
 
 
 def test_a_run_says_that_it_shares_nobody(depthwise_run):

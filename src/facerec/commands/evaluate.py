@@ -28,16 +28,20 @@ from facerec.config.build import build_data, build_trained, refuse_other_sizes, 
 from facerec.config.settings import command, run_settings, setting
 from facerec.config.stored import compose_trained
 from facerec.console import terminal
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.shared_people import Shared
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.formats import ModelBackbone
 from facerec.plots.network import refuse_no_figure, roc_figure, save_figure
 from facerec.process import prepare_process
+from facerec.runs.overlap import found_by_run, found_in_training, overlap, say_overlap
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.results import benchmark_fingerprints
 from facerec.runs.scores import save_scores
 from facerec.runs.table_formats import terminal_table
+from facerec.training.checkpoints import training_fingerprint
 from facerec.verification.intervals import Interval
 from facerec.verification.verify import VerificationResult
 
@@ -62,6 +66,9 @@ class Settings:
     groups: Path | None = setting("with these two, list of lines PATH GROUP: the rates by group", None)
     det: Path | None = setting("with all_pairs, figure of the DET curves to write", None, written=True)
     draws: int = setting("galleries that identify draws", 10, least=1)
+    shared: bool = setting(
+        "look for the benchmarks' people and images in the training set, all of which is read", False
+    )
     trust: bool = setting("also build classes that are not facerec's: only if you trust the file", False)
     overrides: tuple[str, ...] = run_settings(
         "see the list above",
@@ -87,7 +94,9 @@ def run(settings: Settings) -> dict[str, Any] | None:
     data.setup("validate")
     groups = asked.read(data)
     embeddings: dict[str, np.ndarray] = {}
+    shared = _shared(settings, data, described.get("trained_on"))
     results = verify(cfg, data, network, embeddings if asked else None)
+    overlaps = {name: of if isinstance(of, str) else overlap(results[name], of) for name, of in shared.items()}
     summary = {
         **described,
         "image_size": cfg.image_size,
@@ -95,12 +104,30 @@ def run(settings: Settings) -> dict[str, Any] | None:
         "test_augmentation": OmegaConf.to_container(cfg.data.get("test_augmentation", OmegaConf.create())),
         **code_and_environment(),
         "data": benchmark_fingerprints(data),
-        "benchmarks": {name: result.summary() for name, result in results.items()},
+        "benchmarks": {name: result.summary() | _told(overlaps.get(name)) for name, result in results.items()},
     }
     if settings.scores is not None and rank_zero_only.rank == 0:
-        save_scores(settings.scores, results, data.opened_benchmarks)
+        known = {name: of for name, of in shared.items() if isinstance(of, Shared)}
+        save_scores(settings.scores, results, data.opened_benchmarks, known)
     published = publish(results, summary, settings.roc)
+    if published:
+        say_overlap(str(settings.model or settings.checkpoint), overlaps)
     return published | asked.measure(data, embeddings, groups) if published and asked else published
+
+
+def _shared(settings: Settings, data: FaceDataModule, trained_on: str | None) -> dict[str, Shared | str]:
+    """Return what each benchmark shares with the training set, or why that is unknown; on the first device only."""
+    if rank_zero_only.rank != 0:
+        return {}
+    if settings.shared:
+        return dict(found_in_training(data, trained_on))
+    if settings.checkpoint is None:
+        return {benchmark.name: "an exported file does not tell" for benchmark in data.opened_benchmarks}
+    return found_by_run(settings.checkpoint.parent, data.opened_benchmarks)
+
+
+def _told(of: dict[str, Any] | str | None) -> dict[str, Any]:
+    return {"shared_unknown": of} if isinstance(of, str) else of or {}
 
 
 def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, Any]]:
@@ -116,7 +143,8 @@ def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, 
         ]
     backbone, cfg, checkpoint = build_trained(path, overrides, settings.trust)
     network = reparameterize(backbone) if settings.form == "deployed" else backbone
-    return cfg, network, {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
+    described = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
+    return cfg, network, described | {"trained_on": training_fingerprint(checkpoint)}
 
 
 def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dict[str, Any]]:

@@ -11,6 +11,7 @@ from facerec.console import log
 from facerec.files import CACHE
 from facerec.process import is_first_process, prepare_process
 from facerec.runs.folder import checkpoint_to_resume
+from facerec.runs.overlap import shared_sentences
 from facerec.runs.provenance import provenance, write_settings
 from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
@@ -76,6 +77,8 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
         return None
     results.write(folder)
     show(table_rows([folder]))
+    for sentence in shared_sentences([folder]):
+        log(sentence)
     log(f"done: {folder}")
     return results
 

@@ -16,6 +16,7 @@ html writes table, comparison, cost, curves, affinity maps, hardest pairs and pr
 else. It compares runs that differ in the setting over= alone, separately for all values of the others.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,8 @@ from facerec.pages.page import PageOptions, sweep_page
 from facerec.runs.comparable import compare_alike
 from facerec.runs.comparing import Compared
 from facerec.runs.comparison_table import comparison_rows
-from facerec.runs.report import find_runs, shared_sentences, show, show_table, table_rows
+from facerec.runs.overlap import shared_sentences
+from facerec.runs.report import find_runs, show, show_table, table_rows
 from facerec.runs.table_formats import Row, comma_separated, latex, markdown, write_markdown, write_table
 
 
@@ -71,11 +73,12 @@ def report(settings: TableSettings) -> None:
     runs = find_runs(list(settings.folders))
     rows = table_rows(runs)
     show(rows)
-    for sentence in shared_sentences(runs):
+    shared = shared_sentences(runs)
+    for sentence in shared:
         log(sentence)
     if any("[n/a]" in text for row in rows for text in row.values()):
         log("[n/a]: written by an older version, which kept no errors; facerec evaluate gives the interval")
-    _write(rows, settings, "")
+    _write(rows, settings, _list(shared))
 
 
 def _write(rows: list[Row], settings: TableSettings, said: str, *words: str) -> None:
@@ -86,6 +89,10 @@ def _write(rows: list[Row], settings: TableSettings, said: str, *words: str) -> 
     if settings.markdown is not None:
         command = " ".join(["facerec report", *words, *map(str, settings.folders)])
         write_markdown(markdown(rows) + said, settings.markdown, command)
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return "".join(f"\n- {markdown_cell(sentence)}" for sentence in sentences) + "\n"
 
 
 def compare(settings: CompareSettings) -> None:
@@ -104,8 +111,7 @@ def compare(settings: CompareSettings) -> None:
         log(problem)
     for key, values in differences.items():
         log(f"the runs differ in {key} too: {', '.join(values)}")
-    said = "".join(f"\n- {markdown_cell(compared.sentence())}" for compared in found) + "\n"
-    _write(rows, settings, said, "compare")
+    _write(rows, settings, _list([compared.sentence() for compared in found]), "compare")
     if settings.json is not None:
         write_json(settings.json, _content(found, settings, differences))
 

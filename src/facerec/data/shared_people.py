@@ -18,11 +18,13 @@ class Shared(NamedTuple):
         people: number of the benchmark's people whose name is a training identity's; None if one of both has no names.
         images: number of the benchmark's images that are, byte for byte, training images.
         pairs: whether a pair has such a person or image, bool ``(P,)``.
+        unknown: why ``people`` is None.
     """
 
     people: int | None
     images: int
     pairs: np.ndarray
+    unknown: str = ""
 
 
 def shared_with(train: LabelledSource, benchmarks: list[Benchmark]) -> dict[str, Shared]:
@@ -45,7 +47,8 @@ def _shared(benchmark: Benchmark, names: set[str], digests: frozenset[bytes]) ->
     is_copy = np.array([digest in digests for digest in _digests(benchmark.images, benchmark.name)], bool)
     is_shared = is_known[number] | is_copy if len(is_copy) else is_known[number]
     pairs = is_shared[benchmark.left] | is_shared[benchmark.right]
-    return Shared(int(is_known.sum()) if names and any(keys) else None, int(is_copy.sum()), pairs)
+    unknown = "" if names and any(keys) else f"the {'benchmark' if names else 'training set'} does not name people"
+    return Shared(None if unknown else int(is_known.sum()), int(is_copy.sum()), pairs, unknown)
 
 
 def _is_encoded(images: ImageSource) -> TypeGuard[EncodedSource]:

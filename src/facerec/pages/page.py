@@ -17,7 +17,8 @@ from facerec.pages.provenance_section import differences, provenance
 from facerec.pages.svg_plot import legend
 from facerec.pages.sweep_plots import SweepPlots
 from facerec.pages.texts import count, listed, say
-from facerec.runs.report import find_runs, shared_sentences, table_rows
+from facerec.runs.overlap import shared_sentences
+from facerec.runs.report import find_runs, table_rows
 from facerec.runs.sweep import SweepRun, cells_of, common_benchmarks, read_sweep
 from facerec.runs.table_formats import Row, columns_of
 

@@ -9,17 +9,17 @@ import numpy as np
 
 from facerec.console import log
 from facerec.errors import InputError, suggestion
-from facerec.files import LAST_SCORES, RESULTS, SCORES
+from facerec.files import RESULTS
+from facerec.runs.mean_accuracy import SCORES_OF, common_people, measured_accuracy
 from facerec.runs.run_names import repeats_root, run_names
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import PairScores, load_scores
 from facerec.verification.dependence import PairPeople
-from facerec.verification.intervals import Interval, accuracy_terms
-from facerec.verification.paired_comparison import Comparison, Measured, compare, holm, mean_interval
+from facerec.verification.intervals import Interval
+from facerec.verification.paired_comparison import Comparison, compare, holm, mean_interval
 
 # Settings that change how a run is carried out, not its result.
 _HOW = ("seed", "cache", "index_cache", "num_workers")
-_FILES = {"last": LAST_SCORES, "best": SCORES}
 
 
 class Run(NamedTuple):
@@ -231,7 +231,7 @@ def _common(groups: Sequence[Group], scores: Mapping[Path, dict[str, PairScores]
 
 def _scores(run: Run, checkpoint: Literal["last", "best"]) -> dict[str, PairScores]:
     folder, summaries = run.folder, getattr(run.results, checkpoint)["benchmarks"]
-    path = folder / _FILES[checkpoint]
+    path = folder / SCORES_OF[checkpoint]
     again = f"facerec evaluate checkpoint={folder / checkpoint}.ckpt scores={path}"
     if not path.is_file():
         raise InputError(f"{path} is missing, as for runs of an older version: write it with {again}")
@@ -241,7 +241,7 @@ def _scores(run: Run, checkpoint: Literal["last", "best"]) -> dict[str, PairScor
             raise InputError(
                 f"{path} does not say who is in the pairs of {name}, as older versions: write it with {again}"
             )
-        rate, said = _measured(kept).rate, summaries.get(name, {}).get("accuracy")
+        rate, said = measured_accuracy(kept).rate, summaries.get(name, {}).get("accuracy")
         if said is not None and not np.isclose(rate, said):
             problem = f"{path} gives {100 * rate:.2f} % on {name}, but {RESULTS} {100 * said:.2f} %"
             log(f"{problem}: unless the device explains that, write it again with {again}")
@@ -256,7 +256,7 @@ def _compared(name: str, first: Group, second: Group, scores: Mapping[Path, dict
         )
     kept = [[scores[group.runs[seed].folder][name] for seed in seeds] for group in (first, second)]
     people = _people(name, [*kept[0], *kept[1]])
-    measured = [[_measured(each) for each in group] for group in kept]
+    measured = [[measured_accuracy(each) for each in group] for group in kept]
     found = compare(measured[0], measured[1], people)
     means = [float(np.mean([m.rate for m in group])) for group in measured]
     bounds = [mean_interval(group, people) for group in measured]
@@ -267,18 +267,12 @@ def _listed(group: Group) -> str:
     return ", ".join(map(str, sorted(group.runs)))
 
 
-def _measured(kept: PairScores) -> Measured:
-    assert kept.correct is not None and kept.folds is not None
-    return Measured(*accuracy_terms(kept.correct, kept.folds))
-
-
 def _people(name: str, kept: Sequence[PairScores]) -> PairPeople:
     """Return the people of the pairs; raise `InputError` if the runs have other pairs."""
-    first, people = kept[0], kept[0].people_of_pairs()
+    people = common_people(kept)
     assert people is not None
-    for key in ("is_same", "left", "right", "folds", "people"):
-        if not all(np.array_equal(getattr(first, key), getattr(each, key)) for each in kept):
-            raise InputError(f"the runs have other pairs of {name} ({key} differs): evaluate them on the same list")
+    if isinstance(people, str):
+        raise InputError(f"the runs have other pairs of {name} ({people} differs): evaluate them on the same list")
     return people
 
 

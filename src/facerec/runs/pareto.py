@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import NamedTuple
 
-from facerec.runs.report import mean_accuracy_interval
+from facerec.runs.mean_accuracy import mean_accuracy_interval
 from facerec.runs.sweep import SweepRun
 from facerec.verification.intervals import Interval
 
@@ -59,7 +59,7 @@ def _accuracy(runs: Sequence[SweepRun], benchmarks: Sequence[str]) -> float:
 def _interval(runs: Sequence[SweepRun], benchmarks: Sequence[str]) -> Interval | None:
     if len(benchmarks) != 1:
         return None
-    return mean_accuracy_interval([run.results.last["benchmarks"][benchmarks[0]] for run in runs])
+    return mean_accuracy_interval(runs, "last", benchmarks[0])[0]
 
 
 def pareto_front(points: Sequence[Point], more_is_better: bool = False) -> list[Point]:

@@ -4,19 +4,18 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from statistics import mean, variance
-from typing import Any
+from statistics import mean
 
 from rich.console import Console
 
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import RESULTS
+from facerec.runs.comparing import Run
+from facerec.runs.mean_accuracy import Checkpoint, mean_accuracy_interval
 from facerec.runs.run_names import differing_settings, network_parts
 from facerec.runs.run_results import RunResults
 from facerec.runs.table_formats import Row, terminal_table
-from facerec.verification.intervals import Interval, wilson
-from facerec.verification.paired_comparison import Variances
 
 # Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
@@ -39,19 +38,25 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     95 % interval over seeds and pairs; with one seed, over pairs alone. Among repeated runs with the same seed, the one
     that started last counts.
     """
-    cells: dict[str, dict[int, RunResults]] = defaultdict(dict)
-    for result in map(RunResults.read, runs):
-        seeds, seed = cells[all_but_seed(result)], result.config["seed"]
-        seeds[seed] = max(seeds.get(seed, result), result, key=lambda run: run.started)
-    differences = differing_settings([next(iter(results.values())).config for results in cells.values()])
+    found = cells(runs)
+    differences = differing_settings([seeds[0].results.config for seeds in found])
     return [
-        _row(list(results.values()), checkpoint, settings)
-        for results, settings in zip(cells.values(), differences, strict=True)
-        for checkpoint in _checkpoints(next(iter(results.values())))
+        _row(seeds, checkpoint, settings)
+        for seeds, settings in zip(found, differences, strict=True)
+        for checkpoint in _checkpoints(seeds[0].results)
     ]
 
 
-def _checkpoints(result: RunResults) -> tuple[str, str]:
+def cells(runs: Iterable[Path]) -> list[list[Run]]:
+    """Return the runs that differ in the seed only, one per seed: the one that started last."""
+    found: dict[str, dict[int, Run]] = defaultdict(dict)
+    for run in (Run(folder, RunResults.read(folder)) for folder in runs):
+        seeds, seed = found[all_but_seed(run.results)], run.results.config["seed"]
+        seeds[seed] = max(seeds.get(seed, run), run, key=lambda run: run.results.started)
+    return [list(seeds.values()) for seeds in found.values()]
+
+
+def _checkpoints(result: RunResults) -> tuple[Checkpoint, Checkpoint]:
     return ("best", "last") if result.best_chosen_on == [HELD_OUT] else ("last", "best")
 
 
@@ -62,7 +67,8 @@ def all_but_seed(result: RunResults) -> str:
     return json.dumps([settings, result.data, result.protocol], sort_keys=True)
 
 
-def _row(results: list[RunResults], checkpoint: str, settings: str) -> Row:
+def _row(runs: list[Run], checkpoint: Checkpoint, settings: str) -> Row:
+    results = [run.results for run in runs]
     first = results[0]
     config, cost = first.config, first.cost
     backbone, operator, head = network_parts(config)
@@ -75,9 +81,7 @@ def _row(results: list[RunResults], checkpoint: str, settings: str) -> Row:
         "head": head,
         "epoch": f"{checkpoint} {','.join(sorted({str(summary['epoch'] + 1) for summary in summaries}, key=int))}",
         "chosen on": ", ".join(first.best_chosen_on or ["benchmarks"]) if checkpoint == "best" else "",
-        **{
-            name: _accuracy([summary["benchmarks"][name] for summary in summaries]) for name in first.best["benchmarks"]
-        },
+        **{name: _accuracy(runs, checkpoint, name) for name in first.best["benchmarks"]},
         "MACs (M)": f"{cost['macs_paper'] / 1e6:.2f}",
         "params (M)": f"{cost['params'] / 1e6:.3f}",
         "deployed (M)": f"{cost['params_deployed'] / 1e6:.3f}",
@@ -90,48 +94,11 @@ def _row(results: list[RunResults], checkpoint: str, settings: str) -> Row:
     }
 
 
-def _accuracy(summaries: list[dict[str, Any]]) -> str:
-    values = [summary["accuracy"] for summary in summaries]
-    bounds = mean_accuracy_interval(summaries)
+def _accuracy(runs: list[Run], checkpoint: Checkpoint, name: str) -> str:
+    values = [getattr(run.results, checkpoint)["benchmarks"][name]["accuracy"] for run in runs]
+    bounds, _ = mean_accuracy_interval(runs, checkpoint, name)
     shown = "[n/a]" if bounds is None else f"[{100 * bounds.low:.2f}, {100 * bounds.high:.2f}]"
     return f"{100 * mean(values):.2f} {shown}"
-
-
-def mean_accuracy_interval(summaries: list[dict[str, Any]]) -> Interval | None:
-    """Return the 95 % interval of the mean accuracy of runs that differ in the seed, from their summaries.
-
-    The errors over pairs are taken for those of all seeds in common, which makes the interval slightly too wide;
-    `compare_groups` knows better. None if an older version wrote one of them.
-    """
-    errors = [s["accuracy_error"] for s in summaries if s.get("accuracy_error") is not None]
-    if len(errors) < len(summaries):
-        return None
-    people = [int(summary["num_people"]) for summary in summaries]
-    accuracies = [summary["accuracy"] for summary in summaries]
-    number = len(accuracies)
-    seeds = variance(accuracies) / number if number > 1 else None
-    found = Variances(mean(error**2 for error in errors), seeds, 0.0)
-    return wilson(mean(accuracies), found.total(), people[0], found.degrees_of_freedom(number, people[0]))
-
-
-def shared_sentences(runs: Iterable[Path]) -> list[str]:
-    """Return a sentence for each benchmark that shares people or images with the training set of a run."""
-    found: dict[str, None] = {}
-    for result in map(RunResults.read, runs):
-        for name, summary in result.last["benchmarks"].items():
-            if summary.get("shared_people") or summary.get("shared_images"):
-                found[_shared(name, summary, result.data["train"]["fingerprint"])] = None
-    return list(found)
-
-
-def _shared(name: str, summary: dict[str, Any], fingerprint: str) -> str:
-    accuracy, people = summary["accuracy_unshared"], summary["shared_people"]
-    without = "n/a" if accuracy is None else f"{100 * accuracy:.2f} percent, both kinds of pairs weighted alike"
-    left = f"{summary['unshared_pairs']} pairs without them: {without}"
-    return (
-        f"{name} shares {'an unknown number of' if people is None else people} people and {summary['shared_images']} "
-        f"images with the training set {fingerprint}, which makes its accuracy optimistic; {left}"
-    )
 
 
 def show(rows: list[Row]) -> None:

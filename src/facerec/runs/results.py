@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Timer
 
@@ -15,10 +14,10 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.shared_people import Shared, shared_with
 from facerec.errors import InputError
 from facerec.files import BEST, LAST, LAST_SCORES, RESULTS, SCORES
+from facerec.runs.overlap import overlap
 from facerec.runs.scores import save_scores
 from facerec.training.checkpoints import BestCheckpoint, load_checkpoint
 from facerec.training.recognizer import Recognizer
-from facerec.verification.verify import VerificationResult
 
 
 def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModule, folder: Path) -> dict[str, Any]:
@@ -30,10 +29,10 @@ def run_results(trainer: pl.Trainer, recognizer: Recognizer, data: FaceDataModul
     shared = shared_with(train, data.opened_benchmarks) if trainer.is_global_zero else {}
     best = verify_checkpoint(trainer, recognizer, data, _best_of(folder), shared)
     if trainer.is_global_zero:
-        save_scores(folder / SCORES, recognizer.results, data.opened_benchmarks)
+        save_scores(folder / SCORES, recognizer.results, data.opened_benchmarks, shared)
     last = verify_checkpoint(trainer, recognizer, data, folder / LAST, shared)
     if trainer.is_global_zero:
-        save_scores(folder / LAST_SCORES, recognizer.results, data.opened_benchmarks)
+        save_scores(folder / LAST_SCORES, recognizer.results, data.opened_benchmarks, shared)
     image_size, benchmarks = (data.image_size[0], data.image_size[1]), benchmark_fingerprints(data)
     return {
         "protocol": recognizer.protocol.name,
@@ -77,23 +76,10 @@ def verify_checkpoint(
     recognizer.load_state_dict(checkpoint["state_dict"])
     trainer.validate(recognizer, datamodule=data, verbose=False)
     summaries = {
-        name: result.summary() | _without(result, shared[name]) if name in shared else result.summary()
+        name: result.summary() | overlap(result, shared[name]) if name in shared else result.summary()
         for name, result in recognizer.results.items()
     }
     return {"checkpoint": path.name, "epoch": checkpoint["epoch"], "benchmarks": summaries}
-
-
-def _without(result: VerificationResult, shared: Shared) -> dict[str, Any]:
-    """Return what a benchmark shares with the training set, and the accuracy without those pairs.
-
-    It weighs both kinds of pairs alike, since other numbers of them are left than the thresholds were chosen for; None
-    if one kind has no pair left.
-    """
-    left = ~shared.pairs
-    kinds = [result.correct[left & (result.is_same == kind)] for kind in (True, False)]
-    accuracy = float(np.mean([kind.mean() for kind in kinds])) if all(map(len, kinds)) else None
-    counts = {"shared_people": shared.people, "shared_images": shared.images}
-    return counts | {"unshared_pairs": int(left.sum()), "accuracy_unshared": accuracy}
 
 
 def _limit(trainer: pl.Trainer) -> str:

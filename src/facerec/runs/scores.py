@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from facerec.data.shared_people import Shared
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.files import RESULTS, replacing
@@ -16,7 +17,7 @@ from facerec.verification.verify import VerificationResult
 
 Array = np.ndarray
 # The arrays of one value per pair, with the kinds that their types may have.
-_KINDS = {"scores": "f", "is_same": "b", "correct": "b", "folds": "iu", "left": "iu", "right": "iu"}
+_KINDS = {"scores": "f", "is_same": "b", "correct": "b", "folds": "iu", "left": "iu", "right": "iu", "shared": "b"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class PairScores:
         left: index of the left image, int64 ``(P,)``.
         right: index of the right image, int64 ``(P,)``.
         images: names of the N distinct images, text ``(N,)``.
+        shared: whether a pair shows a person or an image of the training set, bool ``(P,)``.
         people: names of the people whom they show, text ``(N,)``; None if the source does not name them.
     """
 
@@ -45,6 +47,7 @@ class PairScores:
     left: Array | None = None
     right: Array | None = None
     images: Array | None = None
+    shared: Array | None = None
     people: Array | None = None
 
     def people_of_pairs(self) -> PairPeople | None:
@@ -56,17 +59,22 @@ class PairScores:
         return named_people(self.people[self.left], self.people[self.right])
 
 
-def save_scores(path: Path, results: Mapping[str, VerificationResult], benchmarks: Sequence[Benchmark]) -> None:
+def save_scores(
+    path: Path,
+    results: Mapping[str, VerificationResult],
+    benchmarks: Sequence[Benchmark],
+    shared: Mapping[str, Shared] | None = None,
+) -> None:
     """Write an .npz file with ``NAME/ATTRIBUTE`` for each benchmark and each attribute of `PairScores` that applies."""
     arrays: dict[str, Array] = {}
     for benchmark in benchmarks:
-        kept = _kept(results[benchmark.name], benchmark)
+        kept = _kept(results[benchmark.name], benchmark, (shared or {}).get(benchmark.name))
         arrays |= {f"{benchmark.name}/{key}": value for key, value in vars(kept).items() if value is not None}
     with replacing(path) as partial:
         np.savez_compressed(partial, **arrays)  # pyright: ignore[reportArgumentType]
 
 
-def _kept(result: VerificationResult, benchmark: Benchmark) -> PairScores:
+def _kept(result: VerificationResult, benchmark: Benchmark, shared: Shared | None) -> PairScores:
     return PairScores(
         scores=result.scores.astype(np.float32),
         is_same=result.is_same,
@@ -77,6 +85,7 @@ def _kept(result: VerificationResult, benchmark: Benchmark) -> PairScores:
         left=benchmark.left,
         right=benchmark.right,
         images=np.array([benchmark.images.name(index) for index in range(len(benchmark.images))]),
+        shared=None if shared is None else shared.pairs,
         people=None if benchmark.people is None else np.array(benchmark.people),
     )
 

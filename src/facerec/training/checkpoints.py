@@ -100,6 +100,12 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
+def training_fingerprint(checkpoint: dict[str, Any]) -> str | None:
+    """Return the fingerprint of the images that a checkpoint was trained on; None if it holds none."""
+    states = [state for state in checkpoint.values() if isinstance(state, dict)]
+    return next((state["train_fingerprint"] for state in states if "train_fingerprint" in state), None)
+
+
 def _is_whole(weight: Any) -> bool:
     """Return whether ``weight`` is a tensor on the CPU with a stored value for every element."""
     if not isinstance(weight, Tensor) or weight.layout is not torch.strided or weight.device.type != "cpu":

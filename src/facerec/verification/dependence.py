@@ -18,6 +18,10 @@ class PairPeople(NamedTuple):
     num_people: int
     known: bool
 
+    def of(self, chosen: np.ndarray) -> "PairPeople":
+        """Return who is in the ``chosen`` pairs, bool ``(P,)``, alone."""
+        return named_people(self.one[chosen], self.other[chosen])._replace(known=self.known)
+
 
 def named_people(one: np.ndarray, other: np.ndarray) -> PairPeople:
     """Return the people of pairs whose two images show ``one`` and ``other``, names or numbers ``(P,)``."""

@@ -60,6 +60,14 @@ def accuracy_terms(correct: np.ndarray, folds: np.ndarray) -> tuple[float, np.nd
     return accuracy, weights * (correct - accuracy)
 
 
+def balanced_terms(correct: np.ndarray, is_same: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the mean over both kinds of pairs of the fraction of correct decisions, and its error's terms ``(P,)``."""
+    _, kinds, sizes = np.unique(is_same, return_inverse=True, return_counts=True)
+    weights = 1 / (len(sizes) * sizes[kinds])
+    rates = np.bincount(kinds, correct) / sizes
+    return float(rates.mean()), weights * (correct - rates[kinds])
+
+
 def accuracy_variance(terms: np.ndarray, people: PairPeople) -> float:
     """Return the variance of an accuracy with these terms of `accuracy_terms`, or of a mean or difference of some."""
     return _THRESHOLD_NOISE * dependent_variance(terms, people)
