@@ -56,8 +56,9 @@ SLOW = ("torch", "cv2", "matplotlib", "scipy", "sklearn", "pytorch_lightning")
 
 def test_help_and_wrong_settings_import_nothing_slow():
     """Of every command: its help, a misspelt setting, and a value that is none."""
-    words = [name for name in COMMANDS if name not in ("train", "recordio", "prepare_benchmark", "report")]
-    calls = [["evaluate", "-h"], ["evaluate", "checkpoint=a", "form=fast"], *([name, "chekpoint=a"] for name in words)]
+    words = [[name] for name in COMMANDS if name not in ("train", "recordio", "prepare_benchmark")]
+    words += [["report", "compare"], ["report", "html"], ["recordio", "build"], ["prepare_benchmark", "cfp_ff"]]
+    calls = [["evaluate", "-h"], ["evaluate", "checkpoint=a", "form=fast"], *([*word, "chekpoint=a"] for word in words)]
     lines = [
         "from facerec.commands.main import main; import sys",
         f"status = [main(call) for call in {calls}]",

@@ -1,7 +1,9 @@
 """Run a command: facerec COMMAND KEY=VALUE ...; facerec COMMAND --help lists its settings."""
 
 import ast
+import builtins
 import importlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -68,16 +70,28 @@ def command(name: str) -> Callable[[list[str]], int]:
 def _early_status(name: str, arguments: list[str]) -> int:
     """Return 0 if the settings are right, else say what is wrong and return 1, before the module is imported.
 
-    That takes seconds. The class Settings alone is made from the module's source; a command of several words has none.
+    That takes seconds. The classes ...Settings alone are made from the module's source, and its calls of `command` and
+    `subcommands` with work that does nothing.
     """
     with importing():
         from facerec.config import settings
-    classes: list[ast.stmt] = [node for node in _source(name).body if getattr(node, "name", "") == "Settings"]
-    if not classes:
-        return 0
-    names = {"dataclass": dataclass, "Path": Path, "Literal": Literal, "Any": Any} | vars(settings)
-    exec(compile(ast.Module(classes, []), f"{name}: settings", "exec"), names)
-    return settings.command(names["Settings"], lambda given: None)(arguments)
+    made = {"dataclass": dataclass, "Path": Path, "Literal": Literal, "Any": Any} | vars(settings)
+    names: Any = defaultdict(lambda: _nothing, made | vars(builtins) | {"partial": lambda *_: _nothing})
+    kept = [node for node in _source(name).body if _is_settings(node) or _is_main(node)]
+    exec(compile(ast.Module(kept, []), f"{name}: settings", "exec"), names)
+    return names["main"](arguments)
+
+
+def _nothing(*_: Any) -> None:
+    """Stand for a command's work."""
+
+
+def _is_settings(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ClassDef) and node.name.endswith("Settings")
+
+
+def _is_main(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "main"
 
 
 def module_of(name: str) -> ModuleType:

@@ -258,13 +258,17 @@ def command(kind: type[T], work: Callable[[T], Any]) -> Callable[[list[str]], in
     return main
 
 
-def subcommands(choices: Mapping[str, Callable[[list[str]], int]]) -> Callable[[list[str]], int]:
-    """Return the ``main`` of a command whose first word selects a subcommand."""
+def subcommands(
+    choices: Mapping[str, Callable[[list[str]], int]], default: Callable[[list[str]], int] | None = None
+) -> Callable[[list[str]], int]:
+    """Return the ``main`` of a command whose first word selects a subcommand, else the ``default``."""
 
     def main(arguments: list[str]) -> int:
         word = arguments[0] if arguments else ""
         if word in choices:
             return choices[word](arguments[1:])
+        if default is not None:
+            return default(arguments)
         return _ended(f"the first word must be one of {', '.join(choices)}, got {repr(word) if word else 'none'}", 1)
 
     return main
