@@ -5,42 +5,18 @@ import json
 import numpy as np
 import pytest
 from says import refuses, says
+from score_files import LEFT, PAIRS, PEOPLE, RIGHT, decisions, write_scores
 from test_report import results
 
 from facerec.errors import InputError
 from facerec.runs.comparable import compare_alike
 from facerec.runs.comparing import baseline_of, compare_groups, group_runs
 from facerec.runs.report import find_runs
-from facerec.runs.scores import PairScores
 from facerec.verification.dependence import named_people
 from facerec.verification.intervals import accuracy_terms
 from facerec.verification.paired_comparison import Measured, compare
 
-PAIRS = 200
 DEPTHWISE = {"operator": {"_target_": "facerec.operators.depthwise.Depthwise"}}
-RNG = np.random.default_rng(0)
-LEFT, RIGHT = RNG.integers(0, 90, PAIRS), 90 + RNG.integers(0, 90, PAIRS)
-PEOPLE = np.array([f"person {number % 45}" for number in range(180)])
-
-
-def decisions(rate, seed):
-    return np.random.default_rng(seed).random(PAIRS) < rate
-
-
-def write_scores(path, names=("lfw", "cfp_ff"), rate=0.8, seed=0, **changed):
-    arrays = {}
-    for name in names:
-        kept = PairScores(
-            scores=np.ones(PAIRS, np.float32),
-            is_same=np.arange(PAIRS) % 2 == 0,
-            correct=decisions(rate, seed),
-            folds=np.arange(PAIRS) // 20,
-            left=LEFT,
-            right=RIGHT,
-            people=PEOPLE,
-        )
-        arrays |= {f"{name}/{k}": v for k, v in (vars(kept) | changed).items() if v is not None}
-    np.savez_compressed(path, **arrays)
 
 
 @pytest.fixture

@@ -1,19 +1,21 @@
 """The table, from results written by hand."""
 
 import copy
-import csv
-import io
 import json
 from statistics import mean
 
 import pytest
 from says import refuses, says
+from score_files import write_scores
 
 from facerec.errors import InputError
-from facerec.runs.report import find_runs, show, table_rows
+from facerec.runs.mean_accuracy import measured_accuracy
+from facerec.runs.report import find_runs, notes, rows_for_paper, show, table_rows
 from facerec.runs.run_results import RunResults
-from facerec.runs.table_formats import comma_separated, latex, markdown, write_markdown
+from facerec.runs.scores import load_scores
+from facerec.runs.table_formats import comma_separated
 from facerec.verification.intervals import wilson
+from facerec.verification.paired_comparison import mean_interval
 
 
 def results(accuracy=0.9, last=0.8, seed=1, started="2026-01-01T00:00:00", **config) -> dict:
@@ -147,53 +149,6 @@ def rows(write):
     return table_rows(write(results(), other))
 
 
-def test_csv_holds_every_cell(rows):
-    assert list(csv.DictReader(io.StringIO(comma_separated(rows)))) == [{"lfw": ""} | row for row in rows]
-
-
-def test_markdown_holds_every_cell(rows):
-    header, rule, *lines = (
-        [cell.strip() for cell in line.strip("|").split("|")] for line in markdown(rows).splitlines()
-    )
-    rules = dict(zip(header, rule, strict=True))
-    assert (rules["backbone"], rules["images/s"], rules["data"]) == ("---", "---:", "---")
-    assert [dict(zip(header, line, strict=True)) for line in lines] == [{"lfw": ""} | row for row in rows]
-
-
-def test_latex_holds_every_cell_and_figures_are_on_the_right(rows):
-    columns, top, header, middle, *lines, bottom, end = latex(rows).splitlines()
-    assert (top, middle, bottom, end) == (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}")
-    names, *values = (line.removesuffix(r" \\").replace("\\", "").split(" & ") for line in (header, *lines))
-    assert [dict(zip(names, line, strict=True)) for line in values] == [{"lfw": ""} | row for row in rows]
-    kinds = dict(zip(names, columns.removeprefix(r"\begin{tabular}{"), strict=False))
-    assert (kinds["backbone"], kinds["cfp_ff"], kinds["images/s"]) == ("l", "r", "r")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a_b & 5 %", r"a\_b \& 5 \%"),
-        ("~^\\", r"\textasciitilde{}\textasciicircum{}\textbackslash{}"),
-        ("1 ± 2", r"1 $\pm$ 2"),
-    ],
-)
-def test_marks_of_latex_are_escaped(text, expected):
-    assert latex([{"name": text}]).splitlines()[4] == rf"{expected} \\"
-
-
-def test_a_page_with_a_place_keeps_the_rest(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("before\n<!-- facerec report a b -->\nold\n<!-- end -->\nafter <!-- end -->\n")
-    for text in ("one\n", "two\n"):
-        write_markdown(text, page, "facerec report a b")
-    place = "<!-- facerec report a b -->\n\ntwo\n\n<!-- end -->"
-    assert page.read_text() == f"before\n{place}\nafter <!-- end -->\n"
-    with refuses("page.md", "<!-- facerec report c -->", "put", error=InputError):
-        write_markdown("three", page, "facerec report c")
-    write_markdown("whole", tmp_path / "new.md", "facerec report c")
-    assert (tmp_path / "new.md").read_text() == "whole"
-
-
 def test_the_terminal_shows_the_accuracies(rows, capsys):
     show(rows)
     shown = capsys.readouterr().out
@@ -296,7 +251,7 @@ def test_a_setting_that_nodes_repeat_is_named_once(write):
     assert {row["settings"] for row in table_rows(write(*sizes))} == {"image_size=80", "image_size=96"}
 
 
-NAMES = ["[/red]", "[bold]x[/bold]", ":smile:", "a|b", "a\\|b", "<b>", "*x*", "`x`"]
+NAMES = ["[/red]", "[bold]x[/bold]", ":smile:"]
 
 
 @pytest.fixture
@@ -313,18 +268,33 @@ def named(write):
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(named, capsys):
-    show(named(*NAMES[:3]))
+    show(named(*NAMES))
     shown = capsys.readouterr().out
-    assert says(shown, *NAMES[:3])
+    assert says(shown, *NAMES)
 
 
-def test_marks_of_markdown_are_escaped(named):
-    header, _, *rows = markdown(named("a\nb", *NAMES)).splitlines()
-    cells = header[2:-2].split(" | ")
-    assert [cells.count(cell) for cell in ("a\\|b", "a\\\\\\|b", "\\<b>", "\\*x\\*", "\\`x\\`", "a<br>b")] == [1] * 6
-    assert {len(row.split(" | ")) for row in rows} == {len(cells)}
+def test_a_paper_has_one_row_per_network_and_the_epoch_to_report(rows):
+    found = rows_for_paper(rows)
+    assert [row["epoch"] for row in found] == ["last 10", "last 10"]
+    assert {"operator", "cfp_ff", "MACs (M)"} <= found[0].keys() and not {"commit", "images/s"} & found[0].keys()
 
 
-def test_no_cell_of_csv_is_a_formula(named):
-    (header, *_) = csv.reader(io.StringIO(comma_separated(named("=1+1", "@x", "-1.5", "+x", "a=b"))))
-    assert [name for name in header if name[:1] in "'=+-@a"] == ["'=1+1", "'@x", "-1.5", "'+x", "a=b"]
+def test_a_mean_over_seeds_has_the_interval_of_the_comparison_where_the_scores_are_kept(tmp_path):
+    folders = []
+    for seed, rate in ((1, 0.8), (2, 0.9)):
+        folders.append(tmp_path / f"run{seed}")
+        folders[-1].mkdir()
+        write_scores(folders[-1] / "last_scores.npz", ["lfw"], rate, seed)
+        measured = measured_accuracy(load_scores(folders[-1] / "last_scores.npz")["lfw"])
+        content = results(last=measured.rate, seed=seed)
+        for epoch in ("best", "last"):
+            del content[epoch]["benchmarks"]["cfp_ff"]
+        (folders[-1] / "results.json").write_text(json.dumps(content))
+    last, best = table_rows(folders)
+    kept = [load_scores(folder / "last_scores.npz")["lfw"] for folder in folders]
+    expected = mean_interval([measured_accuracy(each) for each in kept], kept[0].people_of_pairs())
+    assert last["lfw"].is_exact and list(last["lfw"].interval) == pytest.approx([100 * bound for bound in expected])
+    assert not best["lfw"].is_exact  # has no file of scores
+    assert says(*notes([best]), "without the files of scores", "compare") and not notes([last])
+    write_scores(folders[0] / "last_scores.npz", ["lfw"], 0.1, 5)  # of another epoch
+    assert not table_rows(folders)[0]["lfw"].is_exact

@@ -26,8 +26,9 @@ def test_every_run_has_its_rows_on_the_terminal_and_in_the_files(report, depthwi
     with (tmp_path / "new" / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert sorted(row["operator"] for row in rows) == ["Depthwise", "Depthwise", "TVConv", "TVConv"]
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    assert len(lines) == 2 + 4 and every(row["synthetic"] in shown for row in rows)
+    table, _, said = (tmp_path / "table.md").read_text().partition("\n\n")
+    assert says(said, "synthetic shares", "0 images", "TVConv", "Depthwise")
+    assert len(table.splitlines()) == 2 + 4 and every(f"{float(row['synthetic']):.2f} [" in shown for row in rows)
 
 
 def test_without_files_nothing_is_written(report, depthwise_run, tmp_path, monkeypatch):
@@ -62,7 +63,7 @@ def test_two_real_runs_are_compared_on_the_terminal_and_in_every_file(report, de
     (compared,) = json.loads(files["json"].read_text())["comparisons"]
     scores = [np.load(run / "last_scores.npz")["synthetic/correct"].mean() for run in (depthwise_run, tvconv_run)]
     assert compared["means"] == pytest.approx(scores)
-    assert row["difference"].lstrip("'").startswith(f"{100 * (scores[1] - scores[0]):+.2f} [")
+    assert float(row["difference"]) == pytest.approx(100 * (scores[1] - scores[0]), abs=1e-5)
     assert compared["sentence"] in shown and says(files["latex"].read_text(), r"\toprule", "synthetic")
 
 

@@ -16,12 +16,11 @@ html writes table, comparison, cost, curves, affinity maps, hardest pairs and pr
 else. It compares runs that differ in the setting over= alone, separately for all values of the others.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from facerec.config.settings import command, setting
+from facerec.config.settings import command, setting, subcommands
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import markdown_cell, replacing, write_json
@@ -30,8 +29,16 @@ from facerec.runs.comparable import compare_alike
 from facerec.runs.comparing import Compared
 from facerec.runs.comparison_table import comparison_rows
 from facerec.runs.overlap import shared_sentences
-from facerec.runs.report import find_runs, show, show_table, table_rows
-from facerec.runs.table_formats import Row, comma_separated, latex, markdown, write_markdown, write_table
+from facerec.runs.report import find_runs, notes, rows_for_paper, show, show_table, table_rows
+from facerec.runs.table_formats import (
+    Row,
+    comma_separated,
+    latex_for_one_column,
+    markdown,
+    records,
+    write_markdown,
+    write_table,
+)
 
 
 @dataclass
@@ -43,7 +50,8 @@ class TableSettings:
     markdown: Path | None = setting(
         "Markdown file to write the table to, or a page with a place <!-- facerec report FOLDER -->", None, written=True
     )
-    latex: Path | None = setting("LaTeX file to write the table to", None, written=True)
+    latex: Path | None = setting("LaTeX file to write the table to, for one column of a paper", None, written=True)
+    json: Path | None = setting("JSON file to write what is shown to, in numbers", None, written=True)
 
 
 @dataclass
@@ -54,7 +62,6 @@ class CompareSettings(TableSettings):
     baseline: str | None = setting("the group to compare with, by a part of its name; depthwise or the first", None)
     checkpoint: Literal["last", "best"] = setting("the epoch to compare", "last")
     allow: tuple[str, ...] = setting("further settings that may differ, such as commit,fingerprint.train", ())
-    json: Path | None = setting("JSON file to write the comparison to", None, written=True)
 
 
 @dataclass
@@ -73,26 +80,24 @@ def report(settings: TableSettings) -> None:
     runs = find_runs(list(settings.folders))
     rows = table_rows(runs)
     show(rows)
-    shared = shared_sentences(runs)
-    for sentence in shared:
+    said = [*shared_sentences(runs), *notes(rows)]
+    for sentence in said:
         log(sentence)
-    if any("[n/a]" in text for row in rows for text in row.values()):
-        log("[n/a]: written by an older version, which kept no errors; facerec evaluate gives the interval")
-    _write(rows, settings, _list(shared))
+    _write(rows, rows_for_paper(rows), settings, said)
+    if settings.json is not None:
+        write_json(settings.json, {"rows": records(rows), "notes": said})
 
 
-def _write(rows: list[Row], settings: TableSettings, said: str, *words: str) -> None:
-    """Write the files; Markdown has the sentences ``said`` below the table, and a place in a page by the command."""
-    for path, form in ((settings.csv, comma_separated), (settings.latex, latex)):
-        if path is not None:
-            write_table(form(rows), path)
+def _write(rows: list[Row], for_paper: list[Row], settings: TableSettings, said: list[str], *words: str) -> None:
+    """Write the tables; Markdown has the sentences ``said`` below, and a place in a page by the command."""
+    if settings.csv is not None:
+        write_table(comma_separated(rows), settings.csv)
+    if settings.latex is not None:
+        write_table(latex_for_one_column(for_paper), settings.latex)
     if settings.markdown is not None:
         command = " ".join(["facerec report", *words, *map(str, settings.folders)])
-        write_markdown(markdown(rows) + said, settings.markdown, command)
-
-
-def _list(sentences: Iterable[str]) -> str:
-    return "".join(f"\n- {markdown_cell(sentence)}" for sentence in sentences) + "\n"
+        below = "".join(f"\n- {markdown_cell(sentence)}" for sentence in said)
+        write_markdown(markdown(rows) + below + ("\n" if said else ""), settings.markdown, command)
 
 
 def compare(settings: CompareSettings) -> None:
@@ -105,13 +110,14 @@ def compare(settings: CompareSettings) -> None:
     rows = comparison_rows(found)
     title = f"accuracy in percent, {settings.checkpoint} epoch, [95 % interval]; p corrected for {len(found)} (Holm)"
     show_table(rows, title)
-    for compared in found:
-        print(compared.sentence())
+    said = [compared.sentence() for compared in found]
+    print("\n".join(said))
     for problem in problems:
         log(problem)
     for key, values in differences.items():
         log(f"the runs differ in {key} too: {', '.join(values)}")
-    _write(rows, settings, _list([compared.sentence() for compared in found]), "compare")
+    for_paper = [{column: text for column, text in row.items() if column != "seeds needed"} for row in rows]
+    _write(rows, for_paper, settings, said, "compare")
     if settings.json is not None:
         write_json(settings.json, _content(found, settings, differences))
 
@@ -135,11 +141,6 @@ def html(settings: PageSettings) -> None:
     log(f"written: {out}")
 
 
-_report = command(TableSettings, report)
-_OTHERS = {"compare": command(CompareSettings, compare), "html": command(PageSettings, html)}
-
-
-def main(arguments: list[str]) -> int:
-    """Run what the first word names, compare or html, else the table."""
-    word = arguments[0] if arguments else ""
-    return _OTHERS[word](arguments[1:]) if word in _OTHERS else _report(arguments)
+main = subcommands(
+    {"compare": command(CompareSettings, compare), "html": command(PageSettings, html)}, command(TableSettings, report)
+)

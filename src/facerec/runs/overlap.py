@@ -127,9 +127,9 @@ def _of_networks(name: str, train: str, networks: Mapping[str, list[dict[str, An
     known = {network: [s for s in found if "shared_images" in s] for network, found in networks.items()}
     known = {network: found for network, found in known.items() if found}
     if not known:
-        return f"{_unknown(name, train, _OLDER)} ({', '.join(networks)})"
+        return f"{_unknown(name, train, _OLDER)} ({'; '.join(networks)})"
     without = "; ".join(f"{network} {_without(found)}" for network, found in known.items())
-    return _sentence(name, train, next(iter(known.values()))[-1], without)
+    return _sentence(name, f"{train} ({'; '.join(known)})", next(iter(known.values()))[-1], without)
 
 
 def _unknown(name: str, train: str, why: str) -> str:

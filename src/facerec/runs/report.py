@@ -15,10 +15,12 @@ from facerec.runs.comparing import Run
 from facerec.runs.mean_accuracy import Checkpoint, mean_accuracy_interval
 from facerec.runs.run_names import differing_settings, network_parts
 from facerec.runs.run_results import RunResults
-from facerec.runs.table_formats import Row, terminal_table
+from facerec.runs.table_formats import Estimate, Row, terminal_table
 
 # Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
+# Columns that a paper's table has no space for.
+_NOT_IN_PAPER = ("chosen on", "deployed (M)", "maps (M)", "images/s", "data", "commit")
 
 
 def find_runs(folders: Iterable[str | Path]) -> list[Path]:
@@ -94,11 +96,29 @@ def _row(runs: list[Run], checkpoint: Checkpoint, settings: str) -> Row:
     }
 
 
-def _accuracy(runs: list[Run], checkpoint: Checkpoint, name: str) -> str:
+def _accuracy(runs: list[Run], checkpoint: Checkpoint, name: str) -> Estimate:
     values = [getattr(run.results, checkpoint)["benchmarks"][name]["accuracy"] for run in runs]
-    bounds, _ = mean_accuracy_interval(runs, checkpoint, name)
-    shown = "[n/a]" if bounds is None else f"[{100 * bounds.low:.2f}, {100 * bounds.high:.2f}]"
-    return f"{100 * mean(values):.2f} {shown}"
+    bounds, is_exact = mean_accuracy_interval(runs, checkpoint, name)
+    return Estimate(mean(values), bounds, is_exact=is_exact)
+
+
+def rows_for_paper(rows: list[Row]) -> list[Row]:
+    """Return one of the two rows per network, of the epoch to report, with the columns that a paper has space for."""
+    return [{column: text for column, text in row.items() if column not in _NOT_IN_PAPER} for row in rows[::2]]
+
+
+def notes(rows: list[Row]) -> list[str]:
+    """Return sentences on the intervals of the rows."""
+    estimates = [text for row in rows for text in row.values() if isinstance(text, Estimate)]
+    said = []
+    if any(estimate.interval is None for estimate in estimates):
+        said.append("[n/a]: written by an older version, which kept no errors; facerec evaluate gives the interval")
+    if not all(estimate.is_exact for estimate in estimates):
+        said.append(
+            "without the files of scores, errors over pairs count as common to all seeds, so that intervals of means "
+            "over seeds differ slightly from those of facerec report compare"
+        )
+    return said
 
 
 def show(rows: list[Row]) -> None:
