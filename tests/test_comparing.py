@@ -41,7 +41,7 @@ def both(write, seeds=(1, 2, 3), rate=0.95, **changed):
 
 def compared(folder, setting="operator", **options):
     groups = group_runs(find_runs([folder]), setting, **options)
-    return compare_groups(groups, baseline_of(groups, None))
+    return compare_groups(groups, baseline_of(groups, None))[0]
 
 
 def test_every_benchmark_is_compared_with_the_depthwise_runs(write, tmp_path):
@@ -87,7 +87,7 @@ def test_a_sweep_over_two_settings_is_compared_value_by_value(write, tmp_path):
         both(write, seeds=(1, 2), width=width)
         for seed in (1, 2):
             write(results(seed=seed, width=width, **DEPTHWISE), 0.7)
-    found, problems, differences = compare_alike(find_runs([tmp_path]), "operator")
+    found, problems, differences, _ = compare_alike(find_runs([tmp_path]), "operator")
     assert (len(found), problems, differences) == (4, [], {})
     assert len({compared.p for compared in found}) == 1  # the same numbers, corrected for four
 
@@ -95,7 +95,7 @@ def test_a_sweep_over_two_settings_is_compared_value_by_value(write, tmp_path):
 def test_a_run_without_a_counterpart_is_said(write, tmp_path):
     both(write, seeds=(1, 2))
     lone = write(results(seed=1, width=0.9), 0.7)
-    found, (problem,), _ = compare_alike(find_runs([tmp_path]), "operator")
+    found, (problem,), *_ = compare_alike(find_runs([tmp_path]), "operator")
     assert len(found) == 2 and says(problem, str(lone), "left out", "operator")
 
 

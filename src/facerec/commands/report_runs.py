@@ -8,9 +8,9 @@ Includes every finished run in the folders, at any depth. In the table, runs tha
 and the last epoch comes first: the best one was chosen on the benchmarks, unless the table says otherwise. Brackets
 hold 95 % intervals over seeds and pairs, which respect that pairs share people; with one seed, over pairs alone.
 
-compare pairs the runs by seed and image pair, corrects p values for the number of comparisons (Holm) and says, where it
-cannot tell, how many seeds would. Runs that differ in more than the setting under test are refused, unless allow= names
-what else may differ.
+compare pairs the runs by seed and image pair, for accuracy, TAR at a FAR or FNMR at an FMR (metric=, rate=). It
+corrects p values for the number of comparisons (Holm) and says, where it cannot tell, how many seeds would. Runs that
+differ in more than the setting under test are refused, unless allow= names what else may differ.
 
 html writes table, comparison, cost, curves, affinity maps, hardest pairs and provenance to one file that loads nothing
 else. It compares runs that differ in the setting over= alone, separately for all values of the others.
@@ -26,8 +26,9 @@ from facerec.errors import InputError
 from facerec.files import markdown_cell, replacing, write_json
 from facerec.pages.page import PageOptions, sweep_page
 from facerec.runs.comparable import compare_alike
-from facerec.runs.comparing import Compared
+from facerec.runs.comparing import Compared, Refused
 from facerec.runs.comparison_table import comparison_rows
+from facerec.runs.metric import Metric
 from facerec.runs.overlap import shared_sentences
 from facerec.runs.report import find_runs, notes, rows_for_paper, show, show_table, table_rows
 from facerec.runs.table_formats import (
@@ -62,6 +63,8 @@ class CompareSettings(TableSettings):
     baseline: str | None = setting("the group to compare with, by a part of its name; depthwise or the first", None)
     checkpoint: Literal["last", "best"] = setting("the epoch to compare", "last")
     allow: tuple[str, ...] = setting("further settings that may differ, such as commit,fingerprint.train", ())
+    metric: Literal["accuracy", "tar", "fnmr"] = setting("what to compare; the last two at a rate=", "accuracy")
+    rate: float | None = setting("FAR of metric=tar, FMR of metric=fnmr, such as 0.01", None)
 
 
 @dataclass
@@ -102,15 +105,19 @@ def _write(rows: list[Row], for_paper: list[Row], settings: TableSettings, said:
 
 def compare(settings: CompareSettings) -> None:
     """Compare all groups with the baseline and show one row and one sentence per comparison."""
+    metric = Metric(settings.metric, settings.rate)
+    metric.refuse_wrong_rate()
     runs = find_runs(list(settings.folders))
     asked = settings.over, settings.allow, settings.baseline, settings.checkpoint
-    found, problems, differences = compare_alike(runs, *asked)
-    if not found:
+    found, problems, differences, refused = compare_alike(runs, *asked, metric)
+    if not found and not refused:
         raise InputError(problems[0])
-    rows = comparison_rows(found)
-    title = f"accuracy in percent, {settings.checkpoint} epoch, [95 % interval]; p corrected for {len(found)} (Holm)"
+    rows = [{_named(c, metric): text for c, text in row.items()} for row in comparison_rows(found, refused)]
+    title = (
+        f"{metric.label} in percent, {settings.checkpoint} epoch, [95 % interval]; p corrected for {len(found)} (Holm)"
+    )
     show_table(rows, title)
-    said = [compared.sentence() for compared in found]
+    said = [each.sentence() for each in (*found, *refused)]
     print("\n".join(said))
     for problem in problems:
         log(problem)
@@ -119,15 +126,27 @@ def compare(settings: CompareSettings) -> None:
     for_paper = [{column: text for column, text in row.items() if column != "seeds needed"} for row in rows]
     _write(rows, for_paper, settings, said, "compare")
     if settings.json is not None:
-        write_json(settings.json, _content(found, settings, differences))
+        write_json(settings.json, _content(found, refused, settings, differences))
 
 
-def _content(found: list[Compared], settings: CompareSettings, differences: dict[str, list[str]]) -> dict[str, Any]:
+def _named(column: str, metric: Metric) -> str:
+    return metric.label if column == "accuracy" else column
+
+
+def _content(
+    found: list[Compared], refused: list[Refused], settings: CompareSettings, differences: dict[str, list[str]]
+) -> dict[str, Any]:
     return {
         "setting": settings.over,
         "checkpoint": settings.checkpoint,
+        "metric": settings.metric,
+        "rate": settings.rate,
         "differences": differences,
-        "comparisons": [{**c._asdict(), "found": c.found._asdict(), "sentence": c.sentence()} for c in found],
+        "refused": [{**each._asdict(), "sentence": each.sentence()} for each in refused],
+        "comparisons": [
+            {**c._asdict(), "metric": c.metric.label, "found": c.found._asdict(), "sentence": c.sentence()}
+            for c in found
+        ],
     }
 
 

@@ -18,7 +18,7 @@ _MOST_VALUES = 4
 
 def findings(runs: Sequence[SweepRun], over: str, allow: Collection[str]) -> list[Html]:
     """Return what is decided, a plot per benchmark and the table of comparisons, or why there are none."""
-    found, problems, differences = compare_alike([run.folder for run in runs], over, allow)
+    found, problems, differences, *_ = compare_alike([run.folder for run in runs], over, allow)
     if not found:
         return [say("The runs cannot be compared.", "none"), *listed(problems)]
     said = (

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from facerec.errors import InputError
 from facerec.runs.comparing import (
     Compared,
+    Refused,
     Run,
     baseline_of,
     compare_groups,
@@ -16,6 +17,8 @@ from facerec.runs.comparing import (
     other_differences,
     value_of,
 )
+from facerec.runs.mean_accuracy import Checkpoint
+from facerec.runs.metric import ACCURACY, Metric
 from facerec.runs.run_results import RunResults
 
 
@@ -25,6 +28,7 @@ class Comparisons(NamedTuple):
     found: list[Compared]
     problems: list[str]
     differences: dict[str, list[str]]
+    refused: list[Refused]
 
 
 def compare_alike(
@@ -32,7 +36,8 @@ def compare_alike(
     setting: str,
     allow: Collection[str] = (),
     baseline: str | None = None,
-    checkpoint: Literal["last", "best"] = "last",
+    checkpoint: Checkpoint = "last",
+    metric: Metric = ACCURACY,
 ) -> Comparisons:
     """Compare the groups of runs that differ in ``setting``, separately for each value of all other settings.
 
@@ -40,13 +45,14 @@ def compare_alike(
     that cannot be compared. ``differences`` are those that ``allow`` let pass; the other arguments are those of
     `baseline_of` and `compare_groups`.
     """
-    found: list[Compared] = []
+    found, refused = list[Compared](), list[Refused]()
     problems, differences = dict[str, None](), dict[str, list[str]]()
     sets, alone = _alike(folders, setting, allow)
     for alike in sets or [list(folders)]:
         try:
             groups = group_runs(alike, setting, allow)
-            found += compare_groups(groups, baseline_of(groups, baseline), checkpoint)
+            compared, without = compare_groups(groups, baseline_of(groups, baseline), checkpoint, metric)
+            found, refused = [*found, *compared], [*refused, *without]
             counted = [run for group in groups for run in group.runs.values()]
             for key, values in other_differences(counted, setting).items():
                 differences[key] = list(dict.fromkeys([*differences.get(key, []), *values]))
@@ -54,7 +60,7 @@ def compare_alike(
             problems[str(error)] = None
     for folder in alone if sets else ():
         problems[f"{folder} is left out: every other run differs from it in more than {setting} and the seed"] = None
-    return Comparisons(corrected_for_number(found), list(problems), differences)
+    return Comparisons(corrected_for_number(found), list(problems), differences, refused)
 
 
 def _alike(folders: Sequence[Path], setting: str, allow: Collection[str]) -> tuple[list[list[Path]], list[Path]]:

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from facerec.console import log
 from facerec.errors import InputError, suggestion
 from facerec.files import RESULTS
-from facerec.runs.mean_accuracy import SCORES_OF, common_people, measured_accuracy
+from facerec.runs.mean_accuracy import SCORES_OF, Checkpoint, common_people, measured_accuracy
+from facerec.runs.metric import ACCURACY, Metric
 from facerec.runs.run_names import repeats_root, run_names
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import PairScores, load_scores
@@ -57,18 +58,20 @@ class Compared(NamedTuple):
     intervals: tuple[Interval, Interval]
     found: Comparison
     p: float | None
+    metric: Metric = ACCURACY
 
     def sentence(self) -> str:
         """Return the finding as one sentence."""
         points, (low, high) = 100 * self.found.difference, (100 * bound for bound in self.found.interval)
         seeds = f"{self.found.seeds} seed{'s' if self.found.seeds > 1 else ''}"
-        facts = f"{points:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}, {seeds}"
+        what = "" if self.metric == ACCURACY else f"{self.metric.label} "
+        facts = f"{what}{points:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}, {seeds}"
         if self.p is None:
             sides = f"{self.second} from {self.first}"
             return f"{self.benchmark}: cannot tell {sides} ({facts}, which holds for this seed alone): train more seeds"
         facts += f", p = {_rounded(self.p)} after Holm"
         if self.p < 0.05:
-            better, worse = (self.second, self.first) if points > 0 else (self.first, self.second)
+            better, worse = (self.second, self.first) if self.metric.is_better(points) else (self.first, self.second)
             return f"{self.benchmark}: {better} is better than {worse} ({facts})"
         return f"{self.benchmark}: cannot tell {self.second} from {self.first} ({facts}); {self._remedy()}"
 
@@ -76,6 +79,18 @@ class Compared(NamedTuple):
         if self.found.seeds_needed is None:
             return "no number of seeds would decide a difference of this size on so few people"
         return f"{self.found.seeds_needed} seeds would find a difference of this size with a probability of 80 %"
+
+
+class Refused(NamedTuple):
+    """Two groups that cannot be compared on a benchmark by the metric, and why."""
+
+    benchmark: str
+    first: str
+    second: str
+    why: str
+
+    def sentence(self) -> str:
+        return f"{self.benchmark}: n/a for {self.second} and {self.first}, since {self.why}"
 
 
 def _rounded(p: float) -> str:
@@ -196,23 +211,32 @@ def _refuse_other_differences(runs: Sequence[Run], setting: str, allow: Collecti
 
 
 def compare_groups(
-    groups: Sequence[Group], baseline: Group, checkpoint: Literal["last", "best"] = "last"
-) -> list[Compared]:
+    groups: Sequence[Group],
+    baseline: Group,
+    checkpoint: Checkpoint = "last",
+    metric: Metric = ACCURACY,
+) -> tuple[list[Compared], list[Refused]]:
     """Compare each group with ``baseline``, on each benchmark that all have, over the seeds that both have.
+
+    Also returns the comparisons for which the pairs are too few for the metric.
 
     Args:
         groups: from `group_runs`.
         baseline: one of them.
         checkpoint: "last" or "best" epoch.
+        metric: what is compared.
     """
     scores = {run.folder: _scores(run, checkpoint) for group in groups for run in group.runs.values()}
-    found = [
-        _compared(name, baseline, group, scores)
-        for group in groups
-        if group is not baseline
-        for name in _common(groups, scores)
-    ]
-    return corrected_for_number(found)
+    found, refused = list[Compared](), list[Refused]()
+    for group in groups:
+        for name in _common(groups, scores) if group is not baseline else ():
+            try:
+                found.append(_compared(name, baseline, group, scores, metric))
+            except InputError:
+                raise
+            except ValueError as error:
+                refused.append(Refused(name, baseline.name, group.name, str(error)))
+    return corrected_for_number(found), refused
 
 
 def corrected_for_number(found: Sequence[Compared]) -> list[Compared]:
@@ -229,7 +253,7 @@ def _common(groups: Sequence[Group], scores: Mapping[Path, dict[str, PairScores]
     return names
 
 
-def _scores(run: Run, checkpoint: Literal["last", "best"]) -> dict[str, PairScores]:
+def _scores(run: Run, checkpoint: Checkpoint) -> dict[str, PairScores]:
     folder, summaries = run.folder, getattr(run.results, checkpoint)["benchmarks"]
     path = folder / SCORES_OF[checkpoint]
     again = f"facerec evaluate checkpoint={folder / checkpoint}.ckpt scores={path}"
@@ -248,7 +272,9 @@ def _scores(run: Run, checkpoint: Literal["last", "best"]) -> dict[str, PairScor
     return scores
 
 
-def _compared(name: str, first: Group, second: Group, scores: Mapping[Path, dict[str, PairScores]]) -> Compared:
+def _compared(
+    name: str, first: Group, second: Group, scores: Mapping[Path, dict[str, PairScores]], metric: Metric
+) -> Compared:
     seeds = sorted(first.runs.keys() & second.runs.keys())
     if not seeds:
         raise InputError(
@@ -256,11 +282,11 @@ def _compared(name: str, first: Group, second: Group, scores: Mapping[Path, dict
         )
     kept = [[scores[group.runs[seed].folder][name] for seed in seeds] for group in (first, second)]
     people = _people(name, [*kept[0], *kept[1]])
-    measured = [[measured_accuracy(each) for each in group] for group in kept]
+    measured = [[metric.measured(each, people) for each in group] for group in kept]
     found = compare(measured[0], measured[1], people)
     means = [float(np.mean([m.rate for m in group])) for group in measured]
     bounds = [mean_interval(group, people) for group in measured]
-    return Compared(name, first.name, second.name, (means[0], means[1]), (bounds[0], bounds[1]), found, found.p)
+    return Compared(name, first.name, second.name, (means[0], means[1]), (bounds[0], bounds[1]), found, found.p, metric)
 
 
 def _listed(group: Group) -> str:

@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 
-from facerec.runs.comparing import Compared
+from facerec.runs.comparing import Compared, Refused
+from facerec.runs.metric import ACCURACY
 from facerec.runs.table_formats import Estimate, Row
 
 
-def comparison_rows(found: Sequence[Compared]) -> list[Row]:
-    """Return one row per comparison: accuracies and their difference in percent, with 95 % intervals, and p."""
-    return [_row(compared) for compared in found]
+def comparison_rows(found: Sequence[Compared], refused: Sequence[Refused] = ()) -> list[Row]:
+    """Return one row per comparison: the rates and their difference in percent, with 95 % intervals, and p."""
+    return [*map(_row, found), *map(_without, refused)]
+
+
+def _without(refused: Refused) -> Row:
+    columns = ("baseline", "difference", "p", "seeds", "seeds needed")
+    row = {"benchmark": refused.benchmark, "compared": f"{refused.second} with {refused.first}"}
+    return row | dict.fromkeys((ACCURACY.kind, *columns), "n/a")
 
 
 def _row(compared: Compared) -> Row:

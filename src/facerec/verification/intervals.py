@@ -21,7 +21,7 @@ LEVEL = 0.95
 LEAST_FALSE_ACCEPTS = 10
 # The thresholds of the folds come from the same data, which adds 10 to 20 % to the variance of an accuracy in
 # simulations of LFW's and CFP's lists; a bootstrap overestimates it, since it repeats pairs (0.5 to 0.7).
-_THRESHOLD_NOISE = 1.15
+THRESHOLD_NOISE = 1.15
 
 
 class Interval(NamedTuple):
@@ -70,7 +70,7 @@ def balanced_terms(correct: np.ndarray, is_same: np.ndarray) -> tuple[float, np.
 
 def accuracy_variance(terms: np.ndarray, people: PairPeople) -> float:
     """Return the variance of an accuracy with these terms of `accuracy_terms`, or of a mean or difference of some."""
-    return _THRESHOLD_NOISE * dependent_variance(terms, people)
+    return THRESHOLD_NOISE * dependent_variance(terms, people)
 
 
 def tar_interval(scores: np.ndarray, is_same: np.ndarray, far: float, people: PairPeople) -> Interval | None:
@@ -82,6 +82,23 @@ def tar_interval(scores: np.ndarray, is_same: np.ndarray, far: float, people: Pa
     combined by the squares of their arms and by their correlation (MOVER: Zou and Donner, Statistics in Medicine 2008).
     """
     return interval_of_tar(_ListedParts(scores, is_same, far, people))
+
+
+def tar_terms(scores: np.ndarray, is_same: np.ndarray, far: float, people: PairPeople) -> tuple[float, np.ndarray]:
+    """Return the TAR at ``far`` and the terms of its error ``(P,)``: of the same-person pairs at the threshold, minus,
+    for the threshold, those of the FAR times the slope of the TAR over the FAR.
+
+    Raises `ValueError` with fewer than `LEAST_FALSE_ACCEPTS` false accepts, which is too few to know the threshold.
+    """
+    parts = _ListedParts(scores, is_same, far, people)
+    if parts.false_accepts < LEAST_FALSE_ACCEPTS:
+        number = len(parts.different)
+        raise ValueError(
+            f"a rate of {far:g} allows {parts.false_accepts} of {number} different-person pairs, and with fewer than "
+            f"{LEAST_FALSE_ACCEPTS} the threshold is known too badly: take a larger rate, or bring at least "
+            f"{int(np.ceil(LEAST_FALSE_ACCEPTS / far))} such pairs"
+        )
+    return parts.tar, parts.in_tar - _slope(parts)[2] * parts.in_far
 
 
 class TarParts(Protocol):
@@ -122,14 +139,20 @@ def _arm(one: float, other: float, correlation: float) -> float:
 
 def _combined(parts: TarParts) -> tuple[Interval, Interval, float]:
     """Return the intervals of the two parts and their correlation."""
-    of_tar, of_far = parts.variance(1, 0), parts.variance(0, 1)
-    reach = quantile(max(parts.num_people - 1, 1)) * np.sqrt(of_far)
-    ends = Interval(parts.tar_at(parts.far - reach), parts.tar_at(parts.far + reach))
+    of_tar = parts.variance(1, 0)
+    of_far, ends, slope = _slope(parts)
     # More false accepts at a threshold than by the FAR mean that the right threshold is lower: hence the minus.
-    slope = (ends.high - ends.low) / (2 * reach) if reach else 0.0
     product = 2 * slope * np.sqrt(of_tar * of_far)
     correlation = (parts.variance(1, -slope) - of_tar - slope**2 * of_far) / product if product else 0.0
     return wilson(parts.tar, of_tar, parts.num_people), ends, float(np.clip(correlation, -1, 1))
+
+
+def _slope(parts: TarParts) -> tuple[float, Interval, float]:
+    """Return the variance of the FAR, the TAR at both ends of its interval, and the slope between them."""
+    of_far = parts.variance(0, 1)
+    reach = quantile(max(parts.num_people - 1, 1)) * np.sqrt(of_far)
+    ends = Interval(parts.tar_at(parts.far - reach), parts.tar_at(parts.far + reach))
+    return of_far, ends, (ends.high - ends.low) / (2 * reach) if reach else 0.0
 
 
 class _ListedParts(TarParts):

@@ -11,18 +11,26 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from facerec.verification.dependence import PairPeople
-from facerec.verification.intervals import Interval, accuracy_variance, quantile, wilson
+from facerec.verification.dependence import PairPeople, dependent_variance
+from facerec.verification.intervals import THRESHOLD_NOISE, Interval, quantile, wilson
 
 POWER = 0.8
 _MOST_SEEDS = 1000
 
 
 class Measured(NamedTuple):
-    """A rate that was measured on pairs, and the terms ``(P,)`` of its error (`intervals.accuracy_terms`)."""
+    """A rate that was measured on pairs, and the terms ``(P,)`` of its error (`intervals.accuracy_terms`).
+
+    ``noise`` multiplies their variance: an accuracy's thresholds come from the same pairs, which its terms do not tell.
+    """
 
     rate: float
     terms: np.ndarray
+    noise: float = THRESHOLD_NOISE
+
+    def variance(self, people: PairPeople) -> float:
+        """Return the variance of the rate over pairs that share people."""
+        return self.noise * dependent_variance(self.terms, people)
 
 
 class Comparison(NamedTuple):
@@ -75,19 +83,19 @@ class Variances(NamedTuple):
 
 def variances(measured: Sequence[Measured], people: PairPeople) -> Variances:
     """Return the variances of the mean rate of runs with different seeds on the same pairs."""
-    number, terms = len(measured), np.stack([m.terms for m in measured])
-    mean = terms.mean(0)
-    pairs = accuracy_variance(mean, people)
+    number = len(measured)
+    mean = Measured(0.0, np.mean([m.terms for m in measured], axis=0), measured[0].noise)
+    pairs = mean.variance(people)
     if number < 2:
         return Variances(pairs, None, 0.0)
-    apart = sum(accuracy_variance(of_seed - mean, people) for of_seed in terms)
+    apart = sum(m._replace(terms=m.terms - mean.terms).variance(people) for m in measured)
     seeds = float(np.var([m.rate for m in measured], ddof=1)) / number
     return Variances(pairs, seeds, apart / (number * (number - 1)))
 
 
 def compare(first: Sequence[Measured], second: Sequence[Measured], people: PairPeople) -> Comparison:
     """Compare two groups of runs, in the same order of seeds, on the same pairs of ``people``."""
-    paired = [Measured(b.rate - a.rate, b.terms - a.terms) for a, b in zip(first, second, strict=True)]
+    paired = [Measured(b.rate - a.rate, b.terms - a.terms, a.noise) for a, b in zip(first, second, strict=True)]
     found = variances(paired, people)
     difference = float(np.mean([pair.rate for pair in paired]))
     error, freedom = np.sqrt(found.total()), found.degrees_of_freedom(len(paired), people.num_people)
