@@ -210,7 +210,7 @@ def test_runs_are_compared_width_by_width_and_p_is_corrected_for_all(runs):
     alone = []
     for width in ("0.1", "0.2"):
         groups = group_runs([run for run in runs if f"width={width}," in run.name], "operator")
-        alone += compare_groups(groups, baseline_of(groups, None))
+        alone += compare_groups(groups, baseline_of(groups, None))[0]
     assert [c.found for c in found] == [c.found for c in alone]
     assert [c.p for c in found] == holm([c.found.p for c in alone])
 

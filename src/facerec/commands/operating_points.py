@@ -16,14 +16,13 @@ from facerec.plots.det import det_figure
 from facerec.plots.network import refuse_no_figure, save_figure
 from facerec.runs.table_formats import Row, terminal_table
 from facerec.verification.all_pairs import AllPairs, compare_all
-from facerec.verification.groups import gap, rates_by_group
+from facerec.verification.groups import applied_elsewhere, gap, rates_by_group
 from facerec.verification.identification import FPIRS, RANKS, identify
 from facerec.verification.identification import summary as of_draws
 from facerec.verification.match_rates import (
     DECISION,
     FMRS,
     OperatingPoint,
-    applied_elsewhere,
     det_points,
     operating_points,
 )
@@ -160,14 +159,15 @@ def _group_rows(key: str, found: Mapping[str, Any]) -> list[Row]:
         row = {"": group, "threshold of FMR": key, "images": str(rate["images"])}
         row |= {f"{kind.upper()}": _rate(rate[kind], rate[f"{kind}_interval"]) for kind in ("fmr", "fnmr")}
         rows.append(row)
-    gaps = {f"{kind.upper()}": "none" if size is None else f"{100 * size:.3g}" for kind, size in found["gap"].items()}
+    gap = found["gap"]
+    gaps = {kind.upper(): _rate(gap[kind], gap[f"{kind}_interval"], "none") for kind in ("fmr", "fnmr")}
     return [*rows, {"": "gap, largest minus smallest", "threshold of FMR": key, "images": "", **gaps}]
 
 
-def _rate(rate: float | None, interval: list[float] | None) -> str:
+def _rate(rate: float | None, interval: list[float] | None, without: str = "no pair") -> str:
     if rate is None:
-        return "no pair"
-    return f"{100 * rate:.2f}" if interval is None else f"{100 * rate:.2f} {_percent(interval)}"
+        return without
+    return f"{100 * rate:.2f} " + ("(n/a)" if interval is None else _percent(interval))
 
 
 def _percent(interval: list[float]) -> str:
@@ -194,18 +194,24 @@ def _point(point: OperatingPoint) -> str:
     return f"{100 * point.fnmr:.2f}{interval}\nat {point.threshold:.4f}"
 
 
+def _bounds(interval: list[float] | None) -> str:
+    return " (n/a)" if interval is None else f" ({interval[0]:.2e} to {interval[1]:.2e})"
+
+
 def _show_elsewhere(elsewhere: list[dict[str, Any]]) -> None:
     rows = [
         {
             "": f"{row['chosen_on']}, FMR {row['fmr_there']}",
             "cosine": f"{row['cosine_threshold']:.4f}",
             "applied to": row["applied_to"],
-            "FMR": f"{row['fmr']:.2e}",
-            "FNMR in percent": f"{100 * row['fnmr']:.2f}",
+            "FMR": f"{row['fmr']:.2e}{_bounds(row['fmr_interval'])}",
+            "FNMR in percent": _rate(row["fnmr"], row["fnmr_interval"]),
         }
         for row in elsewhere
     ]
-    terminal(120).print(terminal_table(rows, title="thresholds chosen on one benchmark, applied to another"))
+    terminal(120).print(
+        terminal_table(rows, title="thresholds chosen on one benchmark, applied to another (95 % interval)")
+    )
 
 
 def _show_identification(found: Mapping[str, Mapping[str, Any]]) -> None:

@@ -31,19 +31,21 @@ class Interval(NamedTuple):
     high: float
 
 
-def quantile(degrees_of_freedom: float) -> float:
-    """Return the factor of the standard error in a 95 % interval."""
-    return float(stats.t.ppf((1 + LEVEL) / 2, degrees_of_freedom))
+def quantile(degrees_of_freedom: float, level: float = LEVEL) -> float:
+    """Return the factor of the standard error in an interval, by default a 95 % one."""
+    return float(stats.t.ppf((1 + level) / 2, degrees_of_freedom))
 
 
-def wilson(rate: float, variance: float, num_people: int, degrees_of_freedom: float | None = None) -> Interval:
+def wilson(
+    rate: float, variance: float, num_people: int, degrees_of_freedom: float | None = None, level: float = LEVEL
+) -> Interval:
     """Return Wilson's interval of a rate whose ``variance`` was estimated with ``degrees_of_freedom``, by default one
     fewer than people.
 
     Where the variance is 0, since all decisions are equal, each person counts as one independent decision.
     """
     number = rate * (1 - rate) / variance if variance > 0 and 0 < rate < 1 else num_people
-    z = quantile(max(num_people - 1, 1) if degrees_of_freedom is None else degrees_of_freedom)
+    z = quantile(max(num_people - 1, 1) if degrees_of_freedom is None else degrees_of_freedom, level)
     centre = (rate + z**2 / (2 * number)) / (1 + z**2 / number)
     half = z / (1 + z**2 / number) * np.sqrt(rate * (1 - rate) / number + z**2 / (4 * number**2))
     return Interval(max(float(centre - half), 0.0), min(float(centre + half), 1.0))

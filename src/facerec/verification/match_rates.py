@@ -5,7 +5,6 @@ FNMR is the fraction of mated pairs, of one person, that are not. A pair is acce
 threshold.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,21 +144,3 @@ def det_points(pairs: AllPairs, number: int = 400) -> tuple[np.ndarray, np.ndarr
     steps = sorted({-STEPS - 1, *map(pairs.nth_similar, ranks.tolist())}, reverse=True)
     fmr = np.array([pairs.false_matches(step) for step in steps]) / pairs.num_non_mated
     return fmr, np.array([pairs.fnmr(step) for step in steps])
-
-
-def applied_elsewhere(benchmarks: Mapping[str, AllPairs]) -> list[dict[str, object]]:
-    """Return, for each threshold chosen at an FMR on one benchmark, FMR and FNMR that it has on each other one."""
-    return [
-        {
-            "chosen_on": chosen_on,
-            "fmr_there": key,
-            "cosine_threshold": point.threshold,
-            "applied_to": applied_to,
-            "fmr": theirs.false_matches(point.step) / theirs.num_non_mated,
-            "fnmr": theirs.fnmr(point.step),
-        }
-        for chosen_on, pairs in benchmarks.items()
-        for key, point in operating_points(pairs)[0].items()
-        for applied_to, theirs in benchmarks.items()
-        if applied_to != chosen_on
-    ]
