@@ -36,11 +36,11 @@ from facerec.exporting import formats as files
 from facerec.exporting.formats import ModelBackbone
 from facerec.plots.network import refuse_no_figure, roc_figure, save_figure
 from facerec.process import prepare_process
-from facerec.runs.overlap import found_by_run, found_in_training, overlap, say_overlap
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.results import benchmark_fingerprints
 from facerec.runs.scores import save_scores
 from facerec.runs.table_formats import terminal_table
+from facerec.runs.training_overlap import found_by_run, found_in_training, overlap, say_overlap
 from facerec.training.checkpoints import training_fingerprint
 from facerec.verification.intervals import Interval
 from facerec.verification.verify import VerificationResult

@@ -11,12 +11,12 @@ from facerec.console import log
 from facerec.files import CACHE
 from facerec.process import is_first_process, prepare_process
 from facerec.runs.folder import checkpoint_to_resume
-from facerec.runs.overlap import shared_sentences
 from facerec.runs.provenance import provenance, write_settings
 from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
+from facerec.runs.training_overlap import shared_sentences
 from facerec.training.before_training import refuse_unverified_epochs, refuse_what_cannot_end, unreached_epochs
 from facerec.training.maps import initialise_from_data
 from facerec.training.resumed import (

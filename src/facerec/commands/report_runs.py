@@ -29,7 +29,6 @@ from facerec.runs.comparable import compare_alike
 from facerec.runs.comparing import Compared, Refused
 from facerec.runs.comparison_table import comparison_rows
 from facerec.runs.metric import Metric
-from facerec.runs.overlap import shared_sentences
 from facerec.runs.report import find_runs, notes, rows_for_paper, show, show_table, table_rows
 from facerec.runs.table_formats import (
     Row,
@@ -40,6 +39,7 @@ from facerec.runs.table_formats import (
     write_markdown,
     write_table,
 )
+from facerec.runs.training_overlap import shared_sentences
 
 
 @dataclass

@@ -17,10 +17,10 @@ from facerec.pages.provenance_section import differences, provenance
 from facerec.pages.svg_plot import legend
 from facerec.pages.sweep_plots import SweepPlots
 from facerec.pages.texts import count, listed, say
-from facerec.runs.overlap import shared_sentences
 from facerec.runs.report import find_runs, table_rows
 from facerec.runs.sweep import SweepRun, cells_of, common_benchmarks, read_sweep
 from facerec.runs.table_formats import Row, columns_of
+from facerec.runs.training_overlap import shared_sentences
 
 # Columns that are shown once if all rows have the same text in them.
 _ONCE = ("head", "protocol", "data", "commit", "seeds")

@@ -14,8 +14,8 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.shared_people import Shared, shared_with
 from facerec.errors import InputError
 from facerec.files import BEST, LAST, LAST_SCORES, RESULTS, SCORES
-from facerec.runs.overlap import overlap
 from facerec.runs.scores import save_scores
+from facerec.runs.training_overlap import overlap
 from facerec.training.checkpoints import BestCheckpoint, load_checkpoint
 from facerec.training.recognizer import Recognizer
 

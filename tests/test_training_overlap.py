@@ -13,10 +13,10 @@ from facerec.data.shared_people import Shared
 from facerec.data.source import Benchmark
 from facerec.data.synthetic.synthetic_faces import SyntheticFaces, synthetic_benchmark
 from facerec.errors import InputError
-from facerec.runs import overlap as module
-from facerec.runs.overlap import found_by_run, found_in_training, overlap, say_overlap, shared_sentences
+from facerec.runs import training_overlap as module
 from facerec.runs.report import find_runs
 from facerec.runs.scores import save_scores
+from facerec.runs.training_overlap import found_by_run, found_in_training, overlap, say_overlap, shared_sentences
 from facerec.verification.dependence import named_people
 from facerec.verification.intervals import accuracy_variance, balanced_terms, wilson
 from facerec.verification.verify import verify
