@@ -167,8 +167,8 @@ def test_training_turns_a_centre_towards_its_images(head_class):
     ("arguments", "facts"),
     [
         ({"num_identities": 0}, ("num_identities", "1", "0")),
-        ({"margin": -0.1}, ("margin", "scale", "-0.1", "30.0")),
-        ({"scale": 0}, ("margin", "scale", "0.3", "0")),
+        ({"margin": -0.1}, ("margin", "0", "-0.1")),
+        ({"scale": 0}, ("scale", "positive", "0")),
     ],
     ids=str,
 )

@@ -23,6 +23,7 @@ from facerec.config.sentences import sentence
 from facerec.config.stored import compose_trained
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
+from facerec.heads import CosineHead
 from facerec.operators.base import OperatorFactory
 from facerec.process import refuse_too_many
 from facerec.training.before_training import refuse_no_time, refuse_no_verification
@@ -152,6 +153,11 @@ def size_of(node: DictConfig) -> list[int] | None:
 def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
     """Return the backbone with a head for ``num_identities``, its optimizer and its learning-rate schedule."""
     head = _refusing(_make(cfg.head, "head"), "head")(num_identities, embedding_dim=backbone.embedding_dim)
+    if not isinstance(head, CosineHead):
+        raise InputError(
+            f"head must be a facerec.heads.CosineHead, which has a loss, got a {type(head).__name__}: choose "
+            "head=am_softmax or another option, or derive your own class from it"
+        )
     optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
     lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
     config = resolved(cfg)

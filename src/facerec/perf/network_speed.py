@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.backbones.mobilenet_v2 import MobileNetV2
@@ -106,7 +105,7 @@ class TrainingStep:
 
     def loss(self) -> Tensor:
         """Compute the loss of the batch."""
-        return F.cross_entropy(self.head(self.network(self.images), self.labels), self.labels)
+        return self.head.loss(self.network(self.images), self.labels)
 
 
 def inference_pass(kind: Kind, setting: Setting) -> Callable[[], object]:

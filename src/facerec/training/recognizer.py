@@ -3,23 +3,23 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from facerec.errors import InputError
+from facerec.heads import CosineHead
 from facerec.operators.base import SpatialOperator
 from facerec.training.restored import refuse_odd_state
 from facerec.training.verifier import Batch, Verifier
 
 
 class Recognizer(Verifier):
-    """Trains a backbone with the cross-entropy of a margin-softmax head, and verifies it after each epoch.
+    """Trains a backbone with the loss of a margin-softmax head, and verifies it after each epoch.
 
     Args:
         backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
-        head: embeddings and labels to logits ``(B, N)``.
+        head: embeddings ``(B, D)`` and labels to a loss.
         optimizer: called with the parameters or parameter groups.
         lr_scheduler: called with the optimizer; stepped after each epoch.
         protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
@@ -29,7 +29,7 @@ class Recognizer(Verifier):
     def __init__(
         self,
         backbone: nn.Module,
-        head: nn.Module,
+        head: CosineHead,
         optimizer: Callable[[Any], Optimizer],
         lr_scheduler: Callable[[Optimizer], LRScheduler],
         protocol: str,
@@ -55,7 +55,7 @@ class Recognizer(Verifier):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
-        loss = F.cross_entropy(self.head(self.backbone(images), labels), labels)
+        loss = self.head.loss(self.backbone(images), labels)
         # On several devices the mean over all of them.
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(images))
         return loss * (self.trainer.accumulate_grad_batches / self._batches_of_step(batch_idx))
