@@ -10,7 +10,10 @@ _OPTIONS = {
         **dict.fromkeys(("cosface", "amsoftmax", "am-softmax", "lmcl"), "head=am_softmax"),
         **dict.fromkeys(("softmax", "normface", "norm_softmax"), "head=am_softmax head.margin=0"),
         "arc_face": "head=arcface",
-        **dict.fromkeys(("adaface", "magface", "sphereface", "curricularface", "uniface", "partial_fc", "triplet"), ""),
+        **dict.fromkeys(("subcenter", "subcentre", "subcenter_arcface", "sub_center"), "head=subcentre_arcface"),
+        **dict.fromkeys(("combined", "cm", "margin_softmax"), "head=combined_margin"),
+        "sphereface": "head=combined_margin head.m1=1.35 head.m2=0 head.m3=0",
+        **dict.fromkeys(("uniface", "partial_fc", "triplet"), ""),
     },
     "backbone": {
         **dict.fromkeys(("mobilenet", "mobilenetv2", "mobilenet_v2", "mnv2"), "backbone=mbv2"),
