@@ -60,6 +60,42 @@ def test_the_head_is_as_wide_as_the_embedding_and_has_a_row_an_identity(head, cl
     assert recognizer.head.weight.shape == (7, 16)
 
 
+REFUSED = {
+    "head=arcface head.margin=2": ("margin of ArcFace", "radians", "pi / 2", "2"),
+    "head=adaface head.margin=1.6": ("margin of AdaFace", "radians", "1.6"),
+    "head=adaface head.h=-1": ("h", "at least 0", "-1"),
+    "head=adaface head.t_alpha=0": ("t_alpha", "above 0", "at most 1", "0"),
+    "head=curricularface head.t_alpha=1.5": ("t_alpha", "above 0", "at most 1", "1.5"),
+    "head=curricularface head.margin=-0.1": ("margin of CurricularFace", "radians", "-0.1"),
+    "head=magface head.lower_margin=0.9": ("lower_margin=0.9", "upper_margin=0.8"),
+    "head=magface head.upper_margin=45": ("upper_margin", "radians", "45"),
+    "head=magface head.lower_norm=0": ("norm", "above 0", "lower_norm=0"),
+    "head=magface head.lower_norm=110": ("differ", "lower_norm=110", "upper_norm=110"),
+    "head=magface head.lower_norm=200": ("lower_norm=200", "upper_norm=110"),
+    "head=magface head.regularisation=-1": ("regularisation", "at least 0", "-1"),
+    "head=subcentre_arcface head.num_centres=0": ("num_centres", "at least 1", "0"),
+    "head=subcentre_arcface head.margin=28.6": ("margin of SubCentreArcFace", "radians", "28.6"),
+    "head=combined_margin head.m1=0": ("m1", "positive", "0"),
+    "head=combined_margin head.m2=1.6": ("m2", "radians", "1.6"),
+    "head=combined_margin head.m3=1.3": ("m3", "1.25", "5 identities", "1.3"),
+    "head=magface head.scale=0": ("scale", "positive", "0"),
+}
+
+
+@pytest.mark.parametrize("settings", REFUSED)
+def test_a_head_that_cannot_be_is_refused_and_names_its_node(settings):
+    cfg = composition.compose([*TINY, "operator=depthwise", *settings.split()])
+    with refuses(*REFUSED[settings], "head", error=InputError):
+        build.build_recognizer(cfg, build.build_backbone(cfg), 5)
+
+
+def test_what_is_no_head_is_refused():
+    cfg = composition.compose([*TINY, "operator=depthwise"])
+    cfg.head = {"_target_": "torch.nn.Identity", "_partial_": True}
+    with refuses("head", "CosineHead", "Identity", "head=am_softmax", error=InputError):
+        build.build_recognizer(cfg, build.build_backbone(cfg), 5)
+
+
 def test_the_optimizer_holds_every_parameter_and_the_schedule_the_optimizer():
     cfg = composition.compose([*TINY, "operator=tvconv", "optimizer.lr=0.3", "lr_scheduler.milestones=[2]"])
     recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)

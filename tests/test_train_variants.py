@@ -15,6 +15,11 @@ VARIANTS = {
     "bfloat16": (["trainer.precision=bf16-mixed"], {"config.trainer.precision": "bf16-mixed"}),
     "ShuffleNetV2": (["backbone=sfv2"], {"config.backbone._target_": "facerec.backbones.ShuffleNetV2"}),
     "ArcFace": (["head=arcface"], {"config.head.margin": 0.5}),
+    "AdaFace": (["head=adaface"], {"config.head.h": 0.333}),
+    "CurricularFace": (["head=curricularface"], {"config.head.t_alpha": 0.01}),
+    "MagFace": (["head=magface", "head.lower_norm=1"], {"config.head.regularisation": 35}),
+    "sub-centres": (["head=subcentre_arcface"], {"config.head.num_centres": 3}),
+    "combined margin": (["head=combined_margin"], {"config.head.m3": 0.2}),
     "cosine": (["lr_scheduler=cosine"], {"config.lr_scheduler.T_max": 1}),
     "no logger": (["logger=none"], {}),
     "a loading process": (["data.num_workers=1"], {"config.data.num_workers": 1}),
@@ -49,6 +54,18 @@ def check(run: Path, expected: dict[str, object]) -> None:
 def test_a_depthwise_network_trains(variant, tmp_path):
     settings, expected = VARIANTS[variant]
     check(trained(tmp_path, *DEPTHWISE, *ONE_EPOCH, *settings), expected)
+
+
+@pytest.mark.parametrize("head", ["adaface", "curricularface"])
+def test_a_resumed_run_goes_on_with_the_averages_of_its_head(head, tmp_path):
+    settings = [*DEPTHWISE, f"head={head}", "optimizer.lr=0.02", "logger=none"]
+    whole = trained(tmp_path / "whole", *settings, "trainer.max_epochs=2")
+    half = trained(tmp_path / "half", *settings, "trainer.max_epochs=1")
+    resumed = trained(tmp_path / "resumed", *settings, "trainer.max_epochs=2", f"resume={half / 'last.ckpt'}")
+    states = [torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (whole, half, resumed)]
+    averages = [name for name in states[0] if name in ("head.mean", "head.std", "head.t")]
+    assert averages and all(states[0][name] != states[1][name] for name in averages)
+    assert all(torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
 def test_an_epoch_that_is_not_verified_has_no_accuracy_and_is_never_the_best(tmp_path):
