@@ -6,12 +6,11 @@ from image_files import GREEN, RED, plain, write_faces, write_image, write_text
 from recordio_writer import classic, flat, pixels, png, write_records
 from says import every, refuses, says
 
-from facerec.commands.main import module_of
 from facerec.data.archives.extraction import extract
 from facerec.data.archives.recordio_writer import write_training_set
 from facerec.data.readers.folders import read_identity_folders
 from facerec.data.readers.insightface import InsightFaceRecords
-from facerec.data.readers.train_lists import read_record_list, read_train_list
+from facerec.data.readers.train_lists import read_record_list, read_train_list, write_train_list
 from facerec.data.source import refuse, refuse_missing
 from facerec.errors import InputError
 
@@ -58,20 +57,18 @@ class TestFolders:
         return read_identity_folders(tmp_path / "train")
 
     def test_a_written_list_names_the_images_and_identities_of_the_folders(self, faces, tmp_path):
-        written = module_of("filter_frontal").write_list
-        written(faces, np.arange(len(self.ODD)), tmp_path / "list.txt")
+        write_train_list(faces, np.arange(len(self.ODD)), tmp_path / "list.txt")
         listed = read_train_list(tmp_path / "train", tmp_path / "list.txt")
         assert [path.removeprefix("./") for path in listed.paths] == list(faces.paths)
         assert sorted(faces.paths) == sorted(self.ODD)
         refuse_missing(listed)
         names = [listed.identity_name(label) for label in listed.labels]
         assert names == [faces.identity_name(label) for label in faces.labels]
-        written(listed, np.arange(len(self.ODD)), tmp_path / "again.txt")
+        write_train_list(listed, np.arange(len(self.ODD)), tmp_path / "again.txt")
         assert (tmp_path / "again.txt").read_bytes() == (tmp_path / "list.txt").read_bytes()
 
     def test_an_archive_that_is_built_from_a_written_list_has_the_identities_of_the_folders(self, faces, tmp_path):
-        written = module_of("filter_frontal").write_list
-        written(faces, np.arange(len(self.ODD)), tmp_path / "list.txt")
+        write_train_list(faces, np.arange(len(self.ODD)), tmp_path / "list.txt")
         for name, source in (("a", faces), ("b", read_train_list(tmp_path / "train", tmp_path / "list.txt"))):
             write_training_set(source, tmp_path / name)
         assert (tmp_path / "a/train.rec").read_bytes() == (tmp_path / "b/train.rec").read_bytes()

@@ -27,6 +27,7 @@ from facerec.config.build import build_data
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
+from facerec.data.readers.train_lists import write_train_list
 from facerec.data.source import LabelledSource
 from facerec.errors import InputError
 from facerec.files import check_output_folder, csv_cell, replacing, write_json
@@ -124,7 +125,7 @@ def publish(
 ) -> None:
     """Write the files and show the table."""
     probabilities, is_readable = expit(logits.astype(np.float64)), ~np.isnan(logits)
-    write_list(source, np.flatnonzero(selection.is_kept), out / "kept.txt")
+    write_train_list(source, np.flatnonzero(selection.is_kept), out / "kept.txt")
     write_scores(source, probabilities, selection, out / "scores.csv")
     write_identities(source, selection, out / "identities.csv")
     figure = scores_figure(probabilities[is_readable], selection.is_kept[is_readable], results["threshold"])
@@ -132,13 +133,6 @@ def publish(
     write_page(source, logits, selection, out / "threshold.png")
     write_json(out / "filter.json", results)
     show_numbers(results)
-
-
-def write_list(source: LabelledSource, kept: np.ndarray, path: Path) -> None:
-    """Write the list; a tab separates image and identity, because both may contain spaces."""
-    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
-        for index in kept.tolist():
-            file.write(f"{source.reference(index)}\t{source.identity_name(int(source.labels[index]))}\n")
 
 
 def write_scores(source: LabelledSource, probabilities: np.ndarray, selection: Selection, path: Path) -> None:

@@ -12,9 +12,10 @@ from facerec.data.readers.folders import LabelledFolder
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.list_rows import TrainList, read_list, repeated
 from facerec.data.readers.listing import looked_for
-from facerec.data.source import OnProblem, refuse, slashes
+from facerec.data.source import LabelledSource, OnProblem, refuse, slashes
 from facerec.data.subset import Subset
 from facerec.errors import InputError
+from facerec.files import replacing
 
 
 class ListedImages(LabelledFolder):
@@ -69,6 +70,16 @@ def read_record_list(
         problem = f"training list {rows.file} has no line KEY IDENTITY of {records.records.path}"
         raise InputError(f"{problem}: write the list for this archive again")
     return Subset(records, positions[~is_wrong])
+
+
+def write_train_list(source: LabelledSource, kept: np.ndarray, path: Path) -> None:
+    """Write a list of the images ``kept``, indices into ``source``.
+
+    A tab separates image and identity, because both may contain spaces.
+    """
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for index in kept.tolist():
+            file.write(f"{source.reference(index)}\t{source.identity_name(int(source.labels[index]))}\n")
 
 
 def _positions_of(records: InsightFaceRecords, rows: TrainList) -> np.ndarray:
