@@ -5,16 +5,20 @@ identity folders at which training would stop, such as an image that is listed t
 resized, flipped or cropped, in one identity or two; swapped red and blue; other sizes (WIDTHxHEIGHT), wide borders,
 images of one colour; identities with one image, class labels without images, similar names; and what the training set
 has in common with each benchmark.
+With subcentre_checkpoint=, the checkpoint of a run with head=subcentre_arcface on the same images, it also finds images
+far from the main centre of their identity, and OUT/cleaned.txt is the training list without them.
 A table goes to stderr; the last line on stdout is a JSON object: images, identities, images_per_identity, pairs,
 image_sizes, unreadable, problems, findings. Exit status 1 when a finding is an error, otherwise 0.
 """
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
@@ -24,9 +28,13 @@ from facerec.config.settings import command, run_settings, setting
 from facerec.doctor.check import check_data
 from facerec.doctor.faces import load_embedder
 from facerec.doctor.findings import WRONG, DataReport, Finding, write_examples
-from facerec.files import check_output_folder, write_json
+from facerec.doctor.subcentres import SubCentres, load_subcentres
+from facerec.errors import InputError
+from facerec.files import check_output_folder, in_home, write_json
 from facerec.process import prepare_process
 
+CLEANED = "cleaned.txt"
+PAPERS_ANGLE = 75.0  # degrees
 SHOWN = 10  # unreadable images, and wrong lines per list; the JSON line and report.json have all of them
 
 
@@ -39,6 +47,12 @@ class Settings:
     checkpoint: Path | None = setting("a trained network, to find wrong labels and people with two identities", None)
     trust: bool = setting("also build classes that are not facerec's: only if you trust the checkpoint", False)
     out: Path | None = setting("folder for report.json with every image concerned, and report.png with examples", None)
+    subcentre_checkpoint: Path | None = setting(
+        "one trained with head=subcentre_arcface on these images, to leave out those far from their main centre", None
+    )
+    subcentre_angle: float | None = setting(
+        "degrees from the main centre at which an image is left out; the paper's 75 by default", None, least=0, most=180
+    )
     overrides: tuple[str, ...] = run_settings("as for train: data=..., data.root=... and other settings of the data")
 
 
@@ -47,15 +61,41 @@ def check(settings: Settings) -> int:
     prepare_process()
     if settings.out:
         check_output_folder(settings.out, f"out={settings.out}")
-    module = build_data(compose(list(settings.overrides)))
+    cfg = compose(list(settings.overrides))
+    refuse_useless(settings, cfg)
+    module = build_data(cfg)
     embedder = load_embedder(settings.checkpoint, settings.trust) if settings.checkpoint else None
-    report = check_data(module, embedder)
+    report = check_data(module, embedder, centres_of(settings))
     show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
     print(json.dumps(report.summary()), flush=True)
     if settings.out:  # after printing, so that a full disk does not lose the report
         write_json(settings.out / "report.json", report.full())
         write_examples(report.findings, settings.out / "report.png")
+        if report.cleaned is not None:
+            print(report.cleaned.write(settings.out / CLEANED), file=sys.stderr)
     return 0 if report.is_sound else 1
+
+
+def refuse_useless(settings: Settings, cfg: DictConfig) -> None:
+    """Raise `InputError` for settings without effect, and for a list that would replace the one that is read."""
+    if settings.subcentre_checkpoint is None:
+        if settings.subcentre_angle is not None:
+            raise InputError(
+                f"subcentre_angle={settings.subcentre_angle:g} has no effect without subcentre_checkpoint=: add it"
+            )
+        return
+    if settings.out is None:
+        raise InputError("subcentre_checkpoint= writes a training list, and no folder is given for it: add out=FOLDER")
+    listed, written = cfg.data.get("train_list"), (settings.out / CLEANED).resolve()
+    if listed and written in (Path(in_home(listed)).resolve(), Path(in_home(cfg.data.root), listed).resolve()):
+        raise InputError(f"out={settings.out} would replace the training list {listed}: choose another folder")
+
+
+def centres_of(settings: Settings) -> SubCentres | None:
+    if settings.subcentre_checkpoint is None:
+        return None
+    limit = PAPERS_ANGLE if settings.subcentre_angle is None else settings.subcentre_angle
+    return load_subcentres(settings.subcentre_checkpoint, limit, settings.trust)
 
 
 def show(report: DataReport, console: Console) -> None:

@@ -17,13 +17,16 @@ from facerec.doctor.geometry import count_sizes, judge_geometry
 from facerec.doctor.lookalikes import judge_faces
 from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
 from facerec.doctor.overlap import judge_image_overlap, judge_pairs
+from facerec.doctor.subcentres import SubCentres
 from facerec.doctor.survey import Part, survey
 from facerec.errors import InputError
 
 _Opened = TypeVar("_Opened")
 
 
-def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> DataReport:
+def check_data(
+    module: FaceDataModule, embedder: Embedder | None = None, subcentres: SubCentres | None = None
+) -> DataReport:
     """Check the training set and all benchmarks of ``module``.
 
     Every image is decoded, in worker processes, with a progress bar on standard error. A defective part, line of a
@@ -33,6 +36,8 @@ def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> Data
     Args:
         module: the data module; `setup` need not have been called.
         embedder: a trained network to compare faces; if None, checks that need one are left out.
+        subcentres: a network that was trained on this training set with several centres for each identity, to find
+            images that are far from the dominant one; raises `InputError` if it was trained on other images.
     """
     problems: list[str] = []
     wrong = [Wrong(TRAIN), *(Wrong(benchmark_part(name)) for name in module.benchmarks)]
@@ -42,12 +47,17 @@ def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> Data
         for name, its_wrong in zip(module.benchmarks, wrong[1:], strict=True)
     ]
     benchmarks = [benchmark for benchmark in opened if benchmark is not None]
+    rows = subcentres.rows(module, train) if subcentres is not None and train is not None else None
     parts = survey(train, [(b.name, b.images) for b in benchmarks], module.num_workers or 0)
     unreadable = _unreadable(parts)
     found = [*_broken(problems, unreadable), *(finding for each in wrong for finding in each.findings())]
     found += _judge(module, parts, train, benchmarks)
     if embedder is not None:
         found += judge_faces(parts, benchmarks, embedder, module.num_workers or 0)
+    cleaned = None
+    if subcentres is not None and rows is not None:
+        cleaned, far = subcentres.clean(parts[0], rows, module.num_workers or 0)
+        found += far
     counts = np.bincount(train.labels).tolist() if train is not None else []
     return DataReport(
         images=0 if train is None else len(train),
@@ -58,6 +68,7 @@ def check_data(module: FaceDataModule, embedder: Embedder | None = None) -> Data
         unreadable=unreadable,
         problems=problems,
         findings=sorted(found, key=lambda finding: finding.severity != "error"),
+        cleaned=cleaned,
     )
 
 

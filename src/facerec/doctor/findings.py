@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from facerec.data.source import ImageSource
+from facerec.doctor.cleaned_list import CleanedList
 from facerec.errors import InputError
 from facerec.plots.contact_sheet import Section, write_contact_sheet
 
@@ -88,6 +89,7 @@ class DataReport:
             training list, its ``line``.
         problems: a sentence per part that could not be opened.
         findings: all findings, errors first.
+        cleaned: the training list without the images far from their identity's centre; None if none was looked for.
     """
 
     images: int
@@ -98,6 +100,7 @@ class DataReport:
     unreadable: list[dict[str, str | int]]
     problems: list[str]
     findings: list[Finding]
+    cleaned: CleanedList | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_sound(self) -> bool:
@@ -106,12 +109,14 @@ class DataReport:
 
     def summary(self) -> dict[str, Any]:
         """Return the report for `json.dump`, without the findings' details."""
-        return {**vars(self), "findings": [finding.summary() for finding in self.findings]}
+        return self._with([finding.summary() for finding in self.findings])
 
     def full(self) -> dict[str, Any]:
         """Return the report for `json.dump`, with all details."""
-        found = [{**finding.summary(), "details": list(finding.details)} for finding in self.findings]
-        return {**vars(self), "findings": found}
+        return self._with([{**finding.summary(), "details": list(finding.details)} for finding in self.findings])
+
+    def _with(self, findings: list[dict[str, Any]]) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "cleaned"} | {"findings": findings}
 
 
 WRONG = {"line": "wrong_lines", "folder": "wrong_folders"}  # names of findings by the kind of location
