@@ -15,11 +15,12 @@ class AdaFace(CosineHead):
 
         g_angle = -margin * z,   g_add = margin * z + margin,   z = clip((norm - mean) / (std / h), -1, 1).
 
-    Kim et al., "AdaFace: Quality Adaptive Margin for Face Recognition", arXiv 2204.00964, section 3.3. An image of low
-    norm (z = -1) is treated as by ArcFace, one of high norm (z = 1) as by AM-Softmax with a larger margin. Mean and
-    standard deviation are exponential moving averages of those of the training batches, over all devices; they are
-    buffers, saved in checkpoints. The norm has no gradient. As in the published code, norms are limited to 0.001 to
-    100, the averages start at 20 and 100, 0.001 is added to the standard deviation, and theta + g_angle is at least 0.
+    Kim et al., "AdaFace: Quality Adaptive Margin for Face Recognition", arXiv 2204.00964, section 3.3. An image of
+    low norm (z = -1) has ArcFace's margin, one of mean norm (z = 0) AM-Softmax's, and that of high norm (z = 1) is
+    cos(theta - margin) - 2 * margin. Mean and standard deviation are exponential moving averages of those of the
+    training batches, over all devices; they are buffers, saved in checkpoints. The norm has no gradient. As in the
+    published code, norms are limited to 0.001 to 100, the averages start at 20 and 100, 0.001 is added to the standard
+    deviation, and theta + g_angle is at least 0.
 
     Deviation: past pi the published code holds cos(theta + g_angle) at -1, where it has no slope; here it keeps falling
     (`facerec.heads.cosine_head.falling_cosine`).
