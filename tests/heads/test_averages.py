@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from facerec.heads import AdaFace, CurricularFace
+from facerec.heads import AdaFace, CurricularFace, MagFace
 
 BATCHES, N, D = 3, 4, 6
 # One of two processes: each follows the averages over its half of every batch.
 PROGRAM = """
 import json, sys, torch
-from facerec.heads import AdaFace, CurricularFace
+from facerec.heads import AdaFace, CurricularFace, MagFace
 rank, file, store = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 state = torch.load(file, weights_only=True)
@@ -75,7 +75,6 @@ def test_averages_change_in_training_alone_and_are_in_the_state(cls):
 
 def test_the_norm_has_no_gradient_in_adaface_and_one_in_magface():
     """A gradient across the sphere alone is orthogonal to the embedding."""
-    from facerec.heads import MagFace
 
     embeddings, labels = batches()
     for cls, has in ((AdaFace, False), (MagFace, True)):

@@ -6,7 +6,16 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from facerec.heads import AdaFace, ArcFace, CombinedMargin, CosineHead, CurricularFace, MagFace, SubCentreArcFace
+from facerec.heads import (
+    AdaFace,
+    AMSoftmax,
+    ArcFace,
+    CombinedMargin,
+    CosineHead,
+    CurricularFace,
+    MagFace,
+    SubCentreArcFace,
+)
 
 Vector = list[float]
 OwnLogit = Callable[[float, float], float]  # of the angle and the norm of the embedding
@@ -149,7 +158,6 @@ def test_the_gradient_is_the_slope_of_the_formula(name):
 
 @pytest.mark.parametrize("margin", [0.2, 0.5])
 def test_the_combined_margin_has_the_others_as_special_cases(margin):
-    from facerec.heads import AMSoftmax
 
     torch.manual_seed(1)
     embeddings, labels = torch.randn(40, D), torch.arange(40) % N
