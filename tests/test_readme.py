@@ -23,6 +23,7 @@ FILES = ["README.md", "CONTRIBUTING.md"] + [
         "runs",
         "verification",
         "deployment",
+        "heads",
         "library",
         "adding",
         "code",
