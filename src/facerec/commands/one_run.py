@@ -19,6 +19,7 @@ from facerec.runs.run_results import RunResults
 from facerec.runs.training_overlap import shared_sentences
 from facerec.training.before_training import refuse_unverified_epochs, refuse_what_cannot_end, unreached_epochs
 from facerec.training.maps import initialise_from_data
+from facerec.training.rehearsal import rehearsed
 from facerec.training.resumed import (
     Resumed,
     refuse_begun_epoch,
@@ -28,7 +29,6 @@ from facerec.training.resumed import (
     refuse_other_model,
     refuse_other_scores,
 )
-from facerec.training.schedule import rehearsed
 
 
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:

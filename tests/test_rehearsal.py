@@ -11,7 +11,7 @@ from torch.optim import lr_scheduler as schedules
 from facerec.errors import InputError
 from facerec.heads import AMSoftmax
 from facerec.training.recognizer import Recognizer
-from facerec.training.schedule import rehearsed
+from facerec.training.rehearsal import rehearsed
 
 pytestmark = pytest.mark.filterwarnings("error")
 
