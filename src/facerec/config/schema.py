@@ -35,6 +35,7 @@ class RunConfig:
     data: Any = MISSING
     optimizer: Any = MISSING
     lr_scheduler: Any = MISSING
+    parameter_groups: Any = MISSING
     trainer: Any = MISSING
     logger: Any = MISSING
     callbacks: Any = MISSING
