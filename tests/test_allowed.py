@@ -134,7 +134,7 @@ def test_every_choice_in_the_configuration_files_is_known():
         extra = {"backbone=timm": ["backbone.name=resnet18"]}.get(choice, [])
         extra += ["data.train_augmentation.torchvision.transform=null"] * choice.endswith("=torchvision")
         trained = resolved(compose([*without_width, choice, *extra]))
-        assert compose_trained(trained, []).trainer._target_ == "pytorch_lightning.Trainer"
+        assert compose_trained(trained, []).trainer._target_ == "facerec.training.trainer.Trainer"
     assert len(choices) > 30
 
 

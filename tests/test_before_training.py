@@ -10,6 +10,7 @@ from says import refuses, says
 
 from facerec.errors import InputError
 from facerec.training.before_training import (
+    refuse_long_warmup,
     refuse_no_time,
     refuse_unverified_epochs,
     refuse_what_cannot_end,
@@ -129,6 +130,26 @@ def test_epochs_that_do_not_end_with_a_verification_are_refused(settings, facts)
 )
 def test_those_that_do_pass(settings):
     refuse_unverified_epochs(trainer(**settings), 4)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "settings", "facts"),
+    [
+        (2.0, {}, ("warmup_epochs=2.0", "trainer.max_epochs=2")),
+        (5, {"max_epochs": 3}, ("warmup_epochs=5", "trainer.max_epochs=3")),
+        (0.5, {"max_steps": 2}, ("warmup_epochs=0.5", "trainer.max_steps=2", "0.5 epochs")),
+        (1, {"max_steps": 2, "accumulate_grad_batches": 3}, ("trainer.max_steps=2", "1 epochs")),
+    ],
+)
+def test_a_warm_up_that_does_not_end_before_the_run_is_refused(warmup, settings, facts):
+    with refuses(*facts, error=InputError):
+        refuse_long_warmup({"warmup_epochs": warmup}, trainer(**settings), 4)
+
+
+def test_a_shorter_one_passes():
+    for warmup, settings in ((1.9, {}), (0, {}), (0.4, {"max_steps": 2}), (7, {"max_epochs": -1})):
+        refuse_long_warmup({"warmup_epochs": warmup}, trainer(**settings), 4)
+    refuse_long_warmup({}, trainer(), 4)
 
 
 @pytest.mark.parametrize("time", ["00:00:00:00", "abc", "1:30", "", 5, 0, {}, {"hours": 0}], ids=str)

@@ -99,11 +99,11 @@ def test_what_is_no_head_is_refused():
 def test_the_optimizer_holds_every_parameter_and_the_schedule_the_optimizer():
     cfg = composition.compose([*TINY, "operator=tvconv", "optimizer.lr=0.3", "lr_scheduler.milestones=[2]"])
     recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
-    made = recognizer.configure_optimizers()
-    held = [p for group in made["optimizer"].param_groups for p in group["params"]]
+    optimizer, schedule = recognizer.optimizer_and_schedule()
+    held = [p for group in optimizer.param_groups for p in group["params"]]
     assert {id(p) for p in held} == {id(p) for p in recognizer.parameters()}
-    assert made["optimizer"].param_groups[0]["lr"] == 0.3
-    assert made["lr_scheduler"].optimizer is made["optimizer"] and made["lr_scheduler"].milestones == {2: 1}
+    assert optimizer.param_groups[0]["lr"] == 0.3
+    assert schedule.optimizer is optimizer and schedule.milestones == [2]
 
 
 @pytest.mark.parametrize("decay", [True, False])
@@ -112,7 +112,7 @@ def test_affinity_maps_are_exempt_from_weight_decay_on_request(decay):
         [*TINY, "operator=tvconv", f"operator.map_weight_decay={decay}", "optimizer.weight_decay=0.5"]
     )
     recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
-    groups = recognizer.configure_optimizers()["optimizer"].param_groups
+    groups = recognizer.optimizer_and_schedule()[0].param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert len(decays) == len(list(recognizer.parameters()))
     for name, parameter in recognizer.named_parameters():
@@ -264,7 +264,7 @@ def test_a_constructor_that_only_asserts_is_named():
         ("trainer.max_epochs=1.5", ("trainer.max_epochs", "an integer", "1.5")),
         ("trainer.max_epochs=abc", ("trainer.max_epochs", "an integer", "'abc'")),
         ("+trainer.accumulate_grad_batches=0", ("trainer.accumulate_grad_batches", "at least 1", "0")),
-        ("+trainer.gradient_clip_val=nan", ("trainer.gradient_clip_val", "at least 0", "nan")),
+        ("trainer.gradient_clip_val=nan", ("trainer.gradient_clip_val", "at least 0", "nan")),
         ("trainer.precision=8", ("trainer.precision", "bf16-mixed", "8")),
         ("trainer.deterministic=perhaps", ("trainer.deterministic", "true or false", "'perhaps'")),
     ],

@@ -259,6 +259,33 @@ class TestAnotherModel:
         with refuses("T_max=4", "trainer.max_epochs", "add lr_scheduler.T_max=2", error=InputError):
             refuse_other_model(Resumed.read(path), longer)
 
+    def test_pytorchs_schedule_of_version_0_1_is_continued_by_the_one_of_today(self, path):
+        ours = {"_target_": "facerec.training.schedules.MultiStep", "milestones": [2, 3], "warmup_epochs": 0.0}
+        refuse_other_model(Resumed.read(path), CONFIG | {"lr_scheduler": ours})
+        with refuses("warmup_epochs=0.0", "warmup_epochs=1.0", error=InputError):
+            refuse_other_model(Resumed.read(path), CONFIG | {"lr_scheduler": ours | {"warmup_epochs": 1.0}})
+        torch.save(WHOLE | {"config": CONFIG | {"lr_scheduler": ours}}, path)
+        with refuses("lr_scheduler=MultiStep,", "lr_scheduler=MultiStepLR", error=InputError):
+            refuse_other_model(Resumed.read(path), CONFIG)
+
+    @pytest.mark.parametrize(("theirs", "ours"), [(0.99, None), (None, 0.99), (0.99, 0.9)])
+    def test_another_average_of_the_weights_is_refused(self, theirs, ours, path):
+        torch.save(WHOLE | {"config": CONFIG | {"trainer": {"ema": theirs}}}, path)
+        typed = f"add trainer.ema={'null' if theirs is None else theirs}, since the checkpoint holds its state"
+        with refuses(f"trainer.ema={theirs}", f"trainer.ema={ours}", typed, error=InputError):
+            refuse_other_model(Resumed.read(path), CONFIG | {"trainer": {"ema": ours}})
+        refuse_other_model(Resumed.read(path), CONFIG | {"trainer": {"ema": theirs}})
+
+    def test_other_groups_are_refused_and_the_groups_of_version_0_1_are_none(self, path):
+        groups = {"_target_": "facerec.training.parameter_groups.ParameterGroups", "weight_decay": None}
+        groups |= {"lr_factor": None, "freeze": []}
+        refuse_other_model(Resumed.read(path), CONFIG | {"parameter_groups": groups})
+        with refuses("parameter_groups.freeze=[]", "add parameter_groups.freeze=[]", error=InputError):
+            refuse_other_model(Resumed.read(path), CONFIG | {"parameter_groups": groups | {"freeze": ["head"]}})
+        torch.save(WHOLE | {"config": CONFIG | {"parameter_groups": groups | {"weight_decay": {"norm": 0.0}}}}, path)
+        with refuses("add parameter_groups.weight_decay={norm:0.0}", error=InputError):
+            refuse_other_model(Resumed.read(path), CONFIG | {"parameter_groups": groups})
+
     def test_another_class_is_named_before_its_settings(self, path):
         other = {"_target_": "facerec.operators.depthwise.Depthwise", "kernel_size": 7, "bias": True}
         with refuses("operator=TVConv", "operator=Depthwise", error=InputError):

@@ -10,6 +10,7 @@ from torch.optim import lr_scheduler as schedules
 
 from facerec.errors import InputError
 from facerec.heads import AMSoftmax
+from facerec.training.parameter_groups import ParameterGroups
 from facerec.training.recognizer import Recognizer
 from facerec.training.rehearsal import rehearsed
 
@@ -70,6 +71,20 @@ def test_a_schedule_that_ends_before_the_run_is_refused():
 def test_a_rate_that_nothing_is_trained_with_is_refused(schedule, settings, facts):
     with refuses(*facts, "change its settings", error=InputError):
         rehearsed(recognizer(schedule, **settings), 7)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "settings"),
+    [
+        (schedules.OneCycleLR, {"max_lr": 0.1, "total_steps": 7}),
+        (schedules.CyclicLR, {"max_lr": 0.1, "base_lr": 0.01, "cycle_momentum": False}),
+    ],
+)
+def test_a_schedule_with_one_rate_for_all_groups_is_refused_where_they_differ(schedule, settings):
+    module = recognizer(schedule, **settings)
+    module.groups = ParameterGroups(lr_factor={"head": 2.0})
+    with refuses(schedule.__name__, "parameter_groups.lr_factor", "lr_scheduler=cosine", error=InputError):
+        rehearsed(module, 7)
 
 
 @pytest.mark.parametrize("optimizer", [optim.LBFGS, optim.SparseAdam])

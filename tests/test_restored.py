@@ -9,6 +9,7 @@ from says import says
 
 from facerec.errors import InputError
 from facerec.training.restored import refuse_odd_progress, refuse_odd_state
+from facerec.training.schedules import MultiStep
 
 GONE = "gone"  # the key is removed
 LOOP = ("loops", "fit_loop")
@@ -52,7 +53,7 @@ def changed(content: dict, path: tuple, value: object) -> dict:
 def check(content: dict, fresh: dict) -> None:
     weights = [torch.nn.Parameter(torch.zeros(shape)) for shape in fresh["shapes"]]
     optimizer = torch.optim.SGD(weights, lr=0.1, momentum=0.9)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, fresh["milestones"])
+    schedule = MultiStep(optimizer, [2])
     refuse_odd_progress(content, "last.ckpt")
     refuse_odd_state(content, optimizer, schedule, fresh["progress"])
 
@@ -63,7 +64,6 @@ def fresh(whole):
     state = whole["optimizer_states"][0]["state"]
     return {
         "shapes": [state[index]["momentum_buffer"].shape for index in sorted(state)],
-        "milestones": list(whole["lr_schedulers"][0]["milestones"]),
         "progress": whole["loops"]["fit_loop"],
     }
 

@@ -277,7 +277,7 @@ def test_part_of_a_benchmark_is_refused_before_the_first_step(refused, tmp_path)
 
 
 def test_a_schedule_that_would_break_off_is_refused_before_the_first_step(refused, tmp_path):
-    others = ["~lr_scheduler.milestones", "~lr_scheduler.gamma"]
+    others = [f"~lr_scheduler.{key}" for key in ("milestones", "gamma", "warmup_epochs")]
     said = refused("lr_scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau", *others)
     assert says(said, "ReduceLROnPlateau", "lr_scheduler=multistep")
     assert not (tmp_path / "outputs" / "default").exists()

@@ -10,6 +10,8 @@ import torch
 from running import DEPTHWISE, ONE_EPOCH, TVCONV, trained
 from says import says
 
+PYTORCHS = ["lr_scheduler={_target_: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts, T_0: 3}"]
+PYTORCHS += [f"~lr_scheduler.{key}" for key in ("milestones", "gamma", "warmup_epochs")]
 # The settings, and what of the results shows that they were followed.
 VARIANTS = {
     "bfloat16": (["trainer.precision=bf16-mixed"], {"config.trainer.precision": "bf16-mixed"}),
@@ -21,6 +23,8 @@ VARIANTS = {
     "sub-centres": (["head=subcentre_arcface"], {"config.head.num_centres": 3}),
     "combined margin": (["head=combined_margin"], {"config.head.m3": 0.2}),
     "cosine": (["lr_scheduler=cosine"], {"config.lr_scheduler.T_max": 1}),
+    "polynomial": (["lr_scheduler=poly", "optimizer=adamw"], {"config.optimizer.weight_decay": 0.01}),
+    "PyTorch's schedule": (PYTORCHS, {"config.lr_scheduler.T_0": 3}),
     "no logger": (["logger=none"], {}),
     "a loading process": (["data.num_workers=1"], {"config.data.num_workers": 1}),
     "two benchmarks": (

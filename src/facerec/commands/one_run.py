@@ -17,7 +17,12 @@ from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
 from facerec.runs.training_overlap import shared_sentences
-from facerec.training.before_training import refuse_unverified_epochs, refuse_what_cannot_end, unreached_epochs
+from facerec.training.before_training import (
+    refuse_long_warmup,
+    refuse_unverified_epochs,
+    refuse_what_cannot_end,
+    unreached_epochs,
+)
 from facerec.training.maps import initialise_from_data
 from facerec.training.rehearsal import rehearsed
 from facerec.training.resumed import (
@@ -65,8 +70,11 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
     trainer = build.build_trainer(cfg)
     refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
-    refuse_unverified_epochs(trainer, data.batches_per_epoch(trainer.world_size))
-    if late := unreached_epochs(rehearsed(recognizer, trainer.max_epochs), trainer.max_epochs):
+    batches = data.batches_per_epoch(trainer.world_size)
+    refuse_unverified_epochs(trainer, batches)
+    schedule = rehearsed(recognizer, trainer.max_epochs)
+    refuse_long_warmup(schedule, trainer, batches)
+    if late := unreached_epochs(schedule, trainer.max_epochs):
         _say(late)
     made_by = provenance(as_typed(overrides), recognizer.config)
     if trainer.is_global_zero:

@@ -151,7 +151,7 @@ def size_of(node: DictConfig) -> list[int] | None:
 
 
 def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
-    """Return the backbone with a head for ``num_identities``, its optimizer and its learning-rate schedule."""
+    """Return the backbone with a head for ``num_identities``, its optimizer, schedule and parameter groups."""
     head = _refusing(_make(cfg.head, "head"), "head")(num_identities, embedding_dim=backbone.embedding_dim)
     if not isinstance(head, CosineHead):
         raise InputError(
@@ -160,8 +160,8 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
         )
     optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
     lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
-    config = resolved(cfg)
-    return _refusing(Recognizer, "protocol")(backbone, head, optimizer, lr_scheduler, cfg.protocol, config)
+    parts = (backbone, head, optimizer, lr_scheduler, cfg.protocol, resolved(cfg))
+    return _refusing(Recognizer, "protocol")(*parts, _make(cfg.parameter_groups, "parameter_groups"))
 
 
 def build_trainer(cfg: DictConfig) -> pl.Trainer:

@@ -2,7 +2,6 @@
 
 import re
 
-_ADAPTIVE = "optimizer._target_=torch.optim.{} '~optimizer.momentum'"
 _TIMM = "backbone=timm backbone.name={} operator=none"
 # Per group, what to write for a word; "" for what there is not, however its name is spelled.
 _OPTIONS = {
@@ -28,13 +27,13 @@ _OPTIONS = {
         "null": "operator=none",
     },
     "optimizer": {
-        "adamw": _ADAPTIVE.format("AdamW"),
-        "adam": _ADAPTIVE.format("Adam"),
+        "adam": "optimizer=adamw optimizer._target_=torch.optim.Adam",
         "rmsprop": "optimizer._target_=torch.optim.RMSprop",
     },
     "lr_scheduler": {
         **dict.fromkeys(("step", "steplr", "multi_step"), "lr_scheduler=multistep"),
         **dict.fromkeys(("cos", "cosineannealing", "cosine_annealing"), "lr_scheduler=cosine"),
+        **dict.fromkeys(("polynomial", "polynomiallr"), "lr_scheduler=poly"),
     },
     "data": {
         **dict.fromkeys(("mxnet", "ms1m", "ms1mv2", "glint360k", "rec", "recordio"), "data=insightface"),
@@ -71,6 +70,10 @@ KEYS = {
     **dict.fromkeys(("precision", "amp", "fp16"), "trainer.precision"),
     **dict.fromkeys(("scheduler", "schedule"), "lr_scheduler"),
     "milestones": "lr_scheduler.milestones",
+    **dict.fromkeys(("warmup", "warmup_epochs", "warm_up"), "lr_scheduler.warmup_epochs"),
+    **dict.fromkeys(("ema", "ema_decay", "weight_averaging"), "trainer.ema"),
+    **dict.fromkeys(("gradient_clip", "grad_clip", "clip_grad", "max_grad_norm"), "trainer.gradient_clip_val"),
+    **dict.fromkeys(("freeze", "frozen", "no_decay"), "parameter_groups"),
     **dict.fromkeys(("checkpoint", "ckpt", "ckpt_path"), "resume"),
     **dict.fromkeys(("out", "output", "output_dir", "run", "exp", "run_name"), "name"),
     **dict.fromkeys(("size", "input_size", "img_size", "resolution"), "image_size"),

@@ -25,9 +25,11 @@ _LIMITS = {
     "optimizer.weight_decay": (0.0, float("inf")),
     "lr_scheduler.gamma": (0.0, float("inf")),
     "lr_scheduler.T_max": (1.0, float("inf")),
+    "lr_scheduler.warmup_epochs": (0.0, float("inf")),
     "trainer.accumulate_grad_batches": (1.0, float("inf")),
     "trainer.check_val_every_n_epoch": (1.0, float("inf")),
     "trainer.gradient_clip_val": (0.0, float("inf")),
+    "trainer.ema": (0.0, 1.0),
 }
 
 
@@ -52,7 +54,7 @@ def check_node(node: Any, key: str) -> None:
 
 def check_classes(config: Mapping[str, Any]) -> None:
     """Raise `InputError` if a node at the root of ``config``, from which something is built, names no class."""
-    for key in ("backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "trainer"):
+    for key in ("backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer"):
         node = config.get(key)
         if node or key != "operator":
             check_class(node.get("_target_") if isinstance(node, Mapping) else None, key)

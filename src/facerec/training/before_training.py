@@ -105,6 +105,18 @@ def _steps(limit: int | float, batches: int) -> int:
     return steps
 
 
+def refuse_long_warmup(lr_scheduler: Mapping[str, Any], trainer: pl.Trainer, batches: int) -> None:
+    """Raise `InputError` if the learning rate would still rise when a run of epochs of ``batches`` batches ends."""
+    warmup = lr_scheduler.get("warmup_epochs") or 0
+    steps = math.ceil(_steps(trainer.limit_train_batches, batches) / trainer.accumulate_grad_batches)
+    for key, epochs in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps / steps)):
+        if epochs is not None and 0 < epochs <= warmup:
+            raise InputError(
+                f"lr_scheduler.warmup_epochs={warmup} is not less than trainer.{key}={getattr(trainer, key)}, "
+                f"{epochs:g} epochs, so that the learning rate only rises: give fewer, or train longer"
+            )
+
+
 def refuse_no_time(max_time: Any) -> None:
     """Raise `InputError` unless ``trainer.max_time`` is null or a time above zero, as Lightning takes it."""
     if max_time is None:

@@ -1,5 +1,6 @@
 """The Lightning module for training: backbone, margin-softmax head, optimizer and schedule."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from facerec.errors import InputError
 from facerec.heads import CosineHead
 from facerec.operators.base import SpatialOperator
-from facerec.training.restored import refuse_odd_state
+from facerec.training.parameter_groups import ParameterGroups
+from facerec.training.restored import is_averaged, refuse_odd_state
+from facerec.training.schedules import Schedule
 from facerec.training.verifier import Batch, Verifier
 
 
@@ -21,9 +24,11 @@ class Recognizer(Verifier):
         backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
         head: embeddings ``(B, D)`` and labels to a loss.
         optimizer: called with the parameters or parameter groups.
-        lr_scheduler: called with the optimizer; stepped after each epoch.
+        lr_scheduler: called with the optimizer; a `facerec.training.schedules.Schedule` is stepped after each step,
+            others after each epoch.
         protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
         config: the resolved configuration, saved in every checkpoint so that its network can be rebuilt.
+        groups: weight decay, learning rate and freezing by group; by default all parameters are trained alike.
     """
 
     def __init__(
@@ -34,11 +39,21 @@ class Recognizer(Verifier):
         lr_scheduler: Callable[[Optimizer], LRScheduler],
         protocol: str,
         config: dict[str, Any],
+        groups: ParameterGroups | None = None,
     ) -> None:
         super().__init__(backbone, protocol)
         self.head, self.config = head, config
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._fingerprints: dict[str, str] = {}
+        self.groups = groups or ParameterGroups()
+        self.groups.freeze_in(self)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Recognizer":
+        """Set the mode of all modules but the frozen norms, which stay in evaluation mode."""
+        super().train(mode)
+        self.groups.keep_frozen(self)
+        return self
 
     def on_train_start(self) -> None:
         """Raise `InputError` now, and not after an epoch, if benchmarks are not verified whole."""
@@ -76,16 +91,17 @@ class Recognizer(Verifier):
                 module.on_step(progress)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer(self._parameter_groups())
-        return {"optimizer": optimizer, "lr_scheduler": self._lr_scheduler(optimizer)}
+        optimizer, schedule = self.optimizer_and_schedule()
+        if not isinstance(schedule, Schedule):
+            return {"optimizer": optimizer, "lr_scheduler": schedule}
+        self.trainer.fit_loop.setup_data()  # counts the batches
+        schedule.count_steps(math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _parameter_groups(self) -> Any:
-        """Return all parameters, with those exempt from weight decay in a separate group, if there are any."""
-        exempt = [p for m in self.modules() if isinstance(m, SpatialOperator) for p in m.no_weight_decay()]
-        if not exempt:
-            return self.parameters()
-        others = [parameter for parameter in self.parameters() if not any(parameter is p for p in exempt)]
-        return [{"params": others}, {"params": exempt, "weight_decay": 0.0}]
+    def optimizer_and_schedule(self) -> tuple[Optimizer, Any]:
+        """Return a new optimizer and its schedule, one of ours with one step per epoch."""
+        optimizer = self.groups.optimizer(self._optimizer, self)
+        return optimizer, self._lr_scheduler(optimizer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
@@ -99,15 +115,17 @@ class Recognizer(Verifier):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise `InputError` if a weight has another shape, as the head's after training on other identities, or if the
         state of the optimizer or its schedule is of another kind."""
-        for name in sorted(checkpoint["state_dict"].keys() ^ self.state_dict().keys()):
+        for key in ("state_dict", "current_model_state") if is_averaged(checkpoint) else ("state_dict",):
+            self._refuse_other_weights(checkpoint[key])
+        refuse_odd_state(checkpoint, *self.optimizer_and_schedule(), self.trainer.fit_loop.state_dict())
+
+    def _refuse_other_weights(self, state: dict[str, Tensor]) -> None:
+        for name in sorted(state.keys() ^ self.state_dict().keys()):
             raise InputError(f"the checkpoint's weights are of another network, by {name}: start without resume")
         for name, weight in self.state_dict().items():
-            theirs, ours = checkpoint["state_dict"][name].shape, weight.shape
+            theirs, ours = state[name].shape, weight.shape
             if theirs != ours:
                 raise InputError(
                     f"the checkpoint's {name} has shape {tuple(theirs)} and this run's {tuple(ours)}: resume on the "
                     "same training data (a head has one row per identity) or start without resume"
                 )
-        made = self.configure_optimizers()
-        progress = self.trainer.fit_loop.state_dict()
-        refuse_odd_state(checkpoint, made["optimizer"], made["lr_scheduler"], progress)

@@ -6,8 +6,10 @@ from inspect import signature
 from typing import Any
 
 from torch.optim import LBFGS, Optimizer, SparseAdam
+from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from facerec.errors import InputError
+from facerec.training.parameter_groups import ParameterGroups
 from facerec.training.recognizer import Recognizer
 
 _MOST_EPOCHS = 10_000  # that are rehearsed
@@ -19,14 +21,14 @@ def rehearsed(recognizer: Recognizer, max_epochs: int | None) -> dict[str, Any]:
     Raises `InputError` for an optimizer that cannot train here, for a schedule that cannot be stepped once after each
     epoch, and for one that gives a learning rate which is negative or no number.
     """
-    made = recognizer.configure_optimizers()
-    optimizer, schedule = made["optimizer"], made["lr_scheduler"]
+    optimizer, schedule = recognizer.optimizer_and_schedule()
     if isinstance(optimizer, LBFGS | SparseAdam):
         raise InputError(
             f"optimizer {type(optimizer).__name__} cannot train convolutions: take torch.optim.SGD or AdamW"
         )
     if not hasattr(schedule, "step"):  # the user's own, in a form that Lightning reads
         return {}
+    _refuse_one_rate(recognizer.groups, schedule)
     # Without an end only the first is known to come.
     epochs = min(max_epochs, _MOST_EPOCHS) if max_epochs is not None and max_epochs > 0 else 1
     for epoch in range(1, epochs + 1):
@@ -34,6 +36,14 @@ def rehearsed(recognizer: Recognizer, max_epochs: int | None) -> dict[str, Any]:
         _step(schedule, epoch, max_epochs)
     defaults = {name: option.default for name, option in signature(type(schedule)).parameters.items()}
     return {**defaults, **vars(schedule), **recognizer.config["lr_scheduler"]}
+
+
+def _refuse_one_rate(groups: ParameterGroups, schedule: Any) -> None:
+    if groups.lr_factor and isinstance(schedule, OneCycleLR | CyclicLR):
+        raise InputError(
+            f"lr_scheduler {type(schedule).__name__} sets the learning rate of all parameters, against "
+            "parameter_groups.lr_factor: take lr_scheduler=cosine, poly or multistep, which have warmup_epochs"
+        )
 
 
 def _refuse_odd_rate(optimizer: Optimizer, schedule: Any, epoch: int) -> None:

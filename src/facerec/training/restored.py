@@ -48,6 +48,24 @@ def refuse_odd_progress(content: dict[str, Any], name: str) -> None:
             _refuse(name, ".".join(path), value)
 
 
+def is_averaged(checkpoint: dict[str, Any]) -> bool:
+    """Return whether the checkpoint has an average of the weights, and the weights with which training goes on.
+
+    Raises `InputError` if its configuration says so and one of the two is not there.
+    """
+    keys = ("averaging_state", "current_model_state")
+    trainer = checkpoint["config"].get("trainer")
+    if not isinstance(trainer, dict) or trainer.get("ema") is None:
+        return False
+    for key in keys:
+        states = checkpoint.get(key)
+        if not isinstance(states, dict) or not all(isinstance(value, Tensor) for value in states.values()):
+            _refuse("the checkpoint", key, states)
+    if "n_averaged" not in checkpoint[keys[0]]:
+        _refuse("the checkpoint", f"{keys[0]}.n_averaged", None)
+    return True
+
+
 def refuse_odd_state(checkpoint: dict[str, Any], optimizer: Optimizer, schedule: Any, progress: dict[str, Any]) -> None:
     """Raise `InputError` unless ``optimizer`` and ``schedule``, which are thrown away, can take the checkpoint's state,
     and unless all numbers of the loop's ``progress`` that it has are there."""
@@ -59,7 +77,8 @@ def refuse_odd_state(checkpoint: dict[str, Any], optimizer: Optimizer, schedule:
     fit = checkpoint["loops"]["fit_loop"]
     ours = {f"loops.fit_loop.{key}": (value, fit[key]) for key, value in progress.items() if key in fit}
     if hasattr(schedule, "state_dict"):
-        ours["lr_schedulers"] = (schedule.state_dict(), checkpoint["lr_schedulers"][0])
+        # Version 0.1 stepped all schedules once per epoch.
+        ours["lr_schedulers"] = (schedule.state_dict(), {"steps_per_epoch": 1} | checkpoint["lr_schedulers"][0])
     for place, (fresh, held) in ours.items():
         for odd, value in _odd(held, fresh, place):
             _refuse("the checkpoint", odd, value)

@@ -14,7 +14,12 @@ from facerec.training.checkpoints import load_checkpoint
 from facerec.training.restored import refuse_odd_progress
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
-_FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler")
+_FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler", "parameter_groups")
+# What version 0.1 did, which did not write it down. Its schedule was PyTorch's, stepped once per epoch.
+_UNWRITTEN = {
+    "parameter_groups": {"_target_": "ParameterGroups", "weight_decay": None, "lr_factor": None, "freeze": []}
+}
+_CONTINUED_BY = {"MultiStepLR": "MultiStep"}
 # Settings that nobody typed.
 _FOLLOWS = {"lr_scheduler.T_max": " (trainer.max_epochs, unless it is given)"}
 # Settings that must match when a run goes on in its folder, because they determine its accuracies.
@@ -36,7 +41,7 @@ class Resumed(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> "Resumed":
         """Read the file once; raises `InputError` as `load_checkpoint` and `refuse_odd_progress` do."""
-        left_out = ("state_dict", "optimizer_states")
+        left_out = ("state_dict", "current_model_state", "optimizer_states")
         resumed = cls(path, {key: value for key, value in load_checkpoint(path).items() if key not in left_out})
         refuse_odd_progress(resumed.content, str(resumed))
         return resumed
@@ -44,7 +49,7 @@ class Resumed(NamedTuple):
 
 def refuse_other_model(resumed: Resumed, config: dict[str, Any]) -> None:
     """Raise `InputError` for the first setting of the network or the training that differs from ``config``."""
-    trained = dict(_leaves(resumed.content["config"]))
+    trained = dict(_leaves(_continued(resumed.content["config"], config)))
     for key, ours in _leaves(config):
         theirs = trained.get(key)
         if theirs != ours:
@@ -54,12 +59,29 @@ def refuse_other_model(resumed: Resumed, config: dict[str, Any]) -> None:
             )
 
 
+def _continued(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration ``theirs`` of version 0.1 with the schedule of ``ours``, if that continues its own."""
+    before, now = theirs.get("lr_scheduler"), ours.get("lr_scheduler")
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return theirs
+    continued = _CONTINUED_BY.get(_class_name(before))
+    if continued is None or continued != _class_name(now):
+        return theirs
+    return {**theirs, "lr_scheduler": {"warmup_epochs": 0.0, **before, "_target_": continued}}
+
+
+def _class_name(node: dict[str, Any]) -> str:
+    return str(node.get("_target_")).rpartition(".")[2]
+
+
 def _remedy(key: str, theirs: Any) -> str:
     """Return what to add to the command line, for a plain setting as it is typed."""
     if "." not in key:
         return "give the run the checkpoint's settings"
-    why = ", since the checkpoint holds its state" if key.startswith(("optimizer.", "lr_scheduler.")) else ""
-    return f"add {key}={json.dumps(theirs, separators=(',', ':'))}{why}"
+    has_state = key.startswith(("optimizer.", "lr_scheduler.", "trainer.ema"))
+    why = ", since the checkpoint holds its state" if has_state else ""
+    typed = json.dumps(theirs, separators=(",", ":"))
+    return f"add {key}={typed.replace(chr(34), '') if isinstance(theirs, dict) else typed}{why}"
 
 
 def refuse_foreign_paths(resumed: Resumed) -> None:
@@ -165,10 +187,10 @@ def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:
     """Return (dotted key, value) of every setting in `_FIXED_NODES`; the value of a node itself is its class name."""
     found = []
     for node in _FIXED_NODES:
-        value = config.get(node)
+        value = config.get(node, _UNWRITTEN.get(node))
         if not isinstance(value, dict):
             found.append((node, value))
             continue
-        found.append((node, str(value.get("_target_")).rpartition(".")[2]))
+        found.append((node, _class_name(value)))
         found += [(f"{node}.{key}", item) for key, item in sorted(value.items()) if not key.startswith("_")]
-    return found
+    return [*found, ("trainer.ema", _setting(config, "trainer.ema"))]
