@@ -21,6 +21,7 @@ FILES = ["README.md", "CONTRIBUTING.md"] + [
         "index",
         "data",
         "runs",
+        "training",
         "verification",
         "deployment",
         "heads",
@@ -48,7 +49,9 @@ def commands() -> list[list[str]]:
 
 
 # What is set apart in the text and is not for one of the scripts alone.
-_MENTIONED = re.findall(r"`((?:data|operator|backbone|trainer|head|augmentation@data)[.=a-z_]*=[^`]+)`", GUIDE)
+_MENTIONED = re.findall(
+    r"`((?:data|operator|backbone|trainer|head|optimizer|augmentation@data)[.=a-z_]*=[^`]+)`", GUIDE
+)
 SETTINGS = sorted(set(_MENTIONED) - {"operator=blur"})  # that one is the reader's own
 PROGRAMS = [words for words in commands() if words[0] in ("python", "facerec")]
 
@@ -80,7 +83,7 @@ def test_a_command_names_a_program_and_settings_that_exist(words, tmp_path, monk
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_each_setting_that_is_mentioned_composes(settings):
-    check_command_line(settings.split())
+    check_command_line(shlex.split(settings))
 
 
 def test_the_program_of_the_readme_gives_embeddings():
