@@ -10,7 +10,7 @@ import torch
 from running import DEPTHWISE, ONE_EPOCH, TVCONV, trained
 from says import says
 
-PYTORCHS = ["lr_scheduler={_target_: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts, T_0: 3}"]
+PYTORCHS = ["lr_scheduler._target_=torch.optim.lr_scheduler.CosineAnnealingWarmRestarts", "+lr_scheduler.T_0=3"]
 PYTORCHS += [f"~lr_scheduler.{key}" for key in ("milestones", "gamma", "warmup_epochs")]
 # The settings, and what of the results shows that they were followed.
 VARIANTS = {
