@@ -268,6 +268,12 @@ class TestAnotherModel:
         with refuses("lr_scheduler=MultiStep,", "lr_scheduler=MultiStepLR", error=InputError):
             refuse_other_model(Resumed.read(path), CONFIG)
 
+    def test_a_setting_that_was_not_written_has_its_default(self, path):
+        refuse_other_model(Resumed.read(path), changed("backbone.activation", "relu6"))
+        refuse_other_model(Resumed.read(path), changed("operator.map_init", 1.0))
+        with refuses("operator.map_init=1.0", "operator.map_init=data", error=InputError):
+            refuse_other_model(Resumed.read(path), changed("operator.map_init", "data"))
+
     @pytest.mark.parametrize(("theirs", "ours"), [(0.99, None), (None, 0.99), (0.99, 0.9)])
     def test_another_average_of_the_weights_is_refused(self, theirs, ours, path):
         torch.save(WHOLE | {"config": CONFIG | {"trainer": {"ema": theirs}}}, path)

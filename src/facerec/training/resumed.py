@@ -3,7 +3,9 @@
 import json
 import os
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 from facerec.data.datamodule import FaceDataModule
@@ -51,12 +53,21 @@ def refuse_other_model(resumed: Resumed, config: dict[str, Any]) -> None:
     """Raise `InputError` for the first setting of the network or the training that differs from ``config``."""
     trained = dict(_leaves(_continued(resumed.content["config"], config)))
     for key, ours in _leaves(config):
-        theirs = trained.get(key)
+        theirs = trained[key] if key in trained else _default(config, key)
         if theirs != ours:
             raise InputError(
                 f"{resumed} was trained with {key}={theirs}, this run has {key}={ours}{_FOLLOWS.get(key, '')}: "
                 f"{_remedy(key, theirs)}, or start without resume"
             )
+
+
+def _default(config: dict[str, Any], key: str) -> Any:
+    """Return what the constructor takes by default for a setting that an older version did not write."""
+    node, _, name = key.partition(".")
+    try:
+        return signature(resolve_name(config[node]["_target_"])).parameters[name].default
+    except (KeyError, TypeError, ValueError, ImportError, AttributeError):
+        return None
 
 
 def _continued(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +78,7 @@ def _continued(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     continued = _CONTINUED_BY.get(_class_name(before))
     if continued is None or continued != _class_name(now):
         return theirs
-    return {**theirs, "lr_scheduler": {"warmup_epochs": 0.0, **before, "_target_": continued}}
+    return {**theirs, "lr_scheduler": {**before, "_target_": continued}}
 
 
 def _class_name(node: dict[str, Any]) -> str:
