@@ -106,6 +106,29 @@ def test_two_runs_with_one_seed_that_are_no_repetition_are_refused(write, tmp_pa
         compared(tmp_path, allow=["optimizer.lr"])
 
 
+def later(run, **backbone):
+    """As a later version writes a run: with settings that the earlier one did not have."""
+    run["config"]["backbone"] |= {"_target_": "facerec.backbones.MobileNetV2", **backbone}
+    return run
+
+
+def test_a_setting_that_an_older_version_did_not_write_was_its_default(write, tmp_path):
+    for seed in (1, 2):
+        write(later(results(seed=seed, **DEPTHWISE)))
+        write(later(results(seed=seed), pooling="average", operator_stages=None))
+    assert len(compared(tmp_path)) == 2
+    write(later(results(seed=3), pooling="gdconv"))
+    with refuses("backbone.pooling", "average", "gdconv", error=InputError):
+        compared(tmp_path)
+
+
+def test_it_is_compared_with_other_values_of_that_setting(write, tmp_path):
+    for seed in (1, 2):
+        write(later(results(seed=seed)), 0.7)
+        write(later(results(seed=seed), pooling="gdconv"), 0.9)
+    assert {each.first for each in compared(tmp_path, "backbone.pooling")} == {"backbone.pooling=average"}
+
+
 def test_seeds_are_no_setting_to_compare(write, tmp_path):
     both(write)
     with refuses("seed", "averages over", "another setting", error=InputError):

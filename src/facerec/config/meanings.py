@@ -35,6 +35,16 @@ _OPTIONS = {
         **dict.fromkeys(("cos", "cosineannealing", "cosine_annealing"), "lr_scheduler=cosine"),
         **dict.fromkeys(("polynomial", "polynomiallr"), "lr_scheduler=poly"),
     },
+    "sweep": {
+        "paper": "sweep=figure4",
+        "shufflenet": "sweep=figure4_shufflenet",
+        "operators": "sweep=figure7",
+        "mixer": "sweep=figure7_mixer",
+        "affinity": "sweep=table2",
+        "generator": "sweep=table3",
+        "stages": "sweep=table4",
+        "affine": "sweep=table5",
+    },
     "data": {
         **dict.fromkeys(("mxnet", "ms1m", "ms1mv2", "glint360k", "rec", "recordio"), "data=insightface"),
         **dict.fromkeys(("imagefolder", "image_folder", "images"), "data=folder"),

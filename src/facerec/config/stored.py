@@ -14,13 +14,7 @@ from facerec.config.schema import ROOT_KEYS
 from facerec.config.sentences import in_one_sentence
 from facerec.errors import InputError
 from facerec.files import CACHE
-
-# Classes under their names in the checkpoints of older versions, with their names of today.
-MOVED = {
-    "facerec.checkpoints.WholeCheckpoint": "facerec.training.checkpoints.WholeCheckpoint",
-    "pytorch_lightning.Trainer": "facerec.training.trainer.Trainer",
-    "torch.optim.lr_scheduler.MultiStepLR": "facerec.training.schedules.MultiStep",
-}
+from facerec.training.older_settings import MOVED
 
 
 def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> DictConfig:

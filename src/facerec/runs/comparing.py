@@ -15,6 +15,7 @@ from facerec.runs.metric import ACCURACY, Metric
 from facerec.runs.run_names import repeats_root, run_names
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import PairScores, load_scores
+from facerec.training.older_settings import MOVED, default_of
 from facerec.verification.dependence import PairPeople
 from facerec.verification.intervals import Interval
 from facerec.verification.paired_comparison import Comparison, compare, holm, mean_interval
@@ -146,12 +147,14 @@ def _names(by_value: Mapping[str, dict[int, Run]], setting: str) -> list[str]:
     return [f"{setting}={json.dumps(value) if not isinstance(value, str) else value}" for value in values]
 
 
-def _node(config: Any, setting: str) -> Any:
+def _node(config: dict[str, Any], setting: str) -> Any:
+    """Return the value of ``setting``, or what it is by default if an older version did not write it."""
+    value: Any = config
     for key in setting.split("."):
-        if not isinstance(config, dict) or key not in config:
-            return None
-        config = config[key]
-    return config
+        if not isinstance(value, dict) or key not in value:
+            return default_of(config, setting)
+        value = value[key]
+    return value
 
 
 def value_of(run: Run, setting: str) -> str:
@@ -170,7 +173,11 @@ def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         elif key not in _HOW:
-            yield f"{prefix}{key}", json.dumps(value, separators=(",", ":"))
+            yield f"{prefix}{key}", _as_json(MOVED.get(str(value), value) if key == "_target_" else value)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _fingerprints(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -195,9 +202,21 @@ def _is_in(key: str, setting: str) -> bool:
 def other_differences(runs: Sequence[Run], setting: str) -> dict[str, list[str]]:
     """Return the keys, other than ``setting``, in which runs differ, with their values, "none" where one lacks it."""
     facts = [run.facts(setting) for run in runs]
-    keys = dict.fromkeys(key for each in facts for key in each)
-    values = {key: list(dict.fromkeys(each.get(key, "none") for each in facts)) for key in keys}
+    keys: dict[str, Run] = {}
+    for run, each in zip(runs, facts, strict=True):
+        keys |= {key: run for key in each if key not in keys}
+    values = {
+        key: list(dict.fromkeys(each[key] if key in each else _unwritten(run, key) for each in facts))
+        for key, run in keys.items()
+    }
     return {key: different for key, different in values.items() if len(different) > 1}
+
+
+def _unwritten(other: Run, key: str) -> str:
+    """Return the value of ``key`` in a run without it, which the ``other`` run has: a later version's default, or
+    "none"."""
+    default = default_of(other.results.config, key)
+    return "none" if default is None and other.facts("")[key] != "null" else _as_json(default)
 
 
 def _refuse_other_differences(runs: Sequence[Run], setting: str, allow: Collection[str]) -> None:

@@ -3,9 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 from facerec.data.datamodule import FaceDataModule
@@ -13,15 +11,11 @@ from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.files import BEST
 from facerec.training.checkpoints import load_checkpoint
+from facerec.training.older_settings import MOVED, UNWRITTEN, default_of
 from facerec.training.restored import refuse_odd_progress
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler", "parameter_groups")
-# What version 0.1 did, which did not write it down. Its schedule was PyTorch's, stepped once per epoch.
-_UNWRITTEN = {
-    "parameter_groups": {"_target_": "ParameterGroups", "weight_decay": None, "lr_factor": None, "freeze": []}
-}
-_CONTINUED_BY = {"MultiStepLR": "MultiStep"}
 # Settings that nobody typed.
 _FOLLOWS = {"lr_scheduler.T_max": " (trainer.max_epochs, unless it is given)"}
 # Settings that must match when a run goes on in its folder, because they determine its accuracies.
@@ -53,7 +47,7 @@ def refuse_other_model(resumed: Resumed, config: dict[str, Any]) -> None:
     """Raise `InputError` for the first setting of the network or the training that differs from ``config``."""
     trained = dict(_leaves(_continued(resumed.content["config"], config)))
     for key, ours in _leaves(config):
-        theirs = trained[key] if key in trained else _default(config, key)
+        theirs = trained[key] if key in trained else default_of(config, key)
         if theirs != ours:
             raise InputError(
                 f"{resumed} was trained with {key}={theirs}, this run has {key}={ours}{_FOLLOWS.get(key, '')}: "
@@ -61,24 +55,14 @@ def refuse_other_model(resumed: Resumed, config: dict[str, Any]) -> None:
             )
 
 
-def _default(config: dict[str, Any], key: str) -> Any:
-    """Return what the constructor takes by default for a setting that an older version did not write."""
-    node, _, name = key.partition(".")
-    try:
-        return signature(resolve_name(config[node]["_target_"])).parameters[name].default
-    except (KeyError, TypeError, ValueError, ImportError, AttributeError):
-        return None
-
-
 def _continued(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration ``theirs`` of version 0.1 with the schedule of ``ours``, if that continues its own."""
     before, now = theirs.get("lr_scheduler"), ours.get("lr_scheduler")
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return theirs
-    continued = _CONTINUED_BY.get(_class_name(before))
-    if continued is None or continued != _class_name(now):
-        return theirs
-    return {**theirs, "lr_scheduler": {**before, "_target_": continued}}
+    names = {name.rpartition(".")[2]: today for name, today in MOVED.items()}
+    continued = {"_target_": names.get(_class_name(before), "")}
+    return {**theirs, "lr_scheduler": {**before, **continued}} if _class_name(continued) == _class_name(now) else theirs
 
 
 def _class_name(node: dict[str, Any]) -> str:
@@ -198,7 +182,7 @@ def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:
     """Return (dotted key, value) of every setting in `_FIXED_NODES`; the value of a node itself is its class name."""
     found = []
     for node in _FIXED_NODES:
-        value = config.get(node, _UNWRITTEN.get(node))
+        value = config.get(node, UNWRITTEN.get(node))
         if not isinstance(value, dict):
             found.append((node, value))
             continue
