@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 from timm.layers.helpers import make_divisible
 from timm.models.ghostnet import GhostBottleneck
-from torch import Tensor, nn
+from torch import nn
 
 from facerec.backbones.activations import Activation, activation_of
-from facerec.backbones.parts import check_image_size, check_images, check_width
-from facerec.backbones.pooling import embedding_layers
-from facerec.backbones.spatial_transformer import alignment
+from facerec.backbones.convolutional import ConvolutionalBackbone
+from facerec.backbones.parts import check_image_size, check_width
 from facerec.checks import check_choice
 from facerec.operators.base import Operator, halve
 from facerec.surgery import Where, replace_depthwise
@@ -43,7 +42,7 @@ _BLOCKS = (
 _STEM_CHANNELS, _LAST_CHANNELS = 16, 512
 
 
-class GhostFaceNet(nn.Module):
+class GhostFaceNet(ConvolutionalBackbone):
     """GhostFaceNetV1: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``.
 
     Args:
@@ -87,15 +86,7 @@ class GhostFaceNet(nn.Module):
             size = halve(size, stride)
         if operator is not None:
             features = replace_depthwise(features, operator, self.image_size, where, keep_kernel_size)
-        self.align = alignment(align, self.image_size)
-        self.features = features
-        self.embed = embedding_layers(_channels(_LAST_CHANNELS, width), size, embedding_dim, pooling)
-        self.embedding_dim = embedding_dim
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images to embeddings, which are not of unit length."""
-        check_images(images, self.image_size)
-        return self.embed(self.features(self.align(images)))
+        self.assemble(features, _channels(_LAST_CHANNELS, width), size, embedding_dim, align, pooling)
 
 
 def _layers(width: float, stem_stride: int, act: Activation) -> list[nn.Module]:

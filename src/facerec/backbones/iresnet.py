@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from facerec.backbones.activations import Activation, activation_of
-from facerec.backbones.parts import check_image_size, check_images, check_width
-from facerec.backbones.pooling import embedding_layers
-from facerec.backbones.spatial_transformer import alignment
+from facerec.backbones.convolutional import ConvolutionalBackbone
+from facerec.backbones.parts import check_image_size, check_width
 from facerec.checks import check_choice
 from facerec.operators.base import halve
 
@@ -22,7 +21,7 @@ _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 3
 _CHANNELS = (64, 128, 256, 512)
 
 
-class IResNet(nn.Module):
+class IResNet(ConvolutionalBackbone):
     """IResNet: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``; the total stride is 16.
 
     Args:
@@ -60,15 +59,7 @@ class IResNet(nn.Module):
             layers.append(ResidualUnit(channels, out_channels, 2, act))
             layers += [ResidualUnit(out_channels, out_channels, 1, act) for _ in range(blocks - 1)]
             channels = out_channels
-        self.align = alignment(align, self.image_size)
-        self.features = nn.Sequential(*layers)
-        self.embed = embedding_layers(channels, size, embedding_dim, pooling)
-        self.embedding_dim = embedding_dim
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images to embeddings, which are not of unit length."""
-        check_images(images, self.image_size)
-        return self.embed(self.features(self.align(images)))
+        self.assemble(nn.Sequential(*layers), channels, size, embedding_dim, align, pooling)
 
 
 class ResidualUnit(nn.Module):

@@ -9,13 +9,12 @@ Deviation: the embedding is the project's own (a linear layer with a bias and a 
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from facerec.backbones.activations import activation_of
+from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.mobilenet_v2 import InvertedResidual, dense_conv, round_channels
-from facerec.backbones.parts import check_image_size, check_images, check_width, operator_of_stage
-from facerec.backbones.pooling import embedding_layers
-from facerec.backbones.spatial_transformer import alignment
+from facerec.backbones.parts import check_image_size, check_width, operator_of_stage
 from facerec.operators.base import Operator, halve
 from facerec.operators.depthwise import Depthwise
 
@@ -24,7 +23,7 @@ _STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 12
 _STEM_CHANNELS, _LAST_CHANNELS = 64, 512
 
 
-class MobileFaceNet(nn.Module):
+class MobileFaceNet(ConvolutionalBackbone):
     """MobileFaceNet: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``.
 
     Stages are numbered 1 (the depthwise convolution after the stem) to 6; the total stride is 16.
@@ -66,12 +65,4 @@ class MobileFaceNet(nn.Module):
                 channels = out_channels
         last_channels = round_channels(_LAST_CHANNELS * max(1.0, width))
         layers += [dense_conv(channels, last_channels), nn.BatchNorm2d(last_channels), act(last_channels)]
-        self.align = alignment(align, self.image_size)
-        self.features = nn.Sequential(*layers)
-        self.embed = embedding_layers(last_channels, size, embedding_dim, pooling)
-        self.embedding_dim = embedding_dim
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images to embeddings, which are not of unit length."""
-        check_images(images, self.image_size)
-        return self.embed(self.features(self.align(images)))
+        self.assemble(nn.Sequential(*layers), last_channels, size, embedding_dim, align, pooling)

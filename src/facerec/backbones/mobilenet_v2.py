@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from facerec.backbones.activations import Activation, activation_of
-from facerec.backbones.parts import check_image_size, check_images, check_width, operator_of_stage
-from facerec.backbones.pooling import embedding_layers
-from facerec.backbones.spatial_transformer import alignment
+from facerec.backbones.convolutional import ConvolutionalBackbone
+from facerec.backbones.parts import check_image_size, check_width, operator_of_stage
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
 
@@ -21,7 +20,7 @@ _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3
 _STEM_CHANNELS, _LAST_CHANNELS = 32, 512
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(ConvolutionalBackbone):
     """MobileNetV2: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``.
 
     Stages are numbered 1 to 7; the total stride is 16.
@@ -69,19 +68,11 @@ class MobileNetV2(nn.Module):
                 layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage], act))
                 channels = out_channels
         layers += [dense_conv(channels, last_channels), nn.BatchNorm2d(last_channels), act(last_channels)]
-        self.align = alignment(align, self.image_size)
-        self.features = nn.Sequential(*layers)
-        self.embed = embedding_layers(last_channels, size, embedding_dim, pooling)
-        self.embedding_dim = embedding_dim
+        self.assemble(nn.Sequential(*layers), last_channels, size, embedding_dim, align, pooling)
         for module in self.embed:
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
                 nn.init.zeros_(module.bias)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images to embeddings, which are not of unit length."""
-        check_images(images, self.image_size)
-        return self.embed(self.features(self.align(images)))
 
 
 class InvertedResidual(nn.Module):

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from facerec.backbones.activations import Activation, activation_of
-from facerec.backbones.parts import check_image_size, check_images, check_width, operator_of_stage
-from facerec.backbones.pooling import embedding_layers
-from facerec.backbones.spatial_transformer import alignment
+from facerec.backbones.convolutional import ConvolutionalBackbone
+from facerec.backbones.parts import check_image_size, check_width, operator_of_stage
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.depthwise import Depthwise
 
@@ -25,7 +24,7 @@ _UNITS = {2: 4, 3: 8, 4: 4}
 _STAGE2_CHANNELS = {0.5: 48, 1.0: 116, 1.5: 176, 2.0: 244}
 
 
-class ShuffleNetV2(nn.Module):
+class ShuffleNetV2(ConvolutionalBackbone):
     """ShuffleNetV2: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``.
 
     Stages are numbered 2 to 4 as in the paper; the total stride is 16.
@@ -70,15 +69,8 @@ class ShuffleNetV2(nn.Module):
             layers.append(DownsamplingUnit(channels, out_channels, size, operators[stage], act))
             layers += [ShuffleUnit(out_channels, size, operators[stage], act) for _ in range(units - 1)]
             channels, out_channels = out_channels, 2 * out_channels
-        self.align = alignment(align, self.image_size)
-        self.features = nn.Sequential(*layers, _conv(channels, _LAST_CHANNELS), *_bn_act(_LAST_CHANNELS, act))
-        self.embed = embedding_layers(_LAST_CHANNELS, size, embedding_dim, pooling)
-        self.embedding_dim = embedding_dim
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images to embeddings, which are not of unit length."""
-        check_images(images, self.image_size)
-        return self.embed(self.features(self.align(images)))
+        layers += [_conv(channels, _LAST_CHANNELS), *_bn_act(_LAST_CHANNELS, act)]
+        self.assemble(nn.Sequential(*layers), _LAST_CHANNELS, size, embedding_dim, align, pooling)
 
 
 class ShuffleUnit(nn.Module):

@@ -14,14 +14,13 @@ from timm.layers.create_act import get_act_layer
 from torch import Tensor, nn
 
 from facerec.backbones.activations import activation_of
-from facerec.backbones.parts import check_image_size, check_images
-from facerec.backbones.pooling import embedding_layers
-from facerec.backbones.spatial_transformer import alignment
+from facerec.backbones.convolutional import ConvolutionalBackbone
+from facerec.backbones.parts import check_image_size
 from facerec.operators.base import Operator, Size
 from facerec.surgery import Where, replace_depthwise
 
 
-class TimmNetwork(nn.Module):
+class TimmNetwork(ConvolutionalBackbone):
     """A timm network: float images ``(B, 3, H, W)`` to embeddings ``(B, embedding_dim)``.
 
     Args:
@@ -62,15 +61,7 @@ class TimmNetwork(nn.Module):
         channels, map_size = _map_shape(features, name, self.image_size)
         if operator is not None:
             features = replace_depthwise(features, operator, self.image_size, where, keep_kernel_size)
-        self.features = features
-        self.embed = embedding_layers(channels, map_size, embedding_dim, pooling)
-        self.embedding_dim = embedding_dim
-        self.align = alignment(align, self.image_size)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images to embeddings, which are not of unit length."""
-        check_images(images, self.image_size)
-        return self.embed(self.features(self.align(images)))
+        self.assemble(features, channels, map_size, embedding_dim, align, pooling)
 
 
 def _create(name: str, pretrained: bool, activation: str | None) -> nn.Module:
