@@ -1,7 +1,9 @@
 """A single training run: build, fit, verify, report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from facerec.config import build
@@ -37,13 +39,28 @@ from facerec.training.resumed import (
 
 
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
-    """Train in ``folder`` and return the results, or None on every device but the first."""
+    """Train in ``folder``, show the results and return them, or None on every device but the first."""
+    results = trained(cfg, folder, overrides)
+    if results is not None:
+        show(table_rows([folder]))
+        for sentence in shared_sentences([folder]):
+            log(sentence)
+        log(f"done: {folder}")
+    return results
+
+
+def trained(
+    cfg: DictConfig, folder: Path, overrides: list[str], callbacks: Sequence[pl.Callback] = ()
+) -> RunResults | None:
+    """Train in ``folder``, with these ``callbacks`` beside the configured ones, and return the results as `train`."""
     prepare_process()
     with alone_in(folder):
-        return _train(cfg, folder, overrides)
+        return _trained(cfg, folder, overrides, callbacks)
 
 
-def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
+def _trained(
+    cfg: DictConfig, folder: Path, overrides: list[str], callbacks: Sequence[pl.Callback]
+) -> RunResults | None:
     checkpoint = checkpoint_to_resume(cfg.resume, folder)
     resumed = None if checkpoint is None else Resumed.read(checkpoint)
     if resumed is not None:
@@ -68,7 +85,7 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
         initialise_from_data(backbone, data, CACHE)
     assert data.train_source is not None
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
-    trainer = build.build_trainer(cfg)
+    trainer = build.build_trainer(cfg, callbacks)
     refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
     batches = data.batches_per_epoch(trainer.world_size)
     refuse_unverified_epochs(trainer, batches)
@@ -84,10 +101,6 @@ def _train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | 
     if not trainer.is_global_zero:
         return None
     results.write(folder)
-    show(table_rows([folder]))
-    for sentence in shared_sentences([folder]):
-        log(sentence)
-    log(f"done: {folder}")
     return results
 
 

@@ -164,13 +164,14 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
     return _refusing(Recognizer, "protocol")(*parts, _make(cfg.parameter_groups, "parameter_groups"))
 
 
-def build_trainer(cfg: DictConfig) -> pl.Trainer:
-    """Return Lightning's trainer with the configured loggers and callbacks."""
+def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:
+    """Return Lightning's trainer with the configured loggers and callbacks, and with these ``callbacks``."""
     devices = cfg.trainer.get("devices")
     if isinstance(devices, int | str) and str(devices).isdecimal():
         refuse_too_many(int(devices), "trainer.devices", ", or auto")
     refuse_no_time(cfg.trainer.get("max_time"))
     watching = {group: _make_all(cfg[group], group) for group in ("logger", "callbacks")}
+    watching["callbacks"] += callbacks
     trainer = _make(cfg.trainer, "trainer", **watching)
     if not isinstance(trainer, pl.Trainer):
         raise InputError(f"trainer must be Lightning's Trainer, got a {type(trainer).__name__}: choose trainer=auto")

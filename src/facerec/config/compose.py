@@ -11,9 +11,10 @@ from hydra import initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from tqdm import tqdm
 
 from facerec.config.meanings import of_key
@@ -191,6 +192,20 @@ def composed(overrides: list[str]) -> DictConfig:
         register()
     with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         return hydra_compose("train", overrides)
+
+
+def composed_in(folder: Path, overrides: list[str]) -> DictConfig:
+    """Return what Hydra composes with these overrides for a run in ``folder`` that Hydra does not start itself.
+
+    Loggers and callbacks write to that folder until the next call.
+    """
+    with in_one_sentence(), initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        cfg = hydra_compose("train", overrides, return_hydra_config=True)
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(folder)
+        HydraConfig.instance().set_config(cfg)
+        del cfg["hydra"]
+    return cfg
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:

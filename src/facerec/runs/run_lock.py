@@ -16,10 +16,11 @@ PATIENCE = 12.0
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, otherwise: str = "give this run another name=") -> Iterator[None]:
     """A block in which no other process trains in the run's ``folder``; what killed processes left there is removed.
 
-    Raises `InputError` if another process does. The processes of one run on several devices enter together.
+    Raises `InputError` if another process does: wait, or do ``otherwise``. The processes of one run on several devices
+    enter together.
     """
     if not is_first_process():
         yield
@@ -29,9 +30,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=PATIENCE)
         except Timeout as error:
-            raise InputError(
-                f"another process trains in {folder}: wait until it has ended, or give this run another name="
-            ) from error
+            raise InputError(f"another process trains in {folder}: wait until it has ended, or {otherwise}") from error
     try:
         for name in _WRITTEN:
             remove_leftovers(folder / name)

@@ -77,7 +77,7 @@ def refuse_no_verification(trainer: pl.Trainer) -> None:
 
 def refuse_unverified_epochs(trainer: pl.Trainer, batches: int) -> None:
     """Raise `InputError` if epochs of ``batches`` batches have no step, or do not end with a verification."""
-    steps, between = _steps(trainer.limit_train_batches, batches), getattr(trainer, "val_check_interval", None)
+    steps, between = steps_per_epoch(trainer.limit_train_batches, batches), getattr(trainer, "val_check_interval", None)
     if between is None:
         raise InputError(
             "trainer.val_check_interval is a time, and the best epoch is chosen at the end of epochs: leave it out"
@@ -94,7 +94,7 @@ def refuse_unverified_epochs(trainer: pl.Trainer, batches: int) -> None:
     raise InputError(f"trainer.val_check_interval{wrong}: leave it out")
 
 
-def _steps(limit: int | float, batches: int) -> int:
+def steps_per_epoch(limit: int | float, batches: int) -> int:
     """Return how many of an epoch's ``batches`` are trained on, a number or a share; raise `InputError` if none is."""
     steps = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     if steps < 1:
@@ -108,7 +108,7 @@ def _steps(limit: int | float, batches: int) -> int:
 def refuse_long_warmup(lr_scheduler: Mapping[str, Any], trainer: pl.Trainer, batches: int) -> None:
     """Raise `InputError` if the learning rate would still rise when a run of epochs of ``batches`` batches ends."""
     warmup = lr_scheduler.get("warmup_epochs") or 0
-    steps = math.ceil(_steps(trainer.limit_train_batches, batches) / trainer.accumulate_grad_batches)
+    steps = math.ceil(steps_per_epoch(trainer.limit_train_batches, batches) / trainer.accumulate_grad_batches)
     for key, epochs in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps / steps)):
         if epochs is not None and 0 < epochs <= warmup:
             raise InputError(
