@@ -9,8 +9,12 @@ from torch import Tensor
 from facerec.errors import InputError
 
 
+class Diverged(InputError):
+    """The loss of a run is not finite."""
+
+
 class StopOnNaN(pl.Callback):
-    """Stops the run with an `InputError` that names the first step whose loss was not finite.
+    """Stops the run with `Diverged`, an `InputError` that names the first step whose loss was not finite.
 
     The step is recorded on the device and read every ``every_n_steps`` steps and before a checkpoint is written: steps
     do not wait for the device, and no checkpoint contains NaN weights.
@@ -47,7 +51,7 @@ class StopOnNaN(pl.Callback):
             )
             if step <= 1:  # no step had changed the weights yet
                 remedy = "look for the cause in the images with facerec check_data, or take trainer.precision=32-true"
-            raise InputError(
+            raise Diverged(
                 f"the loss is NaN or infinite from step {step} on (learning rate {rate:g}, precision "
                 f"{trainer.precision}): {remedy}"
             )
