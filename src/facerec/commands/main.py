@@ -25,7 +25,7 @@ _MODULES = {
     "sensitivity": "sensitivity_study",
 }
 COMMANDS = (
-    *("train", "evaluate", "sensitivity", "measure", "benchmark", "export", "report", "plot_runs", "demo"),
+    *("train", "search", "evaluate", "sensitivity", "measure", "benchmark", "export", "report", "plot_runs", "demo"),
     "plot_paper",
     *("align_faces", "prepare_benchmark", "recordio", "check_data", "plant_defects"),
     *("train_frontal", "filter_frontal", "plot_synthetic"),
