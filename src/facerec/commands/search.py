@@ -21,7 +21,7 @@ from facerec.config.search_cells import completed, composed_cells
 from facerec.config.search_space import parse_space
 from facerec.config.settings import command, run_settings, setting
 from facerec.errors import InputError
-from facerec.process import importing
+from facerec.process import importing, is_first_process
 
 
 @dataclass
@@ -31,12 +31,14 @@ class Settings:
     out: Path = setting("folder of the search", Path("outputs/search"), written="folder")
     trials: int = setting("of each compared value", 20, least=1, most=100_000)
     compare: str | None = setting("setting whose values are compared; operator, if it has several", None)
-    pruning: bool = setting("stop a trial below the median of the finished ones, from a third of the epochs on", True)
+    pruning: bool = setting("stop a trial that is below the median of the finished ones", True)
     overrides: tuple[str, ...] = run_settings("as for train, also with ranges and several values")
 
 
 def search(settings: Settings) -> None:
     """Search, and print and write what was found."""
+    if not is_first_process():
+        raise InputError("a search is one process that trains on one device: start it without torchrun or srun")
     space = completed(parse_space(settings.overrides, settings.compare, settings.trials))
     cells = composed_cells(space)
     if find_spec("optuna") is None:

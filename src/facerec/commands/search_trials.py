@@ -80,7 +80,7 @@ def run_search(space: Space, cells: Mapping[str, Sequence[Cell]], out: Path, tri
         raise InputError(f"{out} has trials but no {_DATABASE}: put it back, or name another folder with out=")
     out.mkdir(parents=True, exist_ok=True)
     with alone_in(out, "give another folder with out="):
-        search = _Search(space, cells, out, trials, pruning, images)
+        search = _Search(space, cells, out, budgets, pruning, images)
         try:
             search.run()
         except StorageInternalError as error:
@@ -95,7 +95,7 @@ def run_search(space: Space, cells: Mapping[str, Sequence[Cell]], out: Path, tri
             if ended.args == (TERMINATED,):
                 log(sentence)
             raise
-        search.publish(budgets)
+        search.publish()
 
 
 def planned(space: Space, cells: Mapping[str, Sequence[Cell]], trials: int) -> tuple[dict[str, Budget], dict[str, str]]:
@@ -142,11 +142,12 @@ class _Search:
         space: Space,
         cells: Mapping[str, Sequence[Cell]],
         out: Path,
-        trials: int,
+        budgets: Mapping[str, Budget],
         pruning: bool,
         images: dict[str, str],
     ) -> None:
-        self.space, self.out, self.trials = space, out, trials
+        self.space, self.out, self.budgets = space, out, budgets
+        self.trials = budgets[space.compared[0]].trials
         of_all = images | {"pruning": str(pruning).lower()}
         settings = {space.label(value): identity(space, of_value[0]) | of_all for value, of_value in cells.items()}
         searched = {key: _distribution(variable) for key, variable in space.searched.items()}
@@ -160,6 +161,7 @@ class _Search:
 
     def run(self) -> None:
         """Run what is left, in turn for each compared value, so that they are compared from the first trials on."""
+        self._write()
         for number in range(self.trials):
             for value, study in self.studies.items():
                 if study.ended() <= number:
@@ -193,13 +195,12 @@ class _Search:
         of_value = self.out / self.space.label(value).replace("/", "_")[:150] if self.space.compare else self.out
         return of_value / f"trial_{number:03}"
 
-    def publish(self, budgets: Mapping[str, Budget]) -> None:
+    def publish(self) -> None:
         """Print the best trial per compared value and the command that trains the best of all; draw the figure."""
-        self._write(budgets)
         scales = {key: _scale(variable) for key, variable in self.space.searched.items()}
         points = {self.space.label(v): [_point(one) for one in s.records()] for v, s in self.studies.items()}
         save_figure(search_figure(points, scales), self.out / _FIGURE)
-        rows = [self._row(value, study, budgets[value]) for value, study in self.studies.items()]
+        rows = [self._row(value, study, self.budgets[value]) for value, study in self.studies.items()]
         show_table(
             rows, "best trials, by the accuracy on held-out identities in percent; optimistic, since chosen by it"
         )
@@ -210,7 +211,7 @@ class _Search:
         log("the best settings with other seeds:")
         print(winner)
 
-    def _write(self, budgets: Mapping[str, Budget] | None = None) -> None:
+    def _write(self) -> None:
         summary = {
             "fixed": list(self.space.fixed),
             "searched": {key: str(variable) for key, variable in self.space.searched.items()},
@@ -218,15 +219,15 @@ class _Search:
             "trials": self.trials,
             "winner": self._winner(),
             **code_and_environment(),
-            "searches": {self.space.label(v): self._summary(v, s, budgets) for v, s in self.studies.items()},
+            "searches": {self.space.label(v): self._summary(v, s, self.budgets[v]) for v, s in self.studies.items()},
         }
         write_json(self.out / _SUMMARY, summary)
 
-    def _summary(self, value: str, study: Study, budgets: Mapping[str, Budget] | None) -> dict[str, Any]:
-        best, budget = study.best(), None if budgets is None else budgets[value]
+    def _summary(self, value: str, study: Study, budget: Budget) -> dict[str, Any]:
+        best = study.best()
         return {
             "best": None if best is None else best.number,
-            "budget": None if budget is None else asdict(budget) | {"training_macs": budget.training_macs()},
+            "budget": asdict(budget) | {"training_macs": budget.training_macs()},
             "trials": [
                 asdict(one) | {"folder": str(self._folder(value, one.number).relative_to(self.out))}
                 for one in study.records()
@@ -285,8 +286,8 @@ def _distribution(variable: Range | Choices) -> BaseDistribution:
     return choice_of(variable.values)
 
 
-def _scale(variable: Range | Choices) -> Scale | None:
-    return Scale(variable.low, variable.high, variable.log) if isinstance(variable, Range) else None
+def _scale(variable: Range | Choices) -> Scale | tuple[str, ...]:
+    return Scale(variable.low, variable.high, variable.log) if isinstance(variable, Range) else variable.values
 
 
 def _typed(value: Any) -> str:

@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 _MARKERS = "osD^vP*X"
 _COLUMNS = 3
 _FEW_DECADES = 300  # between the ends of an axis with ticks at 2 and 5 times powers of ten as well
-_LONGEST = 16  # characters of a choice's name on an axis
+_LONGEST, _FEW_CHOICES = 16, 3  # characters of a choice's name on an axis; so many are beside each other
+_SPREAD = 0.5  # of the compared values around a choice
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Scale:
     log: bool
 
 
-def search_figure(trials: Mapping[str, Sequence[TrialPoint]], scales: Mapping[str, Scale | None]) -> Figure:
-    """Plot the accuracy over trials with the best so far, then over each key of ``scales``; None is one of choices.
+def search_figure(trials: Mapping[str, Sequence[TrialPoint]], scales: Mapping[str, Scale | Sequence[str]]) -> Figure:
+    """Plot the accuracy over trials with the best so far, then over each key of ``scales``: a range, or its choices.
 
     Each compared value has a colour and a marker. Trials that did not finish are hollow, and a cross on the axis is one
     without an accuracy.
@@ -58,14 +59,16 @@ def search_figure(trials: Mapping[str, Sequence[TrialPoint]], scales: Mapping[st
     for index, points in enumerate(trials.values()):
         _draw(axes[0], [(point, point.number) for point in points], index)
         _draw_best(axes[0], points, index)
-        for panel, key in zip(axes[1:], scales, strict=False):
-            _draw(panel, _placed(panel, key, points, trials), index)
+        for panel, (key, scale) in zip(axes[1:], scales.items(), strict=False):
+            _draw(panel, [(point, _place(point.settings[key], scale, index, len(trials))) for point in points], index)
     axes[0].set_xlabel("trial (line: best so far)")
     axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for panel, (key, scale) in zip(axes[1:], scales.items(), strict=False):
         panel.set_xlabel(fill(key, 40))
-        if scale is not None:
+        if isinstance(scale, Scale):
             _span(panel, scale)
+        else:
+            _name(panel, scale)
     for panel in axes[panels:]:
         panel.remove()
     for panel in axes[:panels]:
@@ -87,6 +90,13 @@ def _span(axes: Axes, scale: Scale) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if scale.high / scale.low < _FEW_DECADES else (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _name(axes: Axes, choices: Sequence[str]) -> None:
+    """Let the axis name the choices."""
+    short = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in choices]
+    axes.set_xticks(range(len(choices)), short, rotation=0 if len(choices) <= _FEW_CHOICES else 30)
+    axes.set_xlim(-0.5, len(choices) - 0.5)
 
 
 def _add_legend(figure: Figure, trials: Mapping[str, Sequence[TrialPoint]]) -> None:
@@ -124,14 +134,8 @@ def _draw_best(axes: Axes, points: Sequence[TrialPoint], index: int) -> None:
         axes.step([*numbers, points[-1].number], [*best, best[-1]], where="post", color=f"C{index}", linewidth=1)
 
 
-def _placed(
-    axes: Axes, key: str, points: Sequence[TrialPoint], trials: Mapping[str, Sequence[TrialPoint]]
-) -> list[tuple[TrialPoint, Any]]:
-    """Return the trials with their value of a setting; choices are numbered and named on the axis."""
-    names = sorted({p.settings[key] for of_one in trials.values() for p in of_one if isinstance(p.settings[key], str)})
-    if not names:
-        return [(point, point.settings[key]) for point in points]
-    short = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names]
-    axes.set_xticks(range(len(names)), short)
-    axes.set_xlim(-0.5, len(names) - 0.5)
-    return [(point, names.index(point.settings[key])) for point in points]
+def _place(value: Any, scale: Scale | Sequence[str], index: int, number: int) -> float:
+    """Return where a setting is on its axis: a choice at its number, beside those of other compared values."""
+    if isinstance(scale, Scale):
+        return value
+    return scale.index(value) + _SPREAD * ((index + 0.5) / number - 0.5)
