@@ -130,11 +130,12 @@ def test_compared_values_have_equal_budgets_and_the_same_first_settings(tmp_path
 
 def test_a_pruned_trial_says_so_and_is_not_finished(tmp_path):
     with mock.patch.object(Trial, "report", lambda trial, epoch, accuracy: trial.number == 2):
-        assert searched(tmp_path, *ONE, "trials=2") == 0
+        assert searched(tmp_path, *[one for one in ONE if one != "logger=none"], "trials=2", "logger=csv") == 0
     first, second = trials(tmp_path)
     assert (first["state"], second["state"]) == ("finished", "pruned") and second["accuracy"] is None
     folder = tmp_path / "outputs/search" / second["folder"]
     assert json.loads((folder / "trial.json").read_text())["state"] == "pruned"
+    assert (folder / "csv/version_0/metrics.csv").is_file()  # each logger writes to the folder of its own run
     assert not (folder / "results.json").exists() and (folder / "metrics.csv").is_file()
     assert find_runs([tmp_path / "outputs/search"]) == [tmp_path / "outputs/search" / first["folder"]]
 
@@ -226,6 +227,12 @@ def test_trials_without_their_database_are_not_overwritten(tmp_path, capsys):
     trial.write_text("{}")
     assert searched(tmp_path, *ONE, "trials=1") == 1
     assert says(capsys.readouterr().err.splitlines()[-1], "outputs/search", "search.db", "out=")
+
+
+def test_the_search_is_one_process(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert searched(tmp_path, *ONE) == 1
+    assert says(capsys.readouterr().err, "one process", "torchrun")
 
 
 def test_two_searches_in_one_folder_are_refused(tmp_path, capsys, monkeypatch):
