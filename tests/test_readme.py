@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from facerec.commands.main import module_of
 from facerec.config.compose import check_command_line, compose
+from facerec.config.search_space import parse_space
 from facerec.config.settings import parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +23,7 @@ FILES = ["README.md", "CONTRIBUTING.md"] + [
         "data",
         "runs",
         "training",
+        "search",
         "verification",
         "deployment",
         "heads",
@@ -77,6 +79,12 @@ def test_a_command_names_a_program_and_settings_that_exist(words, tmp_path, monk
         )
         return None
     settings = parse(module.Settings, arguments)
+    if name == "search":
+        space = parse_space(settings.overrides, settings.compare, settings.trials)
+        for cells in map(space.cells, space.compared):
+            for _, overrides in cells:
+                compose(overrides)
+        return None
     if hasattr(settings, "overrides"):
         compose(list(settings.overrides))
 
