@@ -162,6 +162,9 @@ class _Search:
     def run(self) -> None:
         """Run what is left, in turn for each compared value, so that they are compared from the first trials on."""
         self._write()
+        for value, study in self.studies.items():
+            if study.ended():
+                log(f"{self.space.label(value)}: {study.ended()} trials are done already")
         for number in range(self.trials):
             for value, study in self.studies.items():
                 if study.ended() <= number:
