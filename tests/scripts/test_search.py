@@ -100,7 +100,7 @@ def test_a_search_that_was_stopped_equals_one_that_was_not(whole, tmp_path, caps
     assert trials(tmp_path) == trials(whole)[:2]
     assert searched(tmp_path, *ONE, "trials=3") == 0  # and extended
     assert trials(tmp_path) == trials(whole)
-    capsys.readouterr()
+    assert says(capsys.readouterr().err, "search: 2 trials are done")
     with mock.patch.object(search_trials, "trained", side_effect=AssertionError("there is nothing left to train")):
         assert searched(tmp_path, *ONE, "trials=3", "data.cache=outputs/cache") == 0
     assert found(tmp_path)["winner"] in capsys.readouterr().out
