@@ -38,7 +38,7 @@ from facerec.data.loading import ImageDataset, normalise
 from facerec.errors import InputError
 from facerec.files import AFFINITY_MAPS, LAST, OUTPUTS
 from facerec.operators.tvconv import TVConv
-from facerec.perf.kept_speeds import SPEEDS, machine_name, measured_speeds
+from facerec.perf.kept_speeds import machine_name, measured_speeds
 from facerec.plots.accuracy_cost import Point, accuracy_figure
 from facerec.plots.feature_variance import feature_variances, variance_figure
 from facerec.plots.map_figures import maps_figure, pixel_statistics_figure, statistics_figure
@@ -48,6 +48,7 @@ from facerec.runs.paper_runs import PaperSweep, TrainedNetwork, accuracy_rows, c
 from facerec.runs.report import find_runs, show_table
 from facerec.runs.run_names import run_names
 from facerec.runs.run_results import RunResults
+from facerec.runs.speeds_file import SPEEDS
 from facerec.runs.table_formats import comma_separated, latex, markdown, write_table
 from facerec.training.callbacks.affinity_maps import EPOCHS, read_maps
 

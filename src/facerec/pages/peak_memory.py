@@ -8,8 +8,8 @@ from typing import Any
 from facerec.errors import InputError
 from facerec.pages.markup import Html, element, joined
 from facerec.pages.texts import count, say
-from facerec.perf.kept_speeds import SPEEDS, kept_speeds
 from facerec.runs.paper_runs import network_names
+from facerec.runs.speeds_file import SPEEDS, kept_speeds
 from facerec.runs.sweep import SweepRun
 
 

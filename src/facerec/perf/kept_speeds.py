@@ -1,6 +1,5 @@
 """Speed and memory of trained networks by the paper's method, kept in a file, so that each is measured once."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +10,11 @@ from rich.progress import track
 from facerec.config.build import build_backbone
 from facerec.config.stored import compose_trained
 from facerec.console import terminal
-from facerec.errors import InputError
 from facerec.files import write_json
 from facerec.perf.machine import describe_machine
 from facerec.perf.paper_speed import measure_as_in_paper
 from facerec.runs.paper_runs import TrainedNetwork
-
-SPEEDS = "paper_speed.json"  # beside a figure of the paper
+from facerec.runs.speeds_file import kept_speeds
 
 
 def measured_speeds(networks: Sequence[TrainedNetwork], kept: Path, trust: bool) -> dict[str, dict[str, Any]]:
@@ -38,19 +35,3 @@ def machine_name() -> str:
     """Return processor, cores and PyTorch of this machine, on which speeds depend."""
     machine = describe_machine()
     return f"{machine.cpu}, {machine.cores} cores, torch {machine.torch}"
-
-
-def kept_speeds(path: Path) -> dict[str, Any]:
-    """Return ``machine`` and, by the names of ``networks``, their speed and memory, or nothing if there is no file.
-
-    Raises `InputError` if the file is damaged.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for speed in content["networks"].values():
-            float(speed["images_per_second"] + speed["peak_memory_mb"])
-        return content
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path} is no file of measured speeds ({error}): remove it or give another out=") from error
