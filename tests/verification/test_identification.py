@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from says import refuses, says
 
 from facerec.verification import identification
-from facerec.verification.identification import FPIRS, Roles, identify, search, summary
+from facerec.verification.identification import FPIRS, Roles, identify, search
+from facerec.verification.identification_summary import summary
 
 
 def images(seed, people=20, alone=15, noise=0.6):

@@ -18,7 +18,7 @@ from facerec.runs.table_formats import Row, terminal_table
 from facerec.verification.all_pairs import AllPairs, compare_all
 from facerec.verification.groups import applied_elsewhere, gap, rates_by_group
 from facerec.verification.identification import FPIRS, RANKS, identify
-from facerec.verification.identification import summary as of_draws
+from facerec.verification.identification_summary import summary as of_draws
 from facerec.verification.match_rates import (
     DECISION,
     FMRS,
