@@ -222,13 +222,13 @@ def _show_identification(found: Mapping[str, Mapping[str, Any]]) -> None:
             {"benchmark": f"  {group}", **_identification_row(of)} for group, of in entry.get("groups", {}).items()
         ]
         if "gap" in entry:
-            gaps = {f"rank {rank}": entry["gap"]["rank"][str(rank)] for rank in RANKS}
-            gaps |= {f"FNIR at FPIR {key}": gap for key, gap in entry["gap"]["fnir_at_fpir"].items()}
-            shown = {column: "none" if size is None else f"{100 * size:.2f}" for column, size in gaps.items()}
-            rows.append({"benchmark": "  gap", **shown})
+            rows.append({"benchmark": "  gap", **_gap_row(entry["gap"])})
     draws = next(iter(found.values()))["draws"]
-    title = f"identification in percent, mean ± standard deviation over {draws} galleries of one image per person"
-    terminal(120).print(terminal_table(rows, title=title))
+    title = (
+        f"identification in percent, mean ± standard deviation over {draws} galleries of one image per person "
+        "(95 % interval over people)"
+    )
+    terminal(160).print(terminal_table(rows, title=title))
 
 
 def _identification_row(entry: Mapping[str, Any]) -> Row:
@@ -239,7 +239,18 @@ def _identification_row(entry: Mapping[str, Any]) -> Row:
     return row | {f"FNIR at FPIR {key}": _spread(entry["fnir_at_fpir"].get(key)) for key in FPIRS}
 
 
-def _spread(values: Mapping[str, float | None] | None) -> str:
+def _gap_row(gap: Mapping[str, Any]) -> Row:
+    columns = {f"rank {rank}": ("rank", str(rank)) for rank in RANKS}
+    columns |= {f"FNIR at FPIR {key}": ("fnir_at_fpir", key) for key in gap["fnir_at_fpir"]}
+    return {
+        column: _rate(gap[kind][key], gap[f"{kind}_interval"][key], "none") for column, (kind, key) in columns.items()
+    }
+
+
+def _spread(values: Mapping[str, Any] | None) -> str:
     if values is None or values["mean"] is None:
         return "too few"
-    return f"{100 * values['mean']:.2f}" + ("" if values["std"] is None else f" ± {100 * values['std']:.2f}")
+    std = "" if values["std"] is None else f" ± {100 * values['std']:.2f}"
+    return f"{100 * values['mean']:.2f}{std}\n" + (
+        "(n/a)" if values["interval"] is None else _percent(values["interval"])
+    )

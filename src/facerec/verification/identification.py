@@ -7,13 +7,14 @@ somebody is returned; FNIR, the false-negative identification rate, that of mate
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from facerec.verification.all_pairs import allowed_false_matches, numbered, steps_of, unit_rows
+from facerec.verification.identification_errors import Decided
 
 RANKS = (1, 5)
 FPIRS = {"1e-1": 1e-1, "1e-2": 1e-2}
@@ -33,12 +34,17 @@ class Searches(NamedTuple):
     """What the searches of a draw found, in the order of its roles.
 
     ``own`` are the steps of the mated probes' similarity with their own person, ``rank`` is the place of that person
-    among all, from 1, and ``best`` are the steps of the non-mated probes' similarity with the most similar person.
+    among all, from 1, and ``best`` are the steps of the non-mated probes' similarity with the most similar person, who
+    is ``nearest``; ``second`` are those with the next one. ``ahead`` are, by `RANKS`, the people ahead of the own one
+    who alone keep a mated probe's person from that rank.
     """
 
     own: np.ndarray
     rank: np.ndarray
     best: np.ndarray
+    nearest: np.ndarray
+    second: np.ndarray
+    ahead: dict[int, Decided]
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,20 @@ class Rates:
 
 @dataclass(frozen=True)
 class Draw:
-    """The rates of ``all`` probes of one draw, and of those of each group."""
+    """The rates of ``all`` probes of one draw, and of those of each group.
+
+    ``thresholds`` are by `FPIRS`, in steps. ``searches`` and ``roles`` are what the rates are computed of, with the
+    number of each image's person and the name of its group, empty for none, ``(N,)``.
+    """
 
     gallery: int
     all: Rates
     groups: dict[str, Rates]
+    thresholds: dict[str, int]
+    searches: Searches = field(repr=False, compare=False)
+    roles: Roles = field(repr=False, compare=False)
+    person: np.ndarray = field(repr=False, compare=False)
+    group: np.ndarray = field(repr=False, compare=False)
 
 
 def identify(
@@ -88,7 +103,7 @@ def identify(
     rows, person = unit_rows(embeddings), numbered(people)
     rng = np.random.default_rng(seed)
     of_group = np.array(["" if group is None else group for group in groups or [""] * len(rows)])
-    return [_draw(search(rows, person, roles), roles, of_group) for roles in _drawn(person, draws, rng)]
+    return [_draw(search(rows, person, roles), roles, person, of_group) for roles in _drawn(person, draws, rng)]
 
 
 def _drawn(person: np.ndarray, draws: int, rng: np.random.Generator) -> Iterator[Roles]:
@@ -117,48 +132,62 @@ def search(rows: np.ndarray, person: np.ndarray, roles: Roles) -> Searches:
     Another person who is as similar as the probe's own comes before.
     """
     gallery, names = rows[roles.gallery], person[roles.gallery]
-    found = []
-    for block in _blocks(roles.mated, len(gallery)):
-        steps = steps_of(rows[block] @ gallery.T)
-        is_own = names == person[block, None]
-        others = np.where(is_own, np.iinfo(steps.dtype).min, steps)
-        mine = steps[is_own]  # one per probe
-        found.append((mine, 1 + np.count_nonzero(others >= mine[:, None], axis=1)))
-    best = [steps_of(rows[block] @ gallery.T).max(1) for block in _blocks(roles.non_mated, len(gallery))]
-    own, rank = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Searches(own, rank, np.concatenate(best))
+    mated = [
+        _place(steps_of(rows[block] @ gallery.T), names == person[block, None], names)
+        for block in _blocks(roles.mated, len(gallery))
+    ]
+    own, rank, *ahead = (np.concatenate(column) for column in zip(*mated, strict=True))
+    others = [_nearest(steps_of(rows[block] @ gallery.T)) for block in _blocks(roles.non_mated, len(gallery))]
+    nearest, best, second = (np.concatenate(column) for column in zip(*others, strict=True))
+    decided = {
+        rank_: Decided(np.repeat(np.flatnonzero(rank == rank_ + 1), rank_), people)
+        for rank_, people in zip(RANKS, ahead, strict=True)
+    }
+    return Searches(own, rank, best, names[nearest], second, decided)
+
+
+def _place(steps: np.ndarray, is_own: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return the steps of the own person, the rank, and who is ahead of those that just miss each of `RANKS`."""
+    own = steps[is_own]  # one per probe
+    is_ahead = (steps >= own[:, None]) & ~is_own
+    rank = 1 + np.count_nonzero(is_ahead, axis=1)
+    return own, rank, *(names[np.nonzero(is_ahead[rank == least + 1])[1]] for least in RANKS)
+
+
+def _nearest(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the index of the most similar one, its steps and those of the next."""
+    rows, nearest = np.arange(len(steps)), steps.argmax(1)
+    best = steps[rows, nearest]
+    steps[rows, nearest] = np.iinfo(steps.dtype).min
+    return nearest, best, steps.max(1)
 
 
 def _blocks(probes: np.ndarray, columns: int) -> list[np.ndarray]:
     return np.array_split(probes, -(-len(probes) * columns // _BLOCK))
 
 
-def _draw(searches: Searches, roles: Roles, of_group: np.ndarray) -> Draw:
-    """Return the rates of a draw; ``of_group`` ``(N,)`` is the group of each image, empty for none."""
+def _draw(searches: Searches, roles: Roles, person: np.ndarray, group: np.ndarray) -> Draw:
     ranked = np.sort(searches.best)[::-1]
     allowed = {key: allowed_false_matches(fpir, len(ranked)) for key, fpir in FPIRS.items()}
     thresholds = {key: int(ranked[number]) for key, number in allowed.items() if number}
-    of_mated, of_non_mated = of_group[roles.mated], of_group[roles.non_mated]
+    of_mated, of_non_mated = group[roles.mated], group[roles.non_mated]
     groups = {
-        str(name): _rates(
-            Searches(
-                searches.own[of_mated == name], searches.rank[of_mated == name], searches.best[of_non_mated == name]
-            ),
-            thresholds,
-        )
-        for name in np.unique(of_group[of_group != ""])
+        str(name): _rates(searches, thresholds, of_mated == name, of_non_mated == name)
+        for name in np.unique(group[group != ""])
     }
-    return Draw(len(roles.gallery), _rates(searches, thresholds), groups)
+    rates = _rates(searches, thresholds, np.ones(len(of_mated), bool), np.ones(len(of_non_mated), bool))
+    return Draw(len(roles.gallery), rates, groups, thresholds, searches, roles, person, group)
 
 
-def _rates(searches: Searches, thresholds: dict[str, int]) -> Rates:
-    first = searches.rank == 1
+def _rates(searches: Searches, thresholds: dict[str, int], mated: np.ndarray, non_mated: np.ndarray) -> Rates:
+    """Return the rates of the ``mated`` and ``non_mated`` probes, bool."""
+    own, rank, best = searches.own[mated], searches.rank[mated], searches.best[non_mated]
     return Rates(
-        mated=len(searches.own),
-        non_mated=len(searches.best),
-        rank={rank: _mean(searches.rank <= rank) for rank in RANKS},
-        fnir={key: _mean(~first | (searches.own <= step)) for key, step in thresholds.items()},
-        fpir={key: _mean(searches.best > step) for key, step in thresholds.items()},
+        mated=len(own),
+        non_mated=len(best),
+        rank={least: _mean(rank <= least) for least in RANKS},
+        fnir={key: _mean((rank > 1) | (own <= step)) for key, step in thresholds.items()},
+        fpir={key: _mean(best > step) for key, step in thresholds.items()},
     )
 
 

@@ -100,7 +100,7 @@ def tar_terms(scores: np.ndarray, is_same: np.ndarray, far: float, people: PairP
             f"{LEAST_FALSE_ACCEPTS} the threshold is known too badly: take a larger rate, or bring at least "
             f"{int(np.ceil(LEAST_FALSE_ACCEPTS / far))} such pairs"
         )
-    return parts.tar, parts.in_tar - _slope(parts)[2] * parts.in_far
+    return parts.tar, parts.in_tar - threshold_slope(parts)[2] * parts.in_far
 
 
 class TarParts(Protocol):
@@ -142,14 +142,14 @@ def _arm(one: float, other: float, correlation: float) -> float:
 def _combined(parts: TarParts) -> tuple[Interval, Interval, float]:
     """Return the intervals of the two parts and their correlation."""
     of_tar = parts.variance(1, 0)
-    of_far, ends, slope = _slope(parts)
+    of_far, ends, slope = threshold_slope(parts)
     # More false accepts at a threshold than by the FAR mean that the right threshold is lower: hence the minus.
     product = 2 * slope * np.sqrt(of_tar * of_far)
     correlation = (parts.variance(1, -slope) - of_tar - slope**2 * of_far) / product if product else 0.0
     return wilson(parts.tar, of_tar, parts.num_people), ends, float(np.clip(correlation, -1, 1))
 
 
-def _slope(parts: TarParts) -> tuple[float, Interval, float]:
+def threshold_slope(parts: TarParts) -> tuple[float, Interval, float]:
     """Return the variance of the FAR, the TAR at both ends of its interval, and the slope between them."""
     of_far = parts.variance(0, 1)
     reach = quantile(max(parts.num_people - 1, 1)) * np.sqrt(of_far)
