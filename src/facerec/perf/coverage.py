@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,9 @@ from scipy import stats
 from facerec.perf.comparison import Case, Rounds
 from facerec.perf.timing import Effort
 from facerec.verification.dependence import PairPeople, named_people
+from facerec.verification.gaps import gap_interval
+from facerec.verification.identification import FPIRS, RANKS, identify
+from facerec.verification.identification_intervals import Estimate, of_fnir, of_rank
 from facerec.verification.intervals import (
     Interval,
     accuracy_terms,
@@ -71,15 +74,74 @@ _DESIGNS = {
 }
 
 
+class Searched(NamedTuple):
+    """Four images of each of ``people``, and one of each of those ``alone``, in an embedding of 24 dimensions.
+
+    Images scatter around their person by ``noise``, more for some people than for others, and a quarter more in group
+    "hard", half of the people, than in group "easy".
+    """
+
+    people: int
+    alone: int
+    noise: float
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Return embeddings ``(N, 24)``, people and groups ``(N,)``."""
+        number = self.people + self.alone
+        person = np.repeat(np.arange(number), [4] * self.people + [1] * self.alone)
+        is_hard = np.arange(number) % 2 == 0
+        noise = self.noise * np.where(is_hard, 1.25, 1) * np.exp(rng.normal(0, 0.4, number))
+        centres = 0.4 + rng.normal(size=(number, 24))
+        embeddings = centres[person] + noise[person, None] * rng.normal(size=(len(person), 24))
+        return embeddings, person, ["hard" if is_hard[who] else "easy" for who in person]
+
+    def intervals(self, rng: np.random.Generator, draws: int) -> Iterator[tuple[str, Interval]]:
+        """Yield name and interval of each rate and gap that has one, over ``draws`` galleries of new people."""
+        embeddings, person, groups = self.draw(rng)
+        found = identify(embeddings, person, draws, int(rng.integers(1 << 31)), groups)
+        for name, measure in _IDENTIFICATION.items():
+            everyone, easy, hard = (measure(found, group=group) for group in (None, "easy", "hard"))
+            if everyone.interval is not None:
+                yield name, everyone.interval
+            if easy.rate is not None and hard.rate is not None:
+                yield f"gap of {name}", gap_interval([easy.rate, hard.rate])
+
+
+@cache
+def true_rates(design: Searched, number: int) -> dict[str, float]:
+    """Return rates and gaps over ``number`` sets of people, at thresholds of all of them together."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(number):
+        embeddings, person, groups = design.draw(rng)
+        found += identify(embeddings, person, 2, int(rng.integers(1 << 31)), groups)
+    rank, own, best = (np.concatenate([getattr(d.searches, key) for d in found]) for key in ("rank", "own", "best"))
+    is_hard = np.concatenate([draw.group[draw.roles.mated] for draw in found]) == "hard"
+    hits = {f"rank {least}": rank <= least for least in RANKS}
+    hits |= {f"FNIR at FPIR {key}": (rank > 1) | (own <= np.quantile(best, 1 - fpir)) for key, fpir in FPIRS.items()}
+    gaps = {f"gap of {name}": float(abs(of[is_hard].mean() - of[~is_hard].mean())) for name, of in hits.items()}
+    return {name: float(of.mean()) for name, of in hits.items()} | gaps
+
+
+_IDENTIFICATION: dict[str, Callable[..., Estimate]] = {
+    **{f"rank {rank}": partial(of_rank, rank=rank) for rank in RANKS},
+    **{f"FNIR at FPIR {key}": partial(of_fnir, key=key) for key in FPIRS},
+}
+
+
 def cases(effort: Effort) -> list[Case]:
-    """Return a case per design, and one of differences between groups of runs."""
+    """Return a case per design, one of differences between groups of runs, and one of identification."""
     rounds, draws = (1, 3) if effort.quick else (_ROUNDS, _DRAWS)
     note = f"each of {rounds} rounds is {draws} draws"
+    truth_from = 20 if effort.quick else 1000
     found = [
         Case("coverage", f"{name}, 95 % intervals", "% of draws", partial(_measure, rounds, draws, of), note=note)
         for name, of in (
             *((name, partial(_of_one_network, design)) for name, design in _DESIGNS.items()),
             ("300 people x 10 pairs, 3 seeds of two networks", _of_two_networks),
+            (
+                "200 people x 4 images and 1,000 x 1, identification",
+                partial(_of_searches, Searched(200, 1000, 0.9), truth_from),
+            ),
         )
     ]
     return found
@@ -134,6 +196,13 @@ def _of_two_networks(rng: np.random.Generator) -> Iterator[tuple[str, float, Int
     for name, level in (("equal networks", 1.5), ("networks that differ by two points", 1.65)):
         truth = _true_rate(level) - _true_rate(1.5)
         yield name, truth, compare(base, [_run(rng, hard, level) for _ in range(3)], people).interval
+
+
+def _of_searches(design: Searched, truth_from: int, rng: np.random.Generator) -> Iterator[tuple[str, float, Interval]]:
+    """Yield name, true value and interval of each identification rate and of its gap between two groups."""
+    truth = true_rates(design, truth_from)
+    for name, interval in design.intervals(rng, 2):
+        yield name, truth[name], interval
 
 
 def _run(rng: np.random.Generator, hard: np.ndarray, level: float) -> Measured:
