@@ -100,6 +100,10 @@ def test_identification(evaluate, folder):
     assert 0 <= summary["rank"]["1"]["mean"] <= summary["rank"]["5"]["mean"] <= 1
     assert "1e-1" in summary["fnir_at_fpir"] and says(summary["refused"]["1e-2"], "20 non-mated probes")
     assert f"{100 * summary['rank']['1']['mean']:.2f} ± {100 * summary['rank']['1']['std']:.2f}" in shown
+    low, high = summary["rank"]["1"]["interval"]
+    assert low <= summary["rank"]["1"]["mean"] <= high and f"({100 * low:.2f} to {100 * high:.2f})" in shown
+    # A tenth of 20 probes are too few for a threshold.
+    assert says(summary["fnir_at_fpir"]["1e-1"]["no_interval"], "20 non-mated probes") and "(n/a)" in shown
 
 
 def test_a_threshold_of_one_benchmark_on_another(evaluate):
@@ -132,6 +136,8 @@ def test_rates_by_group(evaluate, folder, tmp_path):
     assert sum(rates["mated_probes"]["mean"] for rates in searched["groups"].values()) == 20
     means = [searched["groups"][name]["rank"]["1"]["mean"] for name in ("even", "odd")]
     assert searched["gap"]["rank"]["1"] == pytest.approx(abs(means[0] - means[1]))
+    low, high = searched["gap"]["rank_interval"]["1"]
+    assert low <= searched["gap"]["rank"]["1"] <= high and f"({100 * low:.2f} to {100 * high:.2f})" in shown
 
 
 @pytest.mark.parametrize(
