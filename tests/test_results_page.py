@@ -1,12 +1,12 @@
-"""Every table between marks in docs/results.md is what the report makes of the runs that are committed."""
+"""What is between marks in docs/results.md is what the report makes of the runs that are committed."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from facerec.runs.report import find_runs, table_rows
-from facerec.runs.table_formats import markdown
+from facerec.commands.report_runs import TableSettings, report
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -14,8 +14,20 @@ TABLES = dict(re.findall(r"<!-- facerec report (docs/runs/\S+) -->\n(.*?)<!-- en
 
 
 @pytest.mark.parametrize("folder", sorted(TABLES))
-def test_a_table_is_that_of_its_runs(folder):
-    assert TABLES[folder].strip() == markdown(table_rows(find_runs([ROOT / folder]))).strip()
+def test_the_report_writes_what_is_on_the_page(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    page = tmp_path / "results.md"
+    page.write_text(PAGE.replace(TABLES[folder], "\n"), encoding="utf-8")
+    report(TableSettings(folders=(Path(folder),), markdown=page))
+    assert page.read_text(encoding="utf-8") == PAGE
+
+
+def test_the_page_says_what_the_comparison_found():
+    found = json.loads((ROOT / "docs/runs/four_epochs/compare.json").read_text(encoding="utf-8"))
+    sentences = [comparison["sentence"] for comparison in found["comparisons"]]
+    _, _, table = PAGE.partition("<!-- facerec report compare outputs/four_epochs -->")
+    said = re.findall(r"^- (.*)$", table.partition("<!-- end -->")[0], re.MULTILINE)
+    assert len(sentences) == 2 and said == sentences
 
 
 def test_every_folder_of_committed_runs_has_its_table():
