@@ -13,10 +13,10 @@ from scipy import stats
 from facerec.verification import all_pairs
 from facerec.verification.all_pairs import STEPS, compare_all
 from facerec.verification.dependence import named_people
+from facerec.verification.groups import applied_elsewhere
 from facerec.verification.intervals import tar_interval
 from facerec.verification.match_rates import (
     FMRS,
-    applied_elsewhere,
     det_points,
     operating_point,
     operating_points,
