@@ -17,7 +17,15 @@ _SLOW = (
     *("scripts/", "exporting/", "benchmarks/", "callbacks/", "operators/test_learning", "frontal/"),
     *("data/test_datamodule_in", "data/test_synthetic", "data/test_sampling", "doctor/", "alignment/test_align"),
     *("test_train", "test_sweep", "test_program", "test_two_devices", "test_reference", "test_operators_page"),
-    *("test_readme", "test_sensitivity", "test_house", "test_verifier", "test_recognizer", "test_results"),
+    *(
+        "test_readme",
+        "test_fine_tuning",
+        "test_sensitivity",
+        "test_house",
+        "test_verifier",
+        "test_recognizer",
+        "test_results",
+    ),
     *(
         "test_plots",
         "test_page",

@@ -153,6 +153,7 @@ def prepare_process() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
+    warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")  # frozen norms
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message="Consider setting `persistent_workers=True`")
     warnings.filterwarnings("ignore", message="It is recommended to use `self.log.*sync_dist=True")

@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 from facerec.config import build
 from facerec.config.compose import resolved
 from facerec.config.settings import as_typed
-from facerec.console import log
+from facerec.console import log, terminal
+from facerec.data.datamodule import FaceDataModule
 from facerec.files import CACHE
 from facerec.process import is_first_process, prepare_process
 from facerec.runs.folder import checkpoint_to_resume
@@ -18,6 +19,7 @@ from facerec.runs.report import show, table_rows
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
+from facerec.runs.table_formats import terminal_table
 from facerec.runs.training_overlap import shared_sentences
 from facerec.training.before_training import (
     refuse_long_warmup,
@@ -25,10 +27,14 @@ from facerec.training.before_training import (
     refuse_what_cannot_end,
     unreached_epochs,
 )
+from facerec.training.fine_tuning import FineTuning
+from facerec.training.initial_weights import InitialWeights
 from facerec.training.maps import initialise_from_data
+from facerec.training.recognizer import Recognizer
 from facerec.training.rehearsal import rehearsed
 from facerec.training.resumed import (
     Resumed,
+    init_of,
     refuse_begun_epoch,
     refuse_fewer_epochs,
     refuse_foreign_paths,
@@ -67,11 +73,14 @@ def _trained(
         refuse_foreign_paths(resumed)
         refuse_begun_epoch(resumed, cfg.trainer.get("max_steps"))
         refuse_other_model(resumed, resolved(cfg))
+    tuning = None if resumed is not None or cfg.init is None else _fine_tuning(cfg)
     build.refuse_missing_packages(cfg)
     build.check_types(cfg)
     build.refuse_other_sizes(cfg)
     build.seed_everything(cfg)
     backbone = build.build_backbone(cfg)
+    if tuning is not None:
+        tuning.load_backbone(backbone)
     data = build.build_data(cfg)
     data.setup("fit")
     data.refuse_equal_images()
@@ -81,10 +90,14 @@ def _trained(
             refuse_other_scores(resumed, resolved(cfg), data.opened_benchmarks)
         refuse_fewer_epochs(resumed, cfg.trainer.get("max_epochs"))
         _say(f"resuming from {checkpoint}")
-    else:
+    elif tuning is None or tuning.has_started_operators:
         initialise_from_data(backbone, data, CACHE)
     assert data.train_source is not None
     recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
+    if resumed is not None:
+        recognizer.init = init_of(resumed)
+    elif tuning is not None:
+        _start_from(tuning, recognizer, data)
     trainer = build.build_trainer(cfg, callbacks)
     refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
     batches = data.batches_per_epoch(trainer.world_size)
@@ -97,11 +110,27 @@ def _trained(
     if trainer.is_global_zero:
         write_settings(folder, cfg, made_by)
     trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    results = RunResults(**made_by, **run_results(trainer, recognizer, data, folder))
+    results = RunResults(**made_by, **run_results(trainer, recognizer, data, folder), init=recognizer.init)
     if not trainer.is_global_zero:
         return None
     results.write(folder)
     return results
+
+
+def _fine_tuning(cfg: DictConfig) -> FineTuning:
+    config = resolved(cfg)
+    return FineTuning(InitialWeights.read(cfg.init, config), config)
+
+
+def _start_from(tuning: FineTuning, recognizer: Recognizer, data: FaceDataModule) -> None:
+    """Load the head, and print a table of what was taken."""
+    tuning.load_head(recognizer.head, data.state_dict()["train_fingerprint"])
+    recognizer.init = tuning.summary()
+    if is_first_process():
+        log(f"starting from {tuning.initial.path}: weights {tuning.initial.which}")
+        terminal(120).print(terminal_table(tuning.rows()))
+        for difference in tuning.differences():
+            log(f"the file was trained with {difference}")
 
 
 def _say(message: str) -> None:

@@ -25,6 +25,7 @@ class RunConfig:
         affine_strength: multiplier of the ranges of the affine augmentations.
         protocol: of verification, one of tvconv, tvconv_reference, insightface.
         name: folder in outputs/ that contains the run's folder.
+        init: null, or a file of weights to start from: a checkpoint, or with backbone=timm weights of timm's.
         resume: null, a checkpoint, or "auto" for the newest unfinished run of this name.
         skip_finished: skip cells of a sweep that already have results.
     """
@@ -46,6 +47,7 @@ class RunConfig:
     affine_strength: float = 1.0
     protocol: str = "tvconv"
     name: str = "default"
+    init: str | None = None
     resume: str | None = None
     skip_finished: bool = False
 
@@ -53,7 +55,7 @@ class RunConfig:
 ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
 
 # What the constructors take as text, in addition to the root's: a number that is typed here stays the text that it is.
-PATHS = ("resume", "data.root", "data.train_list", "data.train_folder", "data.cache", "data.index_cache")
+PATHS = ("init", "resume", "data.root", "data.train_list", "data.train_folder", "data.cache", "data.index_cache")
 TEXTS = (*PATHS, "backbone.name", *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)))
 LISTS_OF_TEXT = ("data.benchmarks",)
 # The last words of other keys of text, in the nodes of Hydra, of callbacks and of loggers.

@@ -31,6 +31,7 @@ class RunResults:
         best_chosen_on: benchmarks on whose mean accuracy the best epoch was chosen.
         best: checkpoint, epoch (from 0) and, per benchmark, the summary of its verification.
         last: the same of the last epoch.
+        init: with ``init=FILE``, the file, its digest, and what was taken from it.
     """
 
     started: str
@@ -47,6 +48,7 @@ class RunResults:
     best_chosen_on: list[str]
     best: dict[str, Any]
     last: dict[str, Any]
+    init: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
         """Write the file in ``folder`` whole or not at all."""

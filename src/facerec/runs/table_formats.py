@@ -32,6 +32,8 @@ LEFT = (
     "chosen on",
     "compared",
     "says",
+    "module",
+    "start",
 )
 
 

@@ -95,7 +95,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
                 f"checkpoint {path} contains a {type(checkpoint[key]).__name__} as its {key}: use one of facerec train"
             )
     for name, weight in checkpoint["state_dict"].items():
-        if not isinstance(name, str) or not _is_whole(weight):
+        if not isinstance(name, str) or not is_whole(weight):
             raise InputError(f"checkpoint {path} contains no weights under {name!r}: use one of facerec train")
     return checkpoint
 
@@ -106,7 +106,7 @@ def training_fingerprint(checkpoint: dict[str, Any]) -> str | None:
     return next((state["train_fingerprint"] for state in states if "train_fingerprint" in state), None)
 
 
-def _is_whole(weight: Any) -> bool:
+def is_whole(weight: Any) -> bool:
     """Return whether ``weight`` is a tensor on the CPU with a stored value for every element."""
     if not isinstance(weight, Tensor) or weight.layout is not torch.strided or weight.device.type != "cpu":
         return False

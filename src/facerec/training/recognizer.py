@@ -29,6 +29,9 @@ class Recognizer(Verifier):
         protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
         config: the resolved configuration, saved in every checkpoint so that its network can be rebuilt.
         groups: weight decay, learning rate and freezing by group; by default all parameters are trained alike.
+
+    Attributes:
+        init: what the weights started from, saved in every checkpoint for the results of a resumed run; or None.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Recognizer(Verifier):
     ) -> None:
         super().__init__(backbone, protocol)
         self.head, self.config = head, config
+        self.init: dict[str, Any] | None = None
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._fingerprints: dict[str, str] = {}
         self.groups = groups or ParameterGroups()
@@ -106,6 +110,8 @@ class Recognizer(Verifier):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
         checkpoint["benchmarks"] = self._benchmark_fingerprints()
+        if self.init is not None:
+            checkpoint["init"] = self.init
 
     def _benchmark_fingerprints(self) -> dict[str, str]:
         if not self._fingerprints:  # slow for millions of pairs

@@ -15,7 +15,10 @@ from facerec.training.older_settings import MOVED, UNWRITTEN, default_of
 from facerec.training.restored import refuse_odd_progress
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
-_FIXED_NODES = ("backbone", "operator", "head", "embedding_dim", "optimizer", "lr_scheduler", "parameter_groups")
+_FIXED_NODES = (
+    *("backbone", "operator", "head", "embedding_dim", "init"),
+    *("optimizer", "lr_scheduler", "parameter_groups"),
+)
 # Settings that nobody typed.
 _FOLLOWS = {"lr_scheduler.T_max": " (trainer.max_epochs, unless it is given)"}
 # Settings that must match when a run goes on in its folder, because they determine its accuracies.
@@ -77,6 +80,18 @@ def _remedy(key: str, theirs: Any) -> str:
     why = ", since the checkpoint holds its state" if has_state else ""
     typed = json.dumps(theirs, separators=(",", ":"))
     return f"add {key}={typed.replace(chr(34), '') if isinstance(theirs, dict) else typed}{why}"
+
+
+def init_of(resumed: Resumed) -> dict[str, Any] | None:
+    """Return what the checkpoint's run started from; raise `InputError` if that cannot be written to its results."""
+    init = resumed.content.get("init")
+    try:
+        if init is not None and not isinstance(init, dict):
+            raise TypeError
+        json.dumps(init)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{resumed} has no plain values as init: use a checkpoint of facerec train") from error
+    return init
 
 
 def refuse_foreign_paths(resumed: Resumed) -> None:
