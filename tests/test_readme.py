@@ -24,6 +24,7 @@ FILES = ["README.md", "CONTRIBUTING.md"] + [
         "runs",
         "training",
         "search",
+        "fine_tuning",
         "verification",
         "deployment",
         "heads",
