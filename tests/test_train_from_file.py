@@ -78,7 +78,7 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted_and_does_not_need_t
 def test_a_run_does_not_go_on_from_another_start(tmp_path, depthwise_run, capsys):
     last = depthwise_run / "last.ckpt"
     assert train(tmp_path, *DEPTHWISE, *THREE_EPOCHS, "trainer.max_epochs=4", f"init={last}", f"resume={last}") == 1
-    assert says(capsys.readouterr().err, "init=None", f"init={last}", "without resume")
+    assert says(capsys.readouterr().err, "init=None", f"init={last}", "leave init out", "without resume")
 
 
 def test_a_file_that_is_not_there_is_named_before_the_images_are_read(tmp_path, capsys):

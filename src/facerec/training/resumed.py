@@ -74,6 +74,8 @@ def _class_name(node: dict[str, Any]) -> str:
 
 def _remedy(key: str, theirs: Any) -> str:
     """Return what to add to the command line, for a plain setting as it is typed."""
+    if key == "init":
+        return "leave init out" if theirs is None else f"add init={theirs}"
     if "." not in key:
         return "give the run the checkpoint's settings"
     has_state = key.startswith(("optimizer.", "lr_scheduler.", "trainer.ema"))
