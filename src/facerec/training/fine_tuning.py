@@ -153,16 +153,16 @@ class FineTuning:
     def _refuse_misfits(self, own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], left: tuple[str, ...]) -> None:
         """Raise `InputError` if a weight has another shape, is missing in the file, or is only there."""
         new = () if self.initial.config else _ADDED_TO_TIMM
+        missing = [name for name in own if name not in theirs and not name.startswith(new)]
         misfits = [
             f"{name} is {_shape(theirs[name])} there and {_shape(weight)} here"
-            if name in theirs
-            else f"{name} is not in the file"
             for name, weight in own.items()
-            if not (name in theirs and theirs[name].shape == weight.shape)
-            if name in theirs or not (name.startswith(new) or name.endswith(".num_batches_tracked"))
+            if name in theirs and theirs[name].shape != weight.shape
         ]
-        more = [name for name in theirs if name not in own and not name.startswith(left)]
-        misfits += [f"{name} is not in this network" for name in more]
+        # Files of old versions of PyTorch lack the counters.
+        misfits += [f"{name} is not in the file" for name in missing if not name.endswith(".num_batches_tracked")]
+        further = [name for name in theirs if name not in own and not name.startswith(left)]
+        misfits += [f"{name} is not in this network" for name in further]
         if misfits:
             raise InputError(self._refusal(misfits))
 
