@@ -87,9 +87,13 @@ def test_another_is_refused_at_any_depth(settings, facts):
         check_node({**NET, **settings}, "net")
 
 
-@pytest.mark.parametrize("key", ["backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "trainer"])
+@pytest.mark.parametrize(
+    "key", ["backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer"]
+)
 def test_a_node_that_lacks_its_class_is_refused(key):
-    classes = {other: NET for other in ("backbone", "head", "data", "optimizer", "lr_scheduler", "trainer")}
+    classes = {
+        other: NET for other in ("backbone", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer")
+    }
     check_classes({**classes, "operator": {}, "callbacks": {}, "width": 0.1})
     for node in ({"width": 0.1}, 5):
         with refuses(f"{key}._target_", "name of a class", "null", "configs/", error=InputError):
@@ -103,7 +107,18 @@ def test_what_is_missing_and_who_cannot_be_imported_is_left_to_the_constructor()
 
 def test_every_key_of_text_is_known():
     """The names and paths that constructors in configs/ take; one of few words is refused by them."""
-    few_words = {"activation", "align", "pooling", "where", "sampling", "combine", "padding", "mode", "monitor"}
+    few_words = {
+        "activation",
+        "align",
+        "gradient_clip_algorithm",
+        "pooling",
+        "where",
+        "sampling",
+        "combine",
+        "padding",
+        "mode",
+        "monitor",
+    }
     found = {key for key, hint in _hints_of_nodes() if hint in (str, str | None)}
     texts = {
         key

@@ -56,8 +56,13 @@ ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
 
 # What the constructors take as text, in addition to the root's: a number that is typed here stays the text that it is.
 PATHS = ("init", "resume", "data.root", "data.train_list", "data.train_folder", "data.cache", "data.index_cache")
-TEXTS = (*PATHS, "backbone.name", *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)))
-LISTS_OF_TEXT = ("data.benchmarks",)
+TEXTS = (
+    *PATHS,
+    "backbone.name",
+    "trainer.model_registry",
+    *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)),
+)
+LISTS_OF_TEXT = ("data.benchmarks", "parameter_groups.freeze")
 # The last words of other keys of text, in the nodes of Hydra, of callbacks and of loggers.
 _PATH_WORDS = ("dir", "subdir", "output_subdir", "dirpath", "save_dir", "default_root_dir", "path")
 _TEXT_WORDS = (*_PATH_WORDS, "filename", "name")
