@@ -162,7 +162,7 @@ def test_random_numbers_do_not_depend_on_whether_the_file_was_there(tmp_path):
 
 def test_a_second_process_waits_for_the_first_and_takes_its_file(tmp_path):
     path = tmp_path / f"images-{dataset().fingerprint()}.npy"
-    with packed._alone(path):
+    with packed.alone(path):
         second = packing_elsewhere("Noise(7)", tmp_path)
         assert second.stderr is not None and "another process is decoding the same" in second.stderr.readline()
         packed._write(dataset(), path, 0)
@@ -176,9 +176,9 @@ def test_who_is_told_to_stop_while_waiting_leaves_the_lock_to_its_owner(tmp_path
     def interrupt(_):
         raise KeyboardInterrupt
 
-    with packed._alone(path):
+    with packed.alone(path):
         monkeypatch.setattr(packed, "log", interrupt)
-        with pytest.raises(KeyboardInterrupt), packed._alone(path):
+        with pytest.raises(KeyboardInterrupt), packed.alone(path):
             pytest.fail("two have the lock")
         assert files(tmp_path) == [".lock.images.npy"]
 

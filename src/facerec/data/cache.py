@@ -25,6 +25,7 @@ from facerec.errors import InputError
 from facerec.files import replacing, write_json
 
 DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile)  # or missing: it is made again
+_PIXELS = "|u1"
 _BLOCK = 1 << 24  # bytes that are read at a time
 _IDLE = 600.0  # seconds after which a half-written file of another machine, which may share the cache, is nobody's
 _ELSE = "set data.cache to another folder, or to null for no cache"
@@ -45,32 +46,32 @@ def pack(images: ImageDataset, folder: Path, num_workers: int = 0) -> PackedData
         num_workers: number of workers that decode.
     """
     path, shape = folder / f"images-{images.fingerprint()}.npy", (len(images), *images.image_size, 3)
-    if not _is_unchanged(path, shape):
-        with _alone(path):
-            if not _is_unchanged(path, shape) and not _is_undamaged(path, shape):
+    if not is_unchanged(path, shape):
+        with alone(path):
+            if not is_unchanged(path, shape) and not is_undamaged(path, shape):
                 _write(images, path, num_workers)
     return PackedDataset(path, images.targets)
 
 
-def _is_unchanged(path: Path, shape: tuple[int, ...]) -> bool:
+def is_unchanged(path: Path, shape: tuple[int, ...], kind: str = _PIXELS) -> bool:
     """Whether the file has the right size, and is as old as when its checksum was computed."""
     with suppress(*DAMAGED):
         noted = json.loads(_sum_of(path).read_text(encoding="utf-8"))
-        return path.stat().st_size == _size(shape) and noted["mtime_ns"] == path.stat().st_mtime_ns
+        return path.stat().st_size == _size(shape, kind) and noted["mtime_ns"] == path.stat().st_mtime_ns
     return False
 
 
-def _is_undamaged(path: Path, shape: tuple[int, ...]) -> bool:
+def is_undamaged(path: Path, shape: tuple[int, ...], made: str = "decoded", kind: str = _PIXELS) -> bool:
     """Whether the file has the right size and checksum; if so, its time is noted, else it is said."""
     if not path.is_file():
         return False
     with suppress(*DAMAGED):
         noted = json.loads(_sum_of(path).read_text(encoding="utf-8"))
-        if path.stat().st_size == _size(shape) and noted["crc32"] == _checksum(path):
+        if path.stat().st_size == _size(shape, kind) and noted["crc32"] == _checksum(path):
             with suppress(InputError):  # a folder that may only be read
-                _note(path, noted["crc32"], path)
+                note(path, noted["crc32"], path)
             return True
-    log(f"{path} is damaged or has no checksum: the images are decoded again")
+    log(f"{path} is damaged or has no checksum: its content is {made} again")
     return False
 
 
@@ -84,7 +85,8 @@ def _checksum(path: Path) -> int:
     return crc
 
 
-def _note(path: Path, crc: int, written: Path) -> None:
+def note(path: Path, crc: int, written: Path) -> None:
+    """Write the checksum of ``path`` beside it, with the time of the file ``written``, which has its content."""
     write_json(_sum_of(path), {"crc32": crc, "mtime_ns": written.stat().st_mtime_ns})
 
 
@@ -92,14 +94,15 @@ def _sum_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _header(shape: tuple[int, ...]) -> bytes:
-    header = BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return header.getvalue()
+def header(shape: tuple[int, ...], kind: str = _PIXELS) -> bytes:
+    """Return how a NumPy file of an array of this shape and type begins."""
+    start = BytesIO()
+    np.lib.format.write_array_header_1_0(start, {"descr": kind, "fortran_order": False, "shape": shape})
+    return start.getvalue()
 
 
-def _size(shape: tuple[int, ...]) -> int:
-    return len(_header(shape)) + math.prod(shape)
+def _size(shape: tuple[int, ...], kind: str) -> int:
+    return len(header(shape, kind)) + math.prod(shape) * np.dtype(kind).itemsize
 
 
 def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
@@ -110,14 +113,14 @@ def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
         raise InputError(f"{path.parent} {sizes}: free space, {_ELSE}")
     with replacing(path, f"free space, {_ELSE}", _IDLE) as partial:
         with partial.open("wb") as file:
-            crc = _decode_into(file, images, _header(shape), num_workers, path.parent)
-        _note(path, crc, partial)  # before the file has its name: a file without a checksum is not believed
+            crc = _decode_into(file, images, header(shape), num_workers, path.parent)
+        note(path, crc, partial)  # before the file has its name: a file without a checksum is not believed
 
 
-def _decode_into(file: BinaryIO, images: ImageDataset, header: bytes, num_workers: int, folder: Path) -> int:
+def _decode_into(file: BinaryIO, images: ImageDataset, start: bytes, num_workers: int, folder: Path) -> int:
     """Write the header and all pixels; return their checksum."""
-    file.write(header)
-    crc = zlib.crc32(header)
+    file.write(start)
+    crc = zlib.crc32(start)
     with tqdm(desc=f"decoding once into {folder}", total=len(images), unit=" images", delay=2) as bar:
         # A separate generator: a run must not depend on whether its images were cached by another.
         for batch, _ in image_loader(images, 256, num_workers, generator=torch.Generator()):
@@ -130,7 +133,7 @@ def _decode_into(file: BinaryIO, images: ImageDataset, header: bytes, num_worker
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path, doing: str = "decoding the same images") -> Iterator[None]:
     """Wait until no other process writes ``path``, and remove what killed processes left."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +144,7 @@ def _alone(path: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log("another process is decoding the same images: waiting for it")
+            log(f"another process is {doing}: waiting for it")
             lock.acquire()
     try:
         if lock.is_locked:

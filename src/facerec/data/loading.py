@@ -1,5 +1,6 @@
 """Loading of images as uint8 batches, and their conversion to the network's input on the device."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,28 @@ from facerec.errors import InputError
 T = TypeVar("T")
 
 
-class ImageDataset(SharedArrays, Dataset):
+class IndexedImages(Dataset):
+    """Images of one size by index, a batch at a time.
+
+    Attributes:
+        targets: one per image.
+        image_size: (height, width).
+        needs_workers: whether workers load batches faster than this process alone.
+    """
+
+    targets: np.ndarray
+    image_size: tuple[int, ...]
+    needs_workers: bool = True
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @abstractmethod
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """Return uint8 RGB images ``(B, H, W, 3)``, their targets ``(B,)``, and what else there is of them."""
+
+
+class ImageDataset(SharedArrays, IndexedImages):
     """Images that are decoded when they are requested, a batch at a time.
 
     Args:
@@ -32,9 +54,6 @@ class ImageDataset(SharedArrays, Dataset):
         self, source: ImageSource, targets: np.ndarray, image_size: tuple[int, int], state: str | None = None
     ) -> None:
         self.source, self.targets, self.image_size, self._state = source, targets, image_size, state
-
-    def __len__(self) -> int:
-        return len(self.targets)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return uint8 RGB images ``(B, H, W, 3)`` and their targets ``(B,)``."""
@@ -50,7 +69,7 @@ class ImageDataset(SharedArrays, Dataset):
         return digest([self.source.fingerprint(), state, decode.DECODER, f"{height}x{width}"])
 
 
-class PackedDataset(Dataset):
+class PackedDataset(IndexedImages):
     """Images of an `ImageDataset` from the file that `pack` wrote; processes share the system's cache of it.
 
     Args:
@@ -58,12 +77,11 @@ class PackedDataset(Dataset):
         targets: one per image.
     """
 
+    needs_workers = False
+
     def __init__(self, path: Path, targets: np.ndarray) -> None:
         self.path, self.targets = path, targets
         self.image_size = self._pixels.shape[1:3]
-
-    def __len__(self) -> int:
-        return len(self.targets)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         self._refuse_cut_off()
@@ -103,7 +121,7 @@ class PackedDataset(Dataset):
 _LOOKED_AT = 16  # images, evenly spaced
 
 
-def refuse_equal_images(dataset: ImageDataset | PackedDataset, what: str) -> None:
+def refuse_equal_images(dataset: IndexedImages, what: str) -> None:
     """Raise `InputError` if the images of ``what`` are all the same, such as black ones: only some are looked at.
 
     Nothing can be learned from them or measured on them, and the loss may become NaN.
@@ -118,7 +136,7 @@ def refuse_equal_images(dataset: ImageDataset | PackedDataset, what: str) -> Non
 
 
 def image_loader(
-    dataset: ImageDataset | PackedDataset,
+    dataset: IndexedImages,
     batch_size: int,
     num_workers: int,
     *,
@@ -128,13 +146,13 @@ def image_loader(
     """Create a loader of whole batches of ``dataset``.
 
     Args:
-        dataset: images to decode in workers, or packed ones, which this process gathers faster itself.
+        dataset: images to decode in workers, or those that this process gathers faster itself.
         batch_size: images per batch.
         num_workers: number of workers.
         keep_workers: keep them between epochs.
         options: further options of PyTorch's loader, such as a sampler.
     """
-    if isinstance(dataset, PackedDataset):
+    if not dataset.needs_workers:
         num_workers = 0
     return DataLoader(
         dataset,

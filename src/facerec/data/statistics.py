@@ -9,12 +9,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from facerec.data.cache import DAMAGED
-from facerec.data.loading import ImageDataset, PackedDataset, image_loader
+from facerec.data.loading import IndexedImages, image_loader
 from facerec.files import replacing
 
 
 def position_statistics(
-    images: ImageDataset | PackedDataset, fingerprint: str, flip: bool, folder: Path, num_workers: int = 0
+    images: IndexedImages, fingerprint: str, flip: bool, folder: Path, num_workers: int = 0
 ) -> Tensor:
     """Return mean and standard deviation of the normalised images at each position, float32 ``(2, 3, H, W)``.
 
@@ -38,7 +38,7 @@ def position_statistics(
     return torch.from_numpy(statistics)
 
 
-def _compute(images: ImageDataset | PackedDataset, flip: bool, num_workers: int) -> np.ndarray:
+def _compute(images: IndexedImages, flip: bool, num_workers: int) -> np.ndarray:
     total = squares = torch.zeros(())
     count = 0
     # A separate generator: a run must not depend on whether the maps were cached by another.
