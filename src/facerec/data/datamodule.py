@@ -22,7 +22,7 @@ from facerec.data.held_out import HELD_OUT, split_identities
 from facerec.data.loading import (
     SAMPLINGS,
     ImageDataset,
-    PackedDataset,
+    IndexedImages,
     Share,
     UniformIdentities,
     UniformImages,
@@ -44,8 +44,10 @@ from facerec.data.source import (
 )
 from facerec.data.statistics import position_statistics
 from facerec.data.subset import Subset
+from facerec.data.teacher import Images, Teacher, refuse_other_teacher
+from facerec.data.teacher_cache import EmbeddingTable, TaughtImages
 from facerec.errors import InputError
-from facerec.files import in_home
+from facerec.files import CACHE, in_home
 from facerec.process import available_cores, refuse_too_many
 
 _MOST_WORKERS = 8
@@ -54,6 +56,8 @@ _MOST_WORKERS = 8
 @dataclass(kw_only=True, eq=False, repr=False)
 class FaceDataModule(pl.LightningDataModule, ABC):
     """Loads training batches ``(images, labels)`` and benchmark batches ``(images, indices)`` of distinct images.
+
+    With a teacher, training batches are ``(images, labels, embeddings)``, the teacher's of the images as they are.
 
     On the host, images are uint8 ``(B, H, W, 3)``; on the device they become float32 ``(B, 3, H, W)`` in [-1, 1],
     randomly flipped in training.
@@ -91,8 +95,10 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     whole_folders: bool = field(init=False, default=False)  # also load a benchmark's images that no pair names
     train_source: LabelledSource | None = field(init=False, default=None)
     opened_benchmarks: list[Benchmark] = field(init=False, default_factory=list)
-    _train: ImageDataset | PackedDataset | None = field(init=False, default=None)
-    _benchmarks: list[ImageDataset | PackedDataset] = field(init=False, default_factory=list)
+    teacher: dict[str, Any] | None = field(init=False, default=None)  # what `Teacher.described` returns
+    _train: IndexedImages | None = field(init=False, default=None)
+    _embeddings: EmbeddingTable | None = field(init=False, default=None)
+    _benchmarks: list[IndexedImages] = field(init=False, default_factory=list)
     _train_fingerprint: str | None = field(init=False, default=None)
     _states: dict[int, str] = field(init=False, default_factory=dict)
 
@@ -179,30 +185,44 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         assert self.train_source is not None
         return -(-len(self.train_source) // devices) // max(1, self.global_batch_size // devices)
 
+    def learn_from(self, teacher: Teacher) -> None:
+        """Add the teacher's embeddings to the training batches; the data module is set up to fit.
+
+        They are computed once, with a progress bar on standard error, and cached. Raises `InputError` as
+        `Teacher.embeddings` does.
+        """
+        assert self.train_source is not None
+        images = Images(self.train_source, self._state(self.train_source), self.num_workers or 0)
+        self._embeddings = teacher.embeddings(images, Path(self.cache or CACHE))
+
     def train_dataloader(self) -> DataLoader:
         assert self._train is not None and self.trainer is not None
         devices = self.trainer.world_size
         if self.global_batch_size % devices:
             size = f"data.global_batch_size={self.global_batch_size}"
             raise InputError(f"{size} cannot be divided by {devices} devices: use a multiple of {devices}")
-        return self._loader(self._train, self.global_batch_size // devices, training=True)
+        taught = self._train if self._embeddings is None else TaughtImages(self._train, self._embeddings)
+        return self._loader(taught, self.global_batch_size // devices, training=True)
 
     def val_dataloader(self) -> list[DataLoader]:
         return [self._loader(dataset, 128, training=False) for dataset in self._benchmarks]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the fingerprint of the training set, for the checkpoint."""
+        """Return the fingerprint of the training set, and the teacher if there is one, for the checkpoint."""
         if self.train_source is not None and self._train_fingerprint is None:
             self._train_fingerprint = self.train_source.fingerprint()  # slow for millions of names
-        return {"train_fingerprint": self._train_fingerprint}
+        teacher = {} if self.teacher is None else {"teacher": self.teacher}
+        return {"train_fingerprint": self._train_fingerprint, **teacher}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Raise `InputError` if the checkpoint was trained on other images; some may be held out now."""
+        """Raise `InputError` if the checkpoint was trained on other images, of which some may be held out now, or with
+        another teacher."""
         theirs, ours = state_dict["train_fingerprint"], self.state_dict()["train_fingerprint"]
         if theirs is not None and ours is not None and theirs != ours:
             problem = f"the checkpoint was trained on other images (fingerprint {theirs}, this run's {ours})"
             settings = "the checkpoint's data, data.held_out_identities and data.held_out_seed"
             raise InputError(f"{problem}: use {settings}, or start without resume")
+        refuse_other_teacher(state_dict.get("teacher"), self.teacher)
 
     def position_statistics(self, cache: Path) -> Tensor:
         """Return the training images' mean and standard deviation at each position, ``(2, 3, H, W)``."""
@@ -210,7 +230,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         fingerprint = digest([self.train_source.fingerprint(), self._state(self.train_source)])
         return position_statistics(self._train, fingerprint, self.horizontal_flip, cache, self.num_workers or 0)
 
-    def _dataset(self, source: ImageSource, targets: np.ndarray) -> ImageDataset | PackedDataset:
+    def _dataset(self, source: ImageSource, targets: np.ndarray) -> IndexedImages:
         size = (self.image_size[0], self.image_size[1])
         if self.cache is None:
             return ImageDataset(source, targets, size)
@@ -224,7 +244,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             self._states[id(source)] = source.state()
         return self._states[id(source)]
 
-    def _loader(self, dataset: ImageDataset | PackedDataset, batch_size: int, *, training: bool) -> DataLoader:
+    def _loader(self, dataset: IndexedImages, batch_size: int, *, training: bool) -> DataLoader:
         replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         if training and self.sampling == "identities":
             sampler = UniformIdentities(dataset.targets, replicas, rank, self.seed)
@@ -244,9 +264,9 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, ...]:
         """Normalise and augment a batch on the device."""
-        images, targets = normalise(batch[0]), batch[1]
+        images, targets, *taught = normalise(batch[0]), *batch[1:]
         trainer = self.trainer
         if trainer is not None and trainer.training:
             step = (trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_idx + 1)
@@ -256,4 +276,4 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         elif self.test_augmentation:
             name = self.opened_benchmarks[dataloader_idx].name
             images = augment_images(images, self.test_augmentation, targets, name)
-        return images, targets
+        return images, targets, *taught
