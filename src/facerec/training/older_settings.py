@@ -12,6 +12,7 @@ MOVED = {
 }
 # Nodes that version 0.1 did not have, with what it did.
 UNWRITTEN: dict[str, dict[str, Any]] = {
+    "distillation": {},
     "parameter_groups": {
         "_target_": "facerec.training.parameter_groups.ParameterGroups",
         "weight_decay": None,

@@ -11,10 +11,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from facerec.errors import InputError
 from facerec.heads import CosineHead
 from facerec.operators.base import SpatialOperator
+from facerec.training.distillation import Distillation
 from facerec.training.parameter_groups import ParameterGroups
 from facerec.training.restored import is_averaged, refuse_odd_state
 from facerec.training.schedules import Schedule
-from facerec.training.verifier import Batch, Verifier
+from facerec.training.verifier import Verifier
 
 
 class Recognizer(Verifier):
@@ -29,6 +30,7 @@ class Recognizer(Verifier):
         protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
         config: the resolved configuration, saved in every checkpoint so that its network can be rebuilt.
         groups: weight decay, learning rate and freezing by group; by default all parameters are trained alike.
+        distillation: a loss of the teacher's embeddings, which are then in the training batches; it is connected.
 
     Attributes:
         init: what the weights started from, saved in every checkpoint for the results of a resumed run; or None.
@@ -43,9 +45,10 @@ class Recognizer(Verifier):
         protocol: str,
         config: dict[str, Any],
         groups: ParameterGroups | None = None,
+        distillation: Distillation | None = None,
     ) -> None:
         super().__init__(backbone, protocol)
-        self.head, self.config = head, config
+        self.head, self.config, self.distillation = head, config, distillation
         self.init: dict[str, Any] | None = None
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._fingerprints: dict[str, str] = {}
@@ -72,12 +75,20 @@ class Recognizer(Verifier):
     def on_train_epoch_start(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, labels = batch
-        loss = self.head.loss(self.backbone(images), labels)
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        images, labels, *teacher = batch
+        loss = self._loss(self.backbone(images), labels, *teacher)
         # On several devices the mean over all of them.
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(images))
         return loss * (self.trainer.accumulate_grad_batches / self._batches_of_step(batch_idx))
+
+    def _loss(self, embeddings: Tensor, labels: Tensor, *teacher: Tensor) -> Tensor:
+        if self.distillation is None:
+            return self.head.loss(embeddings, labels)
+        loss, parts = self.distillation(self.head, embeddings, labels, *teacher)
+        for name, part in parts.items():
+            self.log(f"train/{name}_loss", part, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(labels))
+        return loss
 
     def _batches_of_step(self, batch_idx: int) -> int:
         """Return how many batches the step of this batch has: fewer in an epoch's last step, if it is not filled.
@@ -87,7 +98,7 @@ class Recognizer(Verifier):
         full, batches = self.trainer.accumulate_grad_batches, int(self.trainer.num_training_batches)
         return min(full, batches - batch_idx // full * full)
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Pass the fraction of training completed to every operator: 0 in the first step, 1 in the last."""
         progress = self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches - 1)
         for module in self.backbone.modules():

@@ -17,7 +17,7 @@ from facerec.training.restored import refuse_odd_progress
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = (
     *("backbone", "operator", "head", "embedding_dim", "init"),
-    *("optimizer", "lr_scheduler", "parameter_groups"),
+    *("optimizer", "lr_scheduler", "parameter_groups", "distillation"),
 )
 # Settings that nobody typed.
 _FOLLOWS = {"lr_scheduler.T_max": " (trainer.max_epochs, unless it is given)"}
