@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from facerec.config import build
 from facerec.config.compose import resolved
 from facerec.config.settings import as_typed
+from facerec.config.teachers import open_teacher
 from facerec.console import log, terminal
 from facerec.data.datamodule import FaceDataModule
 from facerec.files import CACHE
@@ -78,10 +79,12 @@ def _trained(
     build.check_types(cfg)
     build.refuse_other_sizes(cfg)
     build.seed_everything(cfg)
+    teacher = open_teacher(cfg)
     backbone = build.build_backbone(cfg)
     if tuning is not None:
         tuning.load_backbone(backbone)
     data = build.build_data(cfg)
+    data.teacher = teacher and teacher.described()
     data.setup("fit")
     data.refuse_equal_images()
     if resumed is not None:
@@ -93,7 +96,8 @@ def _trained(
     elif tuning is None or tuning.has_started_operators:
         initialise_from_data(backbone, data, CACHE)
     assert data.train_source is not None
-    recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities)
+    dim = teacher and teacher.embedding_dim
+    recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities, dim)
     if resumed is not None:
         recognizer.init = init_of(resumed)
     elif tuning is not None:
@@ -106,7 +110,11 @@ def _trained(
     refuse_long_warmup(schedule, trainer, batches)
     if late := unreached_epochs(schedule, trainer.max_epochs):
         _say(late)
-    made_by = provenance(as_typed(overrides), recognizer.config)
+    if teacher is not None:
+        _say(f"teacher: {teacher}")
+        data.learn_from(teacher)
+        teacher = None  # a network that is not needed any more
+    made_by = provenance(as_typed(overrides), recognizer.config, data.teacher)
     if trainer.is_global_zero:
         write_settings(folder, cfg, made_by)
     trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)

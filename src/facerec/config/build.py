@@ -28,6 +28,7 @@ from facerec.operators.base import OperatorFactory
 from facerec.process import refuse_too_many
 from facerec.training.before_training import refuse_no_time, refuse_no_verification
 from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
+from facerec.training.distillation import Distillation
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
 from facerec.verification.verify import VerificationResult
@@ -150,8 +151,22 @@ def size_of(node: DictConfig) -> list[int] | None:
     return list(size) if isinstance(size, tuple | ListConfig) else None
 
 
-def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) -> Recognizer:
-    """Return the backbone with a head for ``num_identities``, its optimizer, schedule and parameter groups."""
+def build_distillation(cfg: DictConfig) -> Distillation | None:
+    """Return the loss of a teacher's embeddings, not yet connected; None without one."""
+    made = _make(cfg.distillation, "distillation") if cfg.distillation else None
+    if not isinstance(made, Distillation | None):
+        raise InputError(
+            f"distillation must be a facerec.training.distillation.Distillation, got a {type(made).__name__}: choose "
+            "distillation=embedding or another option, or derive your own class from it"
+        )
+    return made
+
+
+def build_recognizer(
+    cfg: DictConfig, backbone: nn.Module, num_identities: int, teacher_dim: int | None = None
+) -> Recognizer:
+    """Return the backbone with a head for ``num_identities``, its optimizer, schedule and parameter groups, and with
+    the loss of the embeddings of a teacher, of ``teacher_dim`` elements, if there is one."""
     head = _refusing(_make(cfg.head, "head"), "head")(num_identities, embedding_dim=backbone.embedding_dim)
     if not isinstance(head, CosineHead):
         raise InputError(
@@ -161,7 +176,11 @@ def build_recognizer(cfg: DictConfig, backbone: nn.Module, num_identities: int) 
     optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
     lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
     parts = (backbone, head, optimizer, lr_scheduler, cfg.protocol, resolved(cfg))
-    return _refusing(Recognizer, "protocol")(*parts, _make(cfg.parameter_groups, "parameter_groups"))
+    distillation = build_distillation(cfg)
+    if distillation is not None and teacher_dim is not None:
+        distillation.connect(head, head.weight.shape[-1], teacher_dim)
+    groups = _make(cfg.parameter_groups, "parameter_groups")
+    return _refusing(Recognizer, "protocol")(*parts, groups, distillation)
 
 
 def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:

@@ -177,6 +177,20 @@ def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
         refuse_affine_strength_without([cfg], AUGMENTED)
     if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
         raise InputError("width has no effect on this backbone, whose networks have fixed widths: leave it out")
+    _refuse_half_a_distillation(cfg.get("distillation"), cfg.get("teacher"))
+
+
+def _refuse_half_a_distillation(distillation: Any, teacher: str | None) -> None:
+    if teacher is not None and not distillation:
+        raise InputError(
+            f"teacher={teacher} has no effect with distillation=none: add distillation=embedding or "
+            "distillation=adadistill, or leave it out"
+        )
+    if distillation and teacher is None:
+        raise InputError(
+            "distillation needs a teacher, and teacher=null is none: add teacher=FILE, a checkpoint, a file .onnx or "
+            ".npz, or timm:NAME"
+        )
 
 
 def refuse_missing_root(cfg: DictConfig) -> None:

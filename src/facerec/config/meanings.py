@@ -45,6 +45,11 @@ _OPTIONS = {
         "stages": "sweep=table4",
         "affine": "sweep=table5",
     },
+    "distillation": {
+        **dict.fromkeys(("null", "false", "off"), "distillation=none"),
+        **dict.fromkeys(("cosine", "feature", "features", "kd"), "distillation=embedding"),
+        **dict.fromkeys(("ada", "ada_distill"), "distillation=adadistill"),
+    },
     "data": {
         **dict.fromkeys(("mxnet", "ms1m", "ms1mv2", "glint360k", "rec", "recordio"), "data=insightface"),
         **dict.fromkeys(("imagefolder", "image_folder", "images"), "data=folder"),
@@ -86,6 +91,8 @@ KEYS = {
     "no_decay": "parameter_groups",
     **dict.fromkeys(("freeze", "frozen"), "parameter_groups.freeze"),
     **dict.fromkeys(("pretrained", "finetune", "fine_tune", "weights", "init_from"), "init"),
+    **dict.fromkeys(("distill", "kd", "knowledge_distillation", "student"), "distillation"),
+    **dict.fromkeys(("teacher_model", "teacher_path", "teacher_checkpoint"), "teacher"),
     **dict.fromkeys(("checkpoint", "ckpt", "ckpt_path"), "resume"),
     **dict.fromkeys(("out", "output", "output_dir", "run", "exp", "run_name"), "name"),
     **dict.fromkeys(("size", "input_size", "img_size", "resolution"), "image_size"),

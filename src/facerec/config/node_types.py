@@ -54,9 +54,10 @@ def check_node(node: Any, key: str) -> None:
 
 def check_classes(config: Mapping[str, Any]) -> None:
     """Raise `InputError` if a node at the root of ``config``, from which something is built, names no class."""
-    for key in ("backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer"):
+    required = ("backbone", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer")
+    for key in (*required, "operator", "distillation"):
         node = config.get(key)
-        if node or key != "operator":
+        if node or key in required:
             check_class(node.get("_target_") if isinstance(node, Mapping) else None, key)
 
 

@@ -26,6 +26,7 @@ class RunConfig:
         protocol: of verification, one of tvconv, tvconv_reference, insightface.
         name: folder in outputs/ that contains the run's folder.
         init: null, or a file of weights to start from: a checkpoint, or with backbone=timm weights of timm's.
+        teacher: null, or from whom distillation learns: a checkpoint, a file .onnx or .npz, or timm:NAME.
         resume: null, a checkpoint, or "auto" for the newest unfinished run of this name.
         skip_finished: skip cells of a sweep that already have results.
     """
@@ -37,6 +38,7 @@ class RunConfig:
     optimizer: Any = MISSING
     lr_scheduler: Any = MISSING
     parameter_groups: Any = MISSING
+    distillation: Any = MISSING
     trainer: Any = MISSING
     logger: Any = MISSING
     callbacks: Any = MISSING
@@ -48,6 +50,7 @@ class RunConfig:
     protocol: str = "tvconv"
     name: str = "default"
     init: str | None = None
+    teacher: str | None = None
     resume: str | None = None
     skip_finished: bool = False
 
@@ -55,11 +58,13 @@ class RunConfig:
 ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
 
 # What the constructors take as text, in addition to the root's: a number that is typed here stays the text that it is.
-PATHS = ("init", "resume", "data.root", "data.train_list", "data.train_folder", "data.cache", "data.index_cache")
+PATHS = (
+    *("init", "teacher", "resume"),
+    *("data.root", "data.train_list", "data.train_folder", "data.cache", "data.index_cache"),
+)
 TEXTS = (
     *PATHS,
-    "backbone.name",
-    "trainer.model_registry",
+    *("backbone.name", "trainer.model_registry"),
     *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)),
 )
 LISTS_OF_TEXT = ("data.benchmarks", "parameter_groups.freeze")

@@ -29,6 +29,22 @@ class Model:
     embed: Callable[[np.ndarray], np.ndarray]
 
 
+@dataclass(frozen=True)
+class Network:
+    """An ONNX network of any origin.
+
+    Attributes:
+        image_size: (height, width) of its images; None: any.
+        takes_pixels: whether ``run`` takes uint8 RGB ``(B, H, W, 3)``, as the project's files do, or else float32
+            ``(B, 3, H, W)``, whose colour order and normalisation the file does not say.
+        run: returns the first output, for any B.
+    """
+
+    image_size: tuple[int, int] | None
+    takes_pixels: bool
+    run: Callable[[np.ndarray], np.ndarray]
+
+
 class ModelBackbone(nn.Module):
     """A `Model` as a backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``."""
 
@@ -74,16 +90,24 @@ def read(path: Path) -> Model:
     refuse_no_regular_file(path)
     if not path.is_file():
         raise InputError(f"model {path} does not exist: check the path")
-    reader = _function(by_suffix[path.suffix], "read")
-    try:
-        model = reader(path)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"model {path} cannot be read as {by_suffix[path.suffix]}: export it again") from error
+    model = _read(_function(by_suffix[path.suffix], "read"), path, by_suffix[path.suffix])
     if "config" not in model.metadata:
         raise InputError(f"model {path} holds no configuration: use a file that facerec export wrote")
     return model
+
+
+def open_network(path: Path) -> Network:
+    """Read an ONNX file of any origin; `InputError` if it is damaged or takes no images."""
+    return _read(_function("onnx", "open"), path, "onnx")
+
+
+def _read(reader: Callable[[Path], Any], path: Path, format: str) -> Any:
+    try:
+        return reader(path)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"model {path} cannot be read as {format}: export it again") from error
 
 
 def describe(checkpoint: dict[str, Any], path: str, image_size: tuple[int, int], embedding_dim: int) -> dict[str, str]:

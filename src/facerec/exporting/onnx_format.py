@@ -18,7 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 from facerec.errors import InputError
-from facerec.exporting.formats import Model
+from facerec.exporting.formats import Model, Network
 
 INPUT, OUTPUT = "images", "embeddings"
 _DIGEST = "facerec.sha256"  # of everything before this entry of the metadata, which is the last in the file
@@ -67,18 +67,47 @@ def _refuse_damaged(content: bytes, path: Path) -> None:
 
 def read_onnx(path: Path) -> Model:
     """Read an ONNX file; errors of ONNX Runtime are passed on. Raises `InputError` if it was changed afterwards."""
+    session = _session(path)
+
+    def embed(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(session.run([OUTPUT], {INPUT: pixels})[0])
+
+    return Model(session.get_modelmeta().custom_metadata_map, embed)
+
+
+def open_onnx(path: Path) -> Network:
+    """Read an ONNX file of any origin, as `read_onnx` does. Raises `InputError` if it takes no images."""
+    session = _session(path)
+    inputs = session.get_inputs()
+    shape, kind = list(inputs[0].shape), inputs[0].type
+    takes_pixels = kind == "tensor(uint8)"
+    colours, sides = (shape[3:], shape[1:3]) if takes_pixels else (shape[1:2], shape[2:])
+    if len(inputs) != 1 or len(shape) != 4 or colours != [3] or kind not in ("tensor(uint8)", "tensor(float)"):
+        found = ", ".join(f"{one.type} {one.shape}" for one in inputs)
+        raise InputError(
+            f"model {path} takes {found}, not one batch of images, float (batch, 3, height, width): take a network "
+            "for aligned faces"
+        )
+
+    def run(images: np.ndarray) -> np.ndarray:
+        number = len(images)
+        size = shape[0] if isinstance(shape[0], int) else number  # some files are for batches of one size only
+        filled = images[np.minimum(np.arange(-(-number // size) * size), number - 1)]
+        batches = filled.reshape(-1, size, *images.shape[1:])
+        return np.concatenate([np.asarray(session.run(None, {inputs[0].name: batch})[0]) for batch in batches])[:number]
+
+    known = all(isinstance(side, int) for side in sides)
+    return Network((sides[0], sides[1]) if known else None, takes_pixels, run)
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
     content = path.read_bytes()
     _refuse_damaged(content, path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Otherwise its threads spin between calls and starve other work.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-    def embed(pixels: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run([OUTPUT], {INPUT: pixels})[0])
-
-    return Model(session.get_modelmeta().custom_metadata_map, embed)
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager

@@ -21,12 +21,16 @@ def write_settings(folder: Path, cfg: DictConfig, made_by: dict[str, Any]) -> No
     write_json(folder / "run.json", made_by)
 
 
-def provenance(overrides: list[str], config: dict[str, Any]) -> dict[str, Any]:
-    """Return start time, command, fingerprint of the configuration, code and environment, to reproduce a run."""
+def provenance(overrides: list[str], config: dict[str, Any], teacher: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return start time, command, fingerprint of the configuration, teacher, code and environment, to reproduce a run.
+
+    ``teacher`` is what `facerec.data.teacher.Teacher.described` returns.
+    """
     return {
         "started": datetime.now().isoformat(timespec="seconds"),
         "command": " ".join(["train.py", *overrides]),
         "config_fingerprint": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16],
+        "teacher": teacher,
         **code_and_environment(),
     }
 

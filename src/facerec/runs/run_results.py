@@ -20,6 +20,7 @@ class RunResults:
         started: local time in ISO 8601.
         command: as typed.
         config_fingerprint: digest of ``config``.
+        teacher: whose embeddings were learned, and what it took; None without distillation.
         git_commit: of the code; None outside a checkout.
         git_dirty: whether the code differed from the commit.
         environment: versions, platform, device, threads.
@@ -37,6 +38,7 @@ class RunResults:
     started: str
     command: str
     config_fingerprint: str
+    teacher: dict[str, Any] | None = None
     git_commit: str | None
     git_dirty: bool
     environment: dict[str, Any]

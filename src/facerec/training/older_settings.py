@@ -18,7 +18,7 @@ UNWRITTEN: dict[str, dict[str, Any]] = {
         "weight_decay": None,
         "lr_factor": None,
         "freeze": [],
-    }
+    },
 }
 
 
