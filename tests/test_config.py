@@ -28,7 +28,8 @@ def options(group: str) -> list[str]:
 
 GROUPS = sorted(folder.name for folder in composition.CONFIG_FOLDER.iterdir() if folder.is_dir())
 # What a file needs beside itself.
-TOGETHER = {"backbone=timm": ["backbone.name=mobilenetv4_conv_small"], "operator=none": ["backbone=mlp_mixer"]}
+TOGETHER = {f"distillation={name}": ["teacher=net.ckpt"] for name in ("embedding", "adadistill")}
+TOGETHER |= {"backbone=timm": ["backbone.name=mobilenetv4_conv_small"], "operator=none": ["backbone=mlp_mixer"]}
 PERSPECTIVE = "torchvision.transform={_target_: torchvision.transforms.v2.RandomPerspective}"
 TOGETHER |= {
     f"augmentation@data.{node}=torchvision": [f"data.{node}.{PERSPECTIVE}"]
@@ -55,7 +56,7 @@ def build_all(cfg) -> None:
 
 
 def test_the_tests_find_the_files():
-    assert len(FILES) >= 20 and set(GROUPS) == {*ROOT_KEYS[:10], "augmentation", "experiment", "sweep"}
+    assert len(FILES) >= 20 and set(GROUPS) == {*ROOT_KEYS[:11], "augmentation", "experiment", "sweep"}
 
 
 @pytest.mark.parametrize("chosen", [file for file in FILES if not file.startswith(("trainer=", "sweep="))])

@@ -47,8 +47,8 @@ _OPTIONS = {
     },
     "distillation": {
         **dict.fromkeys(("null", "false", "off"), "distillation=none"),
-        **dict.fromkeys(("cosine", "feature", "features", "kd"), "distillation=embedding"),
-        **dict.fromkeys(("ada", "ada_distill"), "distillation=adadistill"),
+        **dict.fromkeys(("cosine", "feature", "features", "kd"), "distillation=embedding teacher=FILE"),
+        **dict.fromkeys(("ada", "ada_distill"), "distillation=adadistill teacher=FILE"),
     },
     "data": {
         **dict.fromkeys(("mxnet", "ms1m", "ms1mv2", "glint360k", "rec", "recordio"), "data=insightface"),

@@ -64,7 +64,7 @@ PATHS = (
 )
 TEXTS = (
     *PATHS,
-    *("backbone.name", "trainer.model_registry"),
+    *("backbone.name", "distillation.colours", "trainer.model_registry"),
     *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)),
 )
 LISTS_OF_TEXT = ("data.benchmarks", "parameter_groups.freeze")
