@@ -25,6 +25,7 @@ FILES = ["README.md", "CONTRIBUTING.md"] + [
         "training",
         "search",
         "fine_tuning",
+        "distillation",
         "verification",
         "deployment",
         "heads",
