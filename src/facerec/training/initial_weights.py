@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from timm.models import load_state_dict
 from torch import Tensor
 
 from facerec.errors import InputError
@@ -112,6 +111,8 @@ def _below(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _timm_weights(path: str, file: Path) -> dict[str, Tensor]:
+    from timm.models import load_state_dict  # slow to import
+
     try:
         weights = load_state_dict(str(file), weights_only=True)
     except OSError as error:
