@@ -86,7 +86,7 @@ class TestAFinishedRun:
         assert found.keys() == {
             *("started", "command", "config_fingerprint", "git_commit", "git_dirty", "environment"),
             *("protocol", "config", "data", "cost", "training_images_per_second", "best_chosen_on", "best", "last"),
-            "init",
+            *("init", "teacher"),
         }
         assert found["command"] == " ".join(["train.py", *DEPTHWISE, *THREE_EPOCHS])
         assert found["config"] == composition.resolved(composition.compose([*DEPTHWISE, *THREE_EPOCHS]))

@@ -63,7 +63,8 @@ def suggestion(word: str, allowed: Iterable[str], meant: Mapping[str, str] | Non
     spelled like an allowed word and mean something else.
     """
     allowed, remedy = list(allowed), (meant or {}).get(word.lower())
+    known = f"known are {', '.join(allowed)}" if allowed else "none is known here"
     if remedy is not None:
-        return f"write {remedy}" if remedy else f"known are {', '.join(allowed)}"
+        return f"write {remedy}" if remedy else known
     near = difflib.get_close_matches(word, allowed, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"
+    return f"did you mean {near[0]!r}?" if near else known

@@ -24,9 +24,10 @@ class ConvolutionalBackbone(nn.Module):
 
         The other arguments, and what is refused, are those of `alignment` and `embedding_layers`.
         """
+        # Drawn before the alignment, so that a seed gives the same network with and without one.
+        embed = embedding_layers(channels, map_size, embedding_dim, pooling)
         self.align = alignment(align, self.image_size)
-        self.features = features
-        self.embed = embedding_layers(channels, map_size, embedding_dim, pooling)
+        self.features, self.embed = features, embed
         self.embedding_dim = embedding_dim
 
     def forward(self, images: Tensor) -> Tensor:

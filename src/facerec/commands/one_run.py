@@ -44,6 +44,8 @@ from facerec.training.resumed import (
     refuse_other_scores,
 )
 
+_ANEW = " in a new folder, where the best epoch is chosen among those to come"
+
 
 def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
     """Train in ``folder``, show the results and return them, or None on every device but the first."""
@@ -89,10 +91,11 @@ def _trained(
     data.refuse_equal_images()
     if resumed is not None:
         refuse_other_data(resumed, data)
-        if resumed.path.parent.resolve() == folder.resolve():  # a new folder chooses its best epoch anew
+        stays = resumed.path.parent.resolve() == folder.resolve()
+        if stays:
             refuse_other_scores(resumed, resolved(cfg), data.opened_benchmarks)
         refuse_fewer_epochs(resumed, cfg.trainer.get("max_epochs"))
-        _say(f"resuming from {checkpoint}")
+        _say(f"resuming from {checkpoint}{'' if stays else _ANEW}")
     elif tuning is None or tuning.has_started_operators:
         initialise_from_data(backbone, data, CACHE)
     assert data.train_source is not None

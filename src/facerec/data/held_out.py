@@ -37,7 +37,7 @@ def split_identities(source: LabelledSource, wanted: int | float, seed: int) -> 
 def _check_number(number: int, candidates: int, identities: int) -> None:
     if number < 2 * NUM_FOLDS:
         remedy = f"take {2 * NUM_FOLDS} or more, two for each of {NUM_FOLDS} folds, or 0 for none"
-        raise InputError(f"data.held_out_identities comes to {number}: {remedy}")
+        raise InputError(f"data.held_out_identities comes to {number} of {identities} identities: {remedy}")
     if number > min(candidates, identities - 2):
         problem = f"but of {identities} identities {candidates} have two images or more, and two must remain"
         raise InputError(f"data.held_out_identities comes to {number}, {problem} to train on: lower it")

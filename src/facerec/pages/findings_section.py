@@ -61,7 +61,7 @@ def _decided(found: Sequence[Compared]) -> list[Html]:
         why = (
             "one seed decides nothing, since another seed gives another number"
             if most < 2
-            else "the table says how many seeds would decide"
+            else "the table says how many seeds would decide, where a number of them would"
         )
         items.append(element("li", f"{undecided} of {count(len(found), 'comparison')} undecided: {why}."))
     return [element("ul", *items, class_="findings")]

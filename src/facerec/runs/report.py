@@ -13,7 +13,7 @@ from facerec.errors import InputError
 from facerec.files import RESULTS
 from facerec.runs.comparing import Run
 from facerec.runs.mean_accuracy import Checkpoint, mean_accuracy_interval
-from facerec.runs.run_names import differing_settings, network_parts
+from facerec.runs.run_names import differing_settings, network_parts, with_origin
 from facerec.runs.run_results import RunResults
 from facerec.runs.table_formats import Estimate, Row, terminal_table
 
@@ -41,7 +41,8 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     that started last counts.
     """
     found = cells(runs)
-    differences = differing_settings([seeds[0].results.config for seeds in found])
+    configs = [seeds[0].results.config for seeds in found]
+    differences = [with_origin(*each) for each in zip(differing_settings(configs), configs, strict=True)]
     return [
         _row(seeds, checkpoint, settings)
         for seeds, settings in zip(found, differences, strict=True)
@@ -125,7 +126,8 @@ def show(rows: list[Row]) -> None:
     """Print the rows on the terminal."""
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
     title = f"accuracy in percent [95 % interval], protocol {protocols}; MACs as in the paper; images/s in training"
-    shown = [{column: text for column, text in row.items() if column not in _FILE_ONLY} for row in rows]
+    left_out = {column for column in _FILE_ONLY if column != "head" or len({row["head"] for row in rows}) == 1}
+    shown = [{column: text for column, text in row.items() if column not in left_out} for row in rows]
     show_table(shown, title)
 
 

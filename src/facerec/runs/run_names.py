@@ -100,3 +100,9 @@ def repeats_root(key: str, value: str, root: Config) -> bool:
     nodes, _, name = key.rpartition(".")
     theirs = root.get(_REPEATED.get(name, ""))
     return bool(nodes) and theirs is not None and value in (_typed(theirs), _typed([theirs, theirs]))
+
+
+def with_origin(settings: str, config: Config) -> str:
+    """Return ``settings`` with the weights a run started from and its teacher, which its number always depends on."""
+    origin = [f"{key}={config[key]}" for key in ("init", "teacher") if config.get(key)]
+    return " ".join([settings, *(each for each in origin if each not in settings)]).strip()

@@ -86,8 +86,8 @@ class _Falling(Schedule):
         check_number("final_factor", final_factor, most=1.0)
         if not warmup_epochs < T_max:
             raise ValueError(
-                f"T_max={T_max:g} epochs must be more than warmup_epochs={warmup_epochs:g}: lower the latter, or train "
-                "longer"
+                f"warmup_epochs={warmup_epochs:g} must be fewer than T_max={T_max:g}, which is trainer.max_epochs "
+                "unless it is given: lower the former, or train longer"
             )
         self.T_max, self.final_factor = T_max, final_factor
         super().__init__(optimizer, warmup_epochs)
