@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from facerec.backbones.pooling import WholeMapConv
+from facerec.operators.common.batch_norm import scale_and_offset
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 _Layer = TypeVar("_Layer", bound=nn.Conv2d | nn.Linear)
@@ -31,12 +32,11 @@ def _fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
     folded: list[nn.Module] = []
     for layer in layers:
         if isinstance(layer, _Norm) and folded and _takes_norm(folded[-1]):
-            folded[-1] = _followed_by(folded[-1], *_scale_and_offset(layer))
-        elif isinstance(layer, nn.Linear) and _is_average_of_norm(folded[-3:]):
-            norm, *average = folded[-3:]
-            folded[-3:] = [*average, _preceded_by(layer, *_scale_and_offset(norm))]
-        elif isinstance(layer, WholeMapConv) and folded and isinstance(folded[-1], _Norm):
-            folded[-1] = _preceded_by(layer, *_scale_and_offset(folded[-1]))
+            folded[-1] = _followed_by(folded[-1], *scale_and_offset(layer))
+        elif isinstance(layer, nn.Linear) and (norm := _norm_of_average(folded[-3:])) is not None:
+            folded[-3:] = [*folded[-2:], _preceded_by(layer, *scale_and_offset(norm))]
+        elif isinstance(layer, WholeMapConv) and folded and isinstance(norm := folded[-1], _Norm):
+            folded[-1] = _preceded_by(layer, *scale_and_offset(norm))
         else:
             folded.append(layer)
     return folded
@@ -46,18 +46,12 @@ def _takes_norm(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d | nn.Linear | PositionDependentConv)
 
 
-def _is_average_of_norm(layers: list[nn.Module]) -> bool:
-    kinds = (nn.BatchNorm2d, nn.AvgPool2d, nn.Flatten)
-    return len(layers) == 3 and all(isinstance(layer, kind) for layer, kind in zip(layers, kinds, strict=True))
-
-
-def _scale_and_offset(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return a BatchNorm's ``x * scale + offset``, ``(C,)`` each."""
-    assert isinstance(norm, _Norm) and norm.running_mean is not None and norm.running_var is not None
-    scale = (norm.running_var + norm.eps).rsqrt()
-    scale = scale if norm.weight is None else scale * norm.weight
-    offset = -norm.running_mean * scale
-    return scale, offset if norm.bias is None else offset + norm.bias
+def _norm_of_average(layers: list[nn.Module]) -> nn.BatchNorm2d | None:
+    """Return the norm that is followed by an average over the map, and nothing else."""
+    match layers:
+        case [nn.BatchNorm2d() as norm, nn.AvgPool2d(), nn.Flatten()]:
+            return norm
+    return None
 
 
 def _followed_by(layer: nn.Module, scale: Tensor, offset: Tensor) -> nn.Module:

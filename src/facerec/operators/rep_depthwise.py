@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from facerec.checks import check_counts
 from facerec.operators.base import SpatialOperator
+from facerec.operators.common.batch_norm import scale_and_offset
 from facerec.operators.depthwise import Depthwise
 
 
@@ -35,7 +36,7 @@ class Branch(nn.Module):
 
     def folded(self, kernel_size: int) -> tuple[Tensor, Tensor]:
         """Return filters ``(C, 1, k, k)``, of a smaller kernel in the middle, and offsets ``(C,)``."""
-        scale, offset = _scale_and_offset(self.norm)
+        scale, offset = scale_and_offset(self.norm)
         border = (kernel_size - self.conv.kernel_size[0]) // 2
         return F.pad(self.conv.weight, [border] * 4) * scale[:, None, None, None], offset
 
@@ -78,7 +79,7 @@ class RepDepthwise(SpatialOperator):
         first, *others = self._branches()
         for norm in (*(branch.norm for branch in others), *([self.identity] if self.identity else [])):
             nn.init.zeros_(norm.weight)
-        first.conv.weight.copy_(weight / _scale_and_offset(first.norm)[0][:, None, None, None])
+        first.conv.weight.copy_(weight / scale_and_offset(first.norm)[0][:, None, None, None])
         return True
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,7 +96,7 @@ class RepDepthwise(SpatialOperator):
         weights, biases = zip(*(branch.folded(self.kernel_size) for branch in self._branches()), strict=True)
         weight, bias = torch.stack(weights).sum(0), torch.stack(biases).sum(0)
         if self.identity is not None:
-            scale, offset = _scale_and_offset(self.identity)
+            scale, offset = scale_and_offset(self.identity)
             weight[:, 0, self.kernel_size // 2, self.kernel_size // 2] += scale
             bias += offset
         fused = Depthwise(len(bias), self.stride, kernel_size=self.kernel_size, bias=True).to(weight)
@@ -104,10 +105,3 @@ class RepDepthwise(SpatialOperator):
 
     def _branches(self) -> list[Branch]:
         return cast(list[Branch], list(self.branches))
-
-
-def _scale_and_offset(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return what ``norm`` does in evaluation, ``x * scale + offset``, ``(C,)`` each."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    return scale, norm.bias - norm.running_mean * scale
