@@ -1,11 +1,14 @@
 """A trained network at another image size."""
 
+from functools import partial
+
 import pytest
 import torch
 from random_weights import randomise
 
 from facerec.backbones import MobileNetV2
 from facerec.operators.axial import AxialAttention
+from facerec.operators.depthwise import Depthwise
 from facerec.operators.tvconv import TVConv
 from facerec.training.maps import resample_maps
 
@@ -54,6 +57,14 @@ def test_weights_that_are_the_same_everywhere_stay_what_they_are():
     )
     large.load_state_dict(resample_maps(small.state_dict(), large))
     torch.testing.assert_close(large.weight(), small.weight()[:, :1, :1].expand(9, 9, 7, 3))
+
+
+def test_a_kernel_of_another_size_is_no_map():
+    small, large = (MobileNetV2(0.1, partial(Depthwise, kernel_size=k), (32, 32), 8) for k in (3, 5))
+    fitted = resample_maps(small.state_dict(), large)
+    assert all(fitted[name].shape == weight.shape for name, weight in small.state_dict().items())
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        large.load_state_dict(fitted)
 
 
 def test_what_is_bound_to_the_size_in_another_way_is_left_to_be_refused():

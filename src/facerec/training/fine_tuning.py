@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from facerec.backbones.pooling import WholeMapConv
 from facerec.errors import InputError
 from facerec.heads import CosineHead
 from facerec.operators.base import SpatialOperator
 from facerec.operators.depthwise import Depthwise
-from facerec.training.initial_weights import InitialWeights, class_name, node_of
+from facerec.training.initial_weights import InitialWeights
 from facerec.training.maps import resample_maps
+from facerec.training.stored_nodes import class_name, node_of
 
 TAKEN, NEW = "taken", "new"
 RESAMPLED = "taken, resampled to this image size"
@@ -114,20 +114,14 @@ class FineTuning:
         return [(name, weight.numel()) for name, weight in file.items() if name not in self._used]
 
     def _fitted(self, backbone: nn.Module) -> dict[str, Tensor]:
-        """Return the file's weights with maps of the backbone's image size; kernels stay as they are."""
+        """Return the file's weights with maps of the backbone's image size."""
         theirs, size = self.initial.backbone, node_of(self.initial.config, "backbone").get("image_size")
         if size in (None, self._config["backbone"]["image_size"]):
             return theirs
-        kernels = {
-            f"{path}.weight"
-            for path, module in backbone.named_modules()
-            if isinstance(module, nn.Conv2d) and not isinstance(module, WholeMapConv)
-        }
         try:
-            resampled = resample_maps(theirs, backbone)
+            return resample_maps(theirs, backbone)
         except (RuntimeError, IndexError, ZeroDivisionError) as error:
             raise InputError(f"init={self.initial.path} has maps without values: use another file") from error
-        return {name: theirs[name] if name in kernels else weight for name, weight in resampled.items()}
 
     def _operators_to_start(self, backbone: nn.Module) -> dict[str, SpatialOperator]:
         """Return the operators, by path, for which the file has depthwise filters."""

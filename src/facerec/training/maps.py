@@ -30,15 +30,21 @@ def resample_maps(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, 
 
     Tensors with one value per position, ``(..., H, W)`` with at least one leading dimension, such as TVConv's affinity
     maps and its generator's layer-norm scales, are interpolated bilinearly; the weights of a `WholeMapConv`, which are
-    summed over the positions, keep their sum. Other tensors are returned as they are, and ``network.load_state_dict``
-    refuses those that do not fit.
+    summed over the positions, keep their sum. Kernels and other tensors are returned as they are, and
+    ``network.load_state_dict`` refuses those that do not fit.
     """
     own = network.state_dict()
-    fitted = {name: _resampled(tensor, own.get(name)) for name, tensor in state.items()}
+    kernels = {f"{path}.weight" for path, module in network.named_modules() if _slides(module)}
+    fitted = {n: tensor if n in kernels else _resampled(tensor, own.get(n)) for n, tensor in state.items()}
     for path, module in network.named_modules():
         if isinstance(module, WholeMapConv) and (name := f"{path}.weight") in state:
             fitted[name] = fitted[name] * (state[name][0, 0].numel() / fitted[name][0, 0].numel())
     return fitted
+
+
+def _slides(module: nn.Module) -> bool:
+    """Whether it is a convolution over a padded map, whose kernel has no place in the image."""
+    return isinstance(module, nn.Conv2d) and module.padding not in (0, (0, 0))
 
 
 def _resampled(tensor: Tensor, like: Tensor | None) -> Tensor:
