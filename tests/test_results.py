@@ -61,5 +61,5 @@ def test_a_run_says_that_it_shares_nobody(depthwise_run):
     kept = json.loads((depthwise_run / "results.json").read_text())
     for epoch in ("best", "last"):
         summary = kept[epoch]["benchmarks"]["synthetic"]
-        assert (summary["shared_people"], summary["shared_images"]) == (None, 0)
+        assert (summary["shared_people"], summary["shared_images"]) == (0, 0)
         assert summary["accuracy_unshared"] == pytest.approx(summary["accuracy"])

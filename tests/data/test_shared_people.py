@@ -60,4 +60,4 @@ def test_painted_faces_share_nothing(is_split):
     if is_split:
         train, benchmark = split_identities(train, 20, seed=1)
     shared = shared_with(train, [benchmark])[benchmark.name]
-    assert (shared.people, shared.images, shared.pairs.any()) == (None, 0, False)
+    assert (shared.people, shared.images, shared.pairs.any()) == (0, 0, False)

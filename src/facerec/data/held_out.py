@@ -59,7 +59,7 @@ def _benchmark(
     is_same = np.tile(np.repeat([True, False], per_kind), NUM_FOLDS)
     images = Subset(source, used)
     named = tuple(map(images.identity_name, images.labels.tolist()))
-    return Benchmark(HELD_OUT, images, left.copy(), right.copy(), is_same, named)
+    return Benchmark(HELD_OUT, images, left.copy(), right.copy(), is_same, named, is_apart=True)
 
 
 def _available(fold: list[np.ndarray]) -> int:

@@ -43,11 +43,12 @@ def _shared(benchmark: Benchmark, names: set[str], digests: frozenset[bytes]) ->
     people = np.array(benchmark.people if benchmark.people is not None else [""] * len(benchmark.images))
     distinct, number = np.unique(people, return_inverse=True)
     keys = [identity_key(name) for name in distinct.tolist()]
-    is_known = np.array([key in names for key in keys])
+    is_known = np.array([key in names and not benchmark.is_apart for key in keys])
     is_copy = np.array([digest in digests for digest in _digests(benchmark.images, benchmark.name)], bool)
     is_shared = is_known[number] | is_copy if len(is_copy) else is_known[number]
     pairs = is_shared[benchmark.left] | is_shared[benchmark.right]
-    unknown = "" if names and any(keys) else f"the {'benchmark' if names else 'training set'} does not name people"
+    is_told = benchmark.is_apart or (names and any(keys))
+    unknown = "" if is_told else f"the {'benchmark' if names else 'training set'} does not name people"
     return Shared(None if unknown else int(is_known.sum()), int(is_copy.sum()), pairs, unknown)
 
 

@@ -114,7 +114,8 @@ class Benchmark:
     ``left`` and ``right``, int64 ``(P,)``, are indices into ``images``; ``is_same``, bool ``(P,)``, is true for two
     images of one person. The order of the pairs is the protocol's: its folds are contiguous. ``people`` names the
     person of each image; None if the source does not. ``listed`` are the first of the ``images``, those in pairs, if
-    there are others, which no pair names.
+    there are others, which no pair names. ``is_apart`` says that none of its people is in the training set, by the way
+    both were made.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Benchmark:
     is_same: np.ndarray
     people: tuple[str, ...] | None = None
     listed: ImageSource | None = None
+    is_apart: bool = False
 
     def __len__(self) -> int:
         return len(self.is_same)

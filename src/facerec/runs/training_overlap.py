@@ -10,7 +10,7 @@ import numpy as np
 
 from facerec.console import log
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.held_out import HELD_OUT, split_identities
+from facerec.data.held_out import split_identities
 from facerec.data.shared_people import Shared, shared_with
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
@@ -97,7 +97,7 @@ def _found_by(run: RunResults, folder: Path, benchmark: Benchmark) -> Shared | s
 
 def say_overlap(network: str, found: Mapping[str, Mapping[str, Any] | str]) -> None:
     """Print a sentence per benchmark: what `overlap` returned for it, or why it is unknown."""
-    for name, of in [each for each in found.items() if each[0] != HELD_OUT]:
+    for name, of in found.items():
         if isinstance(of, str):
             log(f"{_unknown(name, f'training set of {network}', of)}: add shared=true to read all training images")
         else:
@@ -111,8 +111,7 @@ def shared_sentences(runs: Iterable[Path]) -> list[str]:
     named = dict(zip(map(id, results), _names(results), strict=True))
     found: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for run in sorted(results, key=lambda run: run.started):
-        # Held-out identities are not trained on.
-        for name, summary in [each for each in run.last["benchmarks"].items() if each[0] != HELD_OUT]:
+        for name, summary in run.last["benchmarks"].items():
             found[name, run.data["train"]["fingerprint"]][named[id(run)]].append(summary)
     return [_of_networks(name, f"training set {train}", networks) for (name, train), networks in found.items()]
 

@@ -115,7 +115,8 @@ def synthetic_benchmark(
     folds = [_fold_pairs(rng, people, images_per_identity, per_kind) for people in groups]
     left, right = np.concatenate(folds, axis=1)
     is_same = np.tile(np.repeat([True, False], per_kind), NUM_FOLDS)
-    return Benchmark(name, images, left, right, is_same, tuple(map(images.identity_name, images.labels.tolist())))
+    people = tuple(map(images.identity_name, images.labels.tolist()))
+    return Benchmark(name, images, left, right, is_same, people, is_apart=True)
 
 
 def _fold_pairs(rng: np.random.Generator, people: np.ndarray, images_per_identity: int, per_kind: int) -> np.ndarray:
