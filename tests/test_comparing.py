@@ -1,6 +1,8 @@
 """Groups of runs that differ in one setting, from folders written by hand."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,14 +10,18 @@ from says import refuses, says
 from score_files import LEFT, PAIRS, PEOPLE, RIGHT, decisions, write_scores
 from test_report import results
 
+from facerec.config.compose import composed, resolved
 from facerec.errors import InputError
 from facerec.runs.comparable import compare_alike
-from facerec.runs.comparing import baseline_of, compare_groups, group_runs
+from facerec.runs.comparing import Run, baseline_of, compare_groups, group_runs, other_differences
 from facerec.runs.report import find_runs
+from facerec.runs.run_results import RunResults
+from facerec.training.older_settings import UNWRITTEN
 from facerec.verification.dependence import named_people
 from facerec.verification.intervals import accuracy_terms
 from facerec.verification.paired_comparison import Measured, compare
 
+ROOT = Path(__file__).parents[1]
 DEPTHWISE = {"operator": {"_target_": "facerec.operators.depthwise.Depthwise"}}
 
 
@@ -255,3 +261,13 @@ def test_the_baseline_is_named_by_a_part_of_its_name(write, tmp_path):
     assert baseline_of(groups, "tvconv").name.startswith("TVConv")
     with refuses("baseline=x0.1", "2 of the groups", "name one", error=InputError):
         baseline_of(groups, "x0.1")
+
+
+def test_a_committed_run_of_an_older_version_differs_in_nothing_from_the_same_run_of_today():
+    folder = ROOT / "docs/runs/decide/depthwise_average_1"
+    older = RunResults.read(folder)
+    settings = [word for word in older.command.split()[1:] if not word.startswith(("name=", "resume="))]
+    today = resolved(composed(settings))
+    kept = {key: value for key, value in today.items() if key in older.config or key in ("init", "teacher", *UNWRITTEN)}
+    runs = [Run(folder, older), Run(folder, replace(older, config=kept))]
+    assert kept.keys() > older.config.keys() and other_differences(runs, "seed") == {}

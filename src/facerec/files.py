@@ -1,5 +1,6 @@
 """Writing of files whole or not at all, checks of files and output folders, and the names of a run's files."""
 
+import hashlib
 import json
 import os
 import re
@@ -81,6 +82,12 @@ def write_json(path: Path, content: Any) -> None:
     """Write ``content`` as JSON, whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def csv_cell(value: Any) -> str:

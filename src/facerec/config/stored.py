@@ -14,7 +14,7 @@ from facerec.config.schema import ROOT_KEYS
 from facerec.config.sentences import in_one_sentence
 from facerec.errors import InputError
 from facerec.files import CACHE
-from facerec.training.older_settings import MOVED
+from facerec.training.older_settings import MOVED, with_names_of_today
 
 
 def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> DictConfig:
@@ -26,7 +26,7 @@ def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> 
     may name anything.
     """
     _refuse_incomplete(trained, trust)
-    cfg = OmegaConf.create({**_with_names_of_today(trained), "logger": {}, "callbacks": {}})
+    cfg = OmegaConf.create({**with_names_of_today(trained), "logger": {}, "callbacks": {}})
     parsed = parsed_overrides(overrides)
     assert isinstance(cfg, DictConfig)
     cfg.data.pop("remember", None)  # the former name of data.cache
@@ -81,13 +81,6 @@ def _known_targets() -> frozenset[str]:
     files = CONFIG_FOLDER.glob("**/*.yaml")
     today = targets_in(file.read_text(encoding="utf-8") for file in files)
     return today | {before for before, after in MOVED.items() if after in today}
-
-
-def _with_names_of_today(node: Any) -> Any:
-    """Return ``node`` with the class names in `MOVED` replaced."""
-    if isinstance(node, dict):
-        return {key: MOVED.get(v, v) if key == "_target_" else _with_names_of_today(v) for key, v in node.items()}
-    return [_with_names_of_today(item) for item in node] if isinstance(node, list) else node
 
 
 def _outer_first(override: Override) -> tuple[int, bool]:

@@ -3,12 +3,10 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from facerec.config.build import build_distillation, build_trained, size_of
@@ -17,7 +15,8 @@ from facerec.data.teacher import NetworkTeacher, StoredTeacher, Teacher, Teacher
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting.formats import open_network
-from facerec.files import in_home, refuse_no_regular_file
+from facerec.files import digest_of_file, in_home, refuse_no_regular_file
+from facerec.training.initial_weights import timm_weights
 
 _TIMM = "timm:"
 
@@ -62,7 +61,7 @@ def _of_checkpoint(path: Path, stated: TeacherInput, flip: bool, device: torch.d
     def embed(pixels: np.ndarray) -> np.ndarray:
         return _run(network, normalise(torch.from_numpy(np.ascontiguousarray(pixels)).to(device)))
 
-    return NetworkTeacher(str(path), _digest(path), "checkpoint", taken, flip, embed)
+    return NetworkTeacher(str(path), digest_of_file(path)[:16], "checkpoint", taken, flip, embed)
 
 
 def _of_onnx(path: Path, stated: TeacherInput, flip: bool) -> Teacher:
@@ -73,7 +72,7 @@ def _of_onnx(path: Path, stated: TeacherInput, flip: bool) -> Teacher:
     def embed(pixels: np.ndarray) -> np.ndarray:
         return network.run(pixels if network.takes_pixels else taken.apply(pixels))
 
-    return NetworkTeacher(str(path), _digest(path), "onnx", taken, flip, embed)
+    return NetworkTeacher(str(path), digest_of_file(path)[:16], "onnx", taken, flip, embed)
 
 
 def _of_timm(name: str, stated: TeacherInput, flip: bool, device: torch.device) -> Teacher:
@@ -110,13 +109,10 @@ def _load_timm(network: nn.Module, path: Path, name: str) -> None:
     refuse_no_regular_file(path)
     if not path.is_file():
         raise InputError(f"the weights {path} of teacher {name} do not exist: check the path")
+    state, own = timm_weights(f"the file {path} of teacher {name}", path), network.state_dict()
     try:
-        is_safe = path.suffix == ".safetensors"
-        state: Any = load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
-        state = state.get("state_dict", state)
-        own = network.state_dict()
         network.load_state_dict({key: value for key, value in state.items() if key in own})
-    except Exception as error:
+    except RuntimeError as error:
         raise InputError(
             f"the weights {path} do not fit teacher {name} ({_second_line(error)}): give those of this network, as "
             "timm saves them"
@@ -136,17 +132,12 @@ def _of_embeddings(path: Path) -> Teacher:
             f"teacher {path} has embeddings of type {rows.dtype} and shape {rows.shape}: write floating-point numbers "
             "with one row per image"
         )
-    return StoredTeacher(str(path), _digest(path), rows, fingerprint)
+    return StoredTeacher(str(path), digest_of_file(path)[:16], rows, fingerprint)
 
 
 @torch.inference_mode()
 def _run(network: nn.Module, images: Tensor) -> np.ndarray:
     return network(images).float().cpu().numpy()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _digest_of(network: nn.Module) -> str:

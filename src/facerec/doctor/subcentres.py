@@ -25,6 +25,7 @@ from facerec.doctor.findings import LISTED, SHOWN, Example, Finding, report
 from facerec.doctor.survey import Part
 from facerec.errors import InputError
 from facerec.heads import SubCentreArcFace
+from facerec.training.checkpoints import training_fingerprint
 
 _SETTINGS = "give the settings of data with which it was trained"
 
@@ -154,15 +155,9 @@ def load_subcentres(checkpoint: Path, limit: float, trust: bool = False) -> SubC
             f"{backbone.embedding_dim}): use one of facerec train"
         )
     embedder = Embedder(backbone, (cfg.data.image_size[0], cfg.data.image_size[1]))
-    return SubCentres(checkpoint, embedder, normalize(weight.float(), dim=2), _fingerprint(content), limit)
+    return SubCentres(checkpoint, embedder, normalize(weight.float(), dim=2), training_fingerprint(content), limit)
 
 
 def _is_subcentre(target: Any) -> bool:
     found = get_object(str(target))
     return isinstance(found, type) and issubclass(found, SubCentreArcFace)
-
-
-def _fingerprint(checkpoint: dict[str, Any]) -> str | None:
-    """Return the fingerprint of the training set, which the data module saved under its class's name."""
-    states = [state for state in checkpoint.values() if isinstance(state, dict) and "train_fingerprint" in state]
-    return states[0]["train_fingerprint"] if states else None

@@ -15,7 +15,7 @@ from facerec.runs.metric import ACCURACY, Metric
 from facerec.runs.run_names import repeats_root, run_names
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import PairScores, load_scores
-from facerec.training.older_settings import MOVED, default_of
+from facerec.training.older_settings import default_of, with_names_of_today
 from facerec.verification.dependence import PairPeople
 from facerec.verification.intervals import Interval
 from facerec.verification.paired_comparison import Comparison, compare, holm, mean_interval
@@ -35,7 +35,7 @@ class Run(NamedTuple):
 
         Keys of nodes that only repeat a root value, as ``backbone.width`` does, do not count beside that one.
         """
-        config = self.results.config
+        config = with_names_of_today(self.results.config)
         facts = {key: value for key, value in _leaves(config, "") if not repeats_root(key, value, config)}
         facts |= {"protocol": self.results.protocol, "commit": _commit(self.results)}
         facts |= {f"fingerprint.{key}": value for key, value in _fingerprints(self.results.data)}
@@ -173,7 +173,7 @@ def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         elif key not in _HOW:
-            yield f"{prefix}{key}", _as_json(MOVED.get(str(value), value) if key == "_target_" else value)
+            yield f"{prefix}{key}", _as_json(value)
 
 
 def _as_json(value: Any) -> str:

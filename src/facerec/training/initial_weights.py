@@ -1,6 +1,5 @@
 """A file of weights to start from: a checkpoint, or with a timm network weights of timm's."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +7,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from facerec.errors import InputError
-from facerec.files import in_home, refuse_no_regular_file
+from facerec.files import digest_of_file, in_home, refuse_no_regular_file
 from facerec.training.checkpoints import is_whole, load_checkpoint, training_fingerprint
+from facerec.training.stored_nodes import class_name, node_of
 
 _TIMM_FILES = (".safetensors", ".pth", ".pt", ".bin")
 _NOT_OF_WEIGHTS = ("image_size", "pretrained")  # settings with which the weights fit all the same
@@ -52,8 +52,8 @@ class InitialWeights(NamedTuple):
             return cls._of_checkpoint(path, file, config)
         if not is_of_timm:
             raise InputError(f"init={path} is no checkpoint: give one of facerec train, or add backbone=timm")
-        weights = {f"features.{name}": weight for name, weight in _timm_weights(path, file).items()}
-        return cls(path, _digest(file), "timm's, averaged ones if the file has them", weights, {}, {}, None)
+        weights = {f"features.{name}": weight for name, weight in timm_weights(f"init={path}", file).items()}
+        return cls(path, digest_of_file(file), "timm's, averaged ones if the file has them", weights, {}, {}, None)
 
     @classmethod
     def _of_checkpoint(cls, path: str, file: Path, config: Mapping[str, Any]) -> "InitialWeights":
@@ -63,7 +63,7 @@ class InitialWeights(NamedTuple):
         ema = theirs["trainer"].get("ema") if isinstance(theirs.get("trainer"), dict) else None
         which = f"of epoch {checkpoint['epoch']}" + ("" if ema is None else f", averaged with trainer.ema={ema}")
         backbone, head = _below("backbone.", weights), _below("head.", weights)
-        return cls(path, _digest(file), which, backbone, head, theirs, training_fingerprint(checkpoint))
+        return cls(path, digest_of_file(file), which, backbone, head, theirs, training_fingerprint(checkpoint))
 
     def differences(self, config: Mapping[str, Any]) -> list[str]:
         """Return the settings of the network in which the file's run differs from one with ``config``."""
@@ -74,18 +74,6 @@ class InitialWeights(NamedTuple):
             keys = sorted(ours.keys() & theirs.keys() - {*_NOT_OF_WEIGHTS})
             found += [f"{node}.{k}={theirs[k]} (here {ours[k]})" for k in keys if theirs[k] != ours[k]]
         return found
-
-
-def node_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a node of a configuration; empty if there is none."""
-    node = config.get(name)
-    return node if isinstance(node, dict) else {}
-
-
-def class_name(node: Any) -> str | None:
-    """Return the name of a node's class, without its module; None for a node without one."""
-    target = node.get("_target_") if isinstance(node, dict) else None
-    return None if target is None else str(target).rpartition(".")[2]
 
 
 def _refuse_other_kind(path: str, theirs: dict[str, Any], ours: Mapping[str, Any]) -> None:
@@ -110,21 +98,17 @@ def _below(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
 
 
-def _timm_weights(path: str, file: Path) -> dict[str, Tensor]:
+def timm_weights(what: str, file: Path) -> dict[str, Tensor]:
+    """Return the weights in a file of timm's; raise `InputError` that begins with ``what`` if they cannot be read."""
     from timm.models import load_state_dict  # slow to import
 
     try:
         weights = load_state_dict(str(file), weights_only=True)
     except OSError as error:
-        raise InputError(f"init={path} cannot be read ({error.strerror or 'no such file'}): check the path") from error
+        raise InputError(f"{what} cannot be read ({error.strerror or 'no such file'}): check the path") from error
     except Exception as error:
-        raise InputError(f"init={path} is damaged or holds more than weights: give a file of timm's weights") from error
+        raise InputError(f"{what} is damaged or holds more than weights: give a file of timm's weights") from error
     for name, weight in weights.items():
         if not isinstance(name, str) or not is_whole(weight):
-            raise InputError(f"init={path} holds no weights under {name!r}: give a file of timm's weights")
+            raise InputError(f"{what} holds no weights under {name!r}: give a file of timm's weights")
     return weights
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -27,10 +27,17 @@ def default_of(config: dict[str, Any], key: str) -> Any:
     the constructor, if that is one of facerec's; else None."""
     node, _, name = key.partition(".")
     if node in UNWRITTEN:
-        return UNWRITTEN[node].get(name)
+        return UNWRITTEN[node].get(name) if name else UNWRITTEN[node]
     try:
         target = config[node]["_target_"]
         default = signature(resolve_name(target)).parameters[name].default if target.startswith("facerec.") else None
     except (KeyError, TypeError, ValueError, ImportError, AttributeError):
         return None
     return list(default) if isinstance(default, tuple) else default
+
+
+def with_names_of_today(node: Any) -> Any:
+    """Return ``node`` with the class names in `MOVED` replaced, at any depth."""
+    if isinstance(node, dict):
+        return {key: MOVED.get(str(v), v) if key == "_target_" else with_names_of_today(v) for key, v in node.items()}
+    return [with_names_of_today(item) for item in node] if isinstance(node, list) else node

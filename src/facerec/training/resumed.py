@@ -13,6 +13,7 @@ from facerec.files import BEST
 from facerec.training.checkpoints import load_checkpoint
 from facerec.training.older_settings import MOVED, UNWRITTEN, default_of
 from facerec.training.restored import refuse_odd_progress
+from facerec.training.stored_nodes import class_name
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = (
@@ -64,12 +65,8 @@ def _continued(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return theirs
     names = {name.rpartition(".")[2]: today for name, today in MOVED.items()}
-    continued = {"_target_": names.get(_class_name(before), "")}
-    return {**theirs, "lr_scheduler": {**before, **continued}} if _class_name(continued) == _class_name(now) else theirs
-
-
-def _class_name(node: dict[str, Any]) -> str:
-    return str(node.get("_target_")).rpartition(".")[2]
+    continued = {"_target_": names.get(str(class_name(before)), "")}
+    return {**theirs, "lr_scheduler": {**before, **continued}} if class_name(continued) == class_name(now) else theirs
 
 
 def _remedy(key: str, theirs: Any) -> str:
@@ -203,6 +200,6 @@ def _leaves(config: dict[str, Any]) -> list[tuple[str, Any]]:
         if not isinstance(value, dict):
             found.append((node, value))
             continue
-        found.append((node, _class_name(value)))
+        found.append((node, class_name(value)))
         found += [(f"{node}.{key}", item) for key, item in sorted(value.items()) if not key.startswith("_")]
     return [*found, ("trainer.ema", _setting(config, "trainer.ema"))]
