@@ -13,7 +13,8 @@ from test_report import results
 from facerec.config.compose import composed, resolved
 from facerec.errors import InputError
 from facerec.runs.comparable import compare_alike
-from facerec.runs.comparing import Run, baseline_of, compare_groups, group_runs, other_differences
+from facerec.runs.comparing import baseline_of, compare_groups, group_runs
+from facerec.runs.differences import Run, other_differences
 from facerec.runs.report import find_runs
 from facerec.runs.run_results import RunResults
 from facerec.training.older_settings import UNWRITTEN

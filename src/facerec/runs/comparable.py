@@ -5,18 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facerec.errors import InputError
-from facerec.runs.comparing import (
-    Compared,
-    Refused,
-    Run,
-    baseline_of,
-    compare_groups,
-    corrected_for_number,
-    group_runs,
-    is_allowed,
-    other_differences,
-    value_of,
-)
+from facerec.runs.comparing import Compared, Refused, baseline_of, compare_groups, corrected_for_number, group_runs
+from facerec.runs.differences import Run, is_allowed, other_differences, value_of
 from facerec.runs.mean_accuracy import Checkpoint
 from facerec.runs.metric import ACCURACY, Metric
 from facerec.runs.run_results import RunResults

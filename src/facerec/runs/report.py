@@ -11,7 +11,7 @@ from rich.console import Console
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import RESULTS
-from facerec.runs.comparing import Run
+from facerec.runs.differences import Run
 from facerec.runs.mean_accuracy import Checkpoint, mean_accuracy_interval
 from facerec.runs.run_names import differing_settings, network_parts, with_origin
 from facerec.runs.run_results import RunResults

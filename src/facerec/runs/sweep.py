@@ -9,7 +9,7 @@ import numpy as np
 
 from facerec.errors import InputError
 from facerec.files import LAST_SCORES
-from facerec.runs.comparing import Run, value_of
+from facerec.runs.differences import Run, value_of
 from facerec.runs.report import all_but_seed
 from facerec.runs.run_names import run_names, settings_of
 from facerec.runs.run_results import RunResults
