@@ -1,0 +1,202 @@
+"""The operator library's kernels against plain loops."""
+
+import itertools
+
+import numpy as np
+import pytest
+from native_library import INSTRUCTION_SETS, Block, Conv, Pointwise, Stem, build, compiler
+
+from facerec.exporting.native import packing
+
+pytestmark = pytest.mark.skipif(compiler() is None, reason="there is no C compiler")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("native"))
+
+
+@pytest.fixture(params=INSTRUCTION_SETS)
+def any_set(library, request):
+    if not library.has(request.param):
+        pytest.skip(f"this processor has no {request.param}")
+    library.use(request.param)
+    yield library
+    library.use(library.best)
+
+
+def activated(x, activation):
+    x = x if activation is None else np.maximum(x, 0)
+    return np.minimum(x, 6) if activation == "relu6" else x
+
+
+def dense(x, weight, bias, activation=None):
+    return activated(x @ weight.T + bias, activation)
+
+
+def convolved(x, weight, stride, bias=None, activation=None):
+    """One filter a channel by a loop over the taps: ``(N, H, W, C)`` to ``(N, ceil(H/s), ceil(W/s), C)``."""
+    kernel = round(len(weight) ** 0.5)
+    height, width = (-(-size // stride) for size in x.shape[1:3])
+    wide = np.pad(x, ((0, 0), (kernel // 2,) * 2, (kernel // 2,) * 2, (0, 0)))
+    y = np.zeros((len(x), height, width, x.shape[3]))
+    for tap, (row, column) in enumerate(itertools.product(range(kernel), repeat=2)):
+        part = wide[:, row : row + x.shape[1] : stride, column : column + x.shape[2] : stride]
+        y += part * weight[tap]
+    return activated(y if bias is None else y + bias, activation)
+
+
+def numbers(seed, *shape):
+    """Small whole numbers: every product and sum of a few of them is exact in float32 and float16."""
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(np.float32)
+
+
+def whole_block(channels, hidden, out, size, stride, half=False, shortcut=False, kernel=3, by_position=True):
+    """A block of small whole numbers, and what it computes by loops."""
+    height, width = (-(-length // stride) for length in size)
+    expand, project = numbers(1, hidden, channels), numbers(2, out, hidden)
+    weight = numbers(3, kernel**2, height, width, hidden) if by_position else numbers(3, kernel**2, hidden)
+    biases = numbers(4, hidden), numbers(5, hidden), numbers(6, out)
+    block = Block.of(
+        Conv.of(weight, size, stride, biases[1], "relu6", half),
+        Pointwise.of(expand, biases[0], "relu6"),
+        Pointwise.of(project, biases[2]),
+        shortcut,
+    )
+
+    def loops(x):
+        y = convolved(dense(x, expand, biases[0], "relu6"), weight, stride, biases[1], "relu6")
+        return dense(y, project, biases[2]) + (x if shortcut else 0)
+
+    return block, loops
+
+
+def test_a_bare_convolution_is_the_loop_over_taps(any_set):
+    cases = itertools.product((1, 3, 5), (1, 2), (1, 3, 8, 12, 48, 58), (True, False), (True, False))
+    for kernel, stride, channels, by_position, half in cases:
+        height, width = -(-5 // stride), -(-7 // stride)
+        shape = (height, width) if by_position else ()
+        weight, x = numbers(kernel, kernel**2, *shape, channels), numbers(1, 2, 5, 7, channels)
+        conv = Conv.of(weight, (5, 7), stride, half=half)
+        y = any_set.run("block", Block.of(conv), x, (2, height, width, channels))
+        assert np.array_equal(y, convolved(x, weight, stride)), (kernel, stride, channels, by_position, half)
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("bias", ["none", "by channel", "by position"])
+def test_any_number_of_images_activation_and_bias(any_set, images, activation, bias):
+    weight, x = numbers(1, 9, 6, 6, 20), numbers(2, images, 6, 6, 20)
+    added = {"none": None, "by channel": numbers(3, 20), "by position": numbers(3, 6, 6, 20)}[bias]
+    conv = Conv.of(weight, (6, 6), 1, added, activation)
+    y = any_set.run("block", Block.of(conv), x, x.shape)
+    assert np.array_equal(y, convolved(x, weight, 1, added, activation))
+
+
+@pytest.mark.parametrize("has_expand", [False, True])
+@pytest.mark.parametrize("has_project", [False, True])
+@pytest.mark.parametrize("has_shortcut", [False, True])
+def test_a_block_has_any_of_its_parts(any_set, has_expand, has_project, has_shortcut):
+    hidden = 44 if has_expand else 12
+    x, weight = numbers(1, 3, 7, 5, 12), numbers(2, 9, 7, 5, hidden)
+    expand, project = numbers(3, hidden, 12), numbers(4, 12 if has_shortcut else 17, hidden)
+    if has_shortcut and not has_project and has_expand:
+        expand, weight, hidden = expand[:12], weight[..., :12], 12
+    y = dense(x, expand, expand[:, 0], "relu") if has_expand else x
+    y = convolved(y, weight, 1, None, "relu6")
+    y = dense(y, project, project[:, 0]) if has_project else y
+    block = Block.of(
+        Conv.of(weight, (7, 5), 1, None, "relu6"),
+        Pointwise.of(expand, expand[:, 0], "relu") if has_expand else None,
+        Pointwise.of(project, project[:, 0]) if has_project else None,
+        has_shortcut,
+    )
+    assert np.array_equal(any_set.run("block", block, x, y.shape), y + x if has_shortcut else y)
+
+
+@pytest.mark.parametrize("size, stride", [((6, 6), 1), ((13, 9), 2), ((48, 47), 1), ((48, 48), 2), ((1, 1), 1)])
+@pytest.mark.parametrize("by_position", [True, False])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_bands_of_a_large_map_join(any_set, size, stride, by_position, kernel):
+    block, loops = whole_block(8, 48, 24, size, stride, kernel=kernel, by_position=by_position)
+    x = numbers(7, 2, *size, 8)
+    expected = loops(x)
+    assert np.array_equal(any_set.run("block", block, x, expected.shape), expected)
+
+
+@pytest.mark.parametrize("images", [1, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_any_tasks_in_any_order_give_the_same_bits(any_set, images, stride):
+    block, loops = whole_block(16, 40, 16, (13, 11), stride, shortcut=stride == 1)
+    x = np.random.default_rng(1).standard_normal((images, 13, 11, 16)).astype(np.float32)
+    shape = loops(x).shape
+    once = any_set.run("block", block, x, shape)
+    assert np.allclose(once, loops(x), rtol=1e-5, atol=1e-4)
+    for tasks in (2, 3, 7, 100):
+        assert np.array_equal(any_set.run("block", block, x, shape, tasks, [*range(tasks)][::-1]), once)
+
+
+def test_a_batch_gives_the_bits_of_each_image_alone(any_set):
+    block, loops = whole_block(16, 40, 16, (6, 6), 1)
+    x = np.random.default_rng(1).standard_normal((7, 6, 6, 16)).astype(np.float32)
+    shape = loops(x).shape[1:]
+    alone = [any_set.run("block", block, x[i : i + 1], (1, *shape))[0] for i in range(7)]
+    assert np.array_equal(any_set.run("block", block, x, (7, *shape)), alone)
+
+
+def test_more_threads_get_more_tasks_and_one_thread_divides_no_image(library):
+    block, _ = whole_block(8, 48, 8, (12, 12), 1)
+    shared, _ = whole_block(8, 48, 8, (12, 12), 1, by_position=False)
+    for images in (1, 2, 5, 16):
+        assert library.tasks("block", block, images, 1) == -(-images // 4)
+        assert library.tasks("block", shared, images, 1) == images
+    assert library.tasks("block", block, 1, 2) == 2
+    assert library.tasks("block", shared, 8, 2) == 8
+
+
+def test_every_float16_is_read(any_set):
+    """Denormal numbers, infinity and what is not a number are among them."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    weight = halves.reshape(1, 1, 1, -1)
+    conv = Conv.of(weight, (1, 1), 1, half=True)
+    y = any_set.run("block", Block.of(conv), np.ones((1, 1, 1, 1 << 16), np.float32), (1, 1, 1, 1 << 16))
+    assert np.array_equal(y.reshape(-1), halves.astype(np.float32), equal_nan=True)
+
+
+def test_what_is_not_a_number_stays_so(any_set):
+    x = np.full((1, 4, 4, 8), np.nan, np.float32)
+    block, loops = whole_block(8, 48, 8, (4, 4), 1)
+    assert np.isnan(any_set.run("block", block, x, loops(x).shape)).all()
+
+
+@pytest.mark.parametrize("kernel, stride, out", [(3, 1, 16), (3, 2, 24), (5, 2, 3), (1, 1, 8)])
+def test_a_stem_normalises_and_then_pads(any_set, kernel, stride, out):
+    x = np.random.default_rng(1).integers(0, 256, (3, 21, 18, 3), np.uint8)
+    weight, bias = numbers(1, out, 3, kernel, kernel), numbers(2, out)
+    wide = np.pad((x - 127.5) / 127.5, ((0, 0), (kernel // 2,) * 2, (kernel // 2,) * 2, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (kernel, kernel), (1, 2))[:, ::stride, ::stride]
+    expected = activated(np.einsum("nhwcij,ocij->nhwo", windows, weight) + bias, "relu6")
+    stem = Stem.of(weight, (21, 18), stride, bias, "relu6")
+    y = any_set.run("stem", stem, x, expected.shape)
+    assert np.allclose(y, expected, atol=1e-4)
+    assert np.array_equal(any_set.run("stem", stem, x, expected.shape, 5, [3, 0, 4, 2, 1]), y)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 36, 100])
+@pytest.mark.parametrize("out_channels", [1, 8, 24, 512])
+def test_a_pointwise_layer_is_a_product(any_set, rows, out_channels):
+    x, weight, bias = numbers(1, rows, 30), numbers(2, out_channels, 30), numbers(3, out_channels)
+    expected = dense(x, weight, bias, "relu")
+    layer = Pointwise.of(weight, bias, "relu")
+    for tasks in (1, 2, 3, 50):
+        assert np.array_equal(any_set.run("pointwise", layer, x, expected.shape, tasks), expected)
+
+
+def test_the_best_instruction_set_is_in_use_and_an_unknown_one_is_refused(library):
+    assert library.best == next(name for name in INSTRUCTION_SETS if library.has(name))
+    assert library.c.facerec_use_isa(b"mmx") == -1
+    assert library.c.facerec_isa().decode() == library.best
+
+
+def test_the_library_and_the_packing_have_one_version(library):
+    assert library.c.facerec_version() == str(packing.VERSION).encode()
