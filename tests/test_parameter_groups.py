@@ -10,6 +10,7 @@ from torch import nn, optim
 from facerec.errors import InputError
 from facerec.heads import AMSoftmax
 from facerec.operators.base import SpatialOperator
+from facerec.training.learner import Training
 from facerec.training.parameter_groups import ParameterGroups
 from facerec.training.recognizer import Recognizer
 from facerec.training.schedules import MultiStep
@@ -39,7 +40,8 @@ class Tiny(nn.Module):
 
 def recognizer(groups: ParameterGroups | None = None, optimizer=SGD, exempt: bool = False) -> Recognizer:
     schedule = partial(MultiStep, milestones=[2, 3])
-    return Recognizer(Tiny(exempt), AMSoftmax(5, 4), optimizer, schedule, "tvconv", {}, groups)
+    training = Training(optimizer, schedule, {}, groups or ParameterGroups())
+    return Recognizer(training, Tiny(exempt), AMSoftmax(5, 4), "tvconv")
 
 
 def grouped(module: Recognizer) -> dict[str, tuple[float, float]]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from facerec.heads import AMSoftmax
 from facerec.operators.base import SpatialOperator
+from facerec.training.learner import Training
 from facerec.training.recognizer import Recognizer
 
 BATCHES = [(torch.randn(3, 2, 2), label) for label in (0, 1, 2, 3, 4)]
@@ -67,14 +68,9 @@ def as_tensors(batches):
 
 
 def recognizer(backbone: nn.Module) -> Recognizer:
-    return Recognizer(
-        backbone,
-        AMSoftmax(5, 4),
-        optimizer=partial(torch.optim.SGD, lr=0.1),
-        lr_scheduler=partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[1]),
-        protocol="tvconv",
-        config={},
-    )
+    optimizer = partial(torch.optim.SGD, lr=0.1)
+    schedule = partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[1])
+    return Recognizer(Training(optimizer, schedule, {}), backbone, AMSoftmax(5, 4), "tvconv")
 
 
 def fit(module: Recognizer, batches: list, together: int, folder: Path) -> None:

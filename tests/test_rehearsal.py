@@ -10,6 +10,7 @@ from torch.optim import lr_scheduler as schedules
 
 from facerec.errors import InputError
 from facerec.heads import AMSoftmax
+from facerec.training.learner import Training
 from facerec.training.parameter_groups import ParameterGroups
 from facerec.training.recognizer import Recognizer
 from facerec.training.rehearsal import rehearsed
@@ -18,10 +19,9 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 def recognizer(schedule, optimizer=optim.SGD, **settings) -> Recognizer:
-    return Recognizer(
-        nn.Linear(3, 4), AMSoftmax(5, 4), partial(optimizer, lr=0.1), partial(schedule, **settings), "tvconv",
-        {"lr_scheduler": settings},
-    )  # fmt: skip
+    config = {"lr_scheduler": settings}
+    training = Training(partial(optimizer, lr=0.1), partial(schedule, **settings), config)
+    return Recognizer(training, nn.Linear(3, 4), AMSoftmax(5, 4), "tvconv")
 
 
 @pytest.mark.parametrize(

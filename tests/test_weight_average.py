@@ -12,6 +12,7 @@ from torch import nn
 
 from facerec.heads import AMSoftmax
 from facerec.training.callbacks.weight_average import EMA
+from facerec.training.learner import Training
 from facerec.training.recognizer import Recognizer
 from facerec.training.schedules import MultiStep
 from facerec.training.trainer import Trainer
@@ -42,7 +43,7 @@ class Recorded(pl.Callback):
 
 def recognizer() -> Recognizer:
     schedule, optimizer = partial(MultiStep, milestones=[1]), partial(torch.optim.SGD, lr=0.1)
-    return Recognizer(WithNorm(), AMSoftmax(5, 4), optimizer, schedule, "tvconv", {})
+    return Recognizer(Training(optimizer, schedule, {}), WithNorm(), AMSoftmax(5, 4), "tvconv")
 
 
 def fit(module: Recognizer, folder: Path, *callbacks: pl.Callback, **settings) -> Trainer:

@@ -29,6 +29,7 @@ from facerec.process import refuse_too_many
 from facerec.training.before_training import refuse_no_time, refuse_no_verification
 from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
 from facerec.training.distillation import Distillation
+from facerec.training.learner import Training
 from facerec.training.recognizer import Recognizer
 from facerec.training.verifier import Verifier
 from facerec.verification.verify import VerificationResult
@@ -175,12 +176,12 @@ def build_recognizer(
         )
     optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
     lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
-    parts = (backbone, head, optimizer, lr_scheduler, cfg.protocol, resolved(cfg))
     distillation = build_distillation(cfg)
     if distillation is not None and teacher_dim is not None:
         distillation.connect(head, head.weight.shape[-1], teacher_dim)
     groups = _make(cfg.parameter_groups, "parameter_groups")
-    return _refusing(Recognizer, "protocol")(*parts, groups, distillation)
+    training = Training(optimizer, lr_scheduler, resolved(cfg), groups)
+    return _refusing(Recognizer, "protocol")(training, backbone, head, cfg.protocol, distillation)
 
 
 def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:

@@ -1,66 +1,37 @@
-"""The Lightning module for training: backbone, margin-softmax head, optimizer and schedule."""
+"""The Lightning module that trains a network to recognise faces: a backbone with a margin-softmax head."""
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from facerec.errors import InputError
 from facerec.heads import CosineHead
-from facerec.operators.base import SpatialOperator
 from facerec.training.distillation import Distillation
-from facerec.training.parameter_groups import ParameterGroups
-from facerec.training.restored import is_averaged, refuse_odd_state
-from facerec.training.schedules import Schedule
+from facerec.training.learner import Learner, Training
 from facerec.training.verifier import Verifier
 
 
-class Recognizer(Verifier):
+class Recognizer(Learner, Verifier):
     """Trains a backbone with the loss of a margin-softmax head, and verifies it after each epoch.
 
     Args:
+        training: how.
         backbone: normalised images ``(B, 3, H, W)`` to embeddings ``(B, D)``.
         head: embeddings ``(B, D)`` and labels to a loss.
-        optimizer: called with the parameters or parameter groups.
-        lr_scheduler: called with the optimizer; a `facerec.training.schedules.Schedule` is stepped after each step,
-            others after each epoch.
         protocol: name of a verification protocol in `facerec.verification.PROTOCOLS`.
-        config: the resolved configuration, saved in every checkpoint so that its network can be rebuilt.
-        groups: weight decay, learning rate and freezing by group; by default all parameters are trained alike.
         distillation: a loss of the teacher's embeddings, which are then in the training batches; it is connected.
-
-    Attributes:
-        init: what the weights started from, saved in every checkpoint for the results of a resumed run; or None.
     """
 
     def __init__(
         self,
+        training: Training,
         backbone: nn.Module,
         head: CosineHead,
-        optimizer: Callable[[Any], Optimizer],
-        lr_scheduler: Callable[[Optimizer], LRScheduler],
         protocol: str,
-        config: dict[str, Any],
-        groups: ParameterGroups | None = None,
         distillation: Distillation | None = None,
     ) -> None:
-        super().__init__(backbone, protocol)
-        self.head, self.config, self.distillation = head, config, distillation
-        self.init: dict[str, Any] | None = None
-        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
-        self._fingerprints: dict[str, str] = {}
-        self.groups = groups or ParameterGroups()
-        self.groups.freeze_in(self)
-        self.train()
-
-    def train(self, mode: bool = True) -> "Recognizer":
-        """Set the mode of all modules but the frozen norms, which stay in evaluation mode."""
-        super().train(mode)
-        self.groups.keep_frozen(self)
-        return self
+        super().__init__(training, backbone, protocol)
+        self.head, self.distillation = head, distillation
+        self.begin()
 
     def on_train_start(self) -> None:
         """Raise `InputError` now, and not after an epoch, if benchmarks are not verified whole."""
@@ -68,21 +39,13 @@ class Recognizer(Verifier):
         loaders: Any = trainer.val_dataloaders
         if not loaders:
             return
-        for benchmark, loader, batches in zip(self._benchmarks(), loaders, trainer.num_val_batches, strict=True):
+        for benchmark, loader, batches in zip(self.benchmarks(), loaders, trainer.num_val_batches, strict=True):
             if batches < len(loader):
-                self._refuse_part(benchmark, int(batches) * loader.batch_size)
+                self.refuse_part(benchmark, int(batches) * loader.batch_size)
 
-    def on_train_epoch_start(self) -> None:
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
         images, labels, *teacher = batch
-        loss = self._loss(self.backbone(images), labels, *teacher)
-        # On several devices the mean over all of them.
-        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(images))
-        return loss * (self.trainer.accumulate_grad_batches / self._batches_of_step(batch_idx))
-
-    def _loss(self, embeddings: Tensor, labels: Tensor, *teacher: Tensor) -> Tensor:
+        embeddings = self.backbone(images)
         if self.distillation is None:
             return self.head.loss(embeddings, labels)
         loss, parts = self.distillation(self.head, embeddings, labels, *teacher)
@@ -90,59 +53,5 @@ class Recognizer(Verifier):
             self.log(f"train/{name}_loss", part, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(labels))
         return loss
 
-    def _batches_of_step(self, batch_idx: int) -> int:
-        """Return how many batches the step of this batch has: fewer in an epoch's last step, if it is not filled.
-
-        Lightning divides every batch's loss by ``accumulate_grad_batches``.
-        """
-        full, batches = self.trainer.accumulate_grad_batches, int(self.trainer.num_training_batches)
-        return min(full, batches - batch_idx // full * full)
-
-    def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        """Pass the fraction of training completed to every operator: 0 in the first step, 1 in the last."""
-        progress = self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches - 1)
-        for module in self.backbone.modules():
-            if isinstance(module, SpatialOperator):
-                module.on_step(progress)
-
-    def configure_optimizers(self) -> Any:
-        optimizer, schedule = self.optimizer_and_schedule()
-        if not isinstance(schedule, Schedule):
-            return {"optimizer": optimizer, "lr_scheduler": schedule}
-        self.trainer.fit_loop.setup_data()  # counts the batches
-        schedule.count_steps(math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def optimizer_and_schedule(self) -> tuple[Optimizer, Any]:
-        """Return a new optimizer and its schedule, one of ours with one step per epoch."""
-        optimizer = self.groups.optimizer(self._optimizer, self)
-        return optimizer, self._lr_scheduler(optimizer)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = self.config
-        checkpoint["benchmarks"] = self._benchmark_fingerprints()
-        if self.init is not None:
-            checkpoint["init"] = self.init
-
-    def _benchmark_fingerprints(self) -> dict[str, str]:
-        if not self._fingerprints:  # slow for millions of pairs
-            self._fingerprints = {benchmark.name: benchmark.fingerprint() for benchmark in self._benchmarks()}
-        return self._fingerprints
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raise `InputError` if a weight has another shape, as the head's after training on other identities, or if the
-        state of the optimizer or its schedule is of another kind."""
-        for key in ("state_dict", "current_model_state") if is_averaged(checkpoint) else ("state_dict",):
-            self._refuse_other_weights(checkpoint[key])
-        refuse_odd_state(checkpoint, *self.optimizer_and_schedule(), self.trainer.fit_loop.state_dict())
-
-    def _refuse_other_weights(self, state: dict[str, Tensor]) -> None:
-        for name in sorted(state.keys() ^ self.state_dict().keys()):
-            raise InputError(f"the checkpoint's weights are of another network, by {name}: start without resume")
-        for name, weight in self.state_dict().items():
-            theirs, ours = state[name].shape, weight.shape
-            if theirs != ours:
-                raise InputError(
-                    f"the checkpoint's {name} has shape {tuple(theirs)} and this run's {tuple(ours)}: resume on the "
-                    "same training data (a head has one row per identity) or start without resume"
-                )
+    def fingerprints(self) -> dict[str, str]:
+        return {benchmark.name: benchmark.fingerprint() for benchmark in self.benchmarks()}

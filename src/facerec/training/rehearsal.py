@@ -9,33 +9,33 @@ from torch.optim import LBFGS, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from facerec.errors import InputError
+from facerec.training.learner import Learner
 from facerec.training.parameter_groups import ParameterGroups
-from facerec.training.recognizer import Recognizer
 
 _MOST_EPOCHS = 10_000  # that are rehearsed
 
 
-def rehearsed(recognizer: Recognizer, max_epochs: int | None) -> dict[str, Any]:
+def rehearsed(learner: Learner, max_epochs: int | None) -> dict[str, Any]:
     """Build an optimizer and its schedule, step it through the epochs, and return the schedule's settings.
 
     Raises `InputError` for an optimizer that cannot train here, for a schedule that cannot be stepped once after each
     epoch, and for one that gives a learning rate which is negative or no number.
     """
-    optimizer, schedule = recognizer.optimizer_and_schedule()
+    optimizer, schedule = learner.optimizer_and_schedule()
     if isinstance(optimizer, LBFGS | SparseAdam):
         raise InputError(
             f"optimizer {type(optimizer).__name__} cannot train convolutions: take torch.optim.SGD or AdamW"
         )
     if not hasattr(schedule, "step"):  # the user's own, in a form that Lightning reads
         return {}
-    _refuse_one_rate(recognizer.groups, schedule)
+    _refuse_one_rate(learner.groups, schedule)
     # Without an end only the first is known to come.
     epochs = min(max_epochs, _MOST_EPOCHS) if max_epochs is not None and max_epochs > 0 else 1
     for epoch in range(1, epochs + 1):
         _refuse_odd_rate(optimizer, schedule, epoch)
         _step(schedule, epoch, max_epochs)
     defaults = {name: option.default for name, option in signature(type(schedule)).parameters.items()}
-    return {**defaults, **vars(schedule), **recognizer.config["lr_scheduler"]}
+    return {**defaults, **vars(schedule), **learner.config["lr_scheduler"]}
 
 
 def _refuse_one_rate(groups: ParameterGroups, schedule: Any) -> None:

@@ -57,14 +57,14 @@ class Verifier(pl.LightningModule):
             )
 
     def on_validation_epoch_start(self) -> None:
-        self._embedded = [[] for _ in self._benchmarks()]
+        self._embedded = [[] for _ in self.benchmarks()]
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         images, indices = batch
         self._embedded[dataloader_idx].append((self(images), indices))
 
     def on_validation_epoch_end(self) -> None:
-        for benchmark, batches in zip(self._benchmarks(), self._embedded, strict=True):
+        for benchmark, batches in zip(self.benchmarks(), self._embedded, strict=True):
             self.results[benchmark.name] = self._verify(benchmark, batches)
             self.log(f"{benchmark.name}/accuracy", self.results[benchmark.name].accuracy)
         self._embedded = []
@@ -91,12 +91,13 @@ class Verifier(pl.LightningModule):
         embeddings, indices = self._of_all_devices(embeddings).flatten(0, -2), self._of_all_devices(indices).flatten()
         embedded = len(indices.unique())
         if embedded < len(benchmark.images):
-            self._refuse_part(benchmark, embedded)
+            self.refuse_part(benchmark, embedded)
         table = embeddings.new_empty(embedded, embeddings.shape[1])
         table[indices] = embeddings
         return table
 
-    def _refuse_part(self, benchmark: Benchmark, embedded: int) -> NoReturn:
+    def refuse_part(self, benchmark: Benchmark, embedded: int) -> NoReturn:
+        """Raise `InputError`, since only ``embedded`` of the images of ``benchmark`` would be verified."""
         raise InputError(
             f"benchmark {benchmark.name} has {len(benchmark.images)} images, of which {embedded} would be embedded: "
             "remove trainer.limit_val_batches and trainer.num_sanity_val_steps"
@@ -107,7 +108,8 @@ class Verifier(pl.LightningModule):
         assert isinstance(gathered, Tensor)
         return gathered
 
-    def _benchmarks(self) -> list[Benchmark]:
+    def benchmarks(self) -> list[Benchmark]:
+        """Return the benchmarks of the data module."""
         data = getattr(self.trainer, "datamodule", None)
         assert isinstance(data, FaceDataModule)
         return data.opened_benchmarks
