@@ -1,1 +1,1 @@
-"""The operator library: the networks' blocks in C, for inference in another runtime."""
+"""Operators of the project's own for ONNX Runtime: a library in C, and networks that are written for it."""
