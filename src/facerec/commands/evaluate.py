@@ -52,6 +52,9 @@ class Settings:
 
     checkpoint: Path | None = setting("of a run", None)
     model: Path | None = setting("an exported file, instead of a checkpoint", None)
+    library: Path | None = setting(
+        "operator library of the exported file, whose code runs: only if you trust it; by default one is built", None
+    )
     form: Literal["training", "deployed"] = setting(
         "the network as trained, or with the weights of its maps cached", "training"
     )
@@ -134,6 +137,8 @@ def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, 
     """Return configuration and network of a checkpoint, and what identifies it in the summary."""
     if settings.checkpoint is None:
         raise InputError("no checkpoint given: add checkpoint=FILE, or model=FILE for an exported one")
+    if settings.library is not None:
+        raise InputError(f"library={settings.library} has no effect on a checkpoint: leave it out")
     path, overrides = str(settings.checkpoint), list(settings.overrides)
     if settings.image_size is not None:
         sides = f"[{settings.image_size},{settings.image_size}]"
@@ -152,7 +157,7 @@ def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dic
     for key in ("checkpoint", "form", "image_size"):
         if getattr(settings, key) != getattr(Settings, key):
             raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
-    model = files.read(path)
+    model = files.read(path, settings.library)
     try:
         config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
         described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}

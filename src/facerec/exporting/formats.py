@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,14 @@ def write(format: str, network: nn.Module, pixels: torch.Tensor, metadata: dict[
         ) from error
 
 
-def read(path: Path) -> Model:
+def read(path: Path, library: Path | None = None) -> Model:
     """Read a file that `write` wrote; `InputError` if it is something else.
 
     TorchScript and pt2 files contain code: read only files you trust.
+
+    Args:
+        library: of an ONNX file with operators of facerec: the library to load, whose code runs; None: one that is
+            built from this version's sources.
     """
     by_suffix = {suffix: format for format, suffix in SUFFIXES.items()}
     if path.suffix not in by_suffix:
@@ -90,7 +95,13 @@ def read(path: Path) -> Model:
     refuse_no_regular_file(path)
     if not path.is_file():
         raise InputError(f"model {path} does not exist: check the path")
-    model = _read(_function(by_suffix[path.suffix], "read"), path, by_suffix[path.suffix])
+    format = by_suffix[path.suffix]
+    reader = _function(format, "read")
+    if library is not None:
+        if format != "onnx":
+            raise InputError(f"library={library} has no effect on {path}: leave it out")
+        reader = partial(reader, library=library)
+    model = _read(reader, path, format)
     if "config" not in model.metadata:
         raise InputError(f"model {path} holds no configuration: use a file that facerec export wrote")
     return model

@@ -19,6 +19,7 @@ from torch import nn
 
 from facerec.errors import InputError
 from facerec.exporting.formats import Model, Network
+from facerec.exporting.native.loading import load_operators, saying_what_is_wrong
 
 INPUT, OUTPUT = "images", "embeddings"
 _DIGEST = "facerec.sha256"  # of everything before this entry of the metadata, which is the last in the file
@@ -65,12 +66,16 @@ def _refuse_damaged(content: bytes, path: Path) -> None:
         raise InputError(f"model {path} differs from the digest in its metadata, so it is damaged: export it again")
 
 
-def read_onnx(path: Path) -> Model:
-    """Read an ONNX file; errors of ONNX Runtime are passed on. Raises `InputError` if it was changed afterwards."""
-    session = _session(path)
+def read_onnx(path: Path, library: Path | None = None) -> Model:
+    """Read an ONNX file; errors of ONNX Runtime are passed on. Raises `InputError` if it was changed afterwards.
+
+    Args:
+        library: as in `facerec.exporting.native.loading.load_operators`.
+    """
+    session = _session(path, library)
 
     def embed(pixels: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run([OUTPUT], {INPUT: pixels})[0])
+        return _run(session, path, [OUTPUT], {INPUT: pixels})
 
     return Model(session.get_modelmeta().custom_metadata_map, embed)
 
@@ -94,20 +99,29 @@ def open_onnx(path: Path) -> Network:
         size = shape[0] if isinstance(shape[0], int) else number  # some files are for batches of one size only
         filled = images[np.minimum(np.arange(-(-number // size) * size), number - 1)]
         batches = filled.reshape(-1, size, *images.shape[1:])
-        return np.concatenate([np.asarray(session.run(None, {inputs[0].name: batch})[0]) for batch in batches])[:number]
+        return np.concatenate([_run(session, path, None, {inputs[0].name: batch}) for batch in batches])[:number]
 
     known = all(isinstance(side, int) for side in sides)
     return Network((sides[0], sides[1]) if known else None, takes_pixels, run)
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
+def _session(path: Path, library: Path | None = None) -> onnxruntime.InferenceSession:
     content = path.read_bytes()
     _refuse_damaged(content, path)
     options = onnxruntime.SessionOptions()
+    load_operators(options, content, path, library)
     options.log_severity_level = 3
     # Otherwise its threads spin between calls and starve other work.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    with saying_what_is_wrong(path):
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _run(
+    session: onnxruntime.InferenceSession, path: Path, outputs: list[str] | None, inputs: dict[str, np.ndarray]
+) -> np.ndarray:
+    with saying_what_is_wrong(path):
+        return np.asarray(session.run(outputs, inputs)[0])
 
 
 @contextmanager
