@@ -4,7 +4,8 @@ The file maps uint8 RGB images (batch, height, width, 3) to embeddings. It is ke
 checkpoint's on the benchmark images (cosine above 0.9999) and it verifies as well; with int8=true, both accuracies are
 shown instead. Position-dependent weights are approximated within a tolerance, 0.002 (pt2: 0); if the file then differs
 too much, the exact form is written, which is slower in ONNX. pt2 needs a C++ compiler and is compiled for the processor
-of this machine. Prints a table on stderr and, last, one JSON object.
+of this machine. With operators=native, an ONNX file has exact weights and operators of facerec, which are built as a
+library beside it, by a C compiler or pip install ziglang. Prints a table on stderr and, last, one JSON object.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import export_form
 from facerec.exporting.formats import ModelBackbone
+from facerec.exporting.native.build import find_compiler, library_name, provide
+from facerec.exporting.native.rewrite import native_form
 from facerec.exporting.parity import Parity, compare, rounding
 from facerec.files import check_output_file, replacing
 from facerec.process import prepare_process
@@ -48,6 +51,13 @@ class Settings:
     )
     int8: bool = setting("ONNX only: eight-bit weights and activations, calibrated on training images", False)
     tolerance: float | None = setting("relative error allowed for position-dependent weights", None, least=0)
+    operators: Literal["standard", "native"] = setting(
+        "ONNX only: the runtime's, or facerec's own, which are faster and in a library beside the file", "standard"
+    )
+    weights: Literal["float32", "float16"] = setting("with operators=native, of position-dependent weights", "float32")
+    target: Literal["linux-aarch64", "linux-x86_64", "windows-x86_64", "macos-arm64"] | None = setting(
+        "with operators=native, the machine that the library is for, if not this one", None
+    )
     trust: bool = setting("also build classes that are not facerec's: only if you trust the checkpoint", False)
     overrides: tuple[str, ...] = run_settings(
         "for the check, as for train: protocol=, data=, trainer=; by default the checkpoint's, on the CPU",
@@ -59,10 +69,16 @@ class Settings:
         suffix = ".int8.onnx" if self.int8 else files.SUFFIXES[self.format]
         return self.output or self.checkpoint.with_suffix(suffix)
 
+    def library(self) -> Path | None:
+        """Return the path to write the operator library to, or None if the file needs none."""
+        return None if self.operators == "standard" else self.file().with_name(library_name(self.target))
+
     def tolerances(self) -> list[float]:
         """Return the tolerances to try in turn: the chosen one, or the format's default and then 0, which is exact."""
         if self.tolerance is not None:
             return [self.tolerance]
+        if self.operators == "native":
+            return [0.0]
         return list(dict.fromkeys([files.TOLERANCES[self.format], 0.0]))
 
 
@@ -70,12 +86,27 @@ def refuse_early(settings: Settings) -> None:
     """Raise `InputError` for wrong settings before anything is read."""
     if settings.int8 and settings.format != "onnx":
         raise InputError(f"int8=true needs format=onnx, got format={settings.format}: leave one of them out")
+    refuse_no_library(settings)
     file, suffix = settings.file(), files.SUFFIXES[settings.format]
     if file.suffix != suffix:
         raise InputError(f"output {file} must end in {suffix} for format={settings.format}")
     if file.resolve() == settings.checkpoint.resolve():
         raise InputError(f"output {file} is the checkpoint itself: give another output=FILE")
     check_output_file(file, f"output={file}")
+
+
+def refuse_no_library(settings: Settings) -> None:
+    """Raise `InputError` for settings of the operator library that do not go together, or if none can be built."""
+    if settings.operators == "standard":
+        for key in ("weights", "target"):
+            if getattr(settings, key) != getattr(Settings, key):
+                raise InputError(f"{key}={getattr(settings, key)} needs operators=native: add it, or leave {key}= out")
+        return
+    for key, value in {"format": "onnx", "int8": False, "tolerance": None}.items():
+        if getattr(settings, key) != value:
+            raise InputError(f"operators=native has no {key}={getattr(settings, key)}: leave one of them out")
+    find_compiler(None)
+    find_compiler(settings.target)
 
 
 def export(settings: Settings) -> dict[str, Any]:
@@ -92,14 +123,18 @@ def export(settings: Settings) -> dict[str, Any]:
     metadata["git_commit"] = str(code_and_environment()["git_commit"])
     with replacing(output) as temporary:
         for tolerance in tolerances:
-            write(settings, export_form(backbone, tolerance), metadata, data, temporary)
+            write(settings, to_write(settings, backbone, tolerance), metadata, data, temporary)
             parity = compare(backbone, ModelBackbone(files.read(temporary)), partial(verify, cfg, data))
             if settings.int8 or is_kept(parity, tolerance, tolerances):
                 break
         else:
-            parity.refuse_difference(remedy(parity, rounding(backbone, partial(verify, cfg, data)), tolerance))
+            own = rounding(backbone, partial(verify, cfg, data))
+            parity.refuse_difference(remedy(parity, own, tolerance, settings.weights))
+        if library := settings.library():
+            provide(library, settings.target)
     show(parity)
     described = {"file": str(output), "bytes": output.stat().st_size, "int8": settings.int8}
+    described |= {"library": str(settings.library()), "weights": settings.weights} if settings.library() else {}
     return {**described, "tolerance": tolerance, **parity.summary()}
 
 
@@ -114,14 +149,23 @@ def is_kept(parity: Parity, tolerance: float, tolerances: list[float]) -> bool:
     return True
 
 
-def remedy(parity: Parity, own: Parity, tolerance: float) -> str:
+def remedy(parity: Parity, own: Parity, tolerance: float, weights: str = "float32") -> str:
     """Return what helps against a difference; ``own`` compares the checkpoint with itself in double precision."""
     if parity.is_rounding(own):
         return (
             "the checkpoint's own differ as much between float32 and float64 (least cosine "
             f"{own.least_cosine:.6f}), as in a network that has hardly learned, so no format helps; train longer"
         )
+    if weights == "float16":
+        return "leave weights=float16 out"
     return "give tolerance=0, which is exact" if tolerance > 0 else "take another format"
+
+
+def to_write(settings: Settings, backbone: nn.Module, tolerance: float) -> nn.Module:
+    """Return the network in the form that is written."""
+    if settings.operators == "standard":
+        return export_form(backbone, tolerance)
+    return native_form(backbone, half=settings.weights == "float16")
 
 
 def write(settings: Settings, network: nn.Module, metadata: dict[str, str], data: FaceDataModule, path: Path) -> None:
