@@ -27,7 +27,7 @@ from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import export_form
 from facerec.exporting.formats import ModelBackbone
-from facerec.exporting.native.build import find_compiler, library_name, provide
+from facerec.exporting.native.operator_library import find_compiler, library_name, provide
 from facerec.exporting.native.rewrite import native_form
 from facerec.exporting.parity import Parity, compare, rounding
 from facerec.files import check_output_file, replacing

@@ -19,7 +19,7 @@ from torch import nn
 
 from facerec.errors import InputError
 from facerec.exporting.formats import Model, Network
-from facerec.exporting.native.loading import load_operators, saying_what_is_wrong
+from facerec.exporting.native.load_operators import load_operators, saying_what_is_wrong
 
 INPUT, OUTPUT = "images", "embeddings"
 _DIGEST = "facerec.sha256"  # of everything before this entry of the metadata, which is the last in the file
@@ -70,7 +70,7 @@ def read_onnx(path: Path, library: Path | None = None) -> Model:
     """Read an ONNX file; errors of ONNX Runtime are passed on. Raises `InputError` if it was changed afterwards.
 
     Args:
-        library: as in `facerec.exporting.native.loading.load_operators`.
+        library: as in `facerec.exporting.native.load_operators.load_operators`.
     """
     session = _session(path, library)
 

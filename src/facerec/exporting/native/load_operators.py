@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 
 from facerec.errors import InputError
-from facerec.exporting.native.build import cached
+from facerec.exporting.native.operator_library import cached
 from facerec.exporting.native.packing import VERSION
 from facerec.files import refuse_no_regular_file
 
