@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from facerec.backbones.weight_files import timm_weights
 from facerec.config.build import build_distillation, build_trained, size_of
 from facerec.data.loading import normalise
 from facerec.data.teacher import NetworkTeacher, StoredTeacher, Teacher, TeacherInput
@@ -16,7 +17,6 @@ from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting.formats import open_network
 from facerec.files import digest_of_file, in_home, refuse_no_regular_file
-from facerec.training.initial_weights import timm_weights
 
 _TIMM = "timm:"
 

@@ -16,6 +16,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
+from facerec.backbones.weight_files import is_whole
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import BEST, check_zip, refuse_no_regular_file, replacing
@@ -104,13 +105,6 @@ def training_fingerprint(checkpoint: dict[str, Any]) -> str | None:
     """Return the fingerprint of the images that a checkpoint was trained on; None if it holds none."""
     states = [state for state in checkpoint.values() if isinstance(state, dict)]
     return next((state["train_fingerprint"] for state in states if "train_fingerprint" in state), None)
-
-
-def is_whole(weight: Any) -> bool:
-    """Return whether ``weight`` is a tensor on the CPU with a stored value for every element."""
-    if not isinstance(weight, Tensor) or weight.layout is not torch.strided or weight.device.type != "cpu":
-        return False
-    return weight.nbytes <= weight.untyped_storage().nbytes()
 
 
 @contextmanager

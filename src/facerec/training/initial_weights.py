@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from facerec.backbones.weight_files import TIMM_FILES, timm_weights
 from facerec.errors import InputError
 from facerec.files import digest_of_file, in_home, refuse_no_regular_file
-from facerec.training.checkpoints import is_whole, load_checkpoint, training_fingerprint
+from facerec.training.checkpoints import load_checkpoint, training_fingerprint
 from facerec.training.stored_nodes import class_name, node_of
 
-_TIMM_FILES = (".safetensors", ".pth", ".pt", ".bin")
 _NOT_OF_WEIGHTS = ("image_size", "pretrained")  # settings with which the weights fit all the same
 
 
@@ -48,7 +48,7 @@ class InitialWeights(NamedTuple):
         if config["backbone"].get("pretrained"):
             raise InputError(f"backbone.pretrained=true and init={path} both give the first weights: leave one out")
         refuse_no_regular_file(file)
-        if file.suffix not in _TIMM_FILES:
+        if file.suffix not in TIMM_FILES:
             return cls._of_checkpoint(path, file, config)
         if not is_of_timm:
             raise InputError(f"init={path} is no checkpoint: give one of facerec train, or add backbone=timm")
@@ -96,19 +96,3 @@ def _refuse_other_kind(path: str, theirs: dict[str, Any], ours: Mapping[str, Any
 
 def _below(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
-
-
-def timm_weights(what: str, file: Path) -> dict[str, Tensor]:
-    """Return the weights in a file of timm's; raise `InputError` that begins with ``what`` if they cannot be read."""
-    from timm.models import load_state_dict  # slow to import
-
-    try:
-        weights = load_state_dict(str(file), weights_only=True)
-    except OSError as error:
-        raise InputError(f"{what} cannot be read ({error.strerror or 'no such file'}): check the path") from error
-    except Exception as error:
-        raise InputError(f"{what} is damaged or holds more than weights: give a file of timm's weights") from error
-    for name, weight in weights.items():
-        if not isinstance(name, str) or not is_whole(weight):
-            raise InputError(f"{what} holds no weights under {name!r}: give a file of timm's weights")
-    return weights
