@@ -66,10 +66,7 @@ class TimmNetwork(ConvolutionalBackbone):
 
 def _create(name: str, pretrained: bool, activation: str | None) -> nn.Module:
     """Create the network up to its last map."""
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        remedy = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them"
-        raise ValueError(f"timm has no network {name!r}; {remedy}")
+    check_name(name)
     chosen: dict[str, Any] = {} if activation is None else {"act_layer": _timm_activation(activation)}
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="", **chosen)
@@ -78,7 +75,15 @@ def _create(name: str, pretrained: bool, activation: str | None) -> nn.Module:
             raise
         raise ValueError(f"{name} has no choice of activation, got {activation!r}: leave activation out") from error
     except (AssertionError, RuntimeError, OSError) as error:  # no feature map, no such weights, no connection
-        raise ValueError(f"timm cannot make {name} with pretrained={pretrained}: {_first_line(error)}") from error
+        raise ValueError(f"timm cannot make {name} with pretrained={pretrained}: {first_line(error)}") from error
+
+
+def check_name(name: str) -> None:
+    """Raise `ValueError`, with near names, unless timm knows the network ``name``."""
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        remedy = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them"
+        raise ValueError(f"timm has no network {name!r}; {remedy}")
 
 
 def _timm_activation(name: str) -> Any:
@@ -88,7 +93,7 @@ def _timm_activation(name: str) -> Any:
 
 def _map_shape(network: nn.Module, name: str, image_size: Size) -> tuple[int, Size]:
     """Return channels and (height, width) of the last map."""
-    last = _run_once(network, name, image_size)
+    last = run_once(network, name, image_size)
     # The channels must come first, even if the width happens to be the same number.
     channels = {network.num_features, getattr(network, "head_hidden_size", None)}
     if not isinstance(last, Tensor) or last.ndim != 4 or last.shape[1] not in channels:
@@ -98,15 +103,20 @@ def _map_shape(network: nn.Module, name: str, image_size: Size) -> tuple[int, Si
 
 
 @torch.no_grad()
-def _run_once(network: nn.Module, name: str, image_size: Size) -> object:
+def run_once(network: nn.Module, name: str, image_size: Size) -> Any:
+    """Return what the network ``name`` of timm makes of an image of zeros, in evaluation.
+
+    Raises `ValueError` if it does not work with images of this size.
+    """
     try:
         return network.eval()(torch.zeros(1, 3, *image_size))
     except (AssertionError, RuntimeError) as error:
         size = f"{image_size[0]}x{image_size[1]}"
-        raise ValueError(f"{name} does not work with images of {size} pixels: {_first_line(error)}") from error
+        raise ValueError(f"{name} does not work with images of {size} pixels: {first_line(error)}") from error
     finally:
         network.train()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what ``error`` says, or its class's name if it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

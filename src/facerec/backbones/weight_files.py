@@ -1,5 +1,6 @@
 """Files of weights in the formats of timm, read without running anything that is in them."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from facerec.errors import InputError
+from facerec.files import in_home
 
 TIMM_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -32,3 +34,24 @@ def is_whole(weight: Any) -> bool:
     if not isinstance(weight, Tensor) or weight.layout is not torch.strided or weight.device.type != "cpu":
         return False
     return weight.nbytes <= weight.untyped_storage().nbytes()
+
+
+def located(weights: str) -> Path:
+    """Return the file that ``weights`` names: its path, or an installed package that contains one file of weights.
+
+    The package is not imported. Raises `InputError` if there is neither, or no single file in the package.
+    """
+    file = Path(in_home(weights))
+    if file.is_file():
+        return file
+    package = weights.replace("-", "_")  # as its distribution may be spelled
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None:
+        raise InputError(f"weights={weights} is neither a file nor an installed package: check the path, or install it")
+    folders = spec.submodule_search_locations or []
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.suffix in TIMM_FILES)
+    if len(files) != 1:
+        endings = ", ".join(TIMM_FILES)
+        found = f"{len(files)} files that end in {endings}"
+        raise InputError(f"the package weights={weights} contains {found}, and one is needed: give the file's path")
+    return files[0]
