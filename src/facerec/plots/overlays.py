@@ -1,0 +1,76 @@
+"""Contours of true and predicted masks over their images: figure 10 of the TVConv paper (arXiv 2203.10489)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from facerec.segmentation.mask_scoring import dice, structures
+
+_CELL = 2.6  # inches
+_ABOVE, _LEGEND = 0.55, 0.75  # inches: the text of a row, the legend
+# The truth is thicker, so that it is seen where the prediction covers it.
+_LINES: dict[str, dict[str, Any]] = {
+    "truth": {"color": "lime", "linewidth": 2.0},
+    "prediction": {"color": "#1f5bff", "linewidth": 1.3},
+}
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """One image with both masks.
+
+    Attributes:
+        name: printed above the image.
+        image: uint8 RGB ``(H, W, 3)``.
+        truth: the mask, uint8 ``(H, W)``.
+        prediction: cup and disc, bool ``(2, H, W)``.
+    """
+
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+def overlay_figure(overlays: Sequence[Overlay], title: str = "", columns: int = 4) -> Figure:
+    """Draw the contours of cup and disc over each image, the truth in green and the prediction in blue.
+
+    Above an image is the Dice of both structures. ``title`` says which network predicted, on which images.
+    """
+    columns = min(columns, len(overlays))
+    rows = -(-len(overlays) // columns)
+    height = _CELL * max(overlay.truth.shape[0] / overlay.truth.shape[1] for overlay in overlays) + _ABOVE
+    figure = Figure(figsize=(_CELL * columns, height * rows + _LEGEND), layout="constrained")
+    cells = figure.subplots(rows, columns, squeeze=False).ravel()
+    for cell, overlay in zip(cells, overlays, strict=False):
+        _draw(cell, overlay)
+    for cell in cells[len(overlays) :]:
+        cell.set_axis_off()
+    lines = [Line2D([], [], label=label, **style) for label, style in _LINES.items()]
+    place = "outside lower center"
+    figure.legend(handles=lines, title=title, loc=place, ncols=2, fontsize="small", title_fontsize="small")
+    return figure
+
+
+def _draw(axes: Axes, overlay: Overlay) -> None:
+    axes.imshow(overlay.image)
+    truth = structures(overlay.truth)
+    for label, masks in (("truth", truth), ("prediction", overlay.prediction)):
+        for structure in masks:
+            _outline(axes, structure, **_LINES[label])
+    cup, disc = (100 * dice(*pair) for pair in zip(overlay.prediction, truth, strict=True))
+    axes.set_title(f"{overlay.name}\ncup {cup:.1f}, disc {disc:.1f} % Dice", fontsize="small")
+    axes.set(xticks=[], yticks=[])
+
+
+def _outline(axes: Axes, structure: np.ndarray, color: str, linewidth: float) -> None:
+    """Draw the contour, which is closed at the border of the image; an empty structure has none."""
+    if structure.any():
+        height, width = structure.shape
+        padded = np.pad(structure.astype(np.float32), 1)
+        axes.contour(range(-1, width + 1), range(-1, height + 1), padded, [0.5], colors=color, linewidths=linewidth)
