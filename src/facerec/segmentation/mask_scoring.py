@@ -30,7 +30,7 @@ def dice(prediction: np.ndarray, truth: np.ndarray, smooth: float = 0.0) -> floa
     """
     _check_pair(prediction, truth)
     both, total = np.count_nonzero(prediction & truth), np.count_nonzero(prediction) + np.count_nonzero(truth)
-    return (2 * both + smooth) / (total + smooth) if total else 1.0
+    return float((2 * both + smooth) / (total + smooth)) if total else 1.0
 
 
 def hausdorff(
