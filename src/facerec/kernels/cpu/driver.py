@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
-from facerec.kernels.cpu.ir_builder import FLOAT32, INT64, POINTER, LoopBuilder, Storage, Value, int64
+from facerec.kernels.cpu.ir_builder import FLOAT32, POINTER, LoopBuilder, Storage, Value, int64
 
 ARRAYS = ("maps", "weights", "windows", "channel_weights", "weight_sums", "channel_sums")
 
@@ -104,14 +104,8 @@ def walk(
     _, items, *call = b.fields(function.args[0], int64(0), 5 + 2 * len(ARRAYS))
     table, segments, taps = (b.inttoptr(address, POINTER) for address in call[:3])
     pointers = _initial_pointers(b, call[3 : 3 + len(ARRAYS)], call[-len(ARRAYS) :], storage, weights)
-    taken = b.variable(int64(0))
-
-    def take() -> Value:
-        b.store(b.atomic_rmw("add", function.args[0], int64(1), "monotonic"), taken)
-        return b.icmp_signed("<", b.load(taken, typ=INT64), items)
-
-    with b.while_(take):
-        first, last, image, last_image = b.fields(table, b.load(taken, typ=INT64), 4)
+    with b.taken(function.args[0], items) as item:
+        first, last, image, last_image = b.fields(table, item, 4)
         next_image = b.variable(image)
         for images in batch_sizes:
             with b.steps(next_image, last_image, images) as start:

@@ -73,6 +73,21 @@ class LoopBuilder(ir.IRBuilder):
         """Emit a loop over ``start``, ..., ``stop - 1``."""
         return self.steps(self.variable(start), stop)
 
+    @contextmanager
+    def taken(self, next_item: Value, items: Value) -> Iterator[Value]:
+        """Emit a loop over the work items that this thread takes: the next one, until none of ``items`` is left.
+
+        ``next_item`` is the address of an integer that all threads count up.
+        """
+        item = self.variable(int64(0))
+
+        def take() -> Value:
+            self.store(self.atomic_rmw("add", next_item, int64(1), "monotonic"), item)
+            return self.icmp_signed("<", self.load(item, typ=INT64), items)
+
+        with self.while_(take):
+            yield self.load(item, typ=INT64)
+
     def vectors(self, length: Value, unroll: int) -> Iterator[tuple[Value, int, int]]:
         """Emit loops that cover ``length`` elements, first with ``unroll`` of the widest vectors at once, finally one
         element at a time. The code inside is built once for each (start, width, number of vectors) yielded."""
@@ -101,14 +116,20 @@ class LoopBuilder(ir.IRBuilder):
         bits = self.shl(self.zext(halves, ir.VectorType(_INT32, width)), splat(_INT32, 16, width))
         return self.bitcast(bits, ir.VectorType(FLOAT32, width))
 
-    def write(self, vectors: list[Value], pointer: Value, width: int, storage: Storage) -> None:
-        """Store consecutive float32 vectors; the inverse of `read`."""
+    def write(
+        self, vectors: list[Value], pointer: Value, width: int, storage: Storage, past_cache: bool = False
+    ) -> None:
+        """Store consecutive float32 vectors; the inverse of `read`.
+
+        ``past_cache`` stores to memory without reading the line first; ``pointer`` is then a multiple of the vector.
+        """
+        size = 4 if storage is Storage.FLOAT32 else 2
         for n, vector in enumerate(vectors):
             address = self.at(pointer, int64(n * width), storage.value)
-            if storage is Storage.FLOAT32:
-                self.store(vector, address, align=4)
-            else:
-                self.store(self._rounded(vector, width), address, align=2)
+            stored = vector if storage is Storage.FLOAT32 else self._rounded(vector, width)
+            store = self.store(stored, address, align=size * width if past_cache else size)
+            if past_cache:
+                store.set_metadata("nontemporal", self.module.add_metadata([ir.Constant(_INT32, 1)]))
 
     def _rounded(self, vector: Value, width: int) -> Value:
         """Round float32 to the bits of bfloat16; NaN stays NaN."""

@@ -18,7 +18,7 @@ DTYPES = {torch.float32: Storage.FLOAT32, torch.bfloat16: Storage.BFLOAT16}
 
 
 class Program:
-    """Machine code of one of the loops of `inner_loops` and `pixel_inner_loops`."""
+    """Machine code of one of the loops of `inner_loops`, `pixel_inner_loops` and `norm_loops`."""
 
     def __init__(self, module: ir.Module) -> None:
         machine = _target_machine()
@@ -42,7 +42,11 @@ class Program:
         given = [(0, 0) if array is None else (array.data_ptr(), array.stride(0)) for array in arrays]
         given += [(0, 0)] * (len(ARRAYS) - len(given))
         pointers, strides = zip(*given, strict=True)
-        call = np.array([0, len(items), items.ctypes.data, *tables.addresses, *pointers, *strides], np.int64)
+        self.call(items, *tables.addresses, *pointers, *strides)
+
+    def call(self, items: np.ndarray, *fields: int) -> None:
+        """Process the work ``items``; after their table, the loop reads ``fields``: integers and addresses."""
+        call = np.array([0, len(items), items.ctypes.data, *fields], np.int64)
         run_on_threads(self._address, call.ctypes.data, min(len(items), torch.get_num_threads()))
 
 
