@@ -61,6 +61,26 @@ def deformable(x: Tensor, offsets: Tensor, modulation: Tensor, weight: Tensor, s
     return total
 
 
+def norm_activation(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    activation: str,
+    slope: Tensor | None,
+) -> Tensor:
+    """`facerec.kernels.norm_activation.norm_activation` without a shortcut."""
+    out = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    if activation == "prelu":
+        assert slope is not None
+        return F.prelu(out, slope)
+    return out if activation == "none" else getattr(F, activation)(out)
+
+
 def multiply_add(x: Tensor, stride: int, kernel_size: int, weight: Callable[[int], Tensor]) -> Tensor:
     """``(B, C, H_in, W_in)`` to ``(B, C, H, W)``; ``weight(tap)`` broadcasts to ``(B, H, W, C)``."""
     total = None
