@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from facerec.backbones.parts import check_images
 from facerec.backbones.pooling import embedding_layers
 from facerec.backbones.spatial_transformer import alignment
+from facerec.kernels.made_again import making_maps_again
 from facerec.operators.base import Size
 
 
@@ -33,4 +34,5 @@ class ConvolutionalBackbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images to embeddings, which are not of unit length."""
         check_images(images, self.image_size)
-        return self.embed(self.features(self.align(images)))
+        with making_maps_again():
+            return self.embed(self.features(self.align(images)))

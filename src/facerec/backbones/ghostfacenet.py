@@ -18,6 +18,7 @@ from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.parts import check_image_size, check_width
 from facerec.checks import check_choice
 from facerec.operators.base import Operator, halve
+from facerec.operators.common.fused_sequence import FusedSequence, fuse_sequences
 from facerec.surgery import Where, replace_depthwise
 
 # One row per block: kernel size, expanded channels, channels, ratio of squeeze-and-excitation, stride.
@@ -80,13 +81,13 @@ class GhostFaceNet(ConvolutionalBackbone):
         check_choice("stem_stride", stem_stride, (1, 2))
         act = activation_of(activation)
         self.image_size = check_image_size(image_size, 16 * stem_stride)
-        features = nn.Sequential(*_layers(width, stem_stride, act))
+        features: nn.Module = FusedSequence(*_layers(width, stem_stride, act))
         size = halve(self.image_size, stem_stride)
         for *_, stride in _BLOCKS:
             size = halve(size, stride)
         if operator is not None:
             features = replace_depthwise(features, operator, self.image_size, where, keep_kernel_size)
-        self.assemble(features, _channels(_LAST_CHANNELS, width), size, embedding_dim, align, pooling)
+        self.assemble(fuse_sequences(features), _channels(_LAST_CHANNELS, width), size, embedding_dim, align, pooling)
 
 
 def _layers(width: float, stem_stride: int, act: Activation) -> list[nn.Module]:

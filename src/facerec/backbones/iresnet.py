@@ -16,6 +16,7 @@ from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.parts import check_image_size, check_width
 from facerec.checks import check_choice
 from facerec.operators.base import halve
+from facerec.operators.common.fused_sequence import FusedSequence, with_shortcut
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
 _CHANNELS = (64, 128, 256, 512)
@@ -59,7 +60,7 @@ class IResNet(ConvolutionalBackbone):
             layers.append(ResidualUnit(channels, out_channels, 2, act))
             layers += [ResidualUnit(out_channels, out_channels, 1, act) for _ in range(blocks - 1)]
             channels = out_channels
-        self.assemble(nn.Sequential(*layers), channels, size, embedding_dim, align, pooling)
+        self.assemble(FusedSequence(*layers), channels, size, embedding_dim, align, pooling)
 
 
 class ResidualUnit(nn.Module):
@@ -70,7 +71,7 @@ class ResidualUnit(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, act: Activation) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
+        self.layers = FusedSequence(
             nn.BatchNorm2d(in_channels),
             _conv(in_channels, out_channels, 3),
             nn.BatchNorm2d(out_channels),
@@ -79,11 +80,11 @@ class ResidualUnit(nn.Module):
             nn.BatchNorm2d(out_channels),
         )
         is_same = stride == 1 and in_channels == out_channels
-        projection = nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+        projection = FusedSequence(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
         self.shortcut = nn.Identity() if is_same else projection
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x) + self.shortcut(x)
+        return with_shortcut(self.layers, x, self.shortcut(x))
 
 
 def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:

@@ -16,6 +16,7 @@ from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.mobilenet_v2 import InvertedResidual, dense_conv, round_channels
 from facerec.backbones.parts import check_image_size, check_width, operator_of_stage
 from facerec.operators.base import Operator, halve
+from facerec.operators.common.fused_sequence import FusedSequence
 from facerec.operators.depthwise import Depthwise
 
 # One row per stage from the second: expansion, channels at width 1, blocks, stride of the first block.
@@ -65,4 +66,4 @@ class MobileFaceNet(ConvolutionalBackbone):
                 channels = out_channels
         last_channels = round_channels(_LAST_CHANNELS * max(1.0, width))
         layers += [dense_conv(channels, last_channels), nn.BatchNorm2d(last_channels), act(last_channels)]
-        self.assemble(nn.Sequential(*layers), last_channels, size, embedding_dim, align, pooling)
+        self.assemble(FusedSequence(*layers), last_channels, size, embedding_dim, align, pooling)

@@ -13,6 +13,7 @@ from facerec.backbones.activations import Activation, activation_of
 from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.parts import check_image_size, check_width, operator_of_stage
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
+from facerec.operators.common.fused_sequence import FusedSequence, with_shortcut
 from facerec.operators.depthwise import Depthwise
 
 # One row per stage: expansion, channels at width 1, blocks, stride of the first block.
@@ -68,7 +69,7 @@ class MobileNetV2(ConvolutionalBackbone):
                 layers.append(InvertedResidual(channels, out_channels, expansion, stride, size, operators[stage], act))
                 channels = out_channels
         layers += [dense_conv(channels, last_channels), nn.BatchNorm2d(last_channels), act(last_channels)]
-        self.assemble(nn.Sequential(*layers), last_channels, size, embedding_dim, align, pooling)
+        self.assemble(FusedSequence(*layers), last_channels, size, embedding_dim, align, pooling)
         for module in self.embed:
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
@@ -102,7 +103,7 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x) if self.has_shortcut else self.layers(x)
+        return with_shortcut(self.layers, x, x) if self.has_shortcut else self.layers(x)
 
 
 def dense_conv(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Conv2d:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from facerec.checks import check_choice
 from facerec.operators.base import Size
+from facerec.operators.common.fused_sequence import FusedSequence
 
 POOLINGS = ("average", "gdconv", "flatten")
 
@@ -55,7 +56,7 @@ def embedding_layers(channels: int, map_size: Size, embedding_dim: int, pooling:
     check_choice("pooling", pooling, POOLINGS)
     if pooling == "flatten":
         whole = WholeMapConv(channels, map_size, embedding_dim)
-        return nn.Sequential(nn.BatchNorm2d(channels), whole, nn.BatchNorm2d(embedding_dim), nn.Flatten())
+        return FusedSequence(nn.BatchNorm2d(channels), whole, nn.BatchNorm2d(embedding_dim), nn.Flatten())
     average = [nn.BatchNorm2d(channels), nn.AvgPool2d(map_size)]
     pooled = average if pooling == "average" else [WholeMapConv(channels, map_size), nn.BatchNorm2d(channels)]
-    return nn.Sequential(*pooled, nn.Flatten(), nn.Linear(channels, embedding_dim), nn.BatchNorm1d(embedding_dim))
+    return FusedSequence(*pooled, nn.Flatten(), nn.Linear(channels, embedding_dim), nn.BatchNorm1d(embedding_dim))

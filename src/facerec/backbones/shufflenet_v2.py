@@ -16,6 +16,7 @@ from facerec.backbones.activations import Activation, activation_of
 from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.parts import check_image_size, check_width, operator_of_stage
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
+from facerec.operators.common.fused_sequence import FusedSequence
 from facerec.operators.depthwise import Depthwise
 
 _STEM_CHANNELS, _LAST_CHANNELS = 24, 1024
@@ -70,7 +71,7 @@ class ShuffleNetV2(ConvolutionalBackbone):
             layers += [ShuffleUnit(out_channels, size, operators[stage], act) for _ in range(units - 1)]
             channels, out_channels = out_channels, 2 * out_channels
         layers += [_conv(channels, _LAST_CHANNELS), *_bn_act(_LAST_CHANNELS, act)]
-        self.assemble(nn.Sequential(*layers), _LAST_CHANNELS, size, embedding_dim, align, pooling)
+        self.assemble(FusedSequence(*layers), _LAST_CHANNELS, size, embedding_dim, align, pooling)
 
 
 class ShuffleUnit(nn.Module):

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from facerec.backbones.parts import check_image_size, check_images
 from facerec.operators.base import SpatialOperator, halve
+from facerec.operators.common.fused_sequence import FusedSequence
 
 _CHANNELS = (8, 16, 32, 32)
 # Keeps the face in the image: at most a shift by a quarter, a rotation by 30 degrees and a scale from 0.5 to 1.5.
@@ -67,7 +68,7 @@ class SpatialTransformer(nn.Module):
             conv = nn.Conv2d(channels, out_channels, 3, stride=2, padding=1, bias=False)
             layers += [conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
             size = halve(size, 2)
-        self.localisation = nn.Sequential(*layers)
+        self.localisation = FusedSequence(*layers)
         # Every position has its own weights, since an average over the map would not know where the face is.
         self.to_affine = nn.Conv2d(_CHANNELS[-1], 6, size)
         self.sampler = AffineSampler()

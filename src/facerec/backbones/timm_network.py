@@ -6,17 +6,20 @@ from the last map to the embedding are those of the other backbones and replace 
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
 from timm.layers.create_act import get_act_layer
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from facerec.backbones.activations import activation_of
 from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.parts import check_image_size
+from facerec.kernels.norm_activation import runs_in_machine_code
 from facerec.operators.base import Operator, Size
+from facerec.operators.common.fused_sequence import activation_name, fuse_sequences, has_running_statistics, normalised
 from facerec.surgery import Where, replace_depthwise
 
 
@@ -61,7 +64,30 @@ class TimmNetwork(ConvolutionalBackbone):
         channels, map_size = _map_shape(features, name, self.image_size)
         if operator is not None:
             features = replace_depthwise(features, operator, self.image_size, where, keep_kernel_size)
-        self.assemble(features, channels, map_size, embedding_dim, align, pooling)
+        self.assemble(_fuse_norms(features), channels, map_size, embedding_dim, align, pooling)
+
+
+class FusedBatchNormAct2d(BatchNormAct2d):
+    """timm's BatchNorm with an activation, with the same modules and results, up to rounding, computed as one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        act, norm = cast(nn.Module, self.act), cast(nn.BatchNorm2d, self)
+        known = "none" if isinstance(act, nn.Identity) else activation_name(act)
+        plain = not isinstance(self.drop, nn.Identity) or not has_running_statistics(norm)
+        if known is None or plain or not runs_in_machine_code(x):
+            return super().forward(x)
+        return normalised(norm, x, known, act)
+
+    def _get_name(self) -> str:
+        return BatchNormAct2d.__name__
+
+
+def _fuse_norms(network: nn.Module) -> nn.Module:
+    """Let each norm inside ``network``, in place, be computed with its activation; returns ``network``."""
+    for module in network.modules():
+        if type(module) is BatchNormAct2d:
+            module.__class__ = FusedBatchNormAct2d
+    return fuse_sequences(network)
 
 
 def _create(name: str, pretrained: bool, activation: str | None) -> nn.Module:

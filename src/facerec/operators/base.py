@@ -6,6 +6,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from facerec.operators.common.fused_sequence import FusedSequence
+
 # Called ``operator(channels, stride=..., out_size=(H, W))``: a class, a function, a `functools.partial` of either.
 Operator = Callable[..., nn.Module]
 Size = tuple[int, int]
@@ -118,7 +120,7 @@ class OperatorFactory:
 
     def block(self, in_channels: int, layers: Sequence[nn.Module]) -> nn.Module:
         """Put the layers of a block in sequence, together with what they share."""
-        ordered = nn.Sequential(*layers)
+        ordered = FusedSequence(*layers)
         return ordered if self.wrap_block is None else self.wrap_block(in_channels, ordered)
 
 

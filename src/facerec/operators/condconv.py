@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from facerec.checks import check_choice, check_counts
 from facerec.kernels.per_image import depthwise_per_image, mix, pointwise_per_image
 from facerec.operators.base import Operator, OperatorFactory, Size, SpatialOperator
+from facerec.operators.common.fused_sequence import apply_layers
 
 
 def condconv(*, kernel_size: int = 3, experts: int = 4, where: str = "dw") -> Operator:
@@ -156,6 +157,8 @@ class RoutedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gates = self.routing(x)
-        for layer in self.layers:
-            x = layer(x, gates) if isinstance(layer, RoutedConv) else layer(x)
-        return x
+
+        def call(layer: nn.Module, x: Tensor) -> Tensor:
+            return layer(x, gates) if isinstance(layer, RoutedConv) else layer(x)
+
+        return apply_layers(self.layers, x, call=call)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from facerec.checks import check_counts, check_divides
 from facerec.kernels.pixel_dependent import pixel_dependent_conv
 from facerec.operators.base import SpatialOperator
+from facerec.operators.common.fused_sequence import FusedSequence
 
 
 class Involution(SpatialOperator):
@@ -48,7 +49,7 @@ class Involution(SpatialOperator):
         self.stride, self.kernel_size, self.groups = stride, kernel_size, channels // group_channels
         hidden = channels // reduction
         pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
-        self.reduce = nn.Sequential(
+        self.reduce = FusedSequence(
             pool, nn.Conv2d(channels, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU(inplace=True)
         )
         self.span = nn.Conv2d(hidden, kernel_size**2 * self.groups, 1)

@@ -1,0 +1,115 @@
+"""Layers in sequence, where a BatchNorm and the activation after it are computed as one."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from facerec.kernels.norm_activation import norm_activation, runs_in_machine_code
+
+_ACTIVATIONS = {nn.ReLU: "relu", nn.ReLU6: "relu6", nn.PReLU: "prelu", nn.Hardswish: "hardswish", nn.SiLU: "silu"}
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def activation_name(module: nn.Module) -> str | None:
+    """Return the name of an activation for `norm_activation`, or None if it has none or the module has hooks."""
+    names = [name for kind, name in _ACTIVATIONS.items() if isinstance(module, kind)]
+    return names[0] if names and not _has_hooks(module) else None
+
+
+class FusedSequence(nn.Sequential):
+    """An `nn.Sequential` with the same modules and results, up to rounding.
+
+    A norm or an activation with a hook is called by itself, and all are if `runs_in_machine_code` says no.
+    """
+
+    def forward(self, input: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """Return the output of the last layer, plus ``shortcut`` if there is one."""
+        return apply_layers(self, input, shortcut)
+
+    def _get_name(self) -> str:
+        return nn.Sequential.__name__
+
+
+def with_shortcut(layers: nn.Module, x: Tensor, shortcut: Tensor) -> Tensor:
+    """Return ``layers(x) + shortcut``."""
+    if isinstance(layers, FusedSequence) and not _has_hooks(layers):
+        return layers(x, shortcut)
+    return layers(x) + shortcut
+
+
+def apply_layers(
+    layers: Iterable[nn.Module],
+    x: Tensor,
+    shortcut: Tensor | None = None,
+    call: Callable[[nn.Module, Tensor], Tensor] = lambda layer, x: layer(x),
+) -> Tensor:
+    """Apply ``layers`` in their order, and add ``shortcut`` to the result if there is one.
+
+    Args:
+        call: applies a layer that is not part of a fused pair.
+    """
+    remaining = list(layers)[::-1]
+    while remaining:
+        layer = remaining.pop()
+        if not runs_in_machine_code(x) or not _can_be_fused(layer):
+            x = call(layer, x)
+            continue
+        assert isinstance(layer, nn.BatchNorm2d)
+        activation = activation_name(remaining[-1]) if remaining else None
+        follower = remaining.pop() if activation else None
+        added = None if remaining else shortcut
+        x = normalised(layer, x, activation or "none", follower, added)
+        if added is not None:
+            return x
+    return x if shortcut is None else x + shortcut
+
+
+def normalised(
+    norm: nn.BatchNorm2d, x: Tensor, activation: str, follower: nn.Module | None, shortcut: Tensor | None = None
+) -> Tensor:
+    """Return what ``norm`` and the activation ``follower`` give for ``(B, C, H, W)``, plus ``shortcut``."""
+    slope = None
+    if isinstance(follower, nn.PReLU):
+        slope = follower.weight.expand(norm.num_features)
+    if norm.training and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    return norm_activation(
+        x,
+        norm.weight,
+        norm.bias,
+        norm.running_mean,
+        norm.running_var,
+        training=norm.training,
+        momentum=norm.momentum or 0.0,
+        eps=norm.eps,
+        activation=activation,
+        slope=slope,
+        shortcut=shortcut,
+    )
+
+
+def _can_be_fused(module: nn.Module) -> bool:
+    """Whether it is an ordinary BatchNorm with parameters and running statistics, without hooks."""
+    return type(module) is nn.BatchNorm2d and has_running_statistics(module) and not _has_hooks(module)
+
+
+def has_running_statistics(norm: nn.BatchNorm2d) -> bool:
+    """Whether it has parameters, running statistics and a momentum, which is None for a cumulative average."""
+    return norm.affine and norm.track_running_stats and norm.momentum is not None
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return any(getattr(module, name) for name in _HOOKS) or any(getattr(hooks, f"_global{name}") for name in _HOOKS)
+
+
+def fuse_sequences(module: nn.Module) -> nn.Module:
+    """Turn every `nn.Sequential` inside ``module`` into a `FusedSequence` of the same modules; returns ``module``."""
+    for name, child in module.named_children():
+        fused = fuse_sequences(child)
+        if type(fused) is nn.Sequential:
+            sequence = FusedSequence(OrderedDict(fused.named_children()))
+            sequence.training, fused = fused.training, sequence
+        setattr(module, name, fused)
+    return module
