@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 
-import torch
-from torch import Tensor
-
 from facerec.perf.comparison import Case, Goal, Rounds
 from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, PUBLISHED, Kind, TrainingStep
-from facerec.perf.runtime import peak_allocated
+from facerec.perf.runtime import allocated_over_time, peak_allocated
 from facerec.perf.setting import Setting, fitting, note_on
 from facerec.perf.timing import Effort
 from facerec.process import freed_memory_given_back
@@ -52,16 +49,8 @@ def peak_bytes(kind: Kind, setting: Setting) -> int:
 
 
 def saved_bytes(kind: Kind, setting: Setting) -> int:
-    """Count the bytes that the forward pass saves for the backward pass, without parameters, each storage once."""
-    step, kept = TrainingStep(kind, setting), {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # a result with a reference to the graph that saves it would never be freed
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = step.loss()
-    known = {parameter.untyped_storage().data_ptr() for parameter in step.parameters}
-    assert loss.requires_grad  # the graph still holds what was counted
-    return sum(size for address, size in kept.items() if address not in known)
+    """Count the bytes that are there after the forward pass and were not before it, and the images: those that the
+    backward pass needs, and, a little, the loss."""
+    step = TrainingStep(kind, setting)
+    step()
+    return allocated_over_time(step.loss)[-1] + step.images.nbytes

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
 
@@ -55,15 +56,17 @@ def time_passes(network: nn.Module, images: Tensor, seconds: float) -> list[floa
 
 def peak_allocated(call: Callable[[], object]) -> int:
     """Return the peak number of bytes that one call allocates, from the events of PyTorch's allocator."""
+    return max(allocated_over_time(call))
+
+
+def allocated_over_time(call: Callable[[], object]) -> list[int]:
+    """Return the number of bytes that one call has allocated after each event; its result is kept until the last."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        call()
+        result = call()
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder, "trace.json")
         profiler.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text())["traceEvents"]
     steps = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]")
-    now = highest = 0
-    for _, step in steps:
-        now += step
-        highest = max(highest, now)
-    return highest
+    del result
+    return list(accumulate((step for _, step in steps), initial=0))
