@@ -2,18 +2,20 @@
 
 import pytest
 import torch
+from torch import nn
 
+from facerec.backbones.mobilenet_v2 import InvertedResidual
 from facerec.operators.depthwise import Depthwise
 from facerec.perf import setting as setting_module
 from facerec.perf.memory import cases, peak_bytes, saved_bytes
-from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, PUBLISHED, build_network
+from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, PUBLISHED, Kind, build_network
 from facerec.perf.setting import Setting
 from facerec.perf.timing import Effort
 
 
-def an_image(count, name) -> float:
+def an_image(count, kind) -> float:
     """Bytes that one more image takes."""
-    two, four = (count(KINDS[name], Setting(0.1, batch, 32)) for batch in (2, 4))
+    two, four = (count(kind, Setting(0.1, batch, 32)) for batch in (2, 4))
     return (four - two) / 2
 
 
@@ -35,12 +37,31 @@ def map_sizes() -> tuple[int, int]:
 
 def test_the_published_form_keeps_nine_windows_where_the_depthwise_convolution_keeps_the_map():
     into, out = map_sizes()
-    more = an_image(saved_bytes, PUBLISHED) - an_image(saved_bytes, DEPTHWISE)
+    published = KINDS[PUBLISHED]
+    more = an_image(saved_bytes, published) - an_image(saved_bytes, Kind(Depthwise, published.memory_format))
     assert more == 4 * (9 * out - into)
 
 
+def test_of_each_norm_with_its_activation_only_the_input_is_kept():
+    """The outputs of all norms but the last are made again; those with a shortcut are kept."""
+    setting, maps = Setting(0.1, 2, 32), []
+
+    def add(module, inputs, output):
+        maps.append(inputs[0][0].nbytes)
+
+    network = build_network(KINDS[DEPTHWISE], setting).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(add)
+        if isinstance(module, InvertedResidual) and module.has_shortcut:
+            module.register_forward_hook(add)
+    network(torch.zeros(2, 3, 32, 32))
+    images, last = 3 * 32 * 32 * 4, 4 * 512 * 2
+    assert abs(an_image(saved_bytes, KINDS[DEPTHWISE]) - sum(maps) - images) < 10 * last
+
+
 def test_ours_keeps_the_map():
-    assert an_image(saved_bytes, OURS) == an_image(saved_bytes, DEPTHWISE)
+    assert an_image(saved_bytes, KINDS[OURS]) == an_image(saved_bytes, KINDS[DEPTHWISE])
 
 
 @pytest.mark.parametrize("name", list(KINDS))
@@ -51,7 +72,8 @@ def test_the_peak_holds_parameters_momentum_and_what_is_kept(name):
 
 
 def test_more_images_take_more():
-    assert an_image(peak_bytes, DEPTHWISE) > 0 and an_image(peak_bytes, PUBLISHED) > an_image(peak_bytes, DEPTHWISE)
+    published, depthwise = (an_image(peak_bytes, KINDS[name]) for name in (PUBLISHED, DEPTHWISE))
+    assert published > depthwise > 0
 
 
 @pytest.mark.parametrize(("free", "held"), [(10**12, 4), (10**9, 0)])
