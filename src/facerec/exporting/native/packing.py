@@ -24,7 +24,7 @@ def pack_stem(weight: NDArray[Any]) -> NDArray[np.float32]:
     return pack_pointwise(weight.transpose(0, 2, 3, 1).reshape(len(weight), -1))
 
 
-def pack_conv(weight: NDArray[Any], half: bool = False) -> NDArray[np.float32] | NDArray[np.float16]:
+def pack_conv(weight: NDArray[Any], half: bool = False) -> NDArray[Any]:
     """Pack filters ``(k*k, H, W, C)``, one a position, or ``(k*k, C)``, shared: float32, or float16 if ``half``, 1-D.
 
     A position's filters follow one another in panels of 16 channels, the last of 8 or 16; each has the taps in turn.
