@@ -8,54 +8,74 @@ struct conv_row {
   ptrdiff_t weight_step; /* bytes from a position's weights to the next one's, or 0 */
   const float *bias;     /* or NULL */
   ptrdiff_t bias_step, step, channels; /* floats: from a position to the next of the bias, of the input, of the output */
+  ptrdiff_t wanted;              /* channels, without those that are added to fill a vector */
   ptrdiff_t in_image, out_image; /* floats from an image to the next */
   int32_t positions;
   float *y;
+  struct stream *ahead; /* is brought into the cache meanwhile */
 };
 
 INLINE vector conv_weight(const char *weight, ptrdiff_t at, const int half) {
   return half ? from_half((const uint16_t *)weight + at) : load((const float *)weight + at);
 }
 
-/* LANES channels from `c` on of one position of some images. The last PANEL / 2 channels may have no others beside
- * them: then the upper lanes are any weights times the zeros beyond the channels. */
-INLINE void conv_lanes(const struct conv_row *r, const int images, const int kernel, const int half, ptrdiff_t offset,
-                       const char *weight, ptrdiff_t width, const float *bias, ptrdiff_t c, float *y) {
-  const vector start = bias ? load_some(bias + c, r->conv->channels - c) : all(0);
+/* What is constant in the inner loops. */
+struct conv_form {
+  int images, kernel, half, width /* of the panel */;
+};
+
+/* LANES channels of one position of some images. */
+INLINE void conv_lanes(const struct conv_row *r, const struct conv_form f, const struct limits *limits, vector start,
+                       ptrdiff_t offset, const char *weight, float *y) {
   vector sum[4];
-  for (int i = 0; i < images; i++)
+  for (int i = 0; i < f.images; i++)
     sum[i] = start;
-  for (int row = 0; row < kernel; row++)
-    for (int column = 0; column < kernel; column++) {
-      const vector w = conv_weight(weight, (row * kernel + column) * width, half);
-      const float *x = r->lines[row] + offset + column * r->channels + c;
-      for (int i = 0; i < images; i++)
+  for (int row = 0; row < f.kernel; row++) {
+    const float *x = r->lines[row] + offset;
+    for (int column = 0; column < f.kernel; column++, x += r->channels) {
+      const vector w = conv_weight(weight, (row * f.kernel + column) * f.width, f.half);
+      for (int i = 0; i < f.images; i++)
         sum[i] += load(x + i * r->in_image) * w;
     }
-  for (int i = 0; i < images; i++)
-    store(y + i * r->out_image + c, activated(sum[i], r->conv->activation));
+  }
+  for (int i = 0; i < f.images; i++)
+    store(y + i * r->out_image, limited(sum[i], *limits));
 }
 
-INLINE void conv_positions(const struct conv_row *r, const int images, const int kernel, const int half) {
-  const ptrdiff_t channels = padded(r->conv->channels, PANEL / 2), bytes = half ? 2 : 4;
+/* The channels of one position from `c` on. Where the last PANEL / 2 have no others beside them and a vector is longer,
+ * its upper lanes are any weights times the zeros beyond the channels. */
+INLINE void conv_panel(const struct conv_row *r, const struct conv_form f, const struct limits *limits,
+                       int32_t position, ptrdiff_t c, const char *weight) {
+  const float *bias = r->bias + position * r->bias_step;
+  for (int lane = 0; lane < f.width; lane += LANES, c += LANES, weight += LANES * (f.half ? 2 : 4))
+    conv_lanes(r, f, limits, r->bias ? load_some(bias + c, r->wanted - c) : all(0), position * r->step + c, weight,
+               r->y + position * r->channels + c);
+}
+
+INLINE void conv_positions(const struct conv_row *row, struct conv_form f) {
+  const struct conv_row copy = *row, *r = &copy; /* which no store can change */
+  const ptrdiff_t whole = r->wanted / PANEL * PANEL, panel_bytes = PANEL * f.kernel * f.kernel * (f.half ? 2 : 4);
+  const struct limits limits = limits_of(r->conv->activation);
+  struct stream ahead = *r->ahead;
   for (int32_t position = 0; position < r->positions; position++) {
     const char *weight = r->weight + position * r->weight_step;
-    const float *bias = r->bias ? r->bias + position * r->bias_step : NULL;
-    for (ptrdiff_t panel = 0; panel < channels; panel += PANEL) {
-      const ptrdiff_t width = channels - panel < PANEL ? PANEL / 2 : PANEL;
-      for (ptrdiff_t c = 0; c < width; c += LANES)
-        conv_lanes(r, images, kernel, half, position * r->step, weight + c * bytes, width, bias, panel + c,
-                   r->y + position * r->channels);
-      weight += width * kernel * kernel * bytes;
+    for (ptrdiff_t c = 0; c < whole; c += PANEL, weight += panel_bytes) {
+      fetch(&ahead, CLINES);
+      conv_panel(r, f, &limits, position, c, weight);
     }
+    if (whole < r->wanted && r->wanted - whole <= PANEL / 2)
+      conv_panel(r, (struct conv_form){f.images, f.kernel, f.half, PANEL / 2}, &limits, position, whole, weight);
+    else if (whole < r->wanted)
+      conv_panel(r, f, &limits, position, whole, weight);
   }
+  *row->ahead = ahead;
 }
 
 INLINE void conv_images(const struct conv_row *r, const int images, const int kernel) {
   if (r->conv->half)
-    conv_positions(r, images, kernel, 1);
+    conv_positions(r, (struct conv_form){images, kernel, 1, PANEL});
   else
-    conv_positions(r, images, kernel, 0);
+    conv_positions(r, (struct conv_form){images, kernel, 0, PANEL});
 }
 
 INLINE void conv_any(const struct conv_row *r, int32_t images, const int kernel) {

@@ -8,20 +8,39 @@ struct product {
   const float *weight, *bias; /* panels of PANEL columns; `columns` */
   int32_t columns, activation;
   const float *shortcut; /* rows of `columns`, or NULL */
-  float *y;              /* row r at y + r * y_stride + r / run * gap */
+  float *y;              /* row r at y + r * y_stride + r / run * gap, where there is a gap */
   ptrdiff_t y_stride, gap;
   int32_t run, y_columns; /* columns that are written: those beyond `columns` are 0 */
+  struct stream *ahead;   /* is brought into the cache meanwhile */
 };
 
-INLINE void finish_row(const struct product *p, const vector *sum, const int vectors, int32_t row, int32_t column) {
-  float *y = p->y + row * p->y_stride + row / p->run * p->gap;
+INLINE void finish_row(const struct product *p, const vector *sum, const int vectors, struct limits limits,
+                       const float *shortcut, float *y, int32_t column) {
+  UNROLLED
   for (int v = 0; v < vectors; v++) {
     const int32_t c = column + v * LANES;
-    vector value = activated(sum[v], p->activation);
-    if (p->shortcut)
-      value += load_some(p->shortcut + (ptrdiff_t)row * p->columns + c, p->columns - c);
-    if (c < p->y_columns)
-      store_some(y + c, value, p->y_columns - c);
+    vector value = limited(sum[v], limits);
+    if (shortcut)
+      value += load_some(shortcut + c, p->columns - c);
+    store_some(y + c, value, p->y_columns - c);
+  }
+}
+
+INLINE void finish_tile(const struct product *p, vector (*sum)[TILE_VECTORS], const int rows, const int vectors,
+                        int32_t row, int32_t column) {
+  const struct limits limits = limits_of(p->activation);
+  const float *shortcut = p->shortcut ? p->shortcut + (ptrdiff_t)row * p->columns : NULL;
+  int32_t left = p->gap ? p->run - row % p->run : rows;
+  float *y = p->y + row * p->y_stride + (p->gap ? row / p->run * p->gap : 0);
+  UNROLLED
+  for (int r = 0; r < rows; r++) {
+    if (left-- == 0) {
+      left = p->run - 1;
+      y += p->gap;
+    }
+    finish_row(p, sum[r], vectors, limits, shortcut, y, column);
+    shortcut = shortcut ? shortcut + p->columns : NULL;
+    y += p->y_stride;
   }
 }
 
@@ -29,28 +48,35 @@ INLINE void tile(const struct product *p, const int rows, const int vectors, int
   const ptrdiff_t depth = (ptrdiff_t)p->segments * p->length;
   vector sum[TILE_ROWS][TILE_VECTORS];
   const float *w[TILE_VECTORS];
+  UNROLLED
   for (int v = 0; v < vectors; v++) {
     const int32_t c = column + v * LANES;
     const vector start = load_some(p->bias + c, p->columns - c);
     w[v] = p->weight + c / PANEL * PANEL * depth + c % PANEL;
+    UNROLLED
     for (int r = 0; r < rows; r++)
       sum[r][v] = start;
   }
+  struct stream ahead = *p->ahead;
   for (int32_t segment = 0; segment < p->segments; segment++) {
     const float *a = p->a + row * p->a_stride + segment * p->segment_stride;
     for (int32_t k = 0; k < p->length; k++) {
       vector weight[TILE_VECTORS];
+      fetch(&ahead, LINES);
+      UNROLLED
       for (int v = 0; v < vectors; v++) {
         weight[v] = load(w[v]);
         w[v] += PANEL;
       }
+      UNROLLED
       for (int r = 0; r < rows; r++)
+        UNROLLED
         for (int v = 0; v < vectors; v++)
           sum[r][v] += a[r * p->a_stride + k] * weight[v];
     }
   }
-  for (int r = 0; r < rows; r++)
-    finish_row(p, sum[r], vectors, row + r, column);
+  *p->ahead = ahead;
+  finish_tile(p, sum, rows, vectors, row, column);
 }
 
 /* All rows from `row` to `end` of some columns: as many tiles of so many rows as there are. */

@@ -12,6 +12,7 @@ struct work {
   const float *x; /* the group's first image */
   float *y, *rings, *middles;
   int32_t images, in_channels, out_channels;
+  struct stream *ahead; /* the weights of the next band */
 };
 
 static void clear(float *x, ptrdiff_t floats) { memset(x, 0, (size_t)floats * sizeof(float)); }
@@ -40,8 +41,8 @@ static void copy_rows(const struct work *w, const float *x, float *y, int32_t ro
   const int32_t width = w->block->conv.in_width, channels = w->block->conv.channels;
   for (int32_t row = 0; row < rows; row++, y += w->plan.line)
     for (int32_t column = 0; column < width; column++, x += channels) {
-      memcpy(y + column * w->plan.channels, x, (size_t)channels * sizeof(float));
-      clear(y + column * w->plan.channels + channels, w->plan.channels - channels);
+      for (int32_t c = 0; c < channels; c += LANES)
+        store(y + column * w->plan.channels + c, load_some(x + c, channels - c));
     }
 }
 
@@ -51,6 +52,7 @@ static void expand_rows(const struct work *w, const float *x, float *y, int32_t 
   p.run = conv->in_width;
   p.gap = 2 * w->plan.pad * w->plan.channels;
   p.y_columns = (int32_t)w->plan.channels;
+  p.ahead = w->ahead;
   multiply(&p, rows * conv->in_width, 0, p.y_columns);
 }
 
@@ -75,8 +77,8 @@ static void conv_rows(const struct work *w, int32_t row, int32_t end) {
   const ptrdiff_t bytes = padded(conv->channels, PANEL / 2) * conv->kernel * conv->kernel * (conv->half ? 2 : 4);
   struct conv_row r = {.conv = conv, .weight_step = conv->by_position ? bytes : 0,
                        .bias_step = conv->bias_by_position ? conv->channels : 0, .step = conv->stride * p->channels,
-                       .channels = p->channels, .in_image = p->ring, .out_image = p->middle,
-                       .positions = p->out_width, .y = w->middles};
+                       .channels = p->channels, .wanted = conv->channels, .in_image = p->ring, .out_image = p->middle,
+                       .positions = p->out_width, .y = w->middles, .ahead = w->ahead};
   for (; row < end; row++, r.y += p->out_width * p->channels) {
     const ptrdiff_t position = (ptrdiff_t)row * p->out_width;
     r.weight = (const char *)conv->weight + position * r.weight_step;
@@ -105,6 +107,7 @@ static void finish(const struct work *w, int32_t row, int32_t end) {
     const float *middle = w->middles + i * p->middle, *shortcut = w->block->has_shortcut ? w->x + at : NULL;
     struct product product = product_of(&w->block->project, middle, p->channels, w->y + at, w->out_channels);
     product.shortcut = shortcut;
+    product.ahead = w->ahead;
     if (w->block->has_project)
       multiply(&product, positions, 0, w->out_channels);
     else
@@ -112,14 +115,27 @@ static void finish(const struct work *w, int32_t row, int32_t end) {
   }
 }
 
+/* The weights of the conv's rows from `row` to `end`. */
+static struct stream weights_of(const struct work *w, int32_t row, int32_t end) {
+  const struct facerec_conv *conv = &w->block->conv;
+  const ptrdiff_t line = w->plan.out_width * padded(conv->channels, PANEL / 2) * conv->kernel * conv->kernel * (conv->half ? 2 : 4);
+  const char *first = (const char *)conv->weight;
+  end = least(end, w->plan.out_height);
+  return conv->by_position ? (struct stream){first + row * line, first + end * line} : (struct stream){NULL, NULL};
+}
+
 static void run_rows(const struct work *w, int32_t row, int32_t end) {
   const struct facerec_conv *conv = &w->block->conv;
   int32_t filled = 0;
+  *w->ahead = weights_of(w, row, row + w->plan.rows);
   for (int32_t rows; row < end; row += rows) {
     rows = least(w->plan.rows, end - row);
     const int32_t first = most(filled, row * conv->stride - w->plan.pad);
     filled = least(conv->in_height, (row + rows - 1) * conv->stride - w->plan.pad + conv->kernel);
     fill(w, first, filled);
+    const struct stream next = weights_of(w, row + rows, row + 2 * rows);
+    w->ahead->end = next.end;
+    if (w->ahead->next < next.next) w->ahead->next = next.next;
     conv_rows(w, row, row + rows);
     finish(w, row, row + rows);
   }
@@ -127,7 +143,8 @@ static void run_rows(const struct work *w, int32_t row, int32_t end) {
 
 static void block(const struct facerec_block *b, const float *x, float *y, int64_t images, int32_t task, int32_t tasks,
                   float *scratch) {
-  struct work w = {.block = b, .plan = plan_of(&b->conv, images), .rings = scratch,
+  struct stream ahead;
+  struct work w = {.block = b, .ahead = &ahead, .plan = plan_of(&b->conv, images), .rings = scratch,
                    .in_channels = b->has_expand ? b->expand.in_channels : b->conv.channels,
                    .out_channels = b->has_project ? b->project.out_channels : b->conv.channels};
   const struct plan *p = &w.plan;
@@ -159,7 +176,8 @@ static void stem_rows(const struct facerec_stem *s, const uint8_t *image, float 
                       float *scratch) {
   const int32_t out_width = quotient_up(s->in_width, s->stride);
   const ptrdiff_t line = (s->in_width + s->kernel - 1) * 3;
-  struct product p = {.a = scratch, .a_stride = s->stride * 3, .segment_stride = line, .segments = s->kernel,
+  struct stream none = {NULL, NULL};
+  struct product p = {.a = scratch, .ahead = &none, .a_stride = s->stride * 3, .segment_stride = line, .segments = s->kernel,
                       .length = s->kernel * 3, .weight = s->weight, .bias = s->bias, .columns = s->out_channels,
                       .activation = s->activation, .y = y, .y_stride = s->out_channels, .run = INT32_MAX,
                       .y_columns = s->out_channels};
@@ -190,8 +208,10 @@ static void pointwise(const struct facerec_pointwise *p, const float *x, float *
   const int by_columns = rows < (int64_t)TILE_ROWS * tasks;
   const int64_t units = by_columns ? quotient_up(p->out_channels, PANEL) : rows;
   const int64_t first = share(units, task, tasks), end = share(units, task + 1, tasks), start = by_columns ? 0 : first;
-  const struct product product =
+  struct product product =
       product_of(p, x + start * p->in_channels, p->in_channels, y + start * p->out_channels, p->out_channels);
+  struct stream none = {NULL, NULL};
+  product.ahead = &none;
   if (by_columns)
     multiply(&product, (int32_t)rows, (int32_t)first * PANEL, least((int32_t)end * PANEL, p->out_channels));
   else

@@ -7,6 +7,21 @@
 enum {
   PANEL = 16,             /* channels that packed weights keep together */
   BAND_BYTES = 256 << 10, /* of a band's maps: what second-level caches hold beside the weights */
+#ifndef WEIGHT_BYTES
+#define WEIGHT_BYTES (256 << 10)
+#endif
+#ifndef LINES
+#define LINES 1
+#endif
+#ifndef CLINES
+#define CLINES 2
+#endif
+#ifndef HINT
+#define HINT 2
+#endif
+#ifndef STEP
+#define STEP 64
+#endif
   STEM_ROWS = 8           /* of a stem's band */
 };
 
@@ -40,7 +55,8 @@ static inline struct plan plan_of(const struct facerec_conv *c, int64_t images) 
   p.line = (c->in_width + 2 * p.pad) * p.channels;
   p.images = c->by_position ? (int32_t)(images < 4 ? images : 4) : 1;
   p.groups = quotient_up(images, most(1, p.images));
-  while (p.rows < p.out_height && p.images * band_floats(c, &p, p.rows + 1) * 4 <= BAND_BYTES)
+  const ptrdiff_t weights = c->by_position ? p.out_width * p.channels * c->kernel * c->kernel * (c->half ? 2 : 4) : 0;
+  while (p.rows < p.out_height && (p.rows + 1) * weights <= WEIGHT_BYTES && p.images * band_floats(c, &p, p.rows + 1) * 4 <= BAND_BYTES)
     p.rows++;
   p.slots = slots_of(c, p.rows);
   p.ring = (p.slots + 1) * p.line;

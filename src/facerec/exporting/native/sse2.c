@@ -1,4 +1,5 @@
 #include <emmintrin.h>
+#include <math.h>
 #include <string.h>
 
 #include "half.h"

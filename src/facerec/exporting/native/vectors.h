@@ -4,6 +4,13 @@ typedef float unaligned __attribute__((vector_size(LANES * 4), aligned(4), may_a
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Before a loop over registers, which must not remain a loop. */
+#if defined(__clang__)
+#define UNROLLED _Pragma("unroll")
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
+
 INLINE vector load(const float *x) { return *(const unaligned *)x; }
 INLINE void store(float *y, vector v) { *(unaligned *)y = v; }
 INLINE vector all(float x) { return x - (vector){0}; }
@@ -13,20 +20,43 @@ INLINE vector load_some(const float *x, ptrdiff_t count) {
   vector v = {0};
   if (count >= LANES)
     return load(x);
-  memcpy(&v, x, (size_t)most(0, (int32_t)count) * sizeof(float));
+  if (count == LANES / 2)
+    memcpy(&v, x, LANES / 2 * sizeof(float));
+  else
+    memcpy(&v, x, (size_t)most(0, (int32_t)count) * sizeof(float));
   return v;
 }
 
 INLINE void store_some(float *y, vector v, ptrdiff_t count) {
   if (count >= LANES)
     store(y, v);
+  else if (count == LANES / 2)
+    memcpy(y, &v, LANES / 2 * sizeof(float));
   else
     memcpy(y, &v, (size_t)count * sizeof(float));
 }
 
+/* What an activation lets through. */
+struct limits {
+  vector low, high;
+};
+
+INLINE struct limits limits_of(int32_t activation) {
+  return (struct limits){all(activation == FACEREC_NONE ? -INFINITY : 0), all(activation == FACEREC_RELU6 ? 6 : INFINITY)};
+}
+
 /* The order of the operands lets what is not a number through, as PyTorch does. */
-INLINE vector activated(vector v, int32_t activation) {
-  if (activation != FACEREC_NONE)
-    v = larger(all(0), v);
-  return activation == FACEREC_RELU6 ? smaller(all(6), v) : v;
+INLINE vector limited(vector v, struct limits limits) { return smaller(limits.high, larger(limits.low, v)); }
+
+/* Memory that is soon read. */
+struct stream {
+  const char *next, *end;
+};
+
+INLINE void fetch(struct stream *s, const int lines) {
+  if (s->next >= s->end)
+    return;
+  for (int line = 0; line < lines; line++)
+    __builtin_prefetch(s->next + line * STEP, 0, HINT);
+  s->next += lines * STEP;
 }
