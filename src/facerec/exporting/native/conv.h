@@ -7,8 +7,10 @@ struct conv_row {
   const char *weight;
   ptrdiff_t weight_step; /* bytes from a position's weights to the next one's, or 0 */
   const float *bias;     /* or NULL */
-  ptrdiff_t bias_step, step, channels; /* floats: from a position to the next of the bias, of the input, of the output */
-  ptrdiff_t wanted;              /* channels, without those that are added to fill a vector */
+  ptrdiff_t bias_step;   /* floats from a position to the next, as all below */
+  ptrdiff_t step;        /* of the input */
+  ptrdiff_t channels;    /* of the output, and from a column of the input to the next */
+  ptrdiff_t wanted;      /* channels, without those that are added to fill a vector */
   ptrdiff_t in_image, out_image; /* floats from an image to the next */
   int32_t positions;
   float *y;
@@ -60,7 +62,7 @@ INLINE void conv_positions(const struct conv_row *row, struct conv_form f) {
   for (int32_t position = 0; position < r->positions; position++) {
     const char *weight = r->weight + position * r->weight_step;
     for (ptrdiff_t c = 0; c < whole; c += PANEL, weight += panel_bytes) {
-      fetch(&ahead, CLINES);
+      fetch(&ahead, 2);
       conv_panel(r, f, &limits, position, c, weight);
     }
     if (whole < r->wanted && r->wanted - whole <= PANEL / 2)

@@ -63,7 +63,7 @@ int facerec_use_isa(const char *name) {
 
 const char *facerec_version(void) { return "1"; }
 
-/* Whole groups where they keep all threads busy; else rows are divided too, which costs the rows that both halves need. */
+/* Whole groups where they keep all threads busy; else rows are divided too, which costs those that both halves need. */
 int32_t facerec_block_tasks(const struct facerec_block *b, int64_t images, int32_t threads) {
   const struct plan p = plan_of(&b->conv, images);
   const int32_t even = p.groups % threads == 0 || p.groups >= 4 * threads;

@@ -62,7 +62,7 @@ INLINE void tile(const struct product *p, const int rows, const int vectors, int
     const float *a = p->a + row * p->a_stride + segment * p->segment_stride;
     for (int32_t k = 0; k < p->length; k++) {
       vector weight[TILE_VECTORS];
-      fetch(&ahead, LINES);
+      fetch(&ahead, 1);
       UNROLLED
       for (int v = 0; v < vectors; v++) {
         weight[v] = load(w[v]);

@@ -74,8 +74,7 @@ static void fill(const struct work *w, int32_t row, int32_t end) {
 static void conv_rows(const struct work *w, int32_t row, int32_t end) {
   const struct facerec_conv *conv = &w->block->conv;
   const struct plan *p = &w->plan;
-  const ptrdiff_t bytes = padded(conv->channels, PANEL / 2) * conv->kernel * conv->kernel * (conv->half ? 2 : 4);
-  struct conv_row r = {.conv = conv, .weight_step = conv->by_position ? bytes : 0,
+  struct conv_row r = {.conv = conv, .weight_step = conv->by_position ? weight_step(conv) : 0,
                        .bias_step = conv->bias_by_position ? conv->channels : 0, .step = conv->stride * p->channels,
                        .channels = p->channels, .wanted = conv->channels, .in_image = p->ring, .out_image = p->middle,
                        .positions = p->out_width, .y = w->middles, .ahead = w->ahead};
@@ -115,27 +114,25 @@ static void finish(const struct work *w, int32_t row, int32_t end) {
   }
 }
 
-/* The weights of the conv's rows from `row` to `end`. */
+/* The weights of the conv's rows from `row` to `end`: what is worth fetching early. Shared ones are in the cache. */
 static struct stream weights_of(const struct work *w, int32_t row, int32_t end) {
   const struct facerec_conv *conv = &w->block->conv;
-  const ptrdiff_t line = w->plan.out_width * padded(conv->channels, PANEL / 2) * conv->kernel * conv->kernel * (conv->half ? 2 : 4);
-  const char *first = (const char *)conv->weight;
-  end = least(end, w->plan.out_height);
-  return conv->by_position ? (struct stream){first + row * line, first + end * line} : (struct stream){NULL, NULL};
+  const ptrdiff_t line = conv->by_position ? w->plan.out_width * weight_step(conv) : 0;
+  const char *weight = conv->weight;
+  return (struct stream){weight + row * line, weight + end * line};
 }
 
+/* While a band is convolved and projected and the next one expanded, the weights of the next one are fetched. */
 static void run_rows(const struct work *w, int32_t row, int32_t end) {
   const struct facerec_conv *conv = &w->block->conv;
-  int32_t filled = 0;
-  *w->ahead = weights_of(w, row, row + w->plan.rows);
-  for (int32_t rows; row < end; row += rows) {
+  int32_t rows = least(w->plan.rows, end - row), filled = 0;
+  *w->ahead = weights_of(w, row, row + rows);
+  for (; row < end; row += rows) {
     rows = least(w->plan.rows, end - row);
     const int32_t first = most(filled, row * conv->stride - w->plan.pad);
     filled = least(conv->in_height, (row + rows - 1) * conv->stride - w->plan.pad + conv->kernel);
     fill(w, first, filled);
-    const struct stream next = weights_of(w, row + rows, row + 2 * rows);
-    w->ahead->end = next.end;
-    if (w->ahead->next < next.next) w->ahead->next = next.next;
+    *w->ahead = weights_of(w, row + rows, least(row + 2 * rows, end));
     conv_rows(w, row, row + rows);
     finish(w, row, row + rows);
   }
@@ -177,8 +174,8 @@ static void stem_rows(const struct facerec_stem *s, const uint8_t *image, float 
   const int32_t out_width = quotient_up(s->in_width, s->stride);
   const ptrdiff_t line = (s->in_width + s->kernel - 1) * 3;
   struct stream none = {NULL, NULL};
-  struct product p = {.a = scratch, .ahead = &none, .a_stride = s->stride * 3, .segment_stride = line, .segments = s->kernel,
-                      .length = s->kernel * 3, .weight = s->weight, .bias = s->bias, .columns = s->out_channels,
+  struct product p = {.a = scratch, .ahead = &none, .a_stride = s->stride * 3, .segment_stride = line,
+                      .segments = s->kernel, .length = s->kernel * 3, .weight = s->weight, .bias = s->bias, .columns = s->out_channels,
                       .activation = s->activation, .y = y, .y_stride = s->out_channels, .run = INT32_MAX,
                       .y_columns = s->out_channels};
   normalise(s, image, row * s->stride - s->kernel / 2, (rows - 1) * s->stride + s->kernel, scratch);

@@ -43,7 +43,7 @@ struct facerec_block {
   struct facerec_conv conv;
 };
 
-/* A dense convolution of uint8 images (N, H, W, 3), which are normalised to (x - 127.5) / 127.5 and then padded by 0. */
+/* A dense convolution of uint8 images (N, H, W, 3), normalised to (x - 127.5) / 127.5 and then padded by zeros. */
 struct facerec_stem {
   int32_t in_height, in_width, out_channels, kernel, stride, activation;
   const float *weight; /* pack_stem */

@@ -5,24 +5,10 @@
 #include "kernels.h"
 
 enum {
-  PANEL = 16,             /* channels that packed weights keep together */
-  BAND_BYTES = 256 << 10, /* of a band's maps: what second-level caches hold beside the weights */
-#ifndef WEIGHT_BYTES
-#define WEIGHT_BYTES (256 << 10)
-#endif
-#ifndef LINES
-#define LINES 1
-#endif
-#ifndef CLINES
-#define CLINES 2
-#endif
-#ifndef HINT
-#define HINT 2
-#endif
-#ifndef STEP
-#define STEP 64
-#endif
-  STEM_ROWS = 8           /* of a stem's band */
+  PANEL = 16,               /* channels that packed weights keep together */
+  BAND_BYTES = 128 << 10,   /* of a band's maps, and of its weights: a small second-level cache holds both */
+  WEIGHT_BYTES = 128 << 10,
+  STEM_ROWS = 8             /* of a stem's band */
 };
 
 static inline int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
@@ -49,14 +35,23 @@ static inline ptrdiff_t band_floats(const struct facerec_conv *c, const struct p
   return (slots_of(c, rows) + 1) * p->line + rows * p->out_width * p->channels;
 }
 
+/* Bytes from a position's weights to the next one's. */
+static inline ptrdiff_t weight_step(const struct facerec_conv *c) {
+  return padded(c->channels, PANEL / 2) * c->kernel * c->kernel * (c->half ? 2 : 4);
+}
+
+static inline int fits(const struct facerec_conv *c, const struct plan *p, int32_t rows) {
+  return p->images * band_floats(c, p, rows) * 4 <= BAND_BYTES &&
+         (!c->by_position || rows * p->out_width * weight_step(c) <= WEIGHT_BYTES);
+}
+
 static inline struct plan plan_of(const struct facerec_conv *c, int64_t images) {
-  struct plan p = {quotient_up(c->in_height, c->stride), quotient_up(c->in_width, c->stride), c->kernel / 2, 1, 0, 1, 0,
-                   padded(c->channels, PANEL), 0, 0, 0};
+  struct plan p = {.out_height = quotient_up(c->in_height, c->stride), .out_width = quotient_up(c->in_width, c->stride),
+                   .pad = c->kernel / 2, .rows = 1, .channels = padded(c->channels, PANEL)};
   p.line = (c->in_width + 2 * p.pad) * p.channels;
-  p.images = c->by_position ? (int32_t)(images < 4 ? images : 4) : 1;
-  p.groups = quotient_up(images, most(1, p.images));
-  const ptrdiff_t weights = c->by_position ? p.out_width * p.channels * c->kernel * c->kernel * (c->half ? 2 : 4) : 0;
-  while (p.rows < p.out_height && (p.rows + 1) * weights <= WEIGHT_BYTES && p.images * band_floats(c, &p, p.rows + 1) * 4 <= BAND_BYTES)
+  p.images = c->by_position && images > 1 ? (int32_t)(images < 4 ? images : 4) : 1;
+  p.groups = quotient_up(images, p.images);
+  while (p.rows < p.out_height && fits(c, &p, p.rows + 1))
     p.rows++;
   p.slots = slots_of(c, p.rows);
   p.ring = (p.slots + 1) * p.line;
