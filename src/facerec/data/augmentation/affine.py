@@ -5,6 +5,8 @@ Interpolation is bilinear; pixels from outside the image are black, as after ali
 range, so that a study can vary all transforms by one setting.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,7 +14,31 @@ from torch import Tensor
 from facerec.checks import check_number
 
 
-class Rotation:
+class Affine(ABC):
+    """A transform that resamples an image by an affine map, and its mask by the same.
+
+    Attributes:
+        outside: what is outside of the image: black ("zeros"), or the pixels at its border ("border").
+    """
+
+    num_random: int
+    outside = "zeros"
+
+    @abstractmethod
+    def place(self, random: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the matrices and shifts of `warp` for random numbers ``(B, num_random)``."""
+
+    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+        return warp(images, *self.place(random), outside=self.outside)
+
+    def move_masks(self, masks: Tensor, random: Tensor) -> Tensor:
+        """Resample integer masks ``(B, H, W)`` as the images, each pixel from the nearest; what is outside is 0."""
+        darker = masks.float().sub_(1)[:, None]  # what `warp` fills with is then 0
+        moved = warp(darker, *self.place(random), mode="nearest", outside=self.outside)
+        return moved.add_(1)[:, 0].to(masks.dtype)
+
+
+class Rotation(Affine):
     """Rotation about the centre by an angle uniform in ± ``degrees``."""
 
     num_random = 1
@@ -20,13 +46,13 @@ class Rotation:
     def __init__(self, degrees: float = 15.0, strength: float = 1.0) -> None:
         self.degrees = _product("degrees", degrees, strength)
 
-    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+    def place(self, random: Tensor) -> tuple[Tensor, Tensor | None]:
         angle = torch.deg2rad(_symmetric(random[:, 0], self.degrees))
         cos, sin = angle.cos(), angle.sin()
-        return warp(images, torch.stack((cos, sin, -sin, cos), dim=1).view(-1, 2, 2))
+        return torch.stack((cos, sin, -sin, cos), dim=1).view(-1, 2, 2), None
 
 
-class Shear:
+class Shear(Affine):
     """Horizontal shear about the centre by an angle uniform in ± ``degrees``."""
 
     num_random = 1
@@ -36,13 +62,13 @@ class Shear:
         if self.degrees >= 90:
             raise ValueError(f"degrees * strength must be below 90, got {self.degrees:g}")
 
-    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+    def place(self, random: Tensor) -> tuple[Tensor, Tensor | None]:
         slope = torch.deg2rad(_symmetric(random[:, 0], self.degrees)).tan()
         one, zero = torch.ones_like(slope), torch.zeros_like(slope)
-        return warp(images, torch.stack((one, slope, zero, one), dim=1).view(-1, 2, 2))
+        return torch.stack((one, slope, zero, one), dim=1).view(-1, 2, 2), None
 
 
-class Scale:
+class Scale(Affine):
     """Scaling about the centre by a factor uniform in 1 ± ``spread``."""
 
     num_random = 1
@@ -52,12 +78,12 @@ class Scale:
         if self.spread >= 1:
             raise ValueError(f"spread * strength must be below 1, got {self.spread:g}")
 
-    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
+    def place(self, random: Tensor) -> tuple[Tensor, Tensor | None]:
         size = 1 + _symmetric(random[:, 0], self.spread)
-        return warp(images, torch.eye(2, device=images.device) / size[:, None, None])
+        return torch.eye(2, device=random.device) / size[:, None, None], None
 
 
-class Translation:
+class Translation(Affine):
     """Translation by a fraction of the width and a fraction of the height, both uniform in ± ``share``."""
 
     num_random = 2
@@ -65,18 +91,22 @@ class Translation:
     def __init__(self, share: float = 0.1, strength: float = 1.0) -> None:
         self.share = _product("share", share, strength)
 
-    def __call__(self, images: Tensor, random: Tensor) -> Tensor:
-        identity = torch.eye(2, device=images.device).expand(len(images), 2, 2)
-        return warp(images, identity, _symmetric(random, self.share))
+    def place(self, random: Tensor) -> tuple[Tensor, Tensor | None]:
+        identity = torch.eye(2, device=random.device).expand(len(random), 2, 2)
+        return identity, _symmetric(random, self.share)
 
 
-def warp(images: Tensor, matrices: Tensor, shifts: Tensor | None = None) -> Tensor:
+def warp(
+    images: Tensor, matrices: Tensor, shifts: Tensor | None = None, mode: str = "bilinear", outside: str = "zeros"
+) -> Tensor:
     """Resample images by an affine transform per image.
 
     Args:
         images: ``(B, C, H, W)`` in [-1, 1].
         matrices: ``(B, 2, 2)``, from positions in the result to positions in the image, pixels (x, y) from the centre.
         shifts: ``(B, 2)``, translation of the image to the right and down, as fractions of its width and height.
+        mode: interpolation, bilinear or nearest.
+        outside: see `Affine`.
     """
     height, width = images.shape[-2:]
     # affine_grid's coordinates range from -1 to 1 along both sides, whatever their lengths.
@@ -85,7 +115,8 @@ def warp(images: Tensor, matrices: Tensor, shifts: Tensor | None = None) -> Tens
     offset = torch.zeros_like(linear[:, :, :1]) if shifts is None else linear @ (-2 * shifts[:, :, None])
     grid = F.affine_grid(torch.cat((linear, offset), dim=2), list(images.shape), align_corners=False)
     black = -1.0  # grid_sample can only pad with zeros
-    warped = F.grid_sample(images - black, grid.to(images.dtype), padding_mode="zeros", align_corners=False) + black
+    grid = grid.to(images.dtype)
+    warped = F.grid_sample(images - black, grid, mode, padding_mode=outside, align_corners=False) + black
     return warped.contiguous(memory_format=torch.channels_last)
 
 

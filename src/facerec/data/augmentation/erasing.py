@@ -21,6 +21,7 @@ class Erasing:
     """
 
     num_random = 5
+    keeps_positions = True
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ class Jitter:
     """
 
     num_random = 4
+    keeps_positions = True
 
     def __init__(
         self, brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2, grey: float = 0.1

@@ -18,6 +18,7 @@ class LowResolution:
     """
 
     num_random = 2
+    keeps_positions = True
 
     def __init__(self, probability: float = 0.5, smallest: float = 0.25) -> None:
         check_number("probability", probability, 0, 1)

@@ -1,7 +1,7 @@
 """The random numbers of transforms: drawn per training batch, or fixed for each image of a source."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -22,10 +22,7 @@ def augment_batch(images: Tensor, transforms: Mapping[str, Transform], seed: tup
 
     The random numbers are determined by ``seed`` and the names, on every device and after a resume.
     """
-    for name, transform in transforms.items():
-        entropy = int(np.random.SeedSequence((*seed, _number(name))).generate_state(1)[0])
-        shape = len(images), transform.num_random
-        random = torch.rand(shape, generator=torch.Generator().manual_seed(entropy))
+    for transform, random in with_numbers(len(images), transforms, seed):
         images = transform(images, random.to(images.device, non_blocking=True))
     return images
 
@@ -35,10 +32,27 @@ def augment_images(images: Tensor, transforms: Mapping[str, Transform], indices:
 
     An image is changed in the same way in every batch and every run.
     """
-    for name, transform in transforms.items():
-        random = numbers_of(indices, _number(f"{source}/{name}"), transform.num_random)
+    for transform, random in with_fixed_numbers(indices, transforms, source):
         images = transform(images, random.to(images.device, non_blocking=True))
     return images
+
+
+def with_numbers(
+    count: int, transforms: Mapping[str, Transform], seed: tuple[int, ...]
+) -> Iterator[tuple[Transform, Tensor]]:
+    """Yield each transform with the random numbers of a training batch of ``count`` images, ``(B, num_random)``."""
+    for name, transform in transforms.items():
+        entropy = int(np.random.SeedSequence((*seed, _number(name))).generate_state(1)[0])
+        shape = count, transform.num_random
+        yield transform, torch.rand(shape, generator=torch.Generator().manual_seed(entropy))
+
+
+def with_fixed_numbers(
+    indices: Tensor, transforms: Mapping[str, Transform], source: str
+) -> Iterator[tuple[Transform, Tensor]]:
+    """Yield each transform with the random numbers of the images of ``source`` at ``indices``, ``(B, num_random)``."""
+    for name, transform in transforms.items():
+        yield transform, numbers_of(indices, _number(f"{source}/{name}"), transform.num_random)
 
 
 def numbers_of(indices: Tensor, seed: int, count: int) -> Tensor:
