@@ -1,0 +1,80 @@
+"""A mask goes where its image goes."""
+
+import numpy as np
+import pytest
+import torch
+from says import refuses
+
+from facerec.data.augmentation.affine import Rotation, Scale, Shear, Translation
+from facerec.data.augmentation.by_torchvision import Torchvision
+from facerec.data.augmentation.erasing import Erasing
+from facerec.data.augmentation.jitter import Jitter
+from facerec.data.augmentation.random_numbers import augment_batch, augment_images
+from facerec.data.augmentation.scale_crop import ScaleCrop
+from facerec.data.augmentation.with_masks import augment_batch_with_masks, check_transforms_with_masks, move_mask
+
+MOVING = {
+    "rotation": Rotation(40),
+    "shear": Shear(),
+    "scale": Scale(),
+    "translation": Translation(),
+    "crop": ScaleCrop(),
+}
+LEVELS = torch.tensor([-1.0, 0.0, 1.0])
+
+
+def discs(count: int = 6, side: int = 48) -> torch.Tensor:
+    """Masks of discs with cups, each elsewhere, uint8 (count, side, side)."""
+    at = torch.arange(side) + 0.5
+    places = torch.rand(count, 2, generator=torch.Generator().manual_seed(0)) * 12 + 18
+    square = (at[None, :, None] - places[:, :1, None]) ** 2 + (at[None, None, :] - places[:, 1:, None]) ** 2
+    return ((square < 14**2).int() + (square < 7**2).int()).to(torch.uint8)
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_a_mask_and_a_picture_of_it_are_moved_alike(name):
+    masks = discs()
+    images = LEVELS[masks.long()][:, None].expand(-1, 3, -1, -1)
+    images, moved = augment_batch_with_masks(images, masks, {name: MOVING[name]}, (1, 2, 3))
+    seen = ((images[:, 0] + 1).round()).to(torch.uint8)
+    assert moved.dtype == torch.uint8 and not torch.equal(moved, masks)
+    assert (seen == moved).float().mean() > 0.97  # but for the outlines, where bilinear pixels are between
+    inside = torch.nn.functional.max_pool2d(-images[:, :1].abs(), 3, 1, 1)[:, 0] == 0
+    assert torch.equal(seen[inside & (images[:, 0] == 0)], moved[inside & (images[:, 0] == 0)])
+
+
+def test_what_comes_from_outside_is_background():
+    masks = torch.full((1, 8, 8), 2, dtype=torch.uint8)
+    moved = Translation(0.25).move_masks(masks, torch.tensor([[0.9999999, 0.5]]))  # two columns to the right
+    assert moved[0, 3].tolist() == [0, 0, 2, 2, 2, 2, 2, 2]
+
+
+def test_the_images_are_those_of_an_augmentation_without_masks():
+    images = torch.rand(6, 3, 48, 48) * 2 - 1
+    transforms = {**MOVING, "jitter": Jitter(), "erasing": Erasing()}
+    changed, _ = augment_batch_with_masks(images, discs(), transforms, (4, 5))
+    assert torch.equal(changed, augment_batch(images, transforms, (4, 5)))
+
+
+def test_colours_leave_masks_alone():
+    masks = discs()
+    images = torch.rand(6, 3, 48, 48) * 2 - 1
+    assert torch.equal(augment_batch_with_masks(images, masks, {"jitter": Jitter()}, (1,))[1], masks)
+
+
+def test_the_mask_of_one_image_moves_as_it_does_in_a_batch():
+    masks = discs()
+    images = LEVELS[masks.long()][:, None].expand(-1, 3, -1, -1)
+    transforms = {"rotation": Rotation(40), "jitter": Jitter(0, 0, 0, 0)}
+    seen = (augment_images(images, transforms, torch.arange(6), "north")[:, 0] + 1).round()
+    for index in range(6):
+        moved = move_mask(masks[index].numpy(), transforms, index, "north")
+        assert (moved == seen[index].numpy()).mean() > 0.97 and moved.dtype == np.uint8
+    elsewhere = move_mask(masks[0].numpy(), transforms, 0, "south")
+    assert (elsewhere != move_mask(masks[0].numpy(), transforms, 0, "north")).any()
+
+
+def test_a_transform_that_may_move_an_image_alone_is_refused():
+    check_transforms_with_masks("train_augmentation", {**MOVING, "jitter": Jitter(), "erasing": Erasing()})
+    with refuses("train_augmentation.flip", "mask", "keeps_positions"):
+        check_transforms_with_masks("train_augmentation", {"flip": Torchvision(lambda image: image.flip(-1))})
