@@ -1,14 +1,12 @@
-"""The base of all data modules: one training set and any number of benchmarks, on any number of devices."""
+"""The base of the data modules of faces: one training set and any number of benchmarks."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
-import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -19,15 +17,12 @@ from facerec.data.augmentation.random_numbers import Transform, augment_batch, a
 from facerec.data.benchmark_folds import one_sided, refuse_unverifiable
 from facerec.data.cache import pack
 from facerec.data.held_out import HELD_OUT, split_identities
+from facerec.data.image_datamodule import ImageDataModule
 from facerec.data.loading import (
     SAMPLINGS,
     ImageDataset,
     IndexedImages,
-    Share,
-    UniformIdentities,
-    UniformImages,
     flip_at_random,
-    image_loader,
     normalise,
     refuse_equal_images,
 )
@@ -48,13 +43,10 @@ from facerec.data.teacher import Images, Teacher, refuse_other_teacher
 from facerec.data.teacher_cache import EmbeddingTable, TaughtImages
 from facerec.errors import InputError
 from facerec.files import CACHE, in_home
-from facerec.process import available_cores, refuse_too_many
-
-_MOST_WORKERS = 8
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FaceDataModule(pl.LightningDataModule, ABC):
+class FaceDataModule(ImageDataModule):
     """Loads training batches ``(images, labels)`` and benchmark batches ``(images, indices)`` of distinct images.
 
     With a teacher, training batches are ``(images, labels, embeddings)``, the teacher's of the images as they are.
@@ -64,63 +56,44 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     Args:
         benchmarks: names of the verification sets, at least one.
-        image_size: (height, width) that every image is resized to.
-        global_batch_size: batch size over all devices together.
-        num_workers: number of workers per device; None: one per available core, at most 8.
         horizontal_flip: flip half of the training images.
         sampling: "images": each training image once per epoch; "identities": as many samples, each an identity and then
             one of its images, with replacement.
         held_out_identities: number of identities, or a fraction below 1, that are verified as benchmark ``held_out``
             instead of trained on; the best epoch is then chosen on it alone; 0: none.
         held_out_seed: seed of these identities and their pairs, the same for all seeds of a comparison.
-        train_augmentation: transforms of the training images by name, applied after the flip.
         test_augmentation: transforms of the verified images; an image is changed in the same way in every run.
         cache: folder for the decoded and resized pixels of all images, ``H * W * 3`` bytes each, used by all runs;
             None: images are decoded whenever they are used.
-        seed: seed of the order and the flips.
     """
 
     benchmarks: Sequence[str]
-    image_size: Sequence[int] = (96, 96)
-    global_batch_size: int = 512
-    num_workers: int | None = None
     horizontal_flip: bool = True
     sampling: str = "images"
     held_out_identities: int | float = 0
     held_out_seed: int = 0
-    train_augmentation: Mapping[str, Transform] = field(default_factory=dict)
     test_augmentation: Mapping[str, Transform] = field(default_factory=dict)
     cache: str | None = None
-    seed: int = 1
     whole_folders: bool = field(init=False, default=False)  # also load a benchmark's images that no pair names
     train_source: LabelledSource | None = field(init=False, default=None)
+    held_out_settings = "data.held_out_identities and data.held_out_seed"
     opened_benchmarks: list[Benchmark] = field(init=False, default_factory=list)
     teacher: dict[str, Any] | None = field(init=False, default=None)  # what `Teacher.described` returns
-    _train: IndexedImages | None = field(init=False, default=None)
     _embeddings: EmbeddingTable | None = field(init=False, default=None)
     _benchmarks: list[IndexedImages] = field(init=False, default_factory=list)
-    _train_fingerprint: str | None = field(init=False, default=None)
     _states: dict[int, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        super().__init__()
-        if not isinstance(self.global_batch_size, int) or self.global_batch_size < 2:
-            raise ValueError(f"global_batch_size must be an integer of at least 2, got {self.global_batch_size!r}")
+        super().__post_init__()
+        check_transforms("train_augmentation", self.train_augmentation)
         self.cache = in_home(self.cache)
         if self.cache == "":
             raise ValueError("cache is '', which names no folder: give one, or null to decode every time")
         if isinstance(self.benchmarks, str):
             raise ValueError(f"benchmarks must be a list of names, got {self.benchmarks!r}: write [{self.benchmarks}]")
-        if self.num_workers is None:
-            self.num_workers = min(_MOST_WORKERS, available_cores())
-        if not isinstance(self.num_workers, int) or self.num_workers < 0:
-            raise ValueError(f"num_workers must be null or an integer of at least 0, got {self.num_workers!r}")
-        refuse_too_many(self.num_workers, "data.num_workers", ", or null, one per core")
         check_choice("sampling", self.sampling, SAMPLINGS)
         check_number_or_share("held_out_identities", self.held_out_identities)
         check_seed("held_out_seed", self.held_out_seed)
-        check_seed("seed", self.seed)
-        check_transforms("train_augmentation", self.train_augmentation)
         check_transforms("test_augmentation", self.test_augmentation)
         if HELD_OUT in self.benchmarks:
             raise ValueError(f"benchmarks names {HELD_OUT!r}, which held_out_identities adds: give it another name")
@@ -175,15 +148,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             train, held_out = split_identities(train, self.held_out_identities, self.held_out_seed)
             self.opened_benchmarks.append(held_out)
         refuse_one_identity(train)
-        if len(train) < self.global_batch_size:
-            size = f"data.global_batch_size={self.global_batch_size}"
-            raise InputError(f"the training set has {len(train)} images, fewer than one batch of {size}: lower it")
+        self.refuse_less_than_a_batch(train)
         return train
-
-    def batches_per_epoch(self, devices: int) -> int:
-        """Return the number of batches that each device trains on in an epoch; the data module is set up to fit."""
-        assert self.train_source is not None
-        return -(-len(self.train_source) // devices) // max(1, self.global_batch_size // devices)
 
     def learn_from(self, teacher: Teacher) -> None:
         """Add the teacher's embeddings to the training batches; the data module is set up to fit.
@@ -196,32 +162,21 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         self._embeddings = teacher.embeddings(images, Path(self.cache or CACHE))
 
     def train_dataloader(self) -> DataLoader:
-        assert self._train is not None and self.trainer is not None
-        devices = self.trainer.world_size
-        if self.global_batch_size % devices:
-            size = f"data.global_batch_size={self.global_batch_size}"
-            raise InputError(f"{size} cannot be divided by {devices} devices: use a multiple of {devices}")
+        assert self._train is not None
         taught = self._train if self._embeddings is None else TaughtImages(self._train, self._embeddings)
-        return self._loader(taught, self.global_batch_size // devices, training=True)
+        return self.training_loader(taught, taught.targets if self.sampling == "identities" else None)
 
     def val_dataloader(self) -> list[DataLoader]:
-        return [self._loader(dataset, 128, training=False) for dataset in self._benchmarks]
+        return [self.verification_loader(dataset, 128) for dataset in self._benchmarks]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fingerprint of the training set, and the teacher if there is one, for the checkpoint."""
-        if self.train_source is not None and self._train_fingerprint is None:
-            self._train_fingerprint = self.train_source.fingerprint()  # slow for millions of names
-        teacher = {} if self.teacher is None else {"teacher": self.teacher}
-        return {"train_fingerprint": self._train_fingerprint, **teacher}
+        return super().state_dict() | ({} if self.teacher is None else {"teacher": self.teacher})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Raise `InputError` if the checkpoint was trained on other images, of which some may be held out now, or with
         another teacher."""
-        theirs, ours = state_dict["train_fingerprint"], self.state_dict()["train_fingerprint"]
-        if theirs is not None and ours is not None and theirs != ours:
-            problem = f"the checkpoint was trained on other images (fingerprint {theirs}, this run's {ours})"
-            settings = "the checkpoint's data, data.held_out_identities and data.held_out_seed"
-            raise InputError(f"{problem}: use {settings}, or start without resume")
+        super().load_state_dict(state_dict)
         refuse_other_teacher(state_dict.get("teacher"), self.teacher)
 
     def position_statistics(self, cache: Path) -> Tensor:
@@ -244,33 +199,10 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             self._states[id(source)] = source.state()
         return self._states[id(source)]
 
-    def _loader(self, dataset: IndexedImages, batch_size: int, *, training: bool) -> DataLoader:
-        replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        if training and self.sampling == "identities":
-            sampler = UniformIdentities(dataset.targets, replicas, rank, self.seed)
-        else:
-            sampler = (UniformImages if training else Share)(len(dataset), replicas, rank, self.seed)
-        if self.trainer and training:
-            # Lightning sets the epoch too, but after a resume only when the workers have started.
-            progress = self.trainer.fit_loop.epoch_progress.current
-            sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue]
-        return image_loader(
-            dataset,
-            batch_size,
-            self.num_workers or 0,
-            keep_workers=training,
-            sampler=sampler,
-            drop_last=training,
-            pin_memory=torch.cuda.is_available(),
-        )
-
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, ...]:
         """Normalise and augment a batch on the device."""
         images, targets, *taught = normalise(batch[0]), *batch[1:]
-        trainer = self.trainer
-        if trainer is not None and trainer.training:
-            step = (trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_idx + 1)
-            seed = (self.seed, *step, trainer.global_rank)
+        if seed := self.seed_of_batch():
             images = flip_at_random(images, seed) if self.horizontal_flip else images
             images = augment_batch(images, self.train_augmentation, seed)
         elif self.test_augmentation:

@@ -1,0 +1,122 @@
+"""What the data modules of all tasks share: a training set in random order, on any number of devices."""
+
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from facerec.checks import check_seed
+from facerec.data.augmentation.random_numbers import Transform
+from facerec.data.loading import IndexedImages, Share, UniformIdentities, UniformImages, image_loader
+from facerec.data.source import ImageSource
+from facerec.errors import InputError
+from facerec.process import available_cores, refuse_too_many
+
+_MOST_WORKERS = 8
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ImageDataModule(pl.LightningDataModule, ABC):
+    """Loads batches of images of one size.
+
+    Args:
+        image_size: (height, width) that every image is resized to.
+        global_batch_size: batch size over all devices together.
+        num_workers: number of workers per device; None: one per available core, at most 8.
+        train_augmentation: transforms of the training images by name, applied after the flip if there is one.
+        seed: seed of the order and the flips.
+    """
+
+    image_size: Sequence[int] = (96, 96)
+    global_batch_size: int = 512
+    num_workers: int | None = None
+    train_augmentation: Mapping[str, Transform] = field(default_factory=dict)
+    seed: int = 1
+    train_source: ImageSource | None = field(init=False, default=None)
+    held_out_settings: ClassVar[str]  # the keys that decide which images are not trained on
+    _train: IndexedImages | None = field(init=False, default=None)
+    _train_fingerprint: str | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if not isinstance(self.global_batch_size, int) or self.global_batch_size < 2:
+            raise ValueError(f"global_batch_size must be an integer of at least 2, got {self.global_batch_size!r}")
+        if self.num_workers is None:
+            self.num_workers = min(_MOST_WORKERS, available_cores())
+        if not isinstance(self.num_workers, int) or self.num_workers < 0:
+            raise ValueError(f"num_workers must be null or an integer of at least 0, got {self.num_workers!r}")
+        refuse_too_many(self.num_workers, "data.num_workers", ", or null, one per core")
+        check_seed("seed", self.seed)
+
+    def refuse_less_than_a_batch(self, train: ImageSource) -> None:
+        """Raise `InputError` if the training set does not fill one batch."""
+        if len(train) < self.global_batch_size:
+            size = f"data.global_batch_size={self.global_batch_size}"
+            raise InputError(f"the training set has {len(train)} images, fewer than one batch of {size}: lower it")
+
+    def batches_per_epoch(self, devices: int) -> int:
+        """Return the number of batches that each device trains on in an epoch; the data module is set up to fit."""
+        assert self.train_source is not None
+        return -(-len(self.train_source) // devices) // max(1, self.global_batch_size // devices)
+
+    def training_loader(self, dataset: IndexedImages, groups: np.ndarray | None) -> DataLoader:
+        """Create the loader of an epoch's batches: each image once, or with ``groups``, int64 ``(N,)`` of every value
+        of ``0 .. groups.max()``, as many samples, each a group and then one of its images.
+
+        Raises `InputError` if a batch cannot be divided over the devices.
+        """
+        assert self.trainer is not None
+        devices, rank = self.trainer.world_size, self.trainer.global_rank
+        if self.global_batch_size % devices:
+            size = f"data.global_batch_size={self.global_batch_size}"
+            raise InputError(f"{size} cannot be divided by {devices} devices: use a multiple of {devices}")
+        if groups is None:
+            sampler = UniformImages(len(dataset), devices, rank, self.seed)
+        else:
+            sampler = UniformIdentities(groups, devices, rank, self.seed)
+        # Lightning sets the epoch too, but after a resume only when the workers have started.
+        progress = self.trainer.fit_loop.epoch_progress.current
+        sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue]
+        return self._loader(dataset, self.global_batch_size // devices, sampler, training=True)
+
+    def verification_loader(self, dataset: IndexedImages, batch_size: int) -> DataLoader:
+        """Create a loader of all images in their order; devices share them."""
+        replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        return self._loader(dataset, batch_size, Share(len(dataset), replicas, rank), training=False)
+
+    def _loader(self, dataset: IndexedImages, batch_size: int, sampler: Share, *, training: bool) -> DataLoader:
+        return image_loader(
+            dataset,
+            batch_size,
+            self.num_workers or 0,
+            keep_workers=training,
+            sampler=sampler,
+            drop_last=training,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def seed_of_batch(self) -> tuple[int, ...]:
+        """Return the seed of a training batch's changes, which epoch, batch and device determine; else nothing."""
+        trainer = self.trainer
+        if trainer is None or not trainer.training:
+            return ()
+        return self.seed, trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_idx + 1, trainer.global_rank
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fingerprint of the training set, for the checkpoint."""
+        if self.train_source is not None and self._train_fingerprint is None:
+            self._train_fingerprint = self.train_source.fingerprint()  # slow for millions of names
+        return {"train_fingerprint": self._train_fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Raise `InputError` if the checkpoint was trained on other images, of which some may be held out now."""
+        theirs, ours = state_dict["train_fingerprint"], self.state_dict()["train_fingerprint"]
+        if theirs is not None and ours is not None and theirs != ours:
+            problem = f"the checkpoint was trained on other images (fingerprint {theirs}, this run's {ours})"
+            settings = f"the checkpoint's data, {self.held_out_settings}"
+            raise InputError(f"{problem}: use {settings}, or start without resume")
