@@ -140,5 +140,5 @@ def test_everything_is_opened_once(faces, monkeypatch):
 
 def test_workers_are_a_core_each_and_eight_at_most(tmp_path, monkeypatch):
     for cores, workers in ((3, 3), (64, 8)):
-        monkeypatch.setattr("facerec.data.datamodule.available_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("facerec.data.image_datamodule.available_cores", lambda cores=cores: cores)
         assert folder_data(tmp_path, num_workers=None).num_workers == workers
