@@ -135,7 +135,7 @@ def refuse_missing_folder(root: str | Path) -> None:
     if os.path.isfile(folder):
         raise InputError(f"{folder} is a file, not a folder: set data.root to the folder that holds it")
     if not os.path.isdir(folder):
-        raise InputError(f"folder {folder} does not exist: set data.root to the folder that holds your faces")
+        raise InputError(f"folder {folder} does not exist: set data.root to the folder that holds your images")
 
 
 def check_output_folder(folder: Path, setting: str) -> None:
