@@ -44,6 +44,7 @@ _SLOW = (
         "test_imports",
         "test_cost",
     ),
+    *("data/fundus/test_drawn", "data/fundus/test_segmentation"),
     *("operators/test_operators", "operators/test_cost", "data/test_modules", "data/test_packed", "kernels/"),
 )
 
