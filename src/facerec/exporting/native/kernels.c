@@ -173,11 +173,12 @@ static void stem_rows(const struct facerec_stem *s, const uint8_t *image, float 
                       float *scratch) {
   const int32_t out_width = quotient_up(s->in_width, s->stride);
   const ptrdiff_t line = (s->in_width + s->kernel - 1) * 3;
+  const struct facerec_pointwise row_of_kernel = {s->kernel * 3, s->out_channels, s->activation, s->weight, s->bias};
+  struct product p = product_of(&row_of_kernel, scratch, s->stride * 3, y, s->out_channels);
   struct stream none = {NULL, NULL};
-  struct product p = {.a = scratch, .ahead = &none, .a_stride = s->stride * 3, .segment_stride = line,
-                      .segments = s->kernel, .length = s->kernel * 3, .weight = s->weight, .bias = s->bias, .columns = s->out_channels,
-                      .activation = s->activation, .y = y, .y_stride = s->out_channels, .run = INT32_MAX,
-                      .y_columns = s->out_channels};
+  p.segments = s->kernel;
+  p.segment_stride = line;
+  p.ahead = &none;
   normalise(s, image, row * s->stride - s->kernel / 2, (rows - 1) * s->stride + s->kernel, scratch);
   for (int32_t r = 0; r < rows; r++) {
     multiply(&p, out_width, 0, s->out_channels);
