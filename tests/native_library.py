@@ -1,9 +1,12 @@
 """The operator library's kernels, compiled without a runtime and called through ctypes."""
 
 import ctypes
+import math
 import platform
 import shutil
+import struct
 import subprocess
+import sys
 from ctypes import POINTER, Structure, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_void_p
 from pathlib import Path
 
@@ -168,3 +171,45 @@ def build(folder):
         [compiler(), *sources.FLAGS, "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-o", path, *files], check=True
     )
     return Library(path)
+
+
+class Emulated:
+    """The kernels of an AArch64 program, each call a run of QEMU."""
+
+    def __init__(self, folder):
+        self.program = folder / "kernels"
+        target = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-static", "-I", FOLDER]
+        files = [FOLDER / name for name in sources.SOURCES["aarch64"]]
+        main = Path(__file__).parent / "exporting" / "native_program.c"
+        subprocess.run([*target, *sources.FLAGS, "-o", self.program, main, *files], check=True)
+
+    def run(self, kind, part, x, shape, tasks=1, order=None):
+        """Return the output of ``shape``."""
+        numbers = [("block", "stem", "pointwise").index(kind), len(x), tasks, *(order or range(tasks))]
+        arrays = [*arrays_of(part)]
+        sent = [*map(_number, numbers), _contents(x), _contents(part), _number(len(arrays))]
+        for offset, array in arrays:
+            sent += [_number(offset), _contents(array)]
+        sent.append(_number(4 * math.prod(shape)))
+        run = subprocess.run(["qemu-aarch64", self.program], input=b"".join(sent), capture_output=True, check=True)
+        return np.frombuffer(run.stdout, np.float32).reshape(shape)
+
+
+def arrays_of(part, base=0):
+    """Yield the arrays that the struct points to, each with its pointer's offset."""
+    if isinstance(part, Block):
+        for name, inner in zip(("expand", "project", "conv"), part.kept, strict=True):
+            yield from arrays_of(inner, base + getattr(Block, name).offset)
+    elif hasattr(part, "kept"):
+        for name, array in zip(("weight", "bias"), part.kept, strict=True):
+            if array is not None:
+                yield base + getattr(type(part), name).offset, array
+
+
+def _number(value):
+    return struct.pack("<q", value)
+
+
+def _contents(data):
+    data = bytes(data)
+    return _number(len(data)) + data

@@ -1,10 +1,12 @@
 """The operator library's kernels against plain loops."""
 
 import itertools
+import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from native_library import INSTRUCTION_SETS, Block, Conv, Pointwise, Stem, build, compiler
+from native_library import INSTRUCTION_SETS, Block, Conv, Emulated, Pointwise, Stem, build, compiler
 
 from facerec.exporting.native import packing
 
@@ -16,8 +18,18 @@ def library(tmp_path_factory):
     return build(tmp_path_factory.mktemp("native"))
 
 
-@pytest.fixture(params=INSTRUCTION_SETS)
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory):
+    if shutil.which("qemu-aarch64") is None or find_spec("ziglang") is None:
+        pytest.skip("needs qemu-aarch64 and ziglang")
+    return Emulated(tmp_path_factory.mktemp("aarch64"))
+
+
+@pytest.fixture(params=[*INSTRUCTION_SETS, "emulated neon"])
 def any_set(library, request):
+    if request.param == "emulated neon":
+        yield request.getfixturevalue("emulated")
+        return
     if not library.has(request.param):
         pytest.skip(f"this processor has no {request.param}")
     library.use(request.param)
