@@ -28,7 +28,6 @@ from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import export_form
 from facerec.exporting.formats import ModelBackbone
 from facerec.exporting.native.operator_library import find_compiler, library_name, provide
-from facerec.exporting.native.rewrite import native_form
 from facerec.exporting.parity import Parity, compare, rounding
 from facerec.files import check_output_file, replacing
 from facerec.process import prepare_process
@@ -165,6 +164,8 @@ def to_write(settings: Settings, backbone: nn.Module, tolerance: float) -> nn.Mo
     """Return the network in the form that is written."""
     if settings.operators == "standard":
         return export_form(backbone, tolerance)
+    from facerec.exporting.native.rewrite import native_form  # which imports timm, and that is slow
+
     return native_form(backbone, half=settings.weights == "float16")
 
 

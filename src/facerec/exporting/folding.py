@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from facerec.backbones.pooling import WholeMapConv
 from facerec.operators.common.batch_norm import scale_and_offset
-from facerec.operators.common.fused_sequence import FusedSequence
+from facerec.operators.common.fused_sequence import is_sequence
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 _Layer = TypeVar("_Layer", bound=nn.Conv2d | nn.Linear)
@@ -22,8 +22,7 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
     a convolution over the whole map, or an average over it and a linear layer. Runtimes fold others after ordinary
     convolutions themselves.
     """
-    sequences = [part for part in module.modules() if isinstance(part, nn.Sequential)]
-    for part in [part for part in sequences if type(part) in (nn.Sequential, FusedSequence)]:
+    for part in [part for part in module.modules() if is_sequence(part)]:
         folded = _fold_sequence([*part])
         part._modules.clear()
         part.extend(folded)

@@ -25,19 +25,26 @@ from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import EmbedsPixels, export_form
 from facerec.exporting.folding import fold_batch_norms
 from facerec.exporting.formats import Model
-from facerec.exporting.native.rewrite import native_form
 from facerec.perf.comparison import Case, Goal, Rounds
 from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS
 from facerec.perf.timing import Effort, alternate, per_second
 
 _NO_FILE, _ROUNDED, _BATCHES = "PyTorch", "native float16", (1, 2, 4, 8, 16)
+
+
+def _native_form(backbone: nn.Module, half: bool = False) -> nn.Module:
+    from facerec.exporting.native.rewrite import native_form  # which imports timm, and that is slow
+
+    return native_form(backbone, half)
+
+
 # Format and network of each form.
 _FORMS: dict[str, tuple[str, Callable[[nn.Module], nn.Module]]] = {
     "onnx": ("onnx", export_form),
     "pt2": ("pt2", export_form),
     "torchscript": ("torchscript", export_form),
-    "native": ("onnx", native_form),
-    _ROUNDED: ("onnx", partial(native_form, half=True)),
+    "native": ("onnx", _native_form),
+    _ROUNDED: ("onnx", partial(_native_form, half=True)),
 }
 Models = dict[str, dict[str, Model]]  # by network, then by form
 

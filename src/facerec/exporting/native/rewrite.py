@@ -21,6 +21,7 @@ from facerec.exporting.deployed_network import EmbedsPixels
 from facerec.exporting.folding import fold_batch_norms
 from facerec.exporting.native.nodes import Block, MeanOverMap, Node, Pointwise, ShuffledBranches, Stem, WholeMap
 from facerec.exporting.native.stages import BlockStages, Stage, first_stage, flat, stages_of
+from facerec.operators.common.fused_sequence import is_sequence
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 
@@ -45,7 +46,7 @@ class _Rewriter:
         """Return the network from pixels to embeddings."""
         if not isinstance(backbone, ConvolutionalBackbone) or type(backbone.align) is not nn.Identity:
             return EmbedsPixels(self.rewritten(backbone))
-        layers = [*backbone.features] if type(backbone.features) is nn.Sequential else [backbone.features]
+        layers = [*backbone.features] if is_sequence(backbone.features) else [backbone.features]
         stem = first_stage(layers)
         if stem is None or stem.kind != "dense" or stem.weight.shape[1] != 3:
             return EmbedsPixels(nn.Sequential(*self.sequence(layers), *_head(backbone.embed)))
@@ -58,7 +59,7 @@ class _Rewriter:
             return module
         if (block := self.block(module)) is not None:
             return block
-        if type(module) is nn.Sequential:
+        if is_sequence(module):
             return nn.Sequential(*self.sequence([*module]))
         if type(module) in _NORM_BEHIND:
             self.take_norm_in(module, _NORM_BEHIND[type(module)])

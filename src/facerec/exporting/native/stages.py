@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from facerec.backbones.activations import ReLU6
 from facerec.operators.common.batch_norm import scale_and_offset
+from facerec.operators.common.fused_sequence import is_sequence
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.surgery import ChannelOffset
 
@@ -89,9 +90,9 @@ def flat(layers: Iterable[nn.Module]) -> list[nn.Module]:
     """Return what is applied one after the other; a normalisation with an activation inside counts as both."""
     found: list[nn.Module] = []
     for layer in layers:
-        if type(layer) is nn.Sequential:
+        if is_sequence(layer):
             found += flat(layer)
-        elif isinstance(layer, nn.BatchNorm2d) and type(layer) is BatchNormAct2d:
+        elif isinstance(layer, nn.BatchNorm2d) and isinstance(layer, BatchNormAct2d):
             found += [_without_activation(layer), *flat(layer.get_submodule(name) for name in ("drop", "act"))]
         else:
             found.append(layer)

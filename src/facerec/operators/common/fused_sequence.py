@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from typing import TypeGuard
 
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
@@ -30,6 +31,11 @@ class FusedSequence(nn.Sequential):
 
     def _get_name(self) -> str:
         return nn.Sequential.__name__
+
+
+def is_sequence(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    """Whether ``module`` applies its children in their order, and does nothing else."""
+    return type(module) in (nn.Sequential, FusedSequence)
 
 
 def with_shortcut(layers: nn.Module, x: Tensor, shortcut: Tensor) -> Tensor:
