@@ -33,8 +33,10 @@ INLINE void conv_lanes(const struct conv_row *r, const struct conv_form f, const
   for (int i = 0; i < f.images; i++)
     sum[i] = start;
   for (int row = 0; row < f.kernel; row++) {
-    const float *x = r->lines[row] + offset;
-    for (int column = 0; column < f.kernel; column++, x += r->channels) {
+    for (int column = 0; column < f.kernel; column++) {
+      const float *x = r->lines[row] + offset + column * r->channels;
+      if (f.images > 1)
+        x = computed_here(x);
       const vector w = conv_weight(weight, (row * f.kernel + column) * f.width, f.half);
       for (int i = 0; i < f.images; i++)
         sum[i] += load(x + i * r->in_image) * w;

@@ -36,6 +36,12 @@ INLINE void store_some(float *y, vector v, ptrdiff_t count) {
     memcpy(y, &v, (size_t)count * sizeof(float));
 }
 
+/* Keeps the compiler from computing addresses before a loop, more than there are registers for. */
+INLINE const float *computed_here(const float *x) {
+  __asm__("" : "+r"(x));
+  return x;
+}
+
 /* What an activation lets through. */
 struct limits {
   vector low, high;
