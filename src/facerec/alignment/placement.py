@@ -91,6 +91,21 @@ def template(size: int) -> np.ndarray:
     return (_TEMPLATE + 0.5) * (size / _SIDE) - 0.5
 
 
+def alignment(image_size: tuple[int, int]) -> dict[str, object]:
+    """Return, for `json.dump`, how a face becomes an image of ``(height, width)``, for programs that do it themselves.
+
+    A face is aligned to a square, which an oblong image shows stretched.
+    """
+    height, width = image_size
+    positions = (_TEMPLATE + 0.5) * (np.array([width, height]) / _SIDE) - 0.5
+    return {
+        "fit": "five points are brought to these positions, in pixels counted from 0 at the centre of the first one, "
+        "by rotation, scale and shift, by least squares; what is outside the photograph is black",
+        "points": list(POINTS),
+        "positions": positions.round(4).tolist(),
+    }
+
+
 def fit_similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Fit a similarity transform, without reflection, from ``points`` to ``targets`` by least squares (Umeyama, TPAMI
     1991); returns a float64 ``(2, 3)`` matrix.

@@ -1,8 +1,8 @@
 """Verify a checkpoint: facerec evaluate checkpoint=outputs/NAME/RUN/best.ckpt
 
-With model= instead of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2) is verified on the CPU. Files
-ending in .pt and .pt2 contain code: use only files that you trust. These settings of a run are accepted, as in train;
-their defaults are the checkpoint's:
+With model= instead of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2, .safetensors) is verified on the
+CPU. Files ending in .pt and .pt2 contain code: use only files that you trust. These settings of a run are accepted, as
+in train; their defaults are the checkpoint's:
     data=... data.KEY=...     other data
     protocol=...              tvconv, tvconv_reference or insightface
     augmentation@data.test_augmentation=...
@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from facerec.commands.operating_points import Asked
-from facerec.config.build import build_data, build_trained, refuse_other_sizes, verify
+from facerec.config.build import build_data, build_trained, read_model, refuse_other_sizes, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.config.stored import compose_trained
 from facerec.console import terminal
@@ -157,7 +157,7 @@ def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dic
     for key in ("checkpoint", "form", "image_size"):
         if getattr(settings, key) != getattr(Settings, key):
             raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
-    model = files.read(path, settings.library)
+    model = read_model(path, settings.trust, settings.library)
     try:
         config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])
         described = {"model": str(path), "checkpoint": model.metadata["checkpoint"], "epoch": epoch}

@@ -5,34 +5,45 @@ checkpoint's on the benchmark images (cosine above 0.9999) and it verifies as we
 shown instead. Position-dependent weights are approximated within a tolerance, 0.002 (pt2: 0); if the file then differs
 too much, the exact form is written, which is slower in ONNX. pt2 needs a C++ compiler and is compiled for the processor
 of this machine. With operators=native, an ONNX file has exact weights and operators of facerec, which are built as a
-library beside it, by a C compiler or pip install ziglang. Prints a table on stderr and, last, one JSON object.
+library beside it, by a C compiler or pip install ziglang. safetensors has weights and metadata, for PyTorch programs.
+
+The metadata of each file names alignment, protocol, training images, commit, licence, accuracies, and the thresholds at
+false match rates of 1e-2 to 1e-6 with the error rates at every other one; card=true writes all of it in Markdown,
+beside the file. Prints a table on stderr and, last, one JSON object.
 """
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from facerec.config.build import build_data, build_trained, verify
+from facerec.alignment.placement import alignment
+from facerec.config.build import build_data, build_trained, read_model, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log, terminal
+from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.loading import ImageDataset
 from facerec.errors import InputError
 from facerec.exporting import formats as files
-from facerec.exporting.deployed_network import export_form
+from facerec.exporting.deployed_network import EmbedsPixels, export_form
 from facerec.exporting.formats import ModelBackbone
+from facerec.exporting.measured import choose_benchmark, measured, read_rates
+from facerec.exporting.model_card import INTENDED_USE, NO_LICENCE, model_card
 from facerec.exporting.native.operator_library import find_compiler, library_name, provide
-from facerec.exporting.parity import Parity, compare, rounding
+from facerec.exporting.parity import Parity, compare, recorded, rounding
 from facerec.files import check_output_file, replacing
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.table_formats import terminal_table
+from facerec.training.checkpoints import network_digest, training_fingerprint
 
 _CALIBRATION_IMAGES = 256
 
@@ -44,9 +55,9 @@ class Settings:
     interrupted = "interrupted: no file was written, and an existing one is unchanged"
 
     checkpoint: Path = setting("of a run")
-    format: Literal["onnx", "torchscript", "pt2"] = setting("of the file to write", "onnx")
+    format: Literal["onnx", "torchscript", "pt2", "safetensors"] = setting("of the file to write", "onnx")
     output: Path | None = setting(
-        "the file; by default beside the checkpoint, ending in .onnx, .pt or .pt2", None, written=True
+        "the file; by default beside the checkpoint, with the ending of its format", None, written=True
     )
     int8: bool = setting("ONNX only: eight-bit weights and activations, calibrated on training images", False)
     tolerance: float | None = setting("relative error allowed for position-dependent weights", None, least=0)
@@ -57,6 +68,10 @@ class Settings:
     target: Literal["linux-aarch64", "linux-x86_64", "windows-x86_64", "macos-arm64"] | None = setting(
         "with operators=native, the machine that the library is for, if not this one", None
     )
+    thresholds: str | None = setting("benchmark for the thresholds; by default the one with the most pairs", None)
+    licence: str | None = setting("of the weights, for the metadata, such as CC-BY-4.0", None)
+    intended_use: str | None = setting("a clause for the metadata, beginning with to", None)
+    card: bool = setting("also write a model card, in Markdown, beside the file", False)
     trust: bool = setting("also build classes that are not facerec's: only if you trust the checkpoint", False)
     overrides: tuple[str, ...] = run_settings(
         "for the check, as for train: protocol=, data=, trainer=; by default the checkpoint's, on the CPU",
@@ -71,6 +86,10 @@ class Settings:
     def library(self) -> Path | None:
         """Return the path to write the operator library to, or None if the file needs none."""
         return None if self.operators == "standard" else self.file().with_name(library_name(self.target))
+
+    def card_file(self) -> Path | None:
+        """Return the path of the model card, if one is asked for."""
+        return self.file().with_suffix(".md") if self.card else None
 
     def tolerances(self) -> list[float]:
         """Return the tolerances to try in turn: the chosen one, or the format's default and then 0, which is exact."""
@@ -92,6 +111,8 @@ def refuse_early(settings: Settings) -> None:
     if file.resolve() == settings.checkpoint.resolve():
         raise InputError(f"output {file} is the checkpoint itself: give another output=FILE")
     check_output_file(file, f"output={file}")
+    if (card := settings.card_file()) is not None:
+        check_output_file(card, f"card={card}")
 
 
 def refuse_no_library(settings: Settings) -> None:
@@ -117,24 +138,56 @@ def export(settings: Settings) -> dict[str, Any]:
     backbone.eval()
     data = build_data(cfg)
     data.setup("validate")
-    height, width = (int(side) for side in data.image_size)
-    metadata = files.describe(checkpoint, path, (height, width), cfg.embedding_dim)
-    metadata["git_commit"] = str(code_and_environment()["git_commit"])
+    chosen, kept = choose_benchmark(data.opened_benchmarks, settings.thresholds), {}
+    ours = recorded(backbone, partial(verify, cfg, data, embeddings=kept))
+    metadata = described(settings, backbone, data, checkpoint, cfg.embedding_dim)
+    metadata |= measured(ours.results, kept, chosen, "the checkpoint")
     with replacing(output) as temporary:
         for tolerance in tolerances:
             write(settings, to_write(settings, backbone, tolerance), metadata, data, temporary)
-            parity = compare(backbone, ModelBackbone(files.read(temporary)), partial(verify, cfg, data))
+            exported = ModelBackbone(read_model(temporary, settings.trust))
+            parity = compare(ours, exported, partial(verify, cfg, data, embeddings=kept))
             if settings.int8 or is_kept(parity, tolerance, tolerances):
                 break
         else:
-            own = rounding(backbone, partial(verify, cfg, data))
+            own = rounding(ours, backbone, partial(verify, cfg, data))
             parity.refuse_difference(remedy(parity, own, tolerance, settings.weights))
+        if settings.int8:
+            metadata |= measured(parity.exported, kept, chosen, "the file itself")
+            onnx_format().describe_again(temporary, metadata)
         if library := settings.library():
             provide(library, settings.target)
     show(parity)
-    described = {"file": str(output), "bytes": output.stat().st_size, "int8": settings.int8}
-    described |= {"library": str(settings.library()), "weights": settings.weights} if settings.library() else {}
-    return {**described, "tolerance": tolerance, **parity.summary()}
+    found = {"file": str(output), "bytes": output.stat().st_size, "int8": settings.int8, "tolerance": tolerance}
+    found |= {"library": str(settings.library()), "weights": settings.weights} if settings.library() else {}
+    if (card := settings.card_file()) is not None:
+        with replacing(card) as temporary:
+            temporary.write_text(model_card(output.name, metadata), encoding="utf-8")
+        found["card"] = str(card)
+    return {**found, **parity.summary(), "thresholds": at_fmr(metadata)}
+
+
+def described(
+    settings: Settings, backbone: nn.Module, data: FaceDataModule, checkpoint: dict[str, Any], embedding_dim: int
+) -> dict[str, str]:
+    """Return the metadata that is known before anything is measured."""
+    size = (int(data.image_size[0]), int(data.image_size[1]))
+    return {
+        **files.describe(checkpoint, str(settings.checkpoint), size, embedding_dim),
+        "alignment": json.dumps(alignment(size)),
+        "network": network_digest(checkpoint) + ("-int8" if settings.int8 else ""),
+        "training_data": training_fingerprint(checkpoint) or "not known",
+        "git_commit": str(code_and_environment()["git_commit"]),
+        "cost": json.dumps(asdict(measure_cost(backbone, size))),
+        "licence": settings.licence or NO_LICENCE,
+        "intended_use": settings.intended_use or INTENDED_USE,
+    }
+
+
+def at_fmr(metadata: dict[str, str]) -> dict[str, float] | str:
+    """Return the cosine that is the threshold at each FMR, or why there is none."""
+    rates = read_rates(metadata)
+    return rates if isinstance(rates, str) else {fmr: rates.threshold(fmr) for fmr in rates.at_fmr}
 
 
 def is_kept(parity: Parity, tolerance: float, tolerances: list[float]) -> bool:
@@ -161,7 +214,9 @@ def remedy(parity: Parity, own: Parity, tolerance: float, weights: str = "float3
 
 
 def to_write(settings: Settings, backbone: nn.Module, tolerance: float) -> nn.Module:
-    """Return the network in the form that is written."""
+    """Return the network in the form that is written; safetensors takes the weights as trained."""
+    if settings.format == "safetensors":
+        return EmbedsPixels(backbone)
     if settings.operators == "standard":
         return export_form(backbone, tolerance)
     from facerec.exporting.native.rewrite import native_form  # which imports timm, and that is slow
@@ -174,9 +229,14 @@ def write(settings: Settings, network: nn.Module, metadata: dict[str, str], data
     example = torch.randint(0, 256, (2, *data.image_size, 3), dtype=torch.uint8)
     files.write(settings.format, network, example, metadata, path)
     if settings.int8:
-        from facerec.exporting.onnx_format import quantise  # needs ONNX Runtime, which most formats do not
+        onnx_format().quantise(path, calibration_batches(data), metadata, path)
 
-        quantise(path, calibration_batches(data), metadata, path)
+
+def onnx_format() -> ModuleType:
+    """Return the module, which needs ONNX Runtime; most formats do not."""
+    from facerec.exporting import onnx_format as module
+
+    return module
 
 
 def calibration_batches(data: FaceDataModule) -> Iterator[np.ndarray]:

@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import redirect_stdout
-from functools import wraps
+from functools import partial, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import nn
+from torch import Tensor, nn
 
 from facerec.config.compose import resolved
 from facerec.config.node_types import check_class, check_classes, check_node
@@ -23,6 +23,7 @@ from facerec.config.sentences import sentence
 from facerec.config.stored import compose_trained
 from facerec.data.datamodule import FaceDataModule
 from facerec.errors import InputError, suggestion
+from facerec.exporting.formats import Model, read
 from facerec.heads import CosineHead
 from facerec.operators.base import OperatorFactory
 from facerec.process import refuse_too_many
@@ -108,6 +109,21 @@ def build_trained(
             f"the network of {path} is for backbone.image_size={theirs} and the images have data.image_size={ours}: "
             "give both the same"
         )
+    return _with_weights(cfg, checkpoint, path, trust), cfg, checkpoint
+
+
+def read_model(path: Path, trust: bool = False, library: Path | None = None) -> Model:
+    """Read an exported file of any format, as `facerec.exporting.formats.read` does."""
+    return read(path, library, partial(_stored_network, path=path, trust=trust))
+
+
+def _stored_network(config: Any, weights: dict[str, Tensor], path: Path, trust: bool) -> nn.Module:
+    weights = {f"backbone.{name}": weight for name, weight in weights.items()}
+    return _with_weights(compose_trained(config, [], trust), {"state_dict": weights}, path, trust)
+
+
+def _with_weights(cfg: DictConfig, checkpoint: dict[str, Any], path: str | Path, trust: bool) -> nn.Module:
+    """Return the backbone of ``cfg`` with the checkpoint's weights; ``path`` is its file."""
     try:
         with no_larger_than(path):
             backbone = build_backbone(cfg)
@@ -121,7 +137,7 @@ def build_trained(
             "facerec train"
         ) from error
     load_weights(backbone, checkpoint, path)
-    return backbone, cfg, checkpoint
+    return backbone
 
 
 def build_data(cfg: DictConfig) -> FaceDataModule:

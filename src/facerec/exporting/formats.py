@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from facerec.errors import InputError
 from facerec.files import refuse_no_regular_file
 from facerec.kernels.dispatch import exporting
+from facerec.verification.protocols import PROTOCOLS
+
+# Makes the network of a stored configuration, with these weights.
+Build = Callable[[dict[str, Any], dict[str, Tensor]], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,9 @@ class ModelBackbone(nn.Module):
 
 # Exported files run on the CPU in float32, independent of the device of the training.
 ON_CPU = ["trainer.accelerator=cpu", "trainer.devices=1", "trainer.strategy=auto", "trainer.precision=32-true"]
-SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
-# Default relative error of the low-rank approximation; 0 (exact) for pt2, whose compiler does not need it.
-TOLERANCES = {"onnx": 0.002, "torchscript": 0.002, "pt2": 0.0}
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2", "safetensors": ".safetensors"}
+# Default relative error of the low-rank approximation; 0 (exact) where PyTorch or a compiler does not need it.
+TOLERANCES = {"onnx": 0.002, "torchscript": 0.002, "pt2": 0.0, "safetensors": 0.0}
 
 
 def write(format: str, network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str], path: Path) -> None:
@@ -80,14 +84,15 @@ def write(format: str, network: nn.Module, pixels: torch.Tensor, metadata: dict[
         ) from error
 
 
-def read(path: Path, library: Path | None = None) -> Model:
+def read(path: Path, library: Path | None = None, build: Build | None = None) -> Model:
     """Read a file that `write` wrote; `InputError` if it is something else.
 
-    TorchScript and pt2 files contain code: read only files you trust.
+    TorchScript and pt2 files contain code: read only files you trust. A safetensors file has weights alone.
 
     Args:
         library: of an ONNX file with operators of facerec: the library to load, whose code runs; None: one that is
             built from this version's sources.
+        build: makes the network of a safetensors file; `facerec.config.build.read_model` knows how.
     """
     by_suffix = {suffix: format for format, suffix in SUFFIXES.items()}
     if path.suffix not in by_suffix:
@@ -101,6 +106,10 @@ def read(path: Path, library: Path | None = None) -> Model:
         if format != "onnx":
             raise InputError(f"library={library} has no effect on {path}: leave it out")
         reader = partial(reader, library=library)
+    if format == "safetensors":
+        if build is None:
+            raise InputError(f"model {path} has weights and no network: take the file of another format")
+        reader = partial(reader, build=build)
     model = _read(reader, path, format)
     if "config" not in model.metadata:
         raise InputError(f"model {path} holds no configuration: use a file that facerec export wrote")
@@ -122,13 +131,17 @@ def _read(reader: Callable[[Path], Any], path: Path, format: str) -> Any:
 
 
 def describe(checkpoint: dict[str, Any], path: str, image_size: tuple[int, int], embedding_dim: int) -> dict[str, str]:
-    """Return the metadata that is written to the file."""
+    """Return what every file says about itself."""
     config = checkpoint["config"]
+    both = PROTOCOLS[config["protocol"]].sums_flip
     return {
         "input": f"uint8 (batch, {image_size[0]}, {image_size[1]}, 3)",
         "colour_order": "RGB",
         "normalisation": "inside: (x - 127.5) / 127.5",
         "output": f"float32 (batch, {embedding_dim}), not of unit length",
+        "embedding": "the sum of the outputs for the image and its mirror image"
+        if both
+        else "the output for the image",
         "protocol": str(config["protocol"]),
         "checkpoint": path,
         "epoch": str(checkpoint["epoch"]),

@@ -52,6 +52,13 @@ def describe(model: onnx.ModelProto, metadata: dict[str, str], path: Path) -> No
     path.write_bytes(content + _digest_entry(content))
 
 
+def describe_again(path: Path, metadata: dict[str, str]) -> None:
+    """Give the file ``path`` other ``metadata``."""
+    model = onnx.load(path)
+    del model.metadata_props[:]  # with the digest, which is the last entry
+    describe(model, metadata, path)
+
+
 def _digest_entry(content: bytes) -> bytes:
     """Return the serialised metadata with the digest of ``content``: messages are merged by writing them in a row."""
     entry = onnx.ModelProto()

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -57,16 +57,23 @@ class Parity:
         return {"least_cosine": self.least_cosine, "accuracy": accuracies}
 
 
-def compare(backbone: nn.Module, exported: nn.Module, verify: Callable[[nn.Module], Results]) -> Parity:
-    """Verify both networks, and compare their embeddings image by image."""
-    (ours, embeddings), (theirs, others) = (_recorded(network, verify) for network in (backbone.eval(), exported))
-    cosines = [F.cosine_similarity(a, b) for a, b in zip(embeddings, others, strict=True)]
-    return Parity(float(torch.cat(cosines).min()), ours, theirs)
+class Recorded(NamedTuple):
+    """The verification of a network, and its outputs batch by batch."""
+
+    results: Results
+    outputs: list[Tensor]
 
 
-def rounding(backbone: nn.Module, verify: Callable[[nn.Module], Results]) -> Parity:
+def compare(ours: Recorded, exported: nn.Module, verify: Callable[[nn.Module], Results]) -> Parity:
+    """Verify the ``exported`` network, and compare its outputs with the checkpoint's, image by image."""
+    theirs = recorded(exported, verify)
+    cosines = [F.cosine_similarity(a, b) for a, b in zip(ours.outputs, theirs.outputs, strict=True)]
+    return Parity(float(torch.cat(cosines).min()), ours.results, theirs.results)
+
+
+def rounding(ours: Recorded, backbone: nn.Module, verify: Callable[[nn.Module], Results]) -> Parity:
     """Compare ``backbone`` with itself in double precision: what differs here, no file in float32 can keep."""
-    return compare(backbone, InDoublePrecision(backbone), verify)
+    return compare(ours, InDoublePrecision(backbone), verify)
 
 
 class InDoublePrecision(nn.Module):
@@ -80,7 +87,8 @@ class InDoublePrecision(nn.Module):
         return self.backbone(images.double()).float()
 
 
-def _recorded(network: nn.Module, verify: Callable[[nn.Module], Results]) -> tuple[Results, list[Tensor]]:
-    embeddings: list[Tensor] = []
-    with network.register_forward_hook(lambda _module, _images, out: embeddings.append(out.float().cpu())):
-        return verify(network), embeddings
+def recorded(network: nn.Module, verify: Callable[[nn.Module], Results]) -> Recorded:
+    """Verify ``network`` and keep its outputs."""
+    outputs: list[Tensor] = []
+    with network.register_forward_hook(lambda _module, _images, out: outputs.append(out.float().cpu())):
+        return Recorded(verify(network), outputs)

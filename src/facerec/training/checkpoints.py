@@ -1,5 +1,6 @@
 """Checkpoints: written atomically, read without executing code, and checked before they are used."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,6 +106,16 @@ def training_fingerprint(checkpoint: dict[str, Any]) -> str | None:
     """Return the fingerprint of the images that a checkpoint was trained on; None if it holds none."""
     states = [state for state in checkpoint.values() if isinstance(state, dict)]
     return next((state["train_fingerprint"] for state in states if "train_fingerprint" in state), None)
+
+
+def network_digest(checkpoint: dict[str, Any]) -> str:
+    """Return a hexadecimal digest of the backbone's weights and of the protocol, which say what an embedding is."""
+    sha = hashlib.sha256(str(checkpoint["config"].get("protocol")).encode())
+    for name, weight in sorted(checkpoint["state_dict"].items()):
+        if name.startswith("backbone."):
+            sha.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+            sha.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()[:32]
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def _with_interval_of_fmr(pairs: AllPairs, point: OperatingPoint) -> dict[str, A
 
 
 def _curve(pairs: AllPairs, also: list[int]) -> np.ndarray:
-    """Return `ErrorRates.curve` at FMRs spaced evenly on a logarithmic axis, FNMRs spaced evenly, and steps ``also``."""
+    """Return `ErrorRates.curve` at FMRs in equal ratios, at FNMRs in equal distances, and at steps ``also``."""
     half = _CURVE_POINTS // 2
     ranks = np.geomspace(1, pairs.num_non_mated, half).astype(np.int64) - 1
     places = np.linspace(0, pairs.num_mated - 1, half).astype(np.int64)
