@@ -11,6 +11,7 @@ from says import says
 
 from facerec.commands.main import module_of
 from facerec.exporting import formats as files
+from facerec.exporting.deployed_network import EmbedsPixels
 
 
 def hostile(config: dict, marker: Path) -> dict:
@@ -77,14 +78,20 @@ class Mean(torch.nn.Module):
         return pixels.float().mean((1, 2))
 
 
-@pytest.mark.parametrize("format", ["onnx", "torchscript", "pt2"])
+@pytest.mark.parametrize("format", ["onnx", "torchscript", "pt2", "safetensors"])
 def test_no_command_runs_what_an_exported_file_names(format, run, tmp_path, capsys):
     if format == "pt2" and not shutil.which("g++"):
         pytest.skip("needs a C++ compiler")
     config = torch.load(run / "best.ckpt", weights_only=True)["config"]
     metadata = {"config": json.dumps(config), "epoch": "1", "checkpoint": "best.ckpt"}
     path = tmp_path / f"net{files.SUFFIXES[format]}"
-    files.write(format, Mean().eval(), torch.zeros(2, 4, 4, 3, dtype=torch.uint8), metadata, path)
+    files.write(
+        format,
+        EmbedsPixels(Mean()).eval() if format == "safetensors" else Mean().eval(),
+        torch.zeros(2, 4, 4, 3, dtype=torch.uint8),
+        metadata,
+        path,
+    )
     with as_program(tmp_path):
         status = module_of("evaluate").main([f"model={path.name}"])
     said = capsys.readouterr().err.splitlines()[-1]
