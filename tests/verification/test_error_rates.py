@@ -80,6 +80,7 @@ def test_they_come_back_from_their_text(rates):
         {"at_fmr": {"1e-3": {"cosine_threshold": float("inf")}}},
         {"at_fmr": 3},
         {"chosen_on": None},
+        {"chosen_on": {"name": "drawn", "images": 2, "people": 2, "mated_pairs": 1, "non_mated_pairs": 0}},
     ],
 )
 def test_a_text_of_somebody_elses_is_refused(change, rates):

@@ -1,6 +1,6 @@
 """Face detection by OpenCV's YuNet detector, with a model file that the user provides."""
 
-import hashlib
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +11,7 @@ from cv2.utils import logging
 
 from facerec.alignment.placement import Placement, place_points
 from facerec.errors import InputError
-from facerec.files import refuse_no_regular_file
+from facerec.files import digest_of_file, refuse_no_regular_file
 
 # Input size of the published YuNet files, some of which accept no other. An image is shrunk to fit and padded.
 _SIDE = 640
@@ -19,8 +19,27 @@ _SIDE = 640
 _LONGER_SIDES = (640, 320, 160)
 
 
+@dataclass(frozen=True, eq=False)
+class DetectedFace:
+    """A face in an image.
+
+    Attributes:
+        box: left, top, width and height in pixels; it may reach beyond the image.
+        points: the five points ``(5, 2)``, in the order of `facerec.alignment.placement.POINTS`.
+        score: of the detector, 0 to 1.
+    """
+
+    box: tuple[float, float, float, float]
+    points: np.ndarray
+    score: float
+
+    @property
+    def area(self) -> float:
+        return self.box[2] * self.box[3]
+
+
 class FaceDetector:
-    """Places the face that YuNet finds.
+    """Finds faces with YuNet, and places one of them.
 
     Args:
         model: an ONNX file of YuNet (``face_detection_yunet_*.onnx`` of OpenCV's model zoo); `InputError` if it is not
@@ -35,7 +54,7 @@ class FaceDetector:
         self.model, self.face, self.min_score = model, face, min_score
         refuse_no_regular_file(model)
         try:
-            self._digest = hashlib.sha256(model.read_bytes()).hexdigest()
+            self._digest = digest_of_file(model)
             self._detector.detect(np.zeros((_SIDE, _SIDE, 3), np.uint8))
         except OSError as error:
             raise InputError(f"detector {model} cannot be read ({error.strerror}): check detector=") from error
@@ -49,16 +68,19 @@ class FaceDetector:
         return f"detector {self._digest} {self.face} {self.min_score}"
 
     def place(self, path: str, image: np.ndarray, size: int) -> Placement:
-        faces = self._detect(image)
-        if not len(faces):
+        faces = self.detect(image)
+        if not faces:
             raise InputError("no face was found in the image: lower min_score or give landmarks")
-        if self.face == "largest":
-            chosen = faces[np.argmax(faces[:, 2] * faces[:, 3])]
-        else:
-            middle = np.array([image.shape[1], image.shape[0]]) / 2
-            chosen = faces[np.argmin(np.linalg.norm(faces[:, :2] + faces[:, 2:4] / 2 - middle, axis=1))]
+        middle = np.array([image.shape[1], image.shape[0]]) / 2
+        chosen = faces[0] if self.face == "largest" else min(faces, key=lambda face: _distance(face, middle))
+        return place_points(chosen.points, image, size)
+
+    def detect(self, image: np.ndarray) -> list[DetectedFace]:
+        """Return the faces in ``image``, uint8 RGB ``(H, W, 3)``, the largest first."""
         # The detector's first point is the subject's right eye, which is the viewer's left one.
-        return place_points(chosen[4:14].reshape(5, 2).astype(float), image, size)
+        rows = self._detect(image).astype(float)
+        faces = [DetectedFace(tuple(row[:4].tolist()), row[4:14].reshape(5, 2), float(row[14])) for row in rows]
+        return sorted(faces, key=lambda face: -face.area)
 
     def _detect(self, image: np.ndarray) -> np.ndarray:
         """Return one row per face: left, top, width, height, five points, score."""
@@ -83,6 +105,10 @@ class FaceDetector:
     def __getstate__(self) -> dict[str, object]:
         """Leave out the detector, which each process creates for itself."""
         return {name: value for name, value in self.__dict__.items() if name != "_detector"}
+
+
+def _distance(face: DetectedFace, place: np.ndarray) -> float:
+    return float(np.linalg.norm(np.array(face.box[:2]) + np.array(face.box[2:]) / 2 - place))
 
 
 def _fitted(image: np.ndarray, scale: float) -> np.ndarray:

@@ -20,7 +20,7 @@ def find_images(root: Path, apart_from: Path) -> list[str]:
     ``root`` is not a folder.
     """
     if not root.is_dir():
-        raise InputError(f"{root} is not a folder: give the folder of images to align")
+        raise InputError(f"{root} is not a folder: give a folder of images")
     seen = {os.path.realpath(apart_from)}
     paths: list[str] = []
     own, linked = [str(root)], []

@@ -50,19 +50,19 @@ def _draw(section: Section, columns: int, side: int, width: int) -> np.ndarray:
 
 def _title(text: str, width: int) -> np.ndarray:
     page = Image.new("RGB", (width, 30), _PAPER)
-    ImageDraw.Draw(page).text((_MARGIN, 9), _drawable(text), _INK, _font(14))
+    ImageDraw.Draw(page).text((_MARGIN, 9), drawable(text), _INK, font(14))
     return np.asarray(page)
 
 
 def _row(images: Sequence[np.ndarray], captions: Sequence[str], side: int, width: int) -> np.ndarray:
     lines = max(caption.count("\n") + 1 for caption in captions)
     page = Image.new("RGB", (width, side + lines * _LINE + 2 * _MARGIN), _PAPER)
-    draw, font = ImageDraw.Draw(page), _font(10)
+    draw, small = ImageDraw.Draw(page), font(10)
     for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left = _MARGIN + column * (side + _MARGIN)
         page.paste(Image.fromarray(_fitted(image, side)), (left, 0))
         for row, line in enumerate(caption.split("\n")):
-            draw.text((left, side + 2 + row * _LINE), _shortened(_drawable(line), font, side), _INK, font)
+            draw.text((left, side + 2 + row * _LINE), _shortened(drawable(line), small, side), _INK, small)
     return np.asarray(page)
 
 
@@ -75,16 +75,16 @@ def _fitted(image: np.ndarray, side: int) -> np.ndarray:
     return fitted
 
 
-def _shortened(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _shortened(line: str, small: ImageFont.FreeTypeFont, width: int) -> str:
     """Cut off the beginning of ``line`` until it fits: paths differ in their ends."""
-    if font.getlength(line) <= width:
+    if small.getlength(line) <= width:
         return line
-    while line and font.getlength("…" + line) > width:
+    while line and small.getlength("…" + line) > width:
         line = line[1:]
     return "…" + line
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
     """Replace characters that the font would draw as empty boxes by escapes, such as \\u674e."""
     known = _characters()
     return "".join(c if ord(c) in known else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -96,7 +96,8 @@ def _characters() -> frozenset[int]:
     return frozenset(FT2Font(_font_file()).get_charmap())
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font for text in pictures, ``size`` pixels high."""
     return ImageFont.truetype(_font_file(), size)
 
 

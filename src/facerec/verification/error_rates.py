@@ -12,6 +12,7 @@ from facerec.verification.groups import rates_at
 from facerec.verification.match_rates import DECISION, OperatingPoint, operating_points
 
 _CURVE_POINTS = 200
+_NUMBERS = ("cosine_threshold", "squared_distance_threshold", "fmr", "fnmr", "false_matches")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +70,14 @@ class ErrorRates:
                 {str(key): str(reason) for key, reason in content["refused"].items()},
                 np.array(content["curve"], np.float64),
             )
-            thresholds = [rates.threshold(fmr) for fmr in rates.at_fmr]
+            numbers = [float(point[key]) for point in rates.at_fmr.values() for key in _NUMBERS]
+            numbers += [int(rates.chosen_on[key]) for key in ("images", "people", "mated_pairs", "non_mated_pairs")]
+            if not isinstance(rates.chosen_on["name"], str) or rates.chosen_on["non_mated_pairs"] < 1:
+                raise ValueError("the error rates do not say on which pairs they were measured")
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"the error rates lack a part: {error}") from error
         columns = rates.curve.T
-        if columns.shape[:1] != (3,) or not np.isfinite([*columns.ravel(), *thresholds]).all():
+        if columns.shape[:1] != (3,) or not np.isfinite([*columns.ravel(), *numbers]).all():
             raise ValueError("the error rates are no cosines with an FMR and an FNMR")
         if (np.diff(columns[0]) <= 0).any() or columns[1:].min() < 0 or columns[1:].max() > 1:
             raise ValueError("the error rates are not in order of the cosine, or not between 0 and 1")
