@@ -27,6 +27,7 @@ _MODULES = {
 COMMANDS = (
     *("train", "search", "evaluate", "sensitivity", "measure", "benchmark", "export", "report", "plot_runs", "demo"),
     "plot_paper",
+    "recognise",
     *("align_faces", "prepare_benchmark", "recordio", "check_data", "plant_defects"),
     *("train_frontal", "filter_frontal", "plot_synthetic"),
 )
