@@ -10,7 +10,7 @@
 model= is a checkpoint (.ckpt) or a file that facerec export wrote. detector= finds the faces: an .onnx file of YuNet,
 face_detection_yunet of OpenCV's model zoo, which is not shipped. A line detector: FILE in
 ~/.config/facerec/settings.yaml names it once. With aligned=true, each image is an aligned face, as facerec align_faces
-makes them. Photographs are turned according to their EXIF orientation. Faces are numbered from the largest; face= chooses.
+makes them. Photographs are turned according to their EXIF orientation, and their faces are numbered from the largest.
 
 Two faces are of the same person if the cosine of their embeddings is above the threshold. An exported file holds the
 threshold at each false match rate (fmr=); otherwise give threshold=. Embeddings are biometric data: nothing is kept but
