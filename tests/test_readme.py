@@ -28,6 +28,7 @@ FILES = ["README.md", "CONTRIBUTING.md"] + [
         "distillation",
         "verification",
         "deployment",
+        "recognise",
         "heads",
         "library",
         "adding",

@@ -43,7 +43,7 @@ def written(tmp_path):
 
 def test_the_network_comes_back_with_its_metadata(written):
     network, path = written
-    model = formats.read(path, build)
+    model = formats.read(path, build=build)
     np.testing.assert_array_equal(model.embed(PIXELS.numpy()), network(normalise(PIXELS)).detach().numpy())
     assert model.metadata == {"config": '{"width": 16}', "a": "é"}
 
@@ -56,7 +56,7 @@ def test_a_change_is_refused(part, written):
     content[place] ^= 1
     path.write_bytes(bytes(content))
     with refuses("net.safetensors", "damaged", "export it again", error=InputError):
-        formats.read(path, build)
+        formats.read(path, build=build)
 
 
 def test_a_file_without_its_network_is_refused(written):
@@ -67,4 +67,4 @@ def test_a_file_without_its_network_is_refused(written):
 def test_what_is_no_safetensors_file_is_refused(tmp_path):
     (tmp_path / "net.safetensors").write_bytes(b"no weights")
     with refuses("net.safetensors", "safetensors", "export it again", error=InputError):
-        formats.read(tmp_path / "net.safetensors", build)
+        formats.read(tmp_path / "net.safetensors", build=build)
