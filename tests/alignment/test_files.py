@@ -39,7 +39,7 @@ def test_a_link_to_an_image_is_an_image_and_a_broken_one_is_not_passed_over(tmp_
 
 
 def test_a_folder_that_is_none_or_may_not_be_read_is_refused(tmp_path: Path) -> None:
-    with refuses("no", "folder", "images to align", error=InputError):
+    with refuses("no", "folder", "folder of images", error=InputError):
         find_images(tmp_path / "no", tmp_path)
     with (
         mock.patch.object(os, "scandir", side_effect=PermissionError(errno.EACCES, "Permission denied")),

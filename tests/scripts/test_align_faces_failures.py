@@ -57,7 +57,7 @@ def test_nothing_aligned_is_exit_status_1(photos: Path, tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
-        (["no", "out", "crop=lfw"], ("no", "folder", "images to align")),
+        (["no", "out", "crop=lfw"], ("no", "folder", "folder of images")),
         (["empty", "out", "crop=lfw"], ("empty", "no image", "images to align")),
         (["photos", "photos", "crop=lfw"], ("photos", "overwrite", "another folder")),
         (["photos", "out", "crop=1,2"], ("crop=1,2", "LEFT,TOP,WIDTH,HEIGHT")),
