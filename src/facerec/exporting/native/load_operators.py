@@ -62,7 +62,7 @@ def _register(options: onnxruntime.SessionOptions, library: Path) -> None:
     if not library.is_file():
         raise InputError(f"library {library} does not exist: check the path, or leave library= out to have it built")
     try:
-        options.register_custom_ops_library(str(library))
+        options.register_custom_ops_library(str(library.absolute()))  # a bare name is looked for elsewhere
     except Exception as error:
         said = str(error).strip().splitlines()[0]
         if found := _own_words(said):

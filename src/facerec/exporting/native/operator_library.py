@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from facerec.errors import InputError
 from facerec.exporting.native.sources import FLAGS, SOURCES
@@ -60,14 +61,16 @@ def build(path: Path, target: str | None = None) -> None:
     Raises `InputError` if there is no compiler, or if it fails, with its first error.
     """
     compiler = find_compiler(target)
-    with replacing(path) as partial:
-        command = [*compiler, *_arguments(target), "-o", str(partial)]
+    with replacing(path) as partial, TemporaryDirectory() as folder:
+        built = Path(folder, library_name(target))  # compilers for Windows put more files beside it
+        command = [*compiler, *_arguments(target), "-o", str(built)]
         result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
-        if result.returncode != 0 or not partial.is_file():
+        if result.returncode != 0 or not built.is_file():
             raise InputError(
                 f"the operator library cannot be built by {' '.join(compiler)} ({_first_error(result.stderr)}): "
                 "choose another compiler by the environment variable CC"
             )
+        shutil.copyfile(built, partial)
 
 
 def cached() -> Path:

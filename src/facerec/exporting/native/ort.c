@@ -511,7 +511,8 @@ EXPORT OrtStatus *ORT_API_CALL RegisterCustomOps(OrtSessionOptions *options, con
   TRY(api->CreateCustomOpDomain("facerec", &domain));
   OrtStatus *failed = add_ops(api, domain);
   if (failed == NULL)
-    return api->AddCustomOpDomain(options, domain);
-  api->ReleaseCustomOpDomain(domain);
+    failed = api->AddCustomOpDomain(options, domain);
+  if (failed != NULL)
+    api->ReleaseCustomOpDomain(domain);
   return failed;
 }
