@@ -19,11 +19,11 @@ from says import refuses, says
 
 from facerec.exporting import formats
 from facerec.exporting.native import operator_library, packing
+from facerec.exporting.native.sources import SOURCES
 
 HERE = Path(__file__).parent
 C_COMPILER = shutil.which("cc")
 needs_cc = pytest.mark.skipif(C_COMPILER is None, reason="there is no C compiler")
-FOREIGN = next(target for target in operator_library.TARGETS if platform.machine() not in target and "linux" in target)
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +90,12 @@ def test_a_file_runs_with_the_library_of_these_sources_and_never_with_the_one_be
     assert formats.read(path).embed(MAPS).shape == (2, 4, 5, 6)
 
 
-def test_a_library_that_is_named_is_the_one_that_is_loaded(library, written, tmp_path):
+def test_a_library_that_is_named_is_the_one_that_is_loaded(library, written, tmp_path, monkeypatch):
     shutil.copy(library, tmp_path / "mine.so")
-    np.testing.assert_array_equal(
-        formats.read(written(), tmp_path / "mine.so").embed(MAPS), formats.read(written()).embed(MAPS)
-    )
+    ours = formats.read(written()).embed(MAPS)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "mine.so", Path("mine.so")):
+        np.testing.assert_array_equal(formats.read(written(), path).embed(MAPS), ours)
     with refuses("gone.so", "does not exist", "library="):
         formats.read(written(), tmp_path / "gone.so")
     with refuses(str(tmp_path), "is a folder"):
@@ -213,6 +214,31 @@ def test_it_is_built_for_other_machines(target, begins, tmp_path):
     content = path.read_bytes()
     assert content.startswith(begins) and b"RegisterCustomOps" in content
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def stand_in(compiler: list[str], processor: str, folder: Path) -> Path:
+    """The operators and a stand-in for the runtime, as a program."""
+    native = Path(operator_library.__file__).parent
+    files = [HERE / "fake_runtime.c", native / "ort.c", *(native / name for name in SOURCES[processor])]
+    flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{native}"]
+    subprocess.run([*compiler, *flags, *files, "-o", folder / "program"], check=True)
+    return folder / "program"
+
+
+@needs_cc
+@pytest.mark.skipif(platform.machine() not in SOURCES, reason="for x86-64 and AArch64")
+def test_each_failure_of_the_runtime_is_told_and_leaves_nothing(tmp_path):
+    program = stand_in(["cc"], platform.machine(), tmp_path)
+    assert subprocess.run([program], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.skipif(
+    shutil.which("qemu-aarch64") is None or find_spec("ziglang") is None, reason="needs qemu-aarch64 and ziglang"
+)
+def test_the_same_on_aarch64(tmp_path):
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-static"]
+    program = ["qemu-aarch64", stand_in(zig, "aarch64", tmp_path)]
+    assert subprocess.run(program, check=True, capture_output=True, text=True).stdout == "neon\n"
 
 
 TOO_OLD = """

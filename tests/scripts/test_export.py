@@ -17,6 +17,8 @@ from facerec.exporting import pt2_format as pt2_file
 from facerec.exporting.formats import Model
 from facerec.exporting.parity import Parity
 
+needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+
 
 @pytest.fixture
 def run_script(capsys, tmp_path):
@@ -90,6 +92,36 @@ def test_a_depthwise_run_beside_its_checkpoint(format, depthwise_run, run_script
     )
 
 
+@needs_cc
+@pytest.mark.parametrize("weights", ["float32", "float16"])
+def test_with_operators_of_facerec_the_library_is_beside_the_file(weights, tvconv_run, run_script, tmp_path):
+    shutil.copy(tvconv_run / "best.ckpt", tmp_path / "best.ckpt")
+    asked = ("operators=native", f"weights={weights}", "data.cache=null")
+    status, found, shown = run_script("export", "checkpoint=best.ckpt", *asked)
+    assert status == 0 and found["least_cosine"] > 0.9999 and "accuracy in percent" in shown
+    assert (found["file"], found["weights"], found["tolerance"]) == ("best.onnx", weights, 0.0)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["best.ckpt", "best.onnx", found["library"]]
+    kinds = {(node.domain, node.op_type) for node in onnx.load(tmp_path / "best.onnx").graph.node}
+    assert kinds == {("facerec", kind) for kind in ("Stem", "Block", "Pointwise")} | {("", "ReduceMean"), ("", "Gemm")}
+    (tmp_path / "mine.lib").write_bytes((tmp_path / found["library"]).read_bytes())
+    (tmp_path / found["library"]).write_bytes(b"what came with a file is not run")
+    verified_alone = verified(run_script, "model=best.onnx")["benchmarks"]["synthetic"]
+    assert verified_alone["accuracy"] == found["accuracy"]["exported"]["synthetic"]
+    with_named = verified(run_script, "model=best.onnx", "library=mine.lib")["benchmarks"]["synthetic"]
+    assert with_named["thresholds"] == verified_alone["thresholds"]
+
+
+@needs_cc
+def test_a_library_that_cannot_be_built_leaves_what_was_there(depthwise_run, run_script, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("CC", "cc -Dint=broken")
+    (tmp_path / "net.onnx").write_bytes(b"old")
+    arguments = f"checkpoint={depthwise_run / 'best.ckpt'}", "output=net.onnx", "operators=native", "data.cache=null"
+    status, printed, said = run_script("export", *arguments)
+    assert (status, printed, said.count("\n")) == (1, "", 1) and says(said, "operator library", "cc -Dint", "error")
+    assert (tmp_path / "net.onnx").read_bytes() == b"old"
+
+
 def test_in_eight_bits_both_accuracies_are_told(depthwise_run, run_script, tmp_path):
     shutil.copy(depthwise_run / "best.ckpt", tmp_path / "best.ckpt")
     status, found, shown = run_script("export", "checkpoint=best.ckpt", "int8=true")
@@ -131,6 +163,8 @@ def test_another_format_is_advised_only_where_rounding_is_not_the_cause(file, ow
     advice = module_of("export").remedy(Parity(file, {}, {}), Parity(own, {}, {}), 0)
     assert says(advice, facts)
     assert says(module_of("export").remedy(Parity(0.5, {}, {}), Parity(1.0, {}, {}), 0.002), "tolerance=0")
+    rounded = module_of("export").remedy(Parity(0.5, {}, {}), Parity(1.0, {}, {}), 0, "float16")
+    assert says(rounded, "leave weights=float16 out")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +185,13 @@ def test_another_format_is_advised_only_where_rounding_is_not_the_cause(file, ow
         (["checkpoint=a.pt", "format=torchscript"], ("a.pt", "checkpoint", "output=FILE")),
         (["output=/dev/null/net.onnx"], ("output=/dev/null/net.onnx", "is a file", "folder")),
         (["output=net.pt"], ("net.pt", ".onnx", "format=onnx")),
+        (["operators=native", "format=pt2"], ("operators=native", "format=pt2", "leave one")),
+        (["operators=native", "int8=true"], ("operators=native", "int8=true", "leave one")),
+        (["operators=native", "tolerance=0.1"], ("operators=native", "tolerance=0.1", "leave one")),
+        (["operators=own"], ("operators", "standard or native", "'own'")),
+        (["weights=float16"], ("weights=float16", "operators=native")),
+        (["target=linux-aarch64"], ("target=linux-aarch64", "operators=native")),
+        (["operators=native", "target=toaster"], ("target", "linux-aarch64", "'toaster'")),
         (["checkpoint=gone.ckpt"], ("gone.ckpt", "No such file or directory")),
     ],
 )
@@ -192,6 +233,8 @@ def test_a_checkpoint_must_be_given(run_script):
         (["model=cut.onnx", "form=deployed"], ("form=", "model=")),
         (["model=cut.onnx", "image_size=48"], ("image_size=", "model=")),
         (["model=cut.onnx", "checkpoint=a"], ("checkpoint=", "model=")),
+        (["model=whole.onnx", "library=a.so"], ("library=a.so", "whole.onnx", "leave it out")),
+        (["checkpoint=a.ckpt", "library=a.so"], ("library=a.so", "checkpoint", "leave it out")),
     ],
 )
 def test_a_file_that_cannot_be_verified_is_named(arguments, facts, run_script, exported, tmp_path):
