@@ -124,7 +124,8 @@ def refuse_no_library(settings: Settings) -> None:
         return
     for key, value in {"format": "onnx", "int8": False, "tolerance": None}.items():
         if getattr(settings, key) != value:
-            raise InputError(f"operators=native has no {key}={getattr(settings, key)}: leave one of them out")
+            given = str(getattr(settings, key)).replace("True", "true")
+            raise InputError(f"operators=native cannot be used with {key}={given}: leave one of them out")
     find_compiler(None)
     find_compiler(settings.target)
 
