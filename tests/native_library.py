@@ -41,18 +41,22 @@ class Conv(Structure):
         *((name, c_int32) for name in ("in_height", "in_width", "channels", "kernel", "stride")),
         *((name, c_int32) for name in ("by_position", "half", "bias_by_position", "activation")),
         ("weight", c_void_p),
-        ("bias", POINTER(c_float)),
+        *((name, POINTER(c_float)) for name in ("bias", "scale")),
     )
 
     @classmethod
-    def of(cls, weight, size, stride, bias=None, activation=None, half=False):
-        """Of ``(k*k, H, W, C)`` or ``(k*k, C)`` weights for maps of ``size``; bias ``(H, W, C)``, ``(C,)`` or None."""
-        packed = packing.pack_conv(weight, half)
-        kept = packed, None if bias is None else np.ascontiguousarray(bias, np.float32)
+    def of(cls, weight, size, stride, bias=None, activation=None, half=False, scale=1):
+        """Of ``(k*k, H, W, C)`` or ``(k*k, C)`` weights for maps of ``size``; bias ``(H, W, C)``, ``(C,)`` or None.
+
+        The ``scale`` is that of float16, before which both are divided.
+        """
+        packed = packing.pack_conv(weight / scale if half else weight, half)
+        kept = packed, None if bias is None else np.ascontiguousarray(bias / scale if half else bias, np.float32)
+        kept += (np.full(weight.shape[-1], scale, np.float32) if half else None,)
         kernel = round(len(weight) ** 0.5)
         flags = weight.ndim == 4, half, bias is not None and bias.ndim == 3, ACTIVATIONS[activation]
-        pointer = None if bias is None else floats(kept[1])
-        part = cls(*size, weight.shape[-1], kernel, stride, *flags, packed.ctypes.data, pointer)
+        pointers = (None if array is None else floats(array) for array in kept[1:])
+        part = cls(*size, weight.shape[-1], kernel, stride, *flags, packed.ctypes.data, *pointers)
         part.kept = kept
         return part
 
@@ -201,7 +205,7 @@ def arrays_of(part, base=0):
         for name, inner in zip(("expand", "project", "conv"), part.kept, strict=True):
             yield from arrays_of(inner, base + getattr(Block, name).offset)
     elif hasattr(part, "kept"):
-        for name, array in zip(("weight", "bias"), part.kept, strict=True):
+        for name, array in zip(("weight", "bias", "scale"), part.kept, strict=False):
             if array is not None:
                 yield base + getattr(type(part), name).offset, array
 

@@ -175,6 +175,17 @@ def test_every_float16_is_read(any_set):
     assert np.array_equal(y.reshape(-1), halves.astype(np.float32), equal_nan=True)
 
 
+def test_a_scale_lets_float16_hold_weights_of_any_size(any_set):
+    weight, bias, x = numbers(1, 9, 6, 5, 20), numbers(2, 20), numbers(3, 3, 6, 5, 20)
+    weight *= np.exp2(np.arange(-20, 20)[::2]).astype(np.float32)
+    bias *= weight.max((0, 1, 2))
+    scale = packing.half_scale(weight)
+    assert scale.shape == (20,) and (np.abs(weight / scale).max((0, 1, 2)) <= 2**15).all()
+    conv = Conv.of(weight, (6, 5), 1, bias, "relu", half=True, scale=scale)
+    y = any_set.run("block", Block.of(conv), x, x.shape)
+    assert np.array_equal(y, convolved(x, weight, 1, bias, "relu"))
+
+
 def test_what_is_not_a_number_stays_so(any_set):
     x = np.full((1, 4, 4, 8), np.nan, np.float32)
     block, loops = whole_block(8, 48, 8, (4, 4), 1)

@@ -28,7 +28,7 @@ struct conv_form {
 
 /* LANES channels of one position of some images. */
 INLINE void conv_lanes(const struct conv_row *r, const struct conv_form f, const struct limits *limits, vector start,
-                       ptrdiff_t offset, const char *weight, float *y) {
+                       vector scale, ptrdiff_t offset, const char *weight, float *y) {
   vector sum[4];
   for (int i = 0; i < f.images; i++)
     sum[i] = start;
@@ -43,7 +43,7 @@ INLINE void conv_lanes(const struct conv_row *r, const struct conv_form f, const
     }
   }
   for (int i = 0; i < f.images; i++)
-    store(y + i * r->out_image, limited(sum[i], *limits));
+    store(y + i * r->out_image, limited(f.half ? sum[i] * scale : sum[i], *limits));
 }
 
 /* The channels of one position from `c` on. Where the last PANEL / 2 have no others beside them and a vector is longer,
@@ -52,7 +52,8 @@ INLINE void conv_panel(const struct conv_row *r, const struct conv_form f, const
                        int32_t position, ptrdiff_t c, const char *weight) {
   const float *bias = r->bias + position * r->bias_step;
   for (int lane = 0; lane < f.width; lane += LANES, c += LANES, weight += LANES * (f.half ? 2 : 4))
-    conv_lanes(r, f, limits, r->bias ? load_some(bias + c, r->wanted - c) : all(0), position * r->step + c, weight,
+    conv_lanes(r, f, limits, r->bias ? load_some(bias + c, r->wanted - c) : all(0),
+               f.half ? load_some(r->conv->scale + c, r->wanted - c) : all(1), position * r->step + c, weight,
                r->y + position * r->channels + c);
 }
 

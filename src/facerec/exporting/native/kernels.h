@@ -34,6 +34,7 @@ struct facerec_conv {
   int32_t activation;
   const void *weight; /* pack_conv */
   const float *bias;  /* channels, or out_height * out_width * channels, or NULL */
+  const float *scale; /* with half, channels: multiplies the sum and the bias, so that float16 holds any weights */
 };
 
 /* [expand 1x1], conv, [project 1x1], [shortcut: plus the block's input; stride 1 and as many channels]. */

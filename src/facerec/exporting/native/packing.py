@@ -24,6 +24,16 @@ def pack_stem(weight: NDArray[Any]) -> NDArray[np.float32]:
     return pack_pointwise(weight.transpose(0, 2, 3, 1).reshape(len(weight), -1))
 
 
+def half_scale(weight: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the power of two for each channel, ``(C,)``, by which to divide filters and bias before ``pack_conv``.
+
+    The largest weight of a channel is then at most 2^15, since folded normalisations make weights of any size, and
+    float16 ends at 65504 and has fewer bits below 2^-14.
+    """
+    largest = np.abs(weight).reshape(-1, weight.shape[-1]).max(0)
+    return np.exp2(np.ceil(np.log2(np.where(largest > 0, largest, 1))) - 15).astype(np.float32)
+
+
 def pack_conv(weight: NDArray[Any], half: bool = False) -> NDArray[Any]:
     """Pack filters ``(k*k, H, W, C)``, one a position, or ``(k*k, C)``, shared: float32, or float16 if ``half``, 1-D.
 
