@@ -5,6 +5,7 @@ takes out the pairs of permutations between neighbours.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ class Block(Node):
         half = half and spatial.by_position
         attributes = {"kernel": spatial.kernel, "stride": spatial.stride, "activation": spatial.activation}
         attributes["by_position"] = int(spatial.by_position)
-        inputs = [_packed(lambda weight: packing.pack_conv(weight, half), spatial.weight), _smallest(spatial.bias)]
+        inputs = _rounded_inputs(spatial) if half else _conv_inputs(spatial)
         if project:
             inputs += [*_inputs(expand), *_inputs(project)]
             attributes["expand_activation"] = expand.activation if expand else 0
@@ -111,6 +112,17 @@ class Block(Node):
             return self.plain(x)
         size = halve((x.shape[2], x.shape[3]), self.stride)
         return self.node(x.permute(0, 2, 3, 1), size, self.channels).permute(0, 3, 1, 2)
+
+
+def _conv_inputs(stage: Stage) -> list[Tensor | None]:
+    return [_packed(packing.pack_conv, stage.weight), _smallest(stage.bias), None]
+
+
+def _rounded_inputs(stage: Stage) -> list[Tensor | None]:
+    """Return the weight in float16, the bias and the scale of both."""
+    scale = _packed(packing.half_scale, stage.weight)
+    weight = stage.weight.detach().float().cpu() / scale
+    return [_packed(partial(packing.pack_conv, half=True), weight), _smallest(stage.bias.detach().cpu() / scale), scale]
 
 
 def _inputs(stage: Stage | None) -> tuple[Tensor | None, Tensor | None]:

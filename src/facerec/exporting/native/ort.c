@@ -2,7 +2,8 @@
  *
  * Inputs, of which all but images or maps are constants of the file (rewrite.py writes them):
  *   Block, TVConv   maps (N, H, W, C); the convolution's weight, packed, float or float16; its bias, optional, (C) or
- *                   (H_out, W_out, C); Block only, all optional: the expansion's weight and bias, the projection's
+ *                   (H_out, W_out, C); with float16 its scale (C); Block only, all optional: the expansion's weight and bias, the
+ *                   projection's
  *   Pointwise       maps (N, H, W, C); weight, packed; bias (C_out)
  *   Stem            images uint8 (N, H, W, 3); weight, packed; bias (C_out)
  * The weights' sizes are compared with what the kernels read, so that no file makes them read anything else. */
@@ -31,7 +32,7 @@
 /* Products of two sides fit into 32 bits, those of all numbers here into 64. */
 enum { LARGEST_BATCH = 1 << 24, LARGEST_SIDE = 1 << 14, RANK = 4, ALIGNMENT = 64, WINDOW = 16, MOST_TASKS = 1024 };
 enum kind { BLOCK, POINTWISE, STEM };
-enum input { MAPS, WEIGHT, BIAS, EXPAND_WEIGHT, EXPAND_BIAS, PROJECT_WEIGHT, PROJECT_BIAS, MOST_INPUTS };
+enum input { MAPS, WEIGHT, BIAS, SCALE, EXPAND_WEIGHT, EXPAND_BIAS, PROJECT_WEIGHT, PROJECT_BIAS, MOST_INPUTS };
 
 struct op {
   OrtCustomOp custom; /* first, so that its address is the operator's */
@@ -245,10 +246,12 @@ static OrtStatus *read_conv(const struct kernel *k, const struct tensor *inputs,
   out->channels = channels, out->kernel = k->size, out->stride = k->stride;
   out->by_position = k->by_position, out->activation = k->activation;
   out->half = weight->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
-  out->weight = weight->data, out->bias = bias->data;
+  out->weight = weight->data, out->bias = bias->data, out->scale = inputs[SCALE].data;
   size_t expected = conv_size(out), channel_count = (size_t)channels;
   if ((!out->half && weight->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) || weight->elements != expected)
     return refuse_input(k->api, "a convolution's weight", weight->elements, expected);
+  if (out->half && inputs[SCALE].elements != channel_count)
+    return refuse_input(k->api, "a convolution's scale", inputs[SCALE].elements, channel_count);
   if (bias->data == NULL || bias->elements == channel_count)
     return NULL;
   size_t by_position = (size_t)(halved(out->in_height, k->stride) * halved(out->in_width, k->stride)) * channel_count;
@@ -490,7 +493,7 @@ static OrtCustomOpInputOutputCharacteristic ORT_API_CALL output_characteristic(c
     .name = title, .kind = of_kind, .inputs = number                                                           \
   }
 
-static const struct op OPS[] = {OP("Block", BLOCK, MOST_INPUTS), OP("TVConv", BLOCK, BIAS + 1),
+static const struct op OPS[] = {OP("Block", BLOCK, MOST_INPUTS), OP("TVConv", BLOCK, SCALE + 1),
                                 OP("Pointwise", POINTWISE, BIAS + 1), OP("Stem", STEM, BIAS + 1)};
 
 static OrtStatus *add_ops(const OrtApi *api, OrtCustomOpDomain *domain) {
