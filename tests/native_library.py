@@ -50,8 +50,9 @@ class Conv(Structure):
 
         The ``scale`` is that of float16, before which both are divided.
         """
-        packed = packing.pack_conv(weight / scale if half else weight, half)
-        kept = packed, None if bias is None else np.ascontiguousarray(bias / scale if half else bias, np.float32)
+        with np.errstate(invalid="ignore"):  # some weights are no numbers
+            packed = packing.pack_conv(weight / scale, half)
+        kept = packed, None if bias is None else np.ascontiguousarray(bias / scale, np.float32)
         kept += (np.full(weight.shape[-1], scale, np.float32) if half else None,)
         kernel = round(len(weight) ** 0.5)
         flags = weight.ndim == 4, half, bias is not None and bias.ndim == 3, ACTIVATIONS[activation]
