@@ -17,9 +17,14 @@ from torch import Tensor, nn
 from facerec.backbones.activations import activation_of
 from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.parts import check_image_size
-from facerec.kernels.norm_activation import runs_in_machine_code
 from facerec.operators.base import Operator, Size
-from facerec.operators.common.fused_sequence import activation_name, fuse_sequences, has_running_statistics, normalised
+from facerec.operators.common.fused_sequence import (
+    activation_name,
+    fuse_sequences,
+    has_running_statistics,
+    normalised,
+    pays,
+)
 from facerec.surgery import Where, replace_depthwise
 
 
@@ -74,7 +79,7 @@ class FusedBatchNormAct2d(BatchNormAct2d):
         act, norm = cast(nn.Module, self.act), cast(nn.BatchNorm2d, self)
         known = "none" if isinstance(act, nn.Identity) else activation_name(act)
         plain = not isinstance(self.drop, nn.Identity) or not has_running_statistics(norm)
-        if known is None or plain or not runs_in_machine_code(x):
+        if known is None or plain or not pays(x):
             return super().forward(x)
         return normalised(norm, x, known, act)
 

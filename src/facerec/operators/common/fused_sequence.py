@@ -10,6 +10,8 @@ from torch.nn.modules import module as hooks
 from facerec.kernels.norm_activation import norm_activation, runs_in_machine_code
 
 _ACTIVATIONS = {nn.ReLU: "relu", nn.ReLU6: "relu6", nn.PReLU: "prelu", nn.Hardswish: "hardswish", nn.SiLU: "silu"}
+# Calling the machine code takes longer than PyTorch's two layers take for a smaller map, with and without gradients.
+LEAST_ELEMENTS = 1 << 20
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -22,7 +24,7 @@ def activation_name(module: nn.Module) -> str | None:
 class FusedSequence(nn.Sequential):
     """An `nn.Sequential` with the same modules and results, up to rounding.
 
-    A norm or an activation with a hook is called by itself, and all are if `runs_in_machine_code` says no.
+    A norm or an activation with a hook is called by itself, and so are all for a map that is too small (`pays`).
     """
 
     def forward(self, input: Tensor, shortcut: Tensor | None = None) -> Tensor:
@@ -59,7 +61,7 @@ def apply_layers(
     remaining = list(layers)[::-1]
     while remaining:
         layer = remaining.pop()
-        if not runs_in_machine_code(x) or not _can_be_fused(layer):
+        if not pays(x) or not _can_be_fused(layer):
             x = call(layer, x)
             continue
         assert isinstance(layer, nn.BatchNorm2d)
@@ -70,6 +72,11 @@ def apply_layers(
         if added is not None:
             return x
     return x if shortcut is None else x + shortcut
+
+
+def pays(x: Tensor) -> bool:
+    """Whether a norm of ``x`` and its activation are faster as one."""
+    return x.numel() >= LEAST_ELEMENTS and runs_in_machine_code(x)
 
 
 def normalised(
