@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from facerec.backbones.timm_network import TimmNetwork
 from facerec.kernels import norm_activation
+from facerec.operators.common import fused_sequence
 from facerec.operators.common.fused_sequence import FusedSequence, fuse_sequences, with_shortcut
 
 ACTIVATIONS = [nn.ReLU(inplace=True), nn.ReLU6(), nn.PReLU(4), nn.PReLU(), nn.Hardswish(), nn.SiLU(), nn.Identity()]
@@ -20,6 +22,11 @@ def layers(activation):
 
 def images():
     return torch.randn(4, 3, 8, 7, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
+
+
+@pytest.fixture(autouse=True)
+def small_maps_are_fused(monkeypatch):
+    monkeypatch.setattr(fused_sequence, "LEAST_ELEMENTS", 0)
 
 
 @pytest.fixture
@@ -97,3 +104,25 @@ def test_every_ordinary_sequence_is_turned_into_a_fused_one():
     assert [name for name, _ in fused.named_modules()] == names
     assert [type(m) for m in fused["a"].modules()] == [FusedSequence, FusedSequence, nn.ReLU, Part, nn.ReLU]
     assert not fused["a"].training and fused.training
+
+
+def test_a_map_that_is_too_small_is_left_to_the_layers(calls, monkeypatch):
+    fused, x = FusedSequence(nn.BatchNorm2d(3), nn.ReLU()), images()
+    monkeypatch.setattr(fused_sequence, "LEAST_ELEMENTS", x.numel() + 1)
+    fused(x)
+    assert not calls
+    monkeypatch.setattr(fused_sequence, "LEAST_ELEMENTS", x.numel())
+    fused(x)
+    assert calls == ["relu"]
+
+
+def test_norms_of_timm_with_an_activation_of_their_own_are_fused(calls, monkeypatch):
+    network = TimmNetwork("lcnet_050", image_size=(64, 64), embedding_dim=8).to(memory_format=torch.channels_last)
+    other, x = copy.deepcopy(network), torch.randn(4, 3, 64, 64).to(memory_format=torch.channels_last)
+    monkeypatch.setattr(fused_sequence, "LEAST_ELEMENTS", 10**9)
+    expected = other(x)
+    assert not calls
+    monkeypatch.setattr(fused_sequence, "LEAST_ELEMENTS", 0)
+    torch.testing.assert_close(network(x), expected, rtol=1e-3, atol=1e-3)
+    assert len(calls) > 20 and "hardswish" in calls
+    torch.testing.assert_close(network.state_dict(), other.state_dict(), rtol=1e-3, atol=1e-3)
