@@ -8,6 +8,7 @@ from facerec.commands.main import module_of
 
 ALL = [
     "layer",
+    "norm",
     "network",
     "memory",
     "throughput",
@@ -64,7 +65,10 @@ def test_the_sections_asked_for_are_run_and_written(benchmark, tmp_path):
         ("quick", ("'quick'", "quick=VALUE")),
         (
             "sections=layer,speed",
-            ("'speed'", "layer, network, memory, throughput, pipeline, index, augmentation, verification, export"),
+            (
+                "'speed'",
+                "layer, norm, network, memory, throughput, pipeline, index, augmentation, verification, export",
+            ),
         ),
         ("quick=yes", ("quick", "true or false", "'yes'")),
         ("threads=0", ("threads", "at least 1", "'0'")),
