@@ -43,6 +43,7 @@ from facerec.files import check_output_file, replacing
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.table_formats import terminal_table
+from facerec.runs.training_overlap import found_by_run
 from facerec.training.checkpoints import network_digest, training_fingerprint
 
 _CALIBRATION_IMAGES = 256
@@ -140,9 +141,10 @@ def export(settings: Settings) -> dict[str, Any]:
     data = build_data(cfg)
     data.setup("validate")
     chosen, kept = choose_benchmark(data.opened_benchmarks, settings.thresholds), {}
+    shared = found_by_run(settings.checkpoint.parent, data.opened_benchmarks)
     ours = recorded(backbone, partial(verify, cfg, data, embeddings=kept))
     metadata = described(settings, backbone, data, checkpoint, cfg.embedding_dim)
-    metadata |= measured(ours.results, kept, chosen, "the checkpoint")
+    metadata |= measured(ours.results, kept, chosen, "the checkpoint", shared)
     with replacing(output) as temporary:
         for tolerance in tolerances:
             write(settings, to_write(settings, backbone, tolerance), metadata, data, temporary)
@@ -154,7 +156,7 @@ def export(settings: Settings) -> dict[str, Any]:
             own = rounding(ours, backbone, partial(verify, cfg, data))
             parity.refuse_difference(remedy(parity, own, tolerance, settings.weights))
         if settings.int8:
-            metadata |= measured(parity.exported, kept, chosen, "the file itself")
+            metadata |= measured(parity.exported, kept, chosen, "the file itself", shared)
             onnx_format().describe_again(temporary, metadata)
         if library := settings.library():
             provide(library, settings.target)

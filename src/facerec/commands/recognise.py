@@ -229,7 +229,9 @@ def _search(settings: SearchSettings) -> dict[str, Any]:
     is_known = matches[0].cosine > threshold.cosine
     for place, match in enumerate(matches, 1):
         side = "above" if match.cosine > threshold.cosine else "not above"
-        log(f"{place}. {match.person}: cosine {match.cosine:.4f}, {side} the threshold {threshold.cosine:.4f}")
+        log(
+            f"{place}. {one_line(match.person)}: cosine {match.cosine:.4f}, {side} the threshold {threshold.cosine:.4f}"
+        )
     log(_answer(matches[0], is_known, threshold, len(gallery.names)))
     return {
         "person": matches[0].person if is_known else None,
@@ -241,7 +243,7 @@ def _search(settings: SearchSettings) -> dict[str, Any]:
 
 
 def _answer(best: Match, is_known: bool, threshold: Threshold, people: int) -> str:
-    found = f"{best.person}" if is_known else f"nobody: none of {people} people is above the threshold"
+    found = one_line(best.person) if is_known else f"nobody: none of {people} people is above the threshold"
     if threshold.fmr is None:
         return f"{found}; {threshold.sentence()}"
     often = 1 - (1 - threshold.fmr) ** people

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from facerec.data.shared_people import Shared
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.verification.all_pairs import compare_all
@@ -46,6 +47,7 @@ def measured(
     embeddings: Mapping[str, np.ndarray],
     chosen: Benchmark | str,
     by: str,
+    shared: Mapping[str, Shared | str],
 ) -> dict[str, str]:
     """Return the entries of the metadata.
 
@@ -54,14 +56,24 @@ def measured(
         embeddings: of all images ``(N, D)``, by benchmark.
         chosen: as `choose_benchmark` returns it.
         by: whose embeddings they are, the checkpoint's or the file's own.
+        shared: what a benchmark shares with the training images, or why that is unknown.
     """
     summaries = {name: result.summary() for name, result in results.items()}
-    accuracies = {name: {key: summary[key] for key in _KEPT} for name, summary in summaries.items()}
+    accuracies = {
+        name: {**{key: summary[key] for key in _KEPT}, **_shared(shared.get(name, "nobody looked"))}
+        for name, summary in summaries.items()
+    }
     return {
         "measured_with": by,
         "accuracy": json.dumps(accuracies),
         "thresholds": _thresholds(embeddings, chosen),
     }
+
+
+def _shared(found: Shared | str) -> dict[str, int | str | None]:
+    if isinstance(found, str):
+        return {"shared_people": None, "shared_images": None, "shared_unknown": found}
+    return {"shared_people": found.people, "shared_images": found.images}
 
 
 def _thresholds(embeddings: Mapping[str, np.ndarray], chosen: Benchmark | str) -> str:

@@ -79,13 +79,21 @@ def _accuracy(metadata: Mapping[str, str]) -> str:
         interval = found["accuracy_interval"]
         bounds = "n/a" if interval is None else f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"
         people = "unknown" if found["num_people"] is None else f"{found['num_people']:,}"
-        rows.append([name, f"{found['num_pairs']:,}", people, f"{100 * found['accuracy']:.2f}", bounds])
-    header = ["benchmark", "pairs", "people", "accuracy in percent", "95 % interval"]
+        accuracy = f"{100 * found['accuracy']:.2f}"
+        rows.append([name, f"{found['num_pairs']:,}", people, accuracy, bounds, _shared(found)])
+    header = ["benchmark", "pairs", "people", "accuracy in percent", "95 % interval", "shared with training"]
     return (
         f"Protocol {metadata['protocol']}, measured with {metadata['measured_with']}. Accuracies of other protocols "
         "cannot be compared with these. By default, a run chooses its best epoch on the benchmarks, which makes them "
         "optimistic.\n\n" + _table(header, rows)
     )
+
+
+def _shared(found: Mapping[str, Any]) -> str:
+    if found["shared_images"] is None:
+        return f"unknown: {found['shared_unknown']}"
+    people = "an unknown number of" if found["shared_people"] is None else f"{found['shared_people']:,}"
+    return f"{people} people, {found['shared_images']:,} images"
 
 
 def _thresholds(rates: ErrorRates | str) -> str:

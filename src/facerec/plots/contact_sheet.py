@@ -50,7 +50,7 @@ def _draw(section: Section, columns: int, side: int, width: int) -> np.ndarray:
 
 def _title(text: str, width: int) -> np.ndarray:
     page = Image.new("RGB", (width, 30), _PAPER)
-    ImageDraw.Draw(page).text((_MARGIN, 9), drawable(text), _INK, font(14))
+    ImageDraw.Draw(page).text((_MARGIN, 9), _drawable(text), _INK, font(14))
     return np.asarray(page)
 
 
@@ -62,7 +62,7 @@ def _row(images: Sequence[np.ndarray], captions: Sequence[str], side: int, width
         left = _MARGIN + column * (side + _MARGIN)
         page.paste(Image.fromarray(_fitted(image, side)), (left, 0))
         for row, line in enumerate(caption.split("\n")):
-            draw.text((left, side + 2 + row * _LINE), _shortened(drawable(line), small, side), _INK, small)
+            draw.text((left, side + 2 + row * _LINE), _shortened(_drawable(line), small, side), _INK, small)
     return np.asarray(page)
 
 
@@ -84,7 +84,7 @@ def _shortened(line: str, small: ImageFont.FreeTypeFont, width: int) -> str:
     return "…" + line
 
 
-def drawable(text: str) -> str:
+def _drawable(text: str) -> str:
     """Replace characters that the font would draw as empty boxes by escapes, such as \\u674e."""
     known = _characters()
     return "".join(c if ord(c) in known else c.encode("unicode_escape").decode("ascii") for c in text)

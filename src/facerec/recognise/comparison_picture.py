@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from facerec.alignment.detector import DetectedFace
 from facerec.data.decode import resize
-from facerec.plots.contact_sheet import drawable, font
+from facerec.plots.contact_sheet import font
 from facerec.recognise.face_finder import Photograph
 from facerec.recognise.recogniser import Comparison
 
@@ -60,6 +60,7 @@ def _draw(
     draw.rectangle((left, top, left + width, top + height), outline=ink, width=3 if is_chosen else 2)
     for x, y in (face.points * scale).tolist() if is_chosen else ():
         draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=ink)
-    tag = draw.textbbox((0, 0), drawable(text), font(14))
-    draw.rectangle((left, top, left + tag[2] + 8, top + tag[3] + 6), fill=ink)
-    draw.text((left + 4, top + 2), drawable(text), _PAPER, font(14))
+    tag = draw.textbbox((0, 0), text, font(14))
+    above = max(0, top - tag[3] - 6)
+    draw.rectangle((left, above, left + tag[2] + 8, above + tag[3] + 6), fill=ink)
+    draw.text((left + 4, above + 2), text, _PAPER, font(14))

@@ -1,7 +1,7 @@
 """A trained network, from a checkpoint or an exported file, as a function from aligned faces to unit vectors."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from facerec.verification.error_rates import ErrorRates
 from facerec.verification.protocols import PROTOCOLS
 
 _BATCH = 32
+_LARGEST = 2048  # pixels of a face's side: a file may say anything
 _NO_RATES = "a checkpoint holds no error rates, which facerec export measures"
 _FOREIGN = "use a file that facerec export wrote"
 Embed = Callable[[np.ndarray], np.ndarray]
@@ -86,15 +87,23 @@ def _of_checkpoint(path: Path, trust: bool) -> FaceNetwork:
 
 def _of_file(path: Path, trust: bool) -> FaceNetwork:
     model = read_model(path, trust)
-    try:
-        config = json.loads(model.metadata["config"])
-        height, width = (int(side) for side in config["data"]["image_size"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"model {path} does not say which images it takes: {_FOREIGN}") from error
+    height, width = _stated_size(path, model.metadata)
     digest = model.metadata.get("network") or digest_of_file(path)[:32]
     rates = read_rates(model.metadata)
     sums_flip = _sums_flip(path, model.metadata.get("protocol"))
     return FaceNetwork(str(path), digest, (height, width), sums_flip, model.embed, rates)
+
+
+def _stated_size(path: Path, metadata: Mapping[str, str]) -> tuple[int, int]:
+    try:
+        sides = json.loads(metadata["config"])["data"]["image_size"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        sides = None
+    if not isinstance(sides, list) or [type(side) for side in sides] != [int, int]:
+        raise InputError(f"model {path} does not say which images it takes: {_FOREIGN}")
+    if not 1 <= min(sides) <= max(sides) <= _LARGEST:
+        raise InputError(f"model {path} says that its images are {sides[0]}x{sides[1]} pixels: {_FOREIGN}")
+    return sides[0], sides[1]
 
 
 def _sums_flip(path: Path, protocol: str | None) -> bool:

@@ -66,6 +66,7 @@ class Gallery:
 
     def with_faces(self, person: str, photos: list[str], embeddings: np.ndarray) -> "Gallery":
         """Return the gallery with faces ``(M, D)`` of ``person``; of the same photographs, the earlier ones go."""
+        self._refuse_other_length(embeddings)
         again = (self.people == person) & np.isin(self.photos, photos)
         kept = self._of(~again)
         rows = [kept.embeddings, embeddings] if len(kept) else [embeddings]
@@ -88,6 +89,7 @@ class Gallery:
 
         The search is exact. A person is as similar as the most similar of the person's faces.
         """
+        self._refuse_other_length(embeddings)
         order = np.argsort(self.people, kind="stable")
         names, starts = np.unique(self.people[order], return_index=True)
         found: list[list[Match]] = []
@@ -97,6 +99,11 @@ class Gallery:
                 first = np.argsort(-best, kind="stable")[:top].tolist()
                 found.append([self._match(row, order, starts, int(number), names) for number in first])
         return found
+
+    def _refuse_other_length(self, embeddings: np.ndarray) -> None:
+        if len(self) and self.embeddings.shape[1] != embeddings.shape[1]:
+            lengths = f"{self.embeddings.shape[1]} elements, not {embeddings.shape[1]}"
+            raise InputError(f"the gallery's embeddings have {lengths}: it is damaged, so enrol its people again")
 
     def _blocks(self, embeddings: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the cosines of some rows of ``embeddings`` at a time with all faces in ``order``."""
