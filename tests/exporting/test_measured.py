@@ -41,17 +41,17 @@ def test_the_one_with_the_most_pairs_of_two_people_is_taken():
 
 
 def test_without_people_the_reason_stands_there():
-    metadata = measured({}, {}, choose_benchmark([UNKNOWN]), "the checkpoint")
+    metadata = measured({}, {}, choose_benchmark([UNKNOWN]), "the checkpoint", {})
     assert says(read_rates(metadata), "bin", "none tells whom")
 
 
 def test_images_that_cannot_be_compared_are_a_reason():
     of_one_kind = benchmark("one", list("abc"))
-    assert says(read_rates(measured({}, {"one": np.eye(3)}, of_one_kind, "")), "one", "a person with two images")
+    assert says(read_rates(measured({}, {"one": np.eye(3)}, of_one_kind, "", {})), "one", "a person with two images")
 
 
 def test_too_few_pairs_are_a_reason_for_each_rate():
-    rates = read_rates(measured({}, {"many": np.eye(5) + 1}, MANY, "the checkpoint"))
+    rates = read_rates(measured({}, {"many": np.eye(5) + 1}, MANY, "the checkpoint", {}))
     assert isinstance(rates, ErrorRates) and rates.at_fmr == {} and says(rates.refused["1e-2"], "8 non-mated pairs")
     assert rates.chosen_on == {
         **{"name": "many", "fingerprint": MANY.fingerprint(), "images": 5, "people": 3},

@@ -90,3 +90,9 @@ def test_a_person_is_forgotten(gallery):
     for person in left.names:
         left = left.without(person)
     assert len(left) == 0 and left.search(FACES[:2]) == []
+
+
+def test_embeddings_of_another_length_are_refused(gallery):
+    for use in (lambda: gallery.search(FACES[:1, :5]), lambda: gallery.with_faces("a", ["a.jpg"], FACES[:1, :5])):
+        with refuses("8 elements", "5", "enrol", error=InputError):
+            use()

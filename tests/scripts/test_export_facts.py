@@ -79,7 +79,21 @@ def test_the_card_has_what_the_file_has(exported, metadata):
     facts += [f"{rates.threshold('1e-2'):.4f}", "synthetic", "biometric", "consent", "left eye", metadata["git_commit"]]
     assert says(card, *facts)
     accuracy = json.loads(metadata["accuracy"])["synthetic"]
-    assert says(card, f"{100 * accuracy['accuracy']:.2f}", f"{100 * accuracy['accuracy_interval'][0]:.2f}")
+    assert says(
+        card,
+        "unknown: no results.json",
+        f"{100 * accuracy['accuracy']:.2f}",
+        f"{100 * accuracy['accuracy_interval'][0]:.2f}",
+    )
+
+
+def test_it_says_what_the_run_found_of_its_training_set(depthwise_run, tmp_path):
+    with as_program(tmp_path):
+        words = [f"checkpoint={depthwise_run / 'best.ckpt'}", "format=safetensors", "output=a.safetensors", "card=true"]
+        assert module_of("export").main(words) == 0
+    found = json.loads(read_model(tmp_path / "a.safetensors").metadata["accuracy"])["synthetic"]
+    assert (found["shared_people"], found["shared_images"]) == (0, 0)
+    assert says((tmp_path / "a.md").read_text(encoding="utf-8"), "0 people, 0 images")
 
 
 def test_eight_bits_have_thresholds_of_their_own(exported, tmp_path):

@@ -202,6 +202,20 @@ def test_the_five_lines_of_the_page_run(recognise, files, tmp_path, monkeypatch,
     assert says(printed, f"{found['cosine']:.4f}", str(found["same_person"]))
 
 
+@pytest.mark.parametrize("size", [[10**9, 10**9], [0, 32], [32], "32", None])
+def test_a_file_that_says_nonsense_about_its_images_is_refused(size, recognise, files, tmp_path):
+    import onnx
+
+    model = onnx.load(files / "net.onnx")
+    said = {entry.key: entry.value for entry in model.metadata_props if entry.key != "facerec.sha256"}
+    config = json.loads(said["config"])
+    config["data"]["image_size"] = size
+    onnx.helper.set_model_props(model, said | {"config": json.dumps(config)})
+    onnx.save(model, tmp_path / "odd.onnx")
+    status, _, said = recognise("compare", "model=odd.onnx", FINDS, ONE, SAME, "fmr=1e-2")
+    assert status == 1 and says(said.splitlines()[-1], "odd.onnx", "images", "facerec export")
+
+
 @needs_detector
 @needs_faces
 def test_real_faces_are_found_by_a_real_detector(recognise, tmp_path):
