@@ -76,7 +76,8 @@ def apply_layers(
 
 def pays(x: Tensor) -> bool:
     """Whether a norm of ``x`` and its activation are faster as one."""
-    return x.numel() >= LEAST_ELEMENTS and runs_in_machine_code(x)
+    # In this order: an exported graph must not depend on the size of its example.
+    return runs_in_machine_code(x) and x.numel() >= LEAST_ELEMENTS
 
 
 def normalised(
