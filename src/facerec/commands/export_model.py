@@ -37,7 +37,7 @@ from facerec.exporting.deployed_network import EmbedsPixels, export_form
 from facerec.exporting.formats import ModelBackbone
 from facerec.exporting.measured import choose_benchmark, measured, read_rates
 from facerec.exporting.model_card import INTENDED_USE, NO_LICENCE, model_card
-from facerec.exporting.native.operator_library import find_compiler, library_name, provide
+from facerec.exporting.native.operator_library import cached, find_compiler, library_name, provide
 from facerec.exporting.parity import Parity, compare, recorded, rounding
 from facerec.files import check_output_file, replacing
 from facerec.process import prepare_process
@@ -127,8 +127,9 @@ def refuse_no_library(settings: Settings) -> None:
         if getattr(settings, key) != value:
             given = str(getattr(settings, key)).replace("True", "true")
             raise InputError(f"operators=native cannot be used with {key}={given}: leave one of them out")
-    find_compiler(None)
-    find_compiler(settings.target)
+    cached()  # built now, since the check needs it
+    if settings.target:
+        find_compiler(settings.target)
 
 
 def export(settings: Settings) -> dict[str, Any]:
