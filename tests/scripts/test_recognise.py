@@ -187,9 +187,11 @@ def test_a_mistake_is_one_sentence_and_status_1(words, facts, recognise, files, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_five_lines_of_the_page_run(recognise, files, tmp_path, monkeypatch, capsys):
-    page = (ROOT / "docs" / "recognise.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+def test_the_five_lines_of_the_pages_run(recognise, files, tmp_path, monkeypatch, capsys):
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/recognise.md")]
+    programs = [re.findall(r"```python\n(from facerec\.recognise.*?)```", page, re.DOTALL) for page in pages]
+    assert programs[0] == programs[1] and len(programs[0]) == 1
+    (program,) = programs[0]
     for name, path in {"best.onnx": files / "net.onnx", "yunet.onnx": files / "yunet.onnx"}.items():
         (tmp_path / name).write_bytes(path.read_bytes())
     for name, path in {"a.jpg": ONE, "b.jpg": SAME}.items():
