@@ -6,6 +6,7 @@
     facerec recognise enrol model=FILE gallery=FILE.npz PHOTOS            ... from PHOTOS/NAME/IMAGE
     facerec recognise search model=FILE gallery=FILE.npz a.jpg            who is it?
     facerec recognise forget gallery=FILE.npz person=NAME                 remove a person from a gallery
+    facerec recognise serve model=FILE [gallery=FILE.npz]                 a page to try it on, for this machine alone
 
 model= is a checkpoint (.ckpt) or a file that facerec export wrote. detector= finds the faces: an .onnx file of YuNet,
 face_detection_yunet of OpenCV's model zoo, which is not shipped. A line detector: FILE in
@@ -21,6 +22,7 @@ on standard output is JSON.
 import os
 import sys
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,11 +36,11 @@ from facerec.config.settings import command, setting, subcommands
 from facerec.console import log
 from facerec.errors import InputError, one_line
 from facerec.files import replacing
-from facerec.process import available_cores, prepare_process, refuse_too_many
+from facerec.process import available_cores, importing, prepare_process, refuse_too_many
 from facerec.recognise.comparison_picture import comparison_picture
 from facerec.recognise.folder_embeddings import FolderEmbeddings, embed_folder
-from facerec.recognise.gallery import Gallery, Match
-from facerec.recognise.recogniser import Recogniser, Threshold
+from facerec.recognise.gallery import Gallery
+from facerec.recognise.recogniser import Recogniser
 from facerec.recognise.user_settings import chosen_detector
 
 _MOST_WORKERS = 8
@@ -109,6 +111,24 @@ class SearchSettings:
 
 
 @dataclass
+class ServeSettings:
+    """serve:"""
+
+    interrupted = "the page has ended"
+
+    model: Path = setting("a checkpoint or an exported file")
+    gallery: Path | None = setting(
+        ".npz file of people, to write or to add to; without it nothing is kept", None, written=True
+    )
+    detector: Path | None = setting("as for compare", None)
+    port: int = setting("of this machine's own address, 127.0.0.1", 8000, least=1, most=65535)
+    open: bool = setting("open the page in the browser", False)
+    aligned: bool = setting("the images are aligned faces", False)
+    min_score: float = setting("lowest score of the detector", 0.9, least=0, most=1)
+    trust: bool = setting("as for compare", False)
+
+
+@dataclass
 class ForgetSettings:
     """forget:"""
 
@@ -116,7 +136,10 @@ class ForgetSettings:
     person: str = setting("to remove")
 
 
-def _opened(settings: CompareSettings | EmbedSettings | EnrolSettings | SearchSettings) -> Recogniser:
+_WithModel = CompareSettings | EmbedSettings | EnrolSettings | SearchSettings | ServeSettings
+
+
+def _opened(settings: _WithModel) -> Recogniser:
     prepare_process()
     detector = None if settings.aligned else chosen_detector(settings.detector)
     return Recogniser.open(settings.model, detector, settings.min_score, settings.trust)
@@ -156,7 +179,7 @@ def _embed(settings: EmbedSettings) -> dict[str, Any]:
         raise InputError(f"{settings.folder} contains no image: give a folder of photographs")
     recogniser = _opened(settings)
     workers = settings.workers or min(available_cores(), _MOST_WORKERS)
-    made_by = f"{_made_by(recogniser)}, {_found_by(recogniser)}, {os.path.realpath(settings.folder)}"
+    made_by = f"{recogniser.made_by}, {_found_by(recogniser)}, {os.path.realpath(settings.folder)}"
     embed = recogniser.network.embed
     try:
         found = embed_folder(settings.folder, paths, recogniser.finder, embed, settings.out, made_by, workers)
@@ -177,7 +200,7 @@ def _enrol(settings: EnrolSettings) -> dict[str, Any]:
     _refuse_no_npz("gallery", settings.gallery)
     photos = _photos_of_people(settings)
     recogniser = _opened(settings)
-    gallery, failures, enrolled = _gallery(settings.gallery, recogniser, may_be_new=True), {}, 0
+    gallery, failures, enrolled = recogniser.gallery(settings.gallery, may_be_new=True), {}, 0
     for person, files in tqdm(photos.items(), "enrolling", unit=" people", file=sys.stderr, delay=2):
         faces: dict[str, np.ndarray] = {}
         for file in files:
@@ -221,33 +244,38 @@ def _files(photo: Path, gallery: Path) -> list[Path]:
 def _search(settings: SearchSettings) -> dict[str, Any]:
     recogniser = _opened(settings)
     threshold = recogniser.threshold(settings.threshold, settings.fmr)
-    gallery = _gallery(settings.gallery, recogniser)
+    gallery = recogniser.gallery(settings.gallery)
     if not len(gallery):
         raise InputError(f"gallery {settings.gallery} is empty: enrol somebody with facerec recognise enrol")
-    embedding = recogniser.embed(recogniser.look(settings.photo), settings.face)
-    matches = gallery.search(embedding[None], settings.top)[0]
-    is_known = matches[0].cosine > threshold.cosine
-    for place, match in enumerate(matches, 1):
+    found = recogniser.search(gallery, recogniser.look(settings.photo), threshold, settings.face, settings.top)
+    for place, match in enumerate(found.matches, 1):
         side = "above" if match.cosine > threshold.cosine else "not above"
         log(
             f"{place}. {one_line(match.person)}: cosine {match.cosine:.4f}, {side} the threshold {threshold.cosine:.4f}"
         )
-    log(_answer(matches[0], is_known, threshold, len(gallery.names)))
+    log(found.sentence())
     return {
-        "person": matches[0].person if is_known else None,
-        "matches": [asdict(match) for match in matches],
+        "person": found.person,
+        "matches": [asdict(match) for match in found.matches],
         "threshold": threshold.cosine,
         "fmr": threshold.fmr,
-        "people": len(gallery.names),
+        "people": found.people,
     }
 
 
-def _answer(best: Match, is_known: bool, threshold: Threshold, people: int) -> str:
-    found = one_line(best.person) if is_known else f"nobody: none of {people} people is above the threshold"
-    if threshold.fmr is None:
-        return f"{found}; {threshold.sentence()}"
-    often = 1 - (1 - threshold.fmr) ** people
-    return f"{found}; about {100 * often:.2g} % of the searches for somebody who is not in the gallery find a person"
+def _serve(settings: ServeSettings) -> None:
+    if find_spec("nicegui") is None:
+        raise InputError(
+            "the page needs the package nicegui: add it with pip install -e '.[page]' in a checkout of facerec"
+        )
+    if settings.gallery is not None:
+        _refuse_no_npz("gallery", settings.gallery)
+    with importing():
+        from facerec.recognise.trial.trial_server import serve
+    recogniser = _opened(settings)
+    if settings.gallery is not None:
+        recogniser.gallery(settings.gallery, may_be_new=True)  # refuses another network's
+    serve(recogniser, settings.gallery, settings.port, settings.open)
 
 
 def _forget(settings: ForgetSettings) -> dict[str, Any]:
@@ -257,19 +285,6 @@ def _forget(settings: ForgetSettings) -> dict[str, Any]:
     left = gallery.without(settings.person)
     left.write(settings.gallery)
     return {"removed": len(gallery) - len(left), "faces": len(left), "people": len(left.names)}
-
-
-def _gallery(path: Path, recogniser: Recogniser, may_be_new: bool = False) -> Gallery:
-    made_by = _made_by(recogniser)
-    if may_be_new and not path.exists():
-        return Gallery.empty(made_by)
-    if not path.exists():
-        raise InputError(f"gallery {path} does not exist: make it with facerec recognise enrol")
-    return Gallery.read(path, made_by)
-
-
-def _made_by(recogniser: Recogniser) -> str:
-    return f"model {recogniser.network.digest}"
 
 
 def _found_by(recogniser: Recogniser) -> str:
@@ -295,6 +310,7 @@ main = subcommands(
         "embed": command(EmbedSettings, _embed),
         "enrol": command(EnrolSettings, _enrol),
         "search": command(SearchSettings, _search),
+        "serve": command(ServeSettings, _serve),
         "forget": command(ForgetSettings, _forget),
     }
 )

@@ -69,18 +69,20 @@ class FaceFinder:
     def __init__(self, detector: Detector | None, image_size: tuple[int, int]) -> None:
         self.detector, self.image_size = detector, image_size
 
-    def look(self, photo: Path | str | np.ndarray, name: str = "the photograph") -> Photograph:
+    def look(self, photo: Path | str | bytes | np.ndarray, name: str = "the photograph") -> Photograph:
         """Return the photograph with its faces.
 
         Args:
-            photo: file, or uint8 RGB image ``(H, W, 3)``, which has the ``name``.
+            photo: file, or the bytes of one, or uint8 RGB image ``(H, W, 3)``; the latter two have the ``name``.
             name: what errors call an image that is no file.
 
         Raises:
             InputError: the file cannot be read, or is of a kind that is not read; no face is no error here.
         """
-        image = photo if isinstance(photo, np.ndarray) else read_photograph(Path(photo))
-        name = name if isinstance(photo, np.ndarray) else str(photo)
+        if isinstance(photo, Path | str):
+            name, image = str(photo), read_photograph(Path(photo))
+        else:
+            image = decode_photograph(photo, name) if isinstance(photo, bytes) else photo
         return Photograph(name, image, [_whole(image)] if self.detector is None else self.detector.detect(image))
 
     def align(self, photograph: Photograph, number: int = 1) -> np.ndarray:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from facerec.alignment.detector import FaceDetector
-from facerec.errors import InputError
+from facerec.errors import InputError, one_line
 from facerec.recognise.face_finder import Detector, FaceFinder, Photograph
 from facerec.recognise.face_network import FaceNetwork, open_face_network
+from facerec.recognise.gallery import Gallery, Match
 from facerec.verification.error_rates import ErrorRates
 
 SURE = 0.9  # lowest score of a face that the detector found
@@ -35,7 +36,7 @@ class Threshold:
         """Return what the threshold means, as a clause."""
         if self.rates is None or self.fmr is None or self.fnmr is None:
             return "how often it errs was never measured"
-        on, fmr = self.rates.chosen_on, _rate(self.fmr, self.rates.chosen_on["non_mated_pairs"])
+        on, fmr = self.rates.chosen_on, rate_in_words(self.fmr, self.rates.chosen_on["non_mated_pairs"])
         return (
             f"on {on['name']}, {fmr} of the pairs of two people is accepted at it (FMR), and {100 * self.fnmr:.2f} % "
             "of the pairs of one person is not (FNMR)"
@@ -80,7 +81,7 @@ class Comparison:
         said = f"{decision}: {scores} is {side} the threshold {self.threshold.cosine:.4f}; {self.threshold.sentence()}"
         if self.threshold.rates is None or self.fmr_of_cosine is None:
             return said
-        as_similar = _rate(self.fmr_of_cosine, self.threshold.rates.chosen_on["non_mated_pairs"])
+        as_similar = rate_in_words(self.fmr_of_cosine, self.threshold.rates.chosen_on["non_mated_pairs"])
         return f"{said}; {as_similar} of the pairs of two people there is as similar as these two faces, or more"
 
     def summary(self) -> dict[str, object]:
@@ -101,7 +102,39 @@ class Comparison:
         }
 
 
-def _rate(rate: float, pairs: int) -> str:
+@dataclass(frozen=True)
+class Finding:
+    """What came out of the search for a face in a gallery.
+
+    Attributes:
+        matches: the most similar people, the most similar one first.
+        people: their number in the gallery.
+        threshold: what the cosines are compared with.
+    """
+
+    matches: list[Match]
+    people: int
+    threshold: Threshold
+
+    @property
+    def person(self) -> str | None:
+        """The most similar one, if the cosine is above the threshold."""
+        return self.matches[0].person if self.matches[0].cosine > self.threshold.cosine else None
+
+    def reasons(self) -> str:
+        """Return how sure the answer is, as a clause."""
+        nobody = "" if self.person else f"none of {self.people} people is above the threshold; "
+        if self.threshold.fmr is None:
+            return nobody + self.threshold.sentence()
+        often = 1 - (1 - self.threshold.fmr) ** self.people
+        return f"{nobody}about {100 * often:.2g} % of the searches for somebody who is not in the gallery find a person"
+
+    def sentence(self) -> str:
+        """Return who it is, or nobody, and how sure that is."""
+        return f"{one_line(self.person)}; {self.reasons()}" if self.person else f"nobody: {self.reasons()}"
+
+
+def rate_in_words(rate: float, pairs: int) -> str:
     """Return a rate that was measured on so many pairs in words."""
     if rate < 1 / pairs:
         return f"less than 1 in {pairs:,}"
@@ -135,8 +168,9 @@ class Recogniser:
         finds = None if detector is None else FaceDetector(Path(detector), min_score=min_score)
         return cls(open_face_network(Path(model), trust), finds)
 
-    def look(self, photo: Path | str | np.ndarray, name: str = "the photograph") -> Photograph:
-        """Return the photograph, a file or an uint8 RGB image ``(H, W, 3)``, with the faces that are found in it."""
+    def look(self, photo: Path | str | bytes | np.ndarray, name: str = "the photograph") -> Photograph:
+        """Return the photograph with the faces that are found in it: of a file, of the bytes of one, or of an uint8 RGB
+        image ``(H, W, 3)``."""
         return self.finder.look(photo, name)
 
     def embed(self, photograph: Photograph, face: int = 1) -> np.ndarray:
@@ -187,6 +221,28 @@ class Recogniser:
         photographs = self._looked_at(one), self._looked_at(other)
         left, right = (self.embed(photo, face) for photo, face in zip(photographs, faces, strict=True))
         return Comparison(photographs, faces, float(np.clip(left @ right, -1, 1)), threshold)
+
+    @property
+    def made_by(self) -> str:
+        """Names the network in files of embeddings."""
+        return f"model {self.network.digest}"
+
+    def gallery(self, path: Path, may_be_new: bool = False) -> Gallery:
+        """Read a gallery; `InputError` if it is another network's, or is missing and may not be new."""
+        if may_be_new and not path.exists():
+            return Gallery.empty(self.made_by)
+        if not path.exists():
+            raise InputError(f"gallery {path} does not exist: make it with facerec recognise enrol")
+        return Gallery.read(path, self.made_by)
+
+    def search(
+        self, gallery: Gallery, photograph: Photograph, threshold: Threshold, face: int = 1, top: int = 5
+    ) -> Finding:
+        """Return the ``top`` people in the gallery for a face of a photograph; `InputError` if the gallery is empty."""
+        if not len(gallery):
+            raise InputError("the gallery is empty: enrol somebody first, with facerec recognise enrol for example")
+        matches = gallery.search(self.embed(photograph, face)[None], top)[0]
+        return Finding(matches, len(gallery.names), threshold)
 
     def _looked_at(self, photo: Photograph | Path | str | np.ndarray) -> Photograph:
         return photo if isinstance(photo, Photograph) else self.look(photo)
