@@ -66,13 +66,13 @@ def gauge(found: Comparison) -> str:
     """Return a picture of the cosine beside the threshold, on a line from -1, or 0 if both are above it, to 1."""
     cosines = (found.cosine, found.threshold.cosine)
     least = -1 if min(cosines) < 0 else 0
-    score, threshold = (20 + 560 * (cosine - least) / (1 - least) for cosine in cosines)
+    score, threshold = (20 + 320 * (cosine - least) / (1 - least) for cosine in cosines)
     return (
-        '<svg viewBox="0 0 600 74" role="img" aria-label="cosine and threshold" class="gauge">'
-        '<line x1="20" x2="580" y1="40" y2="40" class="track"/>'
-        f'<text x="2" y="45">{least}</text><text x="598" y="45" class="end">1</text>'
-        f'<line x1="{threshold:.1f}" x2="{threshold:.1f}" y1="28" y2="52" class="tick"/>'
-        f'<text x="{min(max(threshold, 60), 540):.1f}" y="70" class="middle">threshold</text>'
-        f'<circle cx="{score:.1f}" cy="40" r="8" class="{_side(found)}"/>'
-        f'<text x="{min(max(score, 70), 530):.1f}" y="20" class="middle score">cosine {found.cosine:.4f}</text></svg>'
+        '<svg viewBox="0 0 360 68" role="img" aria-label="cosine and threshold" class="gauge">'
+        '<line x1="20" x2="340" y1="36" y2="36" class="track"/>'
+        f'<text x="0" y="40">{least}</text><text x="360" y="40" class="end">1</text>'
+        f'<line x1="{threshold:.1f}" x2="{threshold:.1f}" y1="26" y2="46" class="tick"/>'
+        f'<text x="{min(max(threshold, 50), 310):.1f}" y="62" class="middle">threshold</text>'
+        f'<circle cx="{score:.1f}" cy="36" r="6" class="{_side(found)}"/>'
+        f'<text x="{min(max(score, 60), 300):.1f}" y="18" class="middle score">cosine {found.cosine:.4f}</text></svg>'
     )

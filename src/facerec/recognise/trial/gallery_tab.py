@@ -102,6 +102,7 @@ class GalleryTab:
                 raise InputError("a photograph with a face and a name are needed: give both")
             embedding = await self._worker.do(lambda: self._recogniser.embed(photograph, self._card.face))
             await self._change(lambda old: _enrolled(old, name, photograph.name, embedding))
+            self._name.value = ""  # the next face is another person's
         except InputError as error:
             self._say(str(error))
 
@@ -126,7 +127,9 @@ class GalleryTab:
             with ui.row():
                 ui.button("Remove", on_click=lambda: dialog.submit(True)).props("no-caps unelevated color=negative")
                 ui.button("Keep", on_click=lambda: dialog.submit(False)).props("no-caps flat")
-        if await dialog:
+        is_sure = await dialog
+        dialog.delete()
+        if is_sure:
             await self._change(lambda old: old.without(person))
 
     def _show_people(self, gallery: Gallery) -> None:
@@ -140,9 +143,8 @@ class GalleryTab:
                 for person in gallery.names:
                     ui.label(person).classes("name")
                     ui.label(f"{counts[person]} picture{'s' * (counts[person] > 1)}").classes("quiet")
-                    ui.button(icon="delete", on_click=partial(self._remove, person)).props(
-                        'flat dense round size=sm aria-label="Remove"'
-                    )
+                    remove = ui.button(icon="delete", on_click=partial(self._remove, person))
+                    remove.props("flat dense round size=sm").props["aria-label"] = f"Remove {person}"
 
 
 def _enrolled(old: Gallery, person: str, photo: str, embedding: np.ndarray) -> Gallery:

@@ -58,7 +58,9 @@ class PhotoCard:
             ).props(f'accept="{_KINDS}" flat')
             self._upload.add_slot("header", _HEADER)
             with self._upload.add_slot("list"):
-                self._picture = ui.interactive_image(on_mouse=self._point, events=["click"], sanitize=False)
+                self._picture = ui.interactive_image(on_mouse=self._point, events=["click"], sanitize=False).classes(
+                    "picture"
+                )
             self._busy = ui.linear_progress(show_value=False).props("indeterminate")
             self._said = ui.label().classes("quiet")
             self._problem = ui.label().classes("problem").props("role=alert")

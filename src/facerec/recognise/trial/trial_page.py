@@ -68,5 +68,5 @@ def _panels(*names: str) -> dict[str, ui.tab_panel]:
     with ui.tabs().props("no-caps align=left") as tabs:
         for name in names:
             ui.tab(name)
-    with ui.tab_panels(tabs, value=names[0]).props("keep-alive").classes("full"):
+    with ui.tab_panels(tabs, value=names[0], animated=False).props("keep-alive").classes("full"):
         return {name: ui.tab_panel(name) for name in names}
