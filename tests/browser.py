@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 _OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe")
 
 
-_PATIENCE = 120  # seconds
+_PATIENCE = 20  # seconds
 
 
 class Browser:
@@ -32,13 +33,13 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def open(self, page: Path, width: int = 1280, dark: bool = False) -> None:
-        """Load the file at a width in pixels."""
+    def open(self, page: Path | str, width: int = 1280, dark: bool = False) -> None:
+        """Load the file, or the address, at a width in pixels."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self._events.clear()
-        self.call("Page.navigate", url=page.absolute().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.absolute().as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             self._handle(self._read())
 
@@ -47,6 +48,21 @@ class Browser:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def wait_for(self, expression: str) -> Any:
+        """The value of a JavaScript expression, as soon as it is true."""
+        end = time.monotonic() + _PATIENCE
+        while not (found := self.value(expression)):
+            assert time.monotonic() < end, f"never true: {expression}"
+            time.sleep(0.05)
+        return found
+
+    def give_file(self, selector: str, path: Path) -> None:
+        """Choose the file in the input that the selector finds."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.wait_for(f"{found} !== null")
+        node = self.call("Runtime.evaluate", expression=found)["result"]["objectId"]
+        self.call("DOM.setFileInputFiles", objectId=node, files=[str(path.absolute())])
 
     def picture(self, path: Path) -> None:
         """Write what the whole page looks like to a PNG file."""
@@ -87,6 +103,8 @@ class Browser:
             self.problems.append(str(found["entry"]))
         elif method == "Network.requestWillBeSent":
             self.requests.append(found["request"]["url"])
+        elif method == "Network.webSocketCreated":
+            self.requests.append(found["url"])
 
 
 @contextmanager
