@@ -310,7 +310,7 @@ main = subcommands(
         "embed": command(EmbedSettings, _embed),
         "enrol": command(EnrolSettings, _enrol),
         "search": command(SearchSettings, _search),
-        "serve": command(ServeSettings, _serve),
         "forget": command(ForgetSettings, _forget),
+        "serve": command(ServeSettings, _serve),
     }
 )

@@ -1,6 +1,7 @@
 """The threshold, which a person moves, and the error rates that follow it."""
 
 from collections.abc import Callable
+from functools import partial
 
 from nicegui import events, ui
 
@@ -55,9 +56,8 @@ class ThresholdCard:
         with ui.row().classes("presets"):
             for fmr in sorted(rates.at_fmr, key=float, reverse=True):
                 place = self._recogniser.threshold(fmr=fmr).cosine
-                ui.button(f"FMR {fmr}", on_click=lambda place=place: self._slider.set_value(place)).props(
-                    "flat dense no-caps"
-                )
+                preset = ui.button(f"FMR {fmr}", on_click=partial(self._slider.set_value, place))
+                preset.props("flat dense no-caps")
 
     def _figure(self, name: str, meaning: str) -> ui.label:
         with ui.element("div"):
