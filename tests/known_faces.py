@@ -1,5 +1,8 @@
-"""A recogniser of photographs that are known beforehand, and as a program its page: GALLERY PORT."""
+"""A recogniser of photographs that are known beforehand, and as a program its page, which tells of temporary
+files: GALLERY PORT."""
 
+import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,9 +38,16 @@ def recogniser() -> Recogniser:
     return Recogniser(network, Knows([(PHOTOS[name], PLACES[name]) for name in PHOTOS]))
 
 
+def _tell(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and str(arguments[0]).startswith(tempfile.gettempdir()):
+        print(f"opened {arguments[0]}", file=sys.stderr)
+
+
 def main(arguments: list[str]) -> int:
     from facerec.recognise.trial.trial_server import serve
 
+    tempfile.gettempdir()  # it looks for a folder by writing to it
+    sys.addaudithook(_tell)
     serve(recogniser(), Path(arguments[0]), int(arguments[1]), False)
     return 0
 

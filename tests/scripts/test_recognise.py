@@ -171,7 +171,7 @@ def test_a_gallery_of_another_network_is_refused(recognise, tvconv_run, tmp_path
         (["enrol", MODEL, FINDS, "gallery=g.npz", "person=a", "dark.png"], ("no face was enrolled", "1 photograph")),
         (["search", MODEL, FINDS, "gallery=g.npz", ONE, "fmr=1e-2"], ("g.npz", "does not exist", "enrol")),
         (["search", MODEL, FINDS, "gallery=empty.npz", ONE, "fmr=1e-2"], ("empty.npz", "empty", "enrol")),
-        (["serch", MODEL], ("compare, embed, enrol, search, forget", "'serch'")),
+        (["serch", MODEL], ("compare, embed, enrol, search, forget, serve", "'serch'")),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_1(words, facts, recognise, files, tmp_path):
