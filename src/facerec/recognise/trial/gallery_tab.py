@@ -53,6 +53,7 @@ class GalleryTab:
                     self._matches = ui.element("div").classes("rows")
                     self._reasons = ui.label().classes("quiet")
                 self._people = ui.element("section").classes("card")
+        self._question()
         self.decide()
         self._show_people(self._read())
 
@@ -121,15 +122,17 @@ class GalleryTab:
     def _say(self, problem: str) -> None:
         self._problem.text, self._problem.visible = sentence(problem), bool(problem)
 
-    async def _remove(self, person: str) -> None:
-        with ui.dialog() as dialog, ui.card():
-            ui.label(f"Remove {person} from the gallery? The embeddings are deleted from the file.")
+    def _question(self) -> None:
+        with ui.dialog() as self._dialog, ui.card():
+            self._asked = ui.label()
             with ui.row():
-                ui.button("Remove", on_click=lambda: dialog.submit(True)).props("no-caps unelevated color=negative")
-                ui.button("Keep", on_click=lambda: dialog.submit(False)).props("no-caps flat")
-        is_sure = await dialog
-        dialog.delete()
-        if is_sure:
+                sure = ui.button("Remove", on_click=lambda: self._dialog.submit(True))
+                sure.props("no-caps unelevated color=negative")
+                ui.button("Keep", on_click=lambda: self._dialog.submit(False)).props("no-caps flat")
+
+    async def _remove(self, person: str) -> None:
+        self._asked.text = f"Remove {person} from the gallery? The embeddings are deleted from the file."
+        if await self._dialog:
             await self._change(lambda old: old.without(person))
 
     def _show_people(self, gallery: Gallery) -> None:

@@ -81,8 +81,9 @@ class PhotoCard:
             self._shown.photograph.face()
         except InputError as error:
             problem = str(error)
-        self._draw(problem)
-        await self._changed()
+        if not self._upload.is_deleted:  # the page may be closed by now
+            self._draw(problem)
+            await self._changed()
 
     def _reject(self) -> None:
         self._say(_TOO_LARGE)
