@@ -42,7 +42,7 @@ class ThresholdCard:
         self._show()
 
     def _controls(self) -> None:
-        least, value = min(0, round(self.chosen.cosine - 0.5)), round(self.chosen.cosine, 4)
+        least, value = -1 if self.chosen.cosine < 0 else 0, round(self.chosen.cosine, 4)
         with ui.row().classes("controls"):
             slider = ui.slider(min=least, max=1, step=0.001, value=value, on_change=self._move)
             slider.props('label aria-label="threshold"')
