@@ -36,7 +36,14 @@ _SLOW = (
         "test_config",
         "test_compos",
     ),
-    *("recognise/test_serve", "operators/test_axial", "backbones/", "test_deploy", "data/test_insightface", "data/test_held"),
+    *(
+        "recognise/test_serve",
+        "operators/test_axial",
+        "backbones/",
+        "test_deploy",
+        "data/test_insightface",
+        "data/test_held",
+    ),
     *(
         "test_start_methods",
         "test_loggers",

@@ -55,7 +55,7 @@ def commands() -> list[list[str]]:
 
 # What is set apart in the text and is not for one of the scripts alone.
 _MENTIONED = re.findall(
-    r"`((?:data|operator|backbone|trainer|head|optimizer|augmentation@data)[.=a-z_]*=[^`]+)`", GUIDE
+    r"`((?:data|operator|backbone|trainer|head|optimizer|augmentation@data)(?=[.=])[.=a-z_]*=[^`]+)`", GUIDE
 )
 SETTINGS = sorted(set(_MENTIONED) - {"operator=blur"})  # that one is the reader's own
 PROGRAMS = [words for words in commands() if words[0] in ("python", "facerec")]
