@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from onnx import helper
 from onnx.numpy_helper import from_array
 from says import refuses, says
 
+from facerec.backbones import MobileNetV2
 from facerec.exporting import formats
 from facerec.exporting.native import operator_library, packing
+from facerec.exporting.native.rewrite import native_form
 from facerec.exporting.native.sources import SOURCES
+from facerec.operators.tvconv import TVConv
 
 HERE = Path(__file__).parent
 C_COMPILER = shutil.which("cc")
@@ -284,10 +288,22 @@ def test_a_program_in_cpp_gives_the_same(library, written, tmp_path):
     command = ["c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{headers}", HERE / "embed.cpp"]
     (tmp_path / "libonnxruntime.so.1").symlink_to(shared)  # the name by which programs look for it
     subprocess.run([*command, "-o", tmp_path / "embed", shared, f"-Wl,-rpath,{tmp_path}"], check=True)
-    path = written()
-    MAPS.tofile(tmp_path / "maps.bin")
-    given = [tmp_path / "embed", path, library, tmp_path / "maps.bin", *map(str, MAPS.shape)]
-    result = subprocess.run(given, capture_output=True, check=True)
-    np.testing.assert_array_equal(np.frombuffer(result.stdout, np.float32), formats.read(path).embed(MAPS).ravel())
-    refused = subprocess.run([*given[:2], path, *given[3:]], capture_output=True, text=True)
-    assert refused.returncode == 1 and says(refused.stderr, str(path))
+    whole, pixels = (
+        mobilenet(tmp_path / "whole.onnx"),
+        np.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype(np.uint8),
+    )
+    for path, batch in ((written(), MAPS), (whole, pixels)):
+        batch.tofile(tmp_path / "batch.bin")
+        given = [tmp_path / "embed", path, library, tmp_path / "batch.bin", *map(str, batch.shape)]
+        result = subprocess.run(given, capture_output=True, check=True)
+        np.testing.assert_array_equal(np.frombuffer(result.stdout, np.float32), formats.read(path).embed(batch).ravel())
+        refused = subprocess.run([*given[:2], path, *given[3:]], capture_output=True, text=True)
+        assert refused.returncode == 1 and says(refused.stderr, str(path))
+
+
+def mobilenet(path: Path) -> Path:
+    """Write a whole network in facerec's operators."""
+    backbone = MobileNetV2(0.1, partial(TVConv, generator_channels=4, generator_layers=1), (32, 32), 16)
+    example = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    formats.write("onnx", native_form(backbone.eval()), example, {"config": "{}"}, path)
+    return path
