@@ -72,7 +72,10 @@ def largest_component(structure: np.ndarray) -> np.ndarray:
     """Return the largest part that is connected over sides and corners, of equal ones the first from the top."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(structure.astype(np.uint8), connectivity=8)
     areas = statistics[1:, cv2.CC_STAT_AREA]  # without the background
-    return labels == 1 + int(np.argmax(areas)) if len(areas) else structure.astype(bool)
+    if not len(areas):
+        return structure.astype(bool)
+    largest = np.isin(labels, 1 + np.flatnonzero(areas == areas.max()))
+    return labels == labels.flat[np.argmax(largest)]  # OpenCV's own order is not that of the rows
 
 
 def fill_holes(structure: np.ndarray) -> np.ndarray:
