@@ -11,6 +11,7 @@ from facerec.data.augmentation.erasing import Erasing
 from facerec.data.augmentation.jitter import Jitter
 from facerec.data.augmentation.low_resolution import LowResolution
 from facerec.data.augmentation.random_numbers import augment_batch
+from facerec.data.augmentation.scale_crop import ScaleCrop
 from facerec.data.loading import flip_at_random
 from facerec.perf.comparison import Case, Rounds
 from facerec.perf.network_speed import DEPTHWISE, KINDS, TrainingStep, random_images
@@ -19,7 +20,7 @@ from facerec.perf.timing import Effort, alternate, milliseconds
 
 ONE_BY_ONE = "torchvision's GaussianBlur, image by image"
 STEP, FLIP = f"training step, {DEPTHWISE}", "horizontal flip"
-_TRANSFORMS = (Rotation, Shear, Scale, Translation, Erasing, Jitter, LowResolution)
+_TRANSFORMS = (Rotation, Shear, Scale, ScaleCrop, Translation, Erasing, Jitter, LowResolution)
 _SEED = (1, 0, 0, 0)
 
 
