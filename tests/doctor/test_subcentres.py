@@ -163,7 +163,7 @@ def test_the_command_writes_the_list_without_the_images_beyond_the_angle(run, ca
     report = json.loads((tmp_path / "report.json").read_text())
     (found,) = [one["details"] for one in report["findings"] if one["name"] == "far_from_centre"]
     assert {one["image"] for one in found} == set(ranked[:10])
-    assert [one["angle"] for one in found] == pytest.approx([angles[path] for path in ranked[:10]], abs=0.2)
+    assert [one["angle"] for one in found] == pytest.approx([angles[path] for path in ranked[:10]], abs=1)  # degrees
     listed = read_train_list(faces, tmp_path / "cleaned.txt", "train")
     assert set(listed.paths) == set(ranked[10:])
     # The next network is trained on the list; it belongs to no checkpoint of before, and is not written over.
