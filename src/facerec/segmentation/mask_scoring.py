@@ -40,7 +40,8 @@ def hausdorff(
 
     95 is the published "HD95" (``medpy.metric.hd95``): of the distances in both directions together.
     """
-    return float(np.percentile(surface_distances(prediction, truth, empty_distance), percentile))
+    distances = surface_distances(prediction, truth, empty_distance).astype(np.float64)
+    return float(np.percentile(distances, percentile))
 
 
 def surface_distances(prediction: np.ndarray, truth: np.ndarray, empty_distance: float | None = None) -> np.ndarray:
