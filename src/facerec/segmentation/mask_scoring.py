@@ -40,8 +40,7 @@ def hausdorff(
 
     95 is the published "HD95" (``medpy.metric.hd95``): of the distances in both directions together.
     """
-    distances = surface_distances(prediction, truth, empty_distance).astype(np.float64)
-    return float(np.percentile(distances, percentile))
+    return float(np.percentile(surface_distances(prediction, truth, empty_distance), percentile))
 
 
 def surface_distances(prediction: np.ndarray, truth: np.ndarray, empty_distance: float | None = None) -> np.ndarray:
@@ -60,7 +59,8 @@ def surface_distances(prediction: np.ndarray, truth: np.ndarray, empty_distance:
         return np.array([diagonal if union.any() else 0.0])
     window = _bounds(union)  # outside of it, there are no edges
     one, other = (_edge(structure[window]) for structure in (prediction, truth))
-    return np.concatenate([_distances_to(other)[one], _distances_to(one)[other]])
+    found = np.concatenate([_distances_to(other)[one], _distances_to(one)[other]])
+    return found.astype(np.float64)  # for percentiles, which NumPy computes in the type of the values
 
 
 def vertical_cup_to_disc(mask: np.ndarray) -> float:
