@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from drawn_photos import Knows, Placed, drawn, photo, write_photo
 from image_files import encode
+from known_faces import coarse, rates
 from PIL import Image
 from says import refuses, says
 
@@ -15,26 +16,10 @@ from facerec.recognise import Recogniser
 from facerec.recognise.comparison_picture import comparison_picture
 from facerec.recognise.face_finder import decode_photograph
 from facerec.recognise.face_network import FaceNetwork
-from facerec.verification.all_pairs import compare_all
-from facerec.verification.error_rates import ErrorRates
 
 ANN, BOB = Placed(0), Placed(1, 200, 60, 84)
 ALONE, BOTH, NOBODY = photo(ANN), photo(ANN, BOB), photo()
 DETECTOR = Knows([(ALONE, [ANN]), (BOTH, [ANN, BOB])])
-
-
-def coarse(faces: np.ndarray) -> np.ndarray:
-    """A network that sees 7 x 7 grey pixels."""
-    return faces.reshape(len(faces), 7, 16, 7, 16, 3).mean((2, 4, 5)).reshape(len(faces), -1) - 100
-
-
-def rates() -> ErrorRates:
-    rng = np.random.default_rng(0)
-    people = np.repeat(np.arange(40), 3)
-    embeddings = rng.normal(size=(40, 8))[people] + 0.5 * rng.normal(size=(120, 8))
-    return ErrorRates.of(compare_all(embeddings, people), {"name": "drawn", "images": 120, "people": 40})
-
-
 RATES = rates()
 
 
