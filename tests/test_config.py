@@ -50,7 +50,7 @@ def build_all(cfg) -> None:
     """Call the constructor of every node but the trainer's."""
     backbone = build.build_backbone(cfg)
     build.build_recognizer(cfg, backbone, 5).optimizer_and_schedule()
-    build.build_data(cfg)
+    build.build_images(cfg)
     build._make_all(cfg.logger, "logger")
     build._make_all(cfg.callbacks, "callbacks")
 

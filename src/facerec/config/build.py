@@ -22,6 +22,7 @@ from facerec.config.node_types import check_class, check_classes, check_node
 from facerec.config.sentences import sentence
 from facerec.config.stored import compose_trained
 from facerec.data.datamodule import FaceDataModule
+from facerec.data.image_datamodule import ImageDataModule
 from facerec.errors import InputError, suggestion
 from facerec.exporting.formats import Model, read
 from facerec.heads import CosineHead
@@ -140,13 +141,21 @@ def _with_weights(cfg: DictConfig, checkpoint: dict[str, Any], path: str | Path,
     return backbone
 
 
-def build_data(cfg: DictConfig) -> FaceDataModule:
-    """Return the data module, which reads nothing until it is set up."""
+def build_images(cfg: DictConfig) -> ImageDataModule:
+    """Return the data module, of any task, which reads nothing until it is set up."""
     data = _make(cfg.data, "data")
-    if not isinstance(data, FaceDataModule):
+    if not isinstance(data, ImageDataModule):
         raise InputError(
             f"data must be a data module, got a {type(data).__name__}: choose data=folder or another option"
         )
+    return data
+
+
+def build_data(cfg: DictConfig) -> FaceDataModule:
+    """Return the data module of faces, which reads nothing until it is set up."""
+    data = build_images(cfg)
+    if not isinstance(data, FaceDataModule):
+        raise InputError(f"data must have faces, got a {type(data).__name__}: choose data=folder or another option")
     return data
 
 

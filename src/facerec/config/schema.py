@@ -64,10 +64,10 @@ PATHS = (
 )
 TEXTS = (
     *PATHS,
-    *("backbone.name", "distillation.colours", "trainer.model_registry"),
+    *("backbone.name", "data.unseen", "distillation.colours", "trainer.model_registry"),
     *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)),
 )
-LISTS_OF_TEXT = ("data.benchmarks", "parameter_groups.freeze")
+LISTS_OF_TEXT = ("data.benchmarks", "data.domains", "parameter_groups.freeze")
 # The last words of other keys of text, in the nodes of Hydra, of callbacks and of loggers.
 _PATH_WORDS = ("dir", "subdir", "output_subdir", "dirpath", "save_dir", "default_root_dir", "path")
 _TEXT_WORDS = (*_PATH_WORDS, "filename", "name")

@@ -242,6 +242,8 @@ class TestRefusals:
             file.write_bytes(b"")
         with refuses("data.unseen=wset", "did you mean 'west'", error=InputError):
             fundus(root, unseen="wset")
+        with refuses("data.unseen=null", "east, north, west", error=InputError):
+            fundus(root, unseen=None)
         with refuses("image", "empty", error=InputError):
             fundus(root)
 

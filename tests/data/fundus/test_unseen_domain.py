@@ -6,7 +6,7 @@ from says import refuses
 
 from facerec.data.fundus.drawn_eyes.drawn_source import DrawnEyes
 from facerec.data.fundus.masked_source import MaskedSubset
-from facerec.data.fundus.unseen_domain import leave_out
+from facerec.data.fundus.unseen_domain import check_domain, leave_out
 from facerec.errors import InputError
 
 EYES = DrawnEyes(20, 3)
@@ -57,6 +57,7 @@ def test_one_domain_of_a_single_image_holds_out_nothing():
     ("source", "unseen", "facts"),
     [
         (EYES, "drawn_e", ("data.unseen=drawn_e", "did you mean 'drawn_")),
+        (EYES, None, ("data.unseen=null", "choose one of drawn_a, drawn_b")),
         (EYES, "mars", ("data.unseen=mars", "drawn_a, drawn_b")),
         (DrawnEyes(2, 2, domain_names=["drawn_a"]), "drawn_a", ("drawn_a", "only domain", "add another")),
         (where("drawn_a train", "drawn_b train"), "drawn_b", ("drawn_b", "no test images")),
@@ -66,7 +67,7 @@ def test_one_domain_of_a_single_image_holds_out_nothing():
 )
 def test_what_cannot_be_left_out_is_refused(source, unseen, facts):
     with refuses(*facts, error=InputError):
-        leave_out(source, unseen, 0.5, 0)
+        leave_out(source, check_domain(unseen, source.domain_names), 0.5, 0)
 
 
 def test_a_subset_is_that_part_of_its_source():

@@ -16,7 +16,7 @@ from facerec.data.augmentation.random_numbers import Transform, augment_images
 from facerec.data.augmentation.with_masks import augment_batch_with_masks, check_transforms_with_masks
 from facerec.data.fundus.masked_source import TRAIN, MaskedSource, MaskedSubset
 from facerec.data.fundus.memory_images import LoadedPairs, MaskedSet, MemoryImages
-from facerec.data.fundus.unseen_domain import Parts, leave_out
+from facerec.data.fundus.unseen_domain import Parts, check_domain, leave_out
 from facerec.data.held_out import HELD_OUT
 from facerec.data.image_datamodule import ImageDataModule
 from facerec.data.loading import normalise, refuse_equal_images
@@ -39,7 +39,7 @@ class SegmentationDataModule(ImageDataModule):
     2 cup. On the device images become float32 ``(B, 3, H, W)`` in [-1, 1]. All are decoded once and kept in memory.
 
     Args:
-        unseen: name of the domain that is not trained on.
+        unseen: name of the domain that is not trained on; only a check of the data needs none.
         domains: names of the domains to use; None: all.
         held_out: share of each seen domain's training images that the best epoch is chosen on; 0: none.
         held_out_seed: seed of these images, the same for all seeds of a comparison.
@@ -49,7 +49,7 @@ class SegmentationDataModule(ImageDataModule):
             and its mask moves with it.
     """
 
-    unseen: str
+    unseen: str | None = None
     domains: Sequence[str] | None = None
     held_out: float = 0.1
     held_out_seed: int = 0
@@ -83,22 +83,23 @@ class SegmentationDataModule(ImageDataModule):
         """Read the index, then decode what is evaluated on and, to fit, what is trained on."""
         if self._source is None:
             self._source = self.open_source()
-        parts = leave_out(self._source, self.unseen, self.held_out, self.held_out_seed)
+        unseen = check_domain(self.unseen, self._source.domain_names)
+        parts = leave_out(self._source, unseen, self.held_out, self.held_out_seed)
         fits = stage == "fit" and self._train is None
         if fits:
             self.train_source = MaskedSubset(self._source, parts.train)
             self.refuse_less_than_a_batch(self.train_source)
         if fits or not self.sets:
-            self._load(self._source, parts, fits)
+            self._load(self._source, unseen, parts, fits)
 
-    def _load(self, source: MaskedSource, parts: Parts, fits: bool) -> None:
+    def _load(self, source: MaskedSource, unseen: str, parts: Parts, fits: bool) -> None:
         """Decode the images of the parts, and make the sets and the training images of them."""
         parts = parts if fits else parts._replace(train=parts.train[:0])
         size = (self.image_size[0], self.image_size[1])
         loaded = LoadedPairs(MaskedSubset(source, np.concatenate(parts)), size, self.num_workers or 0)
         ends = np.cumsum([len(part) for part in parts])
-        train, held_out, unseen = np.split(np.arange(ends[-1]), ends[:-1])
-        named = {HELD_OUT: held_out, self.unseen: unseen}
+        train, held_out, tested = np.split(np.arange(ends[-1]), ends[:-1])
+        named = {HELD_OUT: held_out, unseen: tested}
         self.sets = [self._set(name, loaded, where) for name, where in named.items() if len(where)]
         if fits:
             self._train = MemoryImages(loaded.pixels[train], loaded.resized_masks(train))

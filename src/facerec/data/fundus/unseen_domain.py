@@ -25,8 +25,8 @@ class Parts(NamedTuple):
 def leave_out(source: MaskedSource, unseen: str, share: float, seed: int) -> Parts:
     """Split ``source`` by its domains and splits.
 
-    Raises `InputError` if ``unseen`` is no domain, the only one, or one without test images, if the others have no
-    training images, and if too few of them are held out or left.
+    Raises `InputError` as `check_domain`, if the domain has no test images or the others no training images, and if too
+    few of them are held out or left.
 
     Args:
         source: all images.
@@ -34,7 +34,7 @@ def leave_out(source: MaskedSource, unseen: str, share: float, seed: int) -> Par
         share: share of each seen domain's training images that is held out, at least one image; 0: none.
         seed: seed of their choice.
     """
-    _check_domain(unseen, source.domain_names)
+    check_domain(unseen, source.domain_names)
     number = source.domain_names.index(unseen)
     unseen_test = np.flatnonzero((source.domains == number) & (source.split == TEST))
     if not len(unseen_test):
@@ -48,11 +48,16 @@ def leave_out(source: MaskedSource, unseen: str, share: float, seed: int) -> Par
     return Parts(np.setdiff1d(seen, held_out), held_out, unseen_test)
 
 
-def _check_domain(unseen: str, names: tuple[str, ...]) -> None:
+def check_domain(unseen: str | None, names: tuple[str, ...]) -> str:
+    """Return ``unseen``; `InputError` if it is None, none of the domains' ``names`` or the only one."""
+    if unseen is None:
+        problem = "data.unseen=null leaves no domain out, and the network is evaluated on one"
+        raise InputError(f"{problem}: choose one of {', '.join(names)}")
     if unseen not in names:
         raise InputError(f"data.unseen={unseen} is no domain of the data: {suggestion(unseen, names)}")
     if len(names) < 2:
         raise InputError(f"data.unseen={unseen} is the only domain of the data: add another one to train on")
+    return unseen
 
 
 def _held_out(source: MaskedSource, seen: np.ndarray, share: float, seed: int) -> np.ndarray:
