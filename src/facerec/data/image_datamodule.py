@@ -11,8 +11,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from facerec.checks import check_seed
-from facerec.data.augmentation.random_numbers import Transform
-from facerec.data.loading import IndexedImages, Share, UniformIdentities, UniformImages, image_loader
+from facerec.data.augmentation.random_numbers import Transform, entropy_of
+from facerec.data.loading import (
+    IndexedImages,
+    Share,
+    UniformIdentities,
+    UniformImages,
+    image_loader,
+)
 from facerec.data.source import ImageSource
 from facerec.errors import InputError
 from facerec.process import available_cores, refuse_too_many
@@ -41,6 +47,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     held_out_settings: ClassVar[str]  # the keys that decide which images are not trained on
     _train: IndexedImages | None = field(init=False, default=None)
     _train_fingerprint: str | None = field(init=False, default=None)
+    _position: tuple[int, int] = field(init=False, default=(0, 0))  # an epoch, and its batches that are done
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -64,6 +71,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         assert self.train_source is not None
         return -(-len(self.train_source) // devices) // max(1, self.global_batch_size // devices)
 
+    def go_on(self, epoch: int, batches: int) -> None:
+        """Let training begin with ``epoch``, from 0, behind its first ``batches`` batches.
+
+        To be called before the loader is made: its workers fetch ahead.
+        """
+        self._position = epoch, batches
+
     def training_loader(self, dataset: IndexedImages, groups: np.ndarray | None) -> DataLoader:
         """Create the loader of an epoch's batches: each image once, or with ``groups``, int64 ``(N,)`` of every value
         of ``0 .. groups.max()``, as many samples, each a group and then one of its images.
@@ -79,10 +93,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             sampler = UniformImages(len(dataset), devices, rank, self.seed)
         else:
             sampler = UniformIdentities(groups, devices, rank, self.seed)
-        # Lightning sets the epoch too, but after a resume only when the workers have started.
+        size, (epoch, batches) = self.global_batch_size // devices, self._position
+        sampler.go_on(epoch, batches * size)
+        # Lightning sets the epoch too, but if it makes loaders anew only when their workers have started.
         progress = self.trainer.fit_loop.epoch_progress.current
-        sampler.set_epoch(progress.processed)  # pyright: ignore[reportAttributeAccessIssue]
-        return self._loader(dataset, self.global_batch_size // devices, sampler, training=True)
+        sampler.set_epoch(max(epoch, progress.processed))  # pyright: ignore[reportAttributeAccessIssue]
+        return self._loader(dataset, size, sampler, training=True)
 
     def verification_loader(self, dataset: IndexedImages, batch_size: int) -> DataLoader:
         """Create a loader of all images in their order; devices share them."""
@@ -106,6 +122,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if trainer is None or not trainer.training:
             return ()
         return self.seed, trainer.current_epoch, trainer.fit_loop.epoch_loop.batch_idx + 1, trainer.global_rank
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Seed PyTorch before a training step: what a network draws, as for dropout, follows from the step as well."""
+        if seed := self.seed_of_batch():
+            torch.manual_seed(entropy_of(seed))
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fingerprint of the training set, for the checkpoint."""

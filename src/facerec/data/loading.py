@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facerec.data import decode
+from facerec.data.augmentation.random_numbers import entropy_of
 from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import ImageSource, digest
 from facerec.errors import InputError
@@ -181,8 +182,7 @@ def normalise(images: Tensor) -> Tensor:
 
 def flip_at_random(images: Tensor, seed: tuple[int, ...]) -> Tensor:
     """Flip each image of ``(B, 3, H, W)`` with probability 0.5, determined by ``seed`` alone, on every device."""
-    entropy = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    coins = torch.rand(len(images), generator=torch.Generator().manual_seed(entropy)) < 0.5
+    coins = torch.rand(len(images), generator=torch.Generator().manual_seed(entropy_of(seed))) < 0.5
     return torch.where(coins.to(images.device)[:, None, None, None], images.flip(-1), images)
 
 
@@ -199,6 +199,7 @@ class Share(Sampler[int]):
 
     def __init__(self, length: int, replicas: int, rank: int, seed: int = 0) -> None:
         self.length, self.replicas, self.rank, self.seed, self.epoch = length, replicas, rank, seed, 0
+        self._done = {0: 0}
 
     def __len__(self) -> int:
         return -(-self.length // self.replicas)
@@ -207,13 +208,17 @@ class Share(Sampler[int]):
         """Set the epoch, from 0; Lightning calls it."""
         self.epoch = epoch
 
+    def go_on(self, epoch: int, done: int) -> None:
+        """Begin with ``epoch``, from 0, behind its first ``done`` indices; later epochs are whole."""
+        self.epoch, self._done = epoch, {epoch: done}
+
     def order(self) -> Tensor:
         """Return the indices of an epoch for all devices, int64 ``(length,)``."""
         return torch.arange(self.length)
 
     def __iter__(self) -> Iterator[int]:
         order = self.order()
-        positions = torch.arange(self.rank, len(self) * self.replicas, self.replicas)
+        positions = torch.arange(self.rank, len(self) * self.replicas, self.replicas)[self._done.get(self.epoch, 0) :]
         indices = order[positions.remainder_(self.length)]
         del order, positions
         for chunk in indices.split(_CHUNK):
@@ -241,8 +246,7 @@ class UniformIdentities(Share):
         self._starts = self._counts.cumsum(0) - self._counts
 
     def order(self) -> Tensor:
-        entropy = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)
-        random = torch.Generator().manual_seed(int(entropy[0]))
+        random = torch.Generator().manual_seed(entropy_of((self.seed, self.epoch)))
         identities = torch.randint(len(self._counts), (self.length,), generator=random)
         # float64 in [0, 1) has 53 bits, so the product rounded down is below the count.
         picks = (torch.rand(self.length, dtype=torch.float64, generator=random) * self._counts[identities]).long()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from facerec.data.image_datamodule import ImageDataModule
 from facerec.errors import InputError
 from facerec.operators.base import SpatialOperator
 from facerec.training.parameter_groups import ParameterGroups
@@ -123,6 +124,9 @@ class Learner(pl.LightningModule):
         for key in ("state_dict", "current_model_state") if is_averaged(checkpoint) else ("state_dict",):
             self._refuse_other_weights(checkpoint[key])
         refuse_odd_state(checkpoint, *self.optimizer_and_schedule(), self.trainer.fit_loop.state_dict())
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, ImageDataModule):
+            data.go_on(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], 0)
 
     def _refuse_other_weights(self, state: dict[str, Tensor]) -> None:
         for name in sorted(state.keys() ^ self.state_dict().keys()):

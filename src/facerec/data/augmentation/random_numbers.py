@@ -42,9 +42,13 @@ def with_numbers(
 ) -> Iterator[tuple[Transform, Tensor]]:
     """Yield each transform with the random numbers of a training batch of ``count`` images, ``(B, num_random)``."""
     for name, transform in transforms.items():
-        entropy = int(np.random.SeedSequence((*seed, _number(name))).generate_state(1)[0])
-        shape = count, transform.num_random
-        yield transform, torch.rand(shape, generator=torch.Generator().manual_seed(entropy))
+        random = torch.Generator().manual_seed(entropy_of((*seed, _number(name))))
+        yield transform, torch.rand((count, transform.num_random), generator=random)
+
+
+def entropy_of(seed: tuple[int, ...]) -> int:
+    """Mix the numbers of a seed into one of 32 bits."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
 def with_fixed_numbers(
