@@ -153,7 +153,7 @@ class TestAResumedRun:
         assert_same_run(stopped, finished(network))
 
     def test_with_loading_processes_that_fetch_ahead(self, tmp_path, depthwise_run):
-        settings = [*DEPTHWISE, *THREE_EPOCHS, "data.num_workers=1"]
+        settings = [*DEPTHWISE, *THREE_EPOCHS, "data.num_workers=2", "data.cache=null"]
         assert train(tmp_path, *settings, "+callbacks.crash={_target_: interruption.Crash, step: 6}") == 1
         resumed = trained(tmp_path, *settings, "resume=auto")
         ours, theirs = (checkpoint(run)["state_dict"] for run in (resumed, depthwise_run))

@@ -80,3 +80,24 @@ class TestAugmentation:
         part = again.on_after_batch_transfer((self.batch[0][rows], rows), 0)[0]
         torch.testing.assert_close(part, whole[rows])
         assert not torch.equal(again.on_after_batch_transfer(self.batch, 1)[0], whole)
+
+
+def test_what_a_network_draws_follows_from_the_step_too(tmp_path):
+    module, place = folder_data(tmp_path), {"epoch": 2, "batch": 5, "rank": 1}
+
+    def drawn(**where: Any) -> float:
+        module.trainer = trainer(**where)
+        module.on_before_batch_transfer(None, 0)
+        return float(torch.rand(()))
+
+    first = drawn(**place)
+    assert len({first, *(drawn(**{**place, key: 9}) for key in place)}) == 4
+    assert drawn(**place) == first
+
+
+def test_verification_leaves_the_random_numbers_alone(tmp_path):
+    module = folder_data(tmp_path)
+    module.trainer = trainer(training=False)
+    before = torch.get_rng_state()
+    module.on_before_batch_transfer(None, 0)
+    assert torch.equal(torch.get_rng_state(), before)

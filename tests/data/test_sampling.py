@@ -70,3 +70,17 @@ def test_each_rank_loads_its_share_and_nothing_else():
 
 def test_the_first_draws_of_many_do_not_wait_for_all_to_be_listed():
     assert len(list(islice(UniformImages(1_000_000, 8, 7), 10))) == 10
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_an_epoch_that_is_gone_on_with_has_its_other_images_and_the_next_one_all(replicas):
+    for make in (
+        lambda rank: UniformImages(12, replicas, rank, 3),
+        lambda rank: UniformIdentities(LABELS, replicas, rank),
+    ):
+        whole, begun = make(replicas - 1), make(replicas - 1)
+        begun.go_on(2, 3)
+        for epoch, done in ((2, 3), (3, 0)):
+            whole.set_epoch(epoch)
+            begun.set_epoch(epoch)
+            assert list(begun) == list(whole)[done:] and len(begun) == len(whole)
