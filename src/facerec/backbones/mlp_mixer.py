@@ -19,6 +19,7 @@ from facerec.backbones.parts import check_image_size, check_images, check_width
 from facerec.backbones.spatial_transformer import alignment
 from facerec.checks import check_counts
 from facerec.operators.base import Size
+from facerec.operators.common.fused_sequence import FusedSequence
 
 _TOKENS_RATIO, _CHANNELS_RATIO, _NORM_EPS = 0.5, 4, 1e-6
 
@@ -56,7 +57,7 @@ class MLPMixer(nn.Module):
         tokens = (self.image_size[0] // patch_size) * (self.image_size[1] // patch_size)
         self.align = alignment(align, self.image_size)
         self.patches = nn.Conv2d(3, channels, patch_size, stride=patch_size)
-        self.blocks = nn.Sequential(*(MixerBlock(tokens, channels) for _ in range(blocks)))
+        self.blocks = FusedSequence(*(MixerBlock(tokens, channels) for _ in range(blocks)))
         self.norm = nn.LayerNorm(channels, eps=_NORM_EPS)
         self.embed = nn.Sequential(nn.Linear(channels, embedding_dim), nn.BatchNorm1d(embedding_dim))
         self._reset_dense()

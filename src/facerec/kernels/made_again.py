@@ -78,6 +78,17 @@ def making_maps_again() -> Iterator[None]:
         _recipes = before
 
 
+@contextmanager
+def keeping_maps() -> Iterator[None]:
+    """In here, inside `making_maps_again`, maps are saved as they are, and nothing is held to compute them again."""
+    global _recipes
+    before, _recipes = _recipes, None
+    try:
+        yield
+    finally:
+        _recipes = before
+
+
 def can_be_made_again(map: Tensor, function: Callable[..., Tensor], *arguments: Any) -> None:
     """Let ``function(*arguments)``, computed without a gradient, stand for ``map`` in what autograd saves."""
     if _recipes is not None:

@@ -1,13 +1,15 @@
 """Layers in sequence, where a BatchNorm and the activation after it are computed as one."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeGuard
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
 from facerec.kernels.norm_activation import norm_activation, runs_in_machine_code
+from facerec.operators.common.recomputed import recomputed
 
 _ACTIVATIONS = {nn.ReLU: "relu", nn.ReLU6: "relu6", nn.PReLU: "prelu", nn.Hardswish: "hardswish", nn.SiLU: "silu"}
 # Calling the machine code takes longer than PyTorch's two layers take for a smaller map, with and without gradients.
@@ -25,14 +27,55 @@ class FusedSequence(nn.Sequential):
     """An `nn.Sequential` with the same modules and results, up to rounding.
 
     A norm or an activation with a hook is called by itself, and so are all for a map that is too small (`pays`).
+
+    Attributes:
+        recomputes: whether to compute its blocks, the modules that have parts, again in the backward pass.
     """
+
+    recomputes: bool = False
 
     def forward(self, input: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Return the output of the last layer, plus ``shortcut`` if there is one."""
-        return apply_layers(self, input, shortcut)
+        again = self.recomputes and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        return apply_layers(self, input, shortcut, _block_recomputed if again else _called)
 
     def _get_name(self) -> str:
         return nn.Sequential.__name__
+
+
+def _called(layer: nn.Module, x: Tensor) -> Tensor:
+    return layer(x)
+
+
+def _block_recomputed(layer: nn.Module, x: Tensor) -> Tensor:
+    return recomputed(layer, x) if _is_block(layer) else layer(x)
+
+
+def _is_block(module: nn.Module) -> bool:
+    return not isinstance(module, nn.Sequential) and next(module.children(), None) is not None
+
+
+def recompute_blocks(network: nn.Module, recompute: bool = True) -> int:
+    """Let every block of ``network`` be computed again in the backward pass, or not any more; return their number.
+
+    The blocks are the modules with parts that follow one another in a `FusedSequence`; those inside another block are
+    part of it.
+    """
+    blocks = 0
+    for sequence in _outermost_sequences(network):
+        sequence.recomputes = recompute
+        blocks += sum(map(_is_block, sequence))
+    return blocks
+
+
+def _outermost_sequences(module: nn.Module) -> Iterator[FusedSequence]:
+    """Yield the sequences inside ``module`` that have blocks, without those inside blocks."""
+    is_fused = isinstance(module, FusedSequence)
+    if is_fused and any(map(_is_block, module)):
+        yield module
+    for child in module.children():
+        if not (is_fused and _is_block(child)):
+            yield from _outermost_sequences(child)
 
 
 def is_sequence(module: nn.Module) -> TypeGuard[nn.Sequential]:
@@ -51,7 +94,7 @@ def apply_layers(
     layers: Iterable[nn.Module],
     x: Tensor,
     shortcut: Tensor | None = None,
-    call: Callable[[nn.Module, Tensor], Tensor] = lambda layer, x: layer(x),
+    call: Callable[[nn.Module, Tensor], Tensor] = _called,
 ) -> Tensor:
     """Apply ``layers`` in their order, and add ``shortcut`` to the result if there is one.
 
