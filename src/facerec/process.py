@@ -158,6 +158,7 @@ def prepare_process() -> None:
     warnings.filterwarnings("ignore", message="Consider setting `persistent_workers=True`")
     warnings.filterwarnings("ignore", message="It is recommended to use `self.log.*sync_dist=True")
     warnings.filterwarnings("ignore", message="torch.distributed.nn.functional.all_gather is deprecated")
+    warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor")  # which the compiler looks at
 
 
 class _ToStderr(logging.Handler):

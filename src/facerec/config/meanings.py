@@ -88,6 +88,8 @@ KEYS = {
     **dict.fromkeys(("warmup", "warmup_epochs", "warm_up"), "lr_scheduler.warmup_epochs"),
     **dict.fromkeys(("ema", "ema_decay", "weight_averaging"), "trainer.ema"),
     **dict.fromkeys(("gradient_clip", "grad_clip", "clip_grad", "max_grad_norm"), "trainer.gradient_clip_val"),
+    **dict.fromkeys(("gradient_checkpointing", "activation_checkpointing", "checkpointing"), "trainer.recompute"),
+    **dict.fromkeys(("torch_compile", "jit", "inductor"), "compile"),
     "no_decay": "parameter_groups",
     **dict.fromkeys(("freeze", "frozen"), "parameter_groups.freeze"),
     **dict.fromkeys(("pretrained", "finetune", "fine_tune", "weights", "init_from"), "init"),

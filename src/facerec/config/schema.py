@@ -25,6 +25,7 @@ class RunConfig:
         affine_strength: multiplier of the ranges of the affine augmentations.
         protocol: of verification, one of tvconv, tvconv_reference, insightface.
         name: folder in outputs/ that contains the run's folder.
+        compile: train by one program that torch.compile makes of network and loss; for GPUs.
         init: null, or a file of weights to start from: a checkpoint, or with backbone=timm weights of timm's.
         teacher: null, or from whom distillation learns: a checkpoint, a file .onnx or .npz, or timm:NAME.
         resume: null, a checkpoint, or "auto" for the newest unfinished run of this name.
@@ -49,6 +50,7 @@ class RunConfig:
     affine_strength: float = 1.0
     protocol: str = "tvconv"
     name: str = "default"
+    compile: bool = False
     init: str | None = None
     teacher: str | None = None
     resume: str | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -54,14 +55,15 @@ class Learner(pl.LightningModule):
         self._optimizer, self._lr_scheduler = training.optimizer, training.lr_scheduler
         self.init: dict[str, Any] | None = None
         self._fingerprints: dict[str, str] = {}
+        self._loss: Callable[[tuple[Tensor, ...]], tuple[Tensor, dict[str, Tensor]]] | None = None
 
     def begin(self) -> None:
         """Freeze what is to be frozen, and set the mode of training."""
         self.groups.freeze_in(self)
         self.train()
 
-    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Return the loss of a training batch, a mean over its images."""
+    def loss(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a training batch, a mean over its images, and its parts to log by name."""
         raise NotImplementedError(f"{type(self).__name__} has no loss")
 
     def fingerprints(self) -> dict[str, str]:
@@ -77,8 +79,25 @@ class Learner(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
+    def compile_loss(self, **options: Any) -> None:
+        """Compile network and loss of a training batch as one program, by `torch.compile` with ``options``.
+
+        Evaluation, which has batches of other sizes, and what is saved are as before.
+        """
+        compiled = torch.compile(self.loss, dynamic=False, **options)
+
+        def loss(batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
+            # CUDA graphs write the results of each step to the same memory.
+            torch.compiler.cudagraph_mark_step_begin()
+            result, parts = compiled(batch)
+            return result.clone(), {name: part.clone() for name, part in parts.items()}
+
+        self._loss = loss
+
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        loss, images = self.loss(batch), len(batch[0])
+        (loss, parts), images = (self._loss or self.loss)(batch), len(batch[0])
+        for name, part in parts.items():
+            self.log(f"train/{name}_loss", part, on_step=False, on_epoch=True, sync_dist=True, batch_size=images)
         # On several devices the mean over all of them.
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=images)
         return loss * (self.trainer.accumulate_grad_batches / self._batches_of_step(batch_idx))

@@ -43,15 +43,12 @@ class Recognizer(Learner, Verifier):
             if batches < len(loader):
                 self.refuse_part(benchmark, int(batches) * loader.batch_size)
 
-    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+    def loss(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         images, labels, *teacher = batch
         embeddings = self.backbone(images)
         if self.distillation is None:
-            return self.head.loss(embeddings, labels)
-        loss, parts = self.distillation(self.head, embeddings, labels, *teacher)
-        for name, part in parts.items():
-            self.log(f"train/{name}_loss", part, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(labels))
-        return loss
+            return self.head.loss(embeddings, labels), {}
+        return self.distillation(self.head, embeddings, labels, *teacher)
 
     def fingerprints(self) -> dict[str, str]:
         return {benchmark.name: benchmark.fingerprint() for benchmark in self.benchmarks()}

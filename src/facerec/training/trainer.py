@@ -6,21 +6,45 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from facerec.training.callbacks.execution import CompiledLoss, RecomputedBlocks
 from facerec.training.callbacks.weight_average import EMA
 
 
 class Trainer(pl.Trainer):
-    """Lightning's `Trainer`, with one more argument.
+    """Lightning's `Trainer`, with more arguments.
 
     Args:
         callbacks: as Lightning's, in a list.
         ema: decay per step of the exponential moving average of the weights, which is verified and saved in place of
             the weights; None: no average.
+        recompute: keep of each block of the network its input alone, and compute the block again in the backward pass:
+            less memory, a longer step, and the same bits.
+        compile: train by one program that `torch.compile` makes of network and loss; for GPUs.
+        cuda_graphs: with ``compile``, replay each step's kernels as CUDA graphs.
         settings: as Lightning's.
     """
 
-    def __init__(self, *, callbacks: Sequence[pl.Callback] = (), ema: float | None = None, **settings: Any) -> None:
-        super().__init__(callbacks=[*callbacks, *([] if ema is None else [EMA(ema)])], **settings)
+    def __init__(
+        self,
+        *,
+        callbacks: Sequence[pl.Callback] = (),
+        ema: float | None = None,
+        recompute: bool = False,
+        compile: bool = False,
+        cuda_graphs: bool = False,
+        **settings: Any,
+    ) -> None:
+        if recompute and compile:
+            raise ValueError(
+                "recompute=true has no effect with compile=true, where the compiler decides what is computed again: "
+                "leave one out"
+            )
+        if cuda_graphs and not compile:
+            raise ValueError("cuda_graphs=true has no effect without compile=true: add it, or leave cuda_graphs out")
+        added: list[pl.Callback] = [] if ema is None else [EMA(ema)]
+        added += [RecomputedBlocks()] if recompute else []
+        added += [CompiledLoss(cuda_graphs)] if compile else []
+        super().__init__(callbacks=[*callbacks, *added], **settings)
 
 
 def _show_all_parameters(constructor: Any) -> None:
