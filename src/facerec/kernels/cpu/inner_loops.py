@@ -38,7 +38,7 @@ def sum_over_taps(storage: Storage, vector_width: int) -> ir.Module:
         for image, image_sums in zip(pointers.images(b, images), sums, strict=True):
             b.write([b.vector(total, width) for total in image_sums], image.maps, width, storage)
 
-    return walk(_over_vectors(body), tuple(_UNROLL), vector_width, storage)
+    return walk(_over_vectors(body, storage), tuple(_UNROLL), vector_width, storage)
 
 
 def sum_over_images(storage: Storage, vector_width: int) -> ir.Module:
@@ -53,12 +53,12 @@ def sum_over_images(storage: Storage, vector_width: int) -> ir.Module:
                 sums = [b.multiply_add(*factors) for factors in zip(image_maps, windows, sums, strict=True)]
             b.write(sums, tap.weights, width, Storage.FLOAT32)
 
-    return walk(_over_vectors(body), tuple(_UNROLL), vector_width, storage)
+    return walk(_over_vectors(body, storage), tuple(_UNROLL), vector_width, storage)
 
 
-def _over_vectors(body: _VectorBody) -> Body:
+def _over_vectors(body: _VectorBody, storage: Storage) -> Body:
     def segment(b: LoopBuilder, pointers: Pointers, taps: Taps, images: int, length: Value) -> None:
-        for start, width, count in b.vectors(length, _UNROLL[images]):
+        for start, width, count in b.vectors(length, _UNROLL[images], storage):
             body(b, pointers.advanced(b, maps=start, weights=start, windows=start), taps, images, width, count)
 
     return segment

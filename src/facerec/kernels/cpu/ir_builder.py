@@ -15,6 +15,7 @@ from llvmlite import ir
 Value = Any
 POINTER, INT64, FLOAT32 = ir.PointerType(), ir.IntType(64), ir.FloatType()
 _INT16, _INT32 = ir.IntType(16), ir.IntType(32)
+_UPPER = 0xFFFF << 16  # the half of 32 bits
 
 
 class Storage(Enum):
@@ -40,6 +41,7 @@ class LoopBuilder(ir.IRBuilder):
         super().__init__(function.append_basic_block())
         # Elements of the vectors that a loop is built with, the widest first.
         self.widths = list(dict.fromkeys(min(width, vector_width) for width in (vector_width, 8, 4, 1)))
+        self._in_pairs = False
 
     def variable(self, value: Value) -> Value:
         """Return the address of a new local variable; LLVM turns it into a register."""
@@ -88,13 +90,22 @@ class LoopBuilder(ir.IRBuilder):
         with self.while_(take):
             yield self.load(item, typ=INT64)
 
-    def vectors(self, length: Value, unroll: int) -> Iterator[tuple[Value, int, int]]:
+    def vectors(
+        self, length: Value, unroll: int, storage: Storage = Storage.FLOAT32
+    ) -> Iterator[tuple[Value, int, int]]:
         """Emit loops that cover ``length`` elements, first with ``unroll`` of the widest vectors at once, finally one
-        element at a time. The code inside is built once for each (start, width, number of vectors) yielded."""
+        element at a time. The code inside is built once for each (start, width, number of vectors) yielded.
+
+        Where maps are in bfloat16 ``storage``, `read` and `write` take an even number of vectors in pairs: one has the
+        elements 0, 2, 4, ... of two vectors' length, and the next 1, 3, 5, ... So bfloat16 becomes float32 by a shift
+        and a mask of whole registers, without moving elements between their parts.
+        """
         covered = self.variable(int64(0))
         for width, count in dict.fromkeys([(self.widths[0], unroll), *((width, 1) for width in self.widths)]):
             with self.steps(covered, length, width * count) as start:
+                self._in_pairs = storage is Storage.BFLOAT16 and count % 2 == 0
                 yield start, width, count
+                self._in_pairs = False
 
     def at(self, pointer: Value, offset: Value, kind: ir.Type) -> Value:
         """Return ``pointer`` advanced by ``offset`` elements of type ``kind``."""
@@ -106,7 +117,10 @@ class LoopBuilder(ir.IRBuilder):
         return [self.load(self.at(first, int64(field), INT64), typ=INT64) for field in range(count)]
 
     def read(self, pointer: Value, width: int, count: int, storage: Storage) -> list[Value]:
-        """Load ``count`` consecutive vectors as float32."""
+        """Load ``count`` consecutive vectors as float32, or the pairs of `vectors`."""
+        if self._in_pairs:
+            starts = [self.at(pointer, int64(n * width), storage.value) for n in range(0, count, 2)]
+            return [vector for start in starts for vector in self._read_pair(start, width, storage)]
         return [self._read(self.at(pointer, int64(n * width), storage.value), width, storage) for n in range(count)]
 
     def _read(self, pointer: Value, width: int, storage: Storage) -> Value:
@@ -116,6 +130,19 @@ class LoopBuilder(ir.IRBuilder):
         bits = self.shl(self.zext(halves, ir.VectorType(_INT32, width)), splat(_INT32, 16, width))
         return self.bitcast(bits, ir.VectorType(FLOAT32, width))
 
+    def _read_pair(self, pointer: Value, width: int, storage: Storage) -> list[Value]:
+        if storage is Storage.FLOAT32:
+            first, second = (self._read(self.at(pointer, int64(n * width), FLOAT32), width, storage) for n in (0, 1))
+            return self._even_and_odd(first, second, width)
+        both = self.load(pointer, typ=ir.VectorType(_INT32, width), align=2)
+        halves = (self.shl(both, splat(_INT32, 16, width)), self.and_(both, splat(_INT32, _UPPER, width)))
+        return [self.bitcast(bits, ir.VectorType(FLOAT32, width)) for bits in halves]
+
+    def _even_and_odd(self, first: Value, second: Value, width: int) -> list[Value]:
+        """Return the 1st, 3rd, ... and the 2nd, 4th, ... of the first ``2 * width`` elements of two vectors."""
+        masks = (ir.Constant(ir.VectorType(_INT32, width), list(range(start, 2 * width, 2))) for start in range(2))
+        return [self.shuffle_vector(first, second, mask) for mask in masks]
+
     def write(
         self, vectors: list[Value], pointer: Value, width: int, storage: Storage, past_cache: bool = False
     ) -> None:
@@ -123,21 +150,46 @@ class LoopBuilder(ir.IRBuilder):
 
         ``past_cache`` stores to memory without reading the line first; ``pointer`` is then a multiple of the vector.
         """
-        size = 4 if storage is Storage.FLOAT32 else 2
-        for n, vector in enumerate(vectors):
-            address = self.at(pointer, int64(n * width), storage.value)
-            stored = vector if storage is Storage.FLOAT32 else self._rounded(vector, width)
-            store = self.store(stored, address, align=size * width if past_cache else size)
+        for address, vector in self._stored(vectors, pointer, width, storage):
+            bits = vector.type.count * (32 if vector.type.element in (FLOAT32, _INT32) else 16)
+            store = self.store(
+                vector, address, align=bits // 8 if past_cache else 2 if storage is Storage.BFLOAT16 else 4
+            )
             if past_cache:
                 store.set_metadata("nontemporal", self.module.add_metadata([ir.Constant(_INT32, 1)]))
 
+    def _stored(
+        self, vectors: list[Value], pointer: Value, width: int, storage: Storage
+    ) -> Iterator[tuple[Value, Value]]:
+        """Yield addresses and what is stored there."""
+        for n in range(0, len(vectors), 2 if self._in_pairs else 1):
+            address = self.at(pointer, int64(n * width), storage.value)
+            if self._in_pairs and storage is Storage.BFLOAT16:
+                even, odd = (self._rounded(vector, width) for vector in vectors[n : n + 2])
+                lower = self.lshr(even, splat(_INT32, 16, width))
+                yield address, self.or_(lower, self.and_(odd, splat(_INT32, _UPPER, width)))
+            elif self._in_pairs:
+                for half in range(2):
+                    yield self.at(address, int64(half * width), FLOAT32), self._joined(vectors[n : n + 2], half, width)
+            elif storage is Storage.BFLOAT16:
+                upper = self.lshr(self._rounded(vectors[n], width), splat(_INT32, 16, width))
+                yield address, self.trunc(upper, ir.VectorType(_INT16, width))
+            else:
+                yield address, vectors[n]
+
+    def _joined(self, pair: list[Value], half: int, width: int) -> Value:
+        """Return the first or second ``half`` of the elements of a pair in their order."""
+        order = [n // 2 + n % 2 * width for n in range(half * width, (half + 1) * width)]
+        first, second = pair
+        return self.shuffle_vector(first, second, ir.Constant(ir.VectorType(_INT32, width), order))
+
     def _rounded(self, vector: Value, width: int) -> Value:
-        """Round float32 to the bits of bfloat16; NaN stays NaN."""
+        """Round float32 to bits of which the upper half are bfloat16's; NaN stays NaN."""
         bits = self.bitcast(vector, ir.VectorType(_INT32, width))
         odd = self.and_(self.lshr(bits, splat(_INT32, 16, width)), splat(_INT32, 1, width))
-        nearest = self.lshr(self.add(self.add(bits, odd), splat(_INT32, 0x7FFF, width)), splat(_INT32, 16, width))
+        nearest = self.add(self.add(bits, odd), splat(_INT32, 0x7FFF, width))
         is_number = self.fcmp_ordered("ord", vector, vector)
-        return self.trunc(self.select(is_number, nearest, splat(_INT32, 0x7FC0, width)), ir.VectorType(_INT16, width))
+        return self.select(is_number, nearest, splat(_INT32, 0x7FC0 << 16, width))
 
     def vector(self, address: Value, width: int) -> Value:
         """Load the float32 vector from a local `variable`."""
@@ -160,9 +212,7 @@ class LoopBuilder(ir.IRBuilder):
 
     def neighbour_sums(self, first: Value, second: Value, width: int) -> Value:
         """Add the 1st and 2nd, the 3rd and 4th, ... of the first ``2 * width`` elements of two vectors."""
-        masks = (ir.Constant(ir.VectorType(_INT32, width), list(range(start, 2 * width, 2))) for start in range(2))
-        odd, even = (self.shuffle_vector(first, second, mask) for mask in masks)
-        return self.fadd(odd, even)  # pyright: ignore[reportArgumentType]
+        return self.fadd(*self._even_and_odd(first, second, width))
 
     def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
         """Compute ``total + left * right``, rounded once where the machine can."""

@@ -121,7 +121,7 @@ class _Loop:
         columns, result, *maps = (b.inttoptr(address, POINTER) for address in arrays)
         with b.taken(function.args[0], items) as item:
             offset, rows, length = b.fields(b.inttoptr(table, POINTER), item, 3)
-            for start, width, count in b.vectors(length, _UNROLL):
+            for start, width, count in b.vectors(length, _UNROLL, self.storage):
                 first = b.add(offset, start)
                 written = b.add(b.mul(item, b.mul(int64(self.sums), period)), start) if self.sums else first
                 pointers = [b.at(map, first, self.storage.value) for map in maps]
