@@ -112,6 +112,22 @@ def test_a_large_mean_leaves_the_variance_exact():
 
 
 @ALL
+def test_bfloat16_is_float32_rounded_at_the_end(activation):
+    given, grad_out = inputs(activation, (2, 24, 16, 12), torch.bfloat16)
+    x, grad_out = (map.contiguous(memory_format=torch.channels_last) for map in (given[0].detach(), grad_out))
+    mean, scale, bias, *slope = (torch.randn(24) for _ in range(4 if activation == "prelu" else 3))
+    slope = slope[0] if slope else None
+    found = []
+    for of in (torch.bfloat16, torch.float32):
+        out = norm_activation_cpu.forward(x.to(of), mean, scale, bias, slope, None, activation)
+        more = (mean, scale, bias, slope)
+        gradient = norm_activation_cpu.gradient(grad_out.to(of), x.to(of), *more, mean, bias, activation)
+        sums = norm_activation_cpu.sums_of_gradient(grad_out.to(of), x.to(of), *more, activation)
+        found.append([out.bfloat16(), gradient.bfloat16(), *sums, *norm_activation_cpu.moments(x.to(of))])
+    assert all(torch.equal(half, whole) for half, whole in zip(*found, strict=True))
+
+
+@ALL
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_map_written_past_the_cache_is_the_same(activation, dtype, monkeypatch):
     given, grad_out = inputs(activation, (2, 24, 16, 12), dtype)

@@ -80,9 +80,27 @@ def test_narrower_vectors_give_the_same_numbers(results, width, monkeypatch):
     program.program.cache_clear()
 
 
-def test_bfloat16_is_rounded_to_the_nearest_even_and_what_is_no_number_stays_none():
+@pytest.mark.parametrize("width", [1, 4, 8, 16])
+def test_bfloat16_is_rounded_to_the_nearest_even_and_what_is_no_number_stays_none(width, monkeypatch):
+    """In pairs of vectors, in vectors, and in single numbers."""
+    monkeypatch.setattr(program, "_vector_width", lambda: width)
+    program.program.cache_clear()
     special = [float("nan"), float("inf"), float("-inf"), 3.4e38, 1e-40]
     ties = [1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8, 1 + 2**-8 + 2**-20]
-    factors = torch.tensor([*special, *ties, *torch.randn(60).tolist()])
+    factors = torch.tensor([*special, *ties, *torch.randn(202).tolist()])
     out = forward(torch.ones(1, len(factors), 1, 1, dtype=torch.bfloat16), factors.view(1, 1, 1, -1), 1)
     torch.testing.assert_close(out.flatten(), factors.bfloat16(), rtol=0, atol=0, equal_nan=True)
+    program.program.cache_clear()
+
+
+@pytest.mark.parametrize("width", [4, 8, 16])
+def test_each_bfloat16_number_is_read_as_it_is_wherever_it_stands(width, monkeypatch):
+    monkeypatch.setattr(program, "_vector_width", lambda: width)
+    program.program.cache_clear()
+    numbers = torch.arange(-(1 << 15), 1 << 15, dtype=torch.int16).view(torch.bfloat16)
+    numbers = numbers[numbers.isfinite()]
+    x, ones = numbers.view(1, -1, 1, 1), torch.ones(1, 1, 1, len(numbers))
+    for result in (forward(x, ones, 1), input_gradient(x, ones, 1, (1, 1)), weight_gradient(x, x, 1, 1)):
+        expected = numbers.float().square() if result.dtype == torch.float32 else numbers
+        torch.testing.assert_close(result.flatten(), expected, rtol=0, atol=0)
+    program.program.cache_clear()
