@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -144,7 +145,7 @@ def image_loader(
     keep_workers: bool = False,
     **options: Any,
 ) -> DataLoader:
-    """Create a loader of whole batches of ``dataset``.
+    """Create a loader of whole batches of ``dataset``. Without workers a thread prepares the next batch.
 
     Args:
         dataset: images to decode in workers, or those that this process gathers faster itself.
@@ -155,7 +156,7 @@ def image_loader(
     """
     if not dataset.needs_workers:
         num_workers = 0
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_size,
         persistent_workers=keep_workers and num_workers > 0,
@@ -163,6 +164,22 @@ def image_loader(
         **decode.loading_processes(num_workers),
         **options,
     )
+
+
+class _Loader(DataLoader):
+    """PyTorch's loader; without workers, a thread prepares the next batch while this one is used."""
+
+    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        batches = super().__iter__()  # here, since it draws a number from PyTorch's global generator
+        return batches if self.num_workers else _one_ahead(batches)
+
+
+def _one_ahead(batches: Iterator[T]) -> Iterator[T]:
+    with ThreadPoolExecutor(1, thread_name_prefix="facerec-loader") as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
 
 def in_workers(function: Callable[[list[int]], T], indices: range, chunk: int, num_workers: int) -> Iterator[T]:
