@@ -57,7 +57,7 @@ def test_a_jpeg_of_dofes_levels_has_its_masks_back():
         (b"", ("empty",)),
         (png(small_mask())[:60], ("damaged",)),
         (b"no image at all", ("not a JPEG, PNG",)),
-        (png(small_mask() * 127), ("values 0, 127, 254", "2 (cup)", "data=dofe")),
+        (png(small_mask() * 127), ("values 0, 127, 254", "144 of its 400 pixels", "2 (cup)", "data=dofe")),
         (png(np.arange(256, dtype=np.uint8)[None]), ("0, 1, 2, 3, 4, 5 and 250 others",)),
         (png(small_mask().astype(np.uint16)), ("16 bits", "8 bits")),
         (png(cv2.merge([small_mask(), small_mask(), small_mask() * 2])), ("in colour", "one channel")),

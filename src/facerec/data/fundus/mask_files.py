@@ -36,11 +36,13 @@ def decode_mask(data: bytes, name: str, coding: Coding) -> np.ndarray:
 
 def plain(levels: np.ndarray, name: str) -> np.ndarray:
     """Return the levels themselves, which must be 0, 1 and 2."""
-    found = np.unique(levels).tolist()
-    if found[-1] <= CUP:
+    odd = np.count_nonzero(levels > CUP)
+    if not odd:
         return levels
+    found = np.unique(levels).tolist()
     shown = ", ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} others" if len(found) > _SHOWN else "")
-    raise InputError(f"mask {name} has values {shown}, and a mask has {_MEANING}: convert it, or see data=dofe")
+    problem = f"has values {shown}, {odd:,} of its {levels.size:,} pixels others than {_MEANING}"
+    raise InputError(f"mask {name} {problem}: convert it, or see data=dofe")
 
 
 def dofe(levels: np.ndarray, name: str) -> np.ndarray:
