@@ -5,10 +5,13 @@ identity folders at which training would stop, such as an image that is listed t
 resized, flipped or cropped, in one identity or two; swapped red and blue; other sizes (WIDTHxHEIGHT), wide borders,
 images of one colour; identities with one image, class labels without images, similar names; and what the training set
 has in common with each benchmark.
+Of photographs with masks (data=fundus, data=dofe) it finds missing masks, masks of another size, format or with other
+values, without a disc or a cup, in parts, cups that leave the disc, files of 16 bits or with transparency, images that
+are in two domains or twice in one, masks of several images, and domains without images.
 With subcentre_checkpoint=, the checkpoint of a run with head=subcentre_arcface on the same images, it also finds images
 far from the main centre of their identity, and OUT/cleaned.txt is the training list without them.
-A table goes to stderr; the last line on stdout is a JSON object: images, identities, images_per_identity, pairs,
-image_sizes, unreadable, problems, findings. Exit status 1 when a finding is an error, otherwise 0.
+A table goes to stderr; the last line on stdout is a JSON object: images, identities, images_per_identity, pairs (with
+masks: images, domains), image_sizes, unreadable, problems, findings. Exit status 1 when a finding is an error, else 0.
 """
 
 import json
@@ -22,12 +25,18 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from facerec.config.build import build_data
+from facerec.config.build import build_images
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
+from facerec.console import terminal
+from facerec.data.datamodule import FaceDataModule
+from facerec.data.fundus.segmentation_datamodule import SegmentationDataModule
+from facerec.data.image_datamodule import ImageDataModule
 from facerec.doctor.check import check_data
 from facerec.doctor.faces import load_embedder
-from facerec.doctor.findings import WRONG, DataReport, Finding, write_examples
+from facerec.doctor.findings import WRONG, DataReport, Finding, Report, write_examples
+from facerec.doctor.mask_summary import domain_table
+from facerec.doctor.masked_data import MaskReport, check_masked_data
 from facerec.doctor.subcentres import SubCentres, load_subcentres
 from facerec.errors import InputError
 from facerec.files import check_output_folder, in_home, write_json
@@ -36,6 +45,7 @@ from facerec.process import prepare_process
 CLEANED = "cleaned.txt"
 PAPERS_ANGLE = 75.0  # degrees
 SHOWN = 10  # unreadable images, and wrong lines per list; the JSON line and report.json have all of them
+SAID_ONE_BY_ONE = (*WRONG.values(), "unusable_masks", "masks_of_other_sizes")
 
 
 @dataclass
@@ -63,17 +73,29 @@ def check(settings: Settings) -> int:
         check_output_folder(settings.out, f"out={settings.out}")
     cfg = compose(list(settings.overrides))
     refuse_useless(settings, cfg)
-    module = build_data(cfg)
-    embedder = load_embedder(settings.checkpoint, settings.trust) if settings.checkpoint else None
-    report = check_data(module, embedder, centres_of(settings))
+    report = examined(build_images(cfg), settings)
     show(report, Console(stderr=True, soft_wrap=True, markup=False, highlight=False))
     print(json.dumps(report.summary()), flush=True)
     if settings.out:  # after printing, so that a full disk does not lose the report
         write_json(settings.out / "report.json", report.full())
         write_examples(report.findings, settings.out / "report.png")
-        if report.cleaned is not None:
+        if isinstance(report, DataReport) and report.cleaned is not None:
             print(report.cleaned.write(settings.out / CLEANED), file=sys.stderr)
     return 0 if report.is_sound else 1
+
+
+def examined(module: ImageDataModule, settings: Settings) -> Report:
+    """Check faces, or photographs with masks; raise `InputError` for settings that only faces have."""
+    if isinstance(module, SegmentationDataModule):
+        for key in ("checkpoint", "subcentre_checkpoint"):
+            if getattr(settings, key) is not None:
+                raise InputError(
+                    f"{key}={getattr(settings, key)} compares faces, and these images have none: leave it out"
+                )
+        return check_masked_data(module)
+    assert isinstance(module, FaceDataModule)
+    embedder = load_embedder(settings.checkpoint, settings.trust) if settings.checkpoint else None
+    return check_data(module, embedder, centres_of(settings))
 
 
 def refuse_useless(settings: Settings, cfg: DictConfig) -> None:
@@ -98,8 +120,10 @@ def centres_of(settings: Settings) -> SubCentres | None:
     return load_subcentres(settings.subcentre_checkpoint, limit, settings.trust)
 
 
-def show(report: DataReport, console: Console) -> None:
+def show(report: Report, console: Console) -> None:
     """Show the counts, then the findings."""
+    if isinstance(report, MaskReport):
+        terminal(100).print(domain_table(report.domains))
     table = Table("quantity", "value")
     for what, found in overview(report):
         table.add_row(what, found)
@@ -113,7 +137,7 @@ def show(report: DataReport, console: Console) -> None:
     for sentence in report.problems:
         console.print(sentence)
     for finding in report.findings:
-        if finding.name in WRONG.values():
+        if finding.name in SAID_ONE_BY_ONE:
             some = [entry["problem"] for entry in finding.details[:SHOWN]]
             show_some(some, finding.count, f"{finding.name.replace('_', ' ')} of the {finding.part}", console)
     some = [str(entry["reason"]) for entry in report.unreadable[:SHOWN]]
@@ -136,18 +160,24 @@ def show_some(sentences: list[str], count: int, what: str, console: Console) -> 
         console.print(f"... and {count - len(sentences):,} more {what}")
 
 
-def overview(report: DataReport) -> list[tuple[str, str]]:
-    smallest, largest = report.images_per_identity or (0, 0)
+def overview(report: Report) -> list[tuple[str, str]]:
     severities = [finding.severity for finding in report.findings]
+    return [
+        *(face_counts(report) if isinstance(report, DataReport) else []),
+        *((f"images of {size}", f"{images:,}") for size, images in report.image_sizes.items()),
+        ("unreadable images", f"{len(report.unreadable):,}"),
+        ("problems", f"{len(report.problems):,}"),
+        ("errors and warnings", f"{severities.count('error')} and {severities.count('warning')}"),
+    ]
+
+
+def face_counts(report: DataReport) -> list[tuple[str, str]]:
+    smallest, largest = report.images_per_identity or (0, 0)
     return [
         ("training images", f"{report.images:,}"),
         ("identities", f"{report.identities:,}"),
         ("images per identity", f"{smallest:,} to {largest:,}"),
         *((f"pairs of {name}", f"{pairs:,}") for name, pairs in report.pairs.items()),
-        *((f"images of {size}", f"{images:,}") for size, images in report.image_sizes.items()),
-        ("unreadable images", f"{len(report.unreadable):,}"),
-        ("problems", f"{len(report.problems):,}"),
-        ("errors and warnings", f"{severities.count('error')} and {severities.count('warning')}"),
     ]
 
 

@@ -1,8 +1,7 @@
 """The whole check of a data set: open every part, measure all images, judge the measurements."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -12,16 +11,13 @@ from facerec.doctor.benchmarks import judge_folds
 from facerec.doctor.colours import judge_colours
 from facerec.doctor.duplicates import find_duplicates, judge_duplicates
 from facerec.doctor.faces import Embedder
-from facerec.doctor.findings import TRAIN, DataReport, Finding, Wrong, benchmark_part, report
+from facerec.doctor.findings import TRAIN, DataReport, Finding, Wrong, benchmark_part, report, unless_refused
 from facerec.doctor.geometry import count_sizes, judge_geometry
 from facerec.doctor.lookalikes import judge_faces
 from facerec.doctor.names import judge_counts, judge_name_overlap, judge_names
 from facerec.doctor.overlap import judge_image_overlap, judge_pairs
 from facerec.doctor.subcentres import SubCentres
 from facerec.doctor.survey import Part, survey
-from facerec.errors import InputError
-
-_Opened = TypeVar("_Opened")
 
 
 def check_data(
@@ -41,9 +37,9 @@ def check_data(
     """
     problems: list[str] = []
     wrong = [Wrong(TRAIN), *(Wrong(benchmark_part(name)) for name in module.benchmarks)]
-    train = _open(partial(module.open_train, wrong[0]), problems)
+    train = unless_refused(partial(module.open_train, wrong[0]), problems)
     opened = [
-        _open(partial(module.open_benchmark, name, its_wrong), problems)
+        unless_refused(partial(module.open_benchmark, name, its_wrong), problems)
         for name, its_wrong in zip(module.benchmarks, wrong[1:], strict=True)
     ]
     benchmarks = [benchmark for benchmark in opened if benchmark is not None]
@@ -70,15 +66,6 @@ def check_data(
         findings=sorted(found, key=lambda finding: finding.severity != "error"),
         cleaned=cleaned,
     )
-
-
-def _open(opener: Callable[[], _Opened], problems: list[str]) -> _Opened | None:
-    try:
-        return opener()
-    except InputError as error:
-        if str(error) not in problems:  # each benchmark reports a missing data.root
-            problems.append(str(error))
-        return None
 
 
 def _unreadable(parts: Sequence[Part]) -> list[dict[str, str | int]]:

@@ -16,27 +16,27 @@ _ENOUGH = 10  # minimum number of colour images to judge a set
 _WHOLE, _MIXED = 0.5, 0.03  # fractions of swapped images
 
 
-def judge_colours(parts: Sequence[Part]) -> list[Finding]:
-    """Report each part that is swapped as a whole, and swapped images in the other parts."""
-    return [finding for part in parts for finding in _judge(part)]
+def judge_colours(parts: Sequence[Part], red: str = "skin") -> list[Finding]:
+    """Report each part that is swapped as a whole, and swapped images in the other parts; they show what is ``red``."""
+    return [finding for part in parts for finding in _judge(part, red)]
 
 
-def _judge(part: Part) -> list[Finding]:
+def _judge(part: Part, red: str) -> list[Finding]:
     redness = np.where(part.usable, part.features["redness"], np.nan)
     coloured, blue = np.flatnonzero(~np.isnan(redness)), np.flatnonzero(redness < _BLUE)
     if len(coloured) >= _ENOUGH and (redness[coloured] < 0).mean() > _WHOLE:
-        return _swapped_set(part, redness, coloured)
+        return _swapped_set(part, red, redness, coloured)
     return _swapped_images(part, redness, blue, len(coloured)) if len(blue) else []
 
 
-def _swapped_set(part: Part, redness: np.ndarray, coloured: np.ndarray) -> list[Finding]:
+def _swapped_set(part: Part, red: str, redness: np.ndarray, coloured: np.ndarray) -> list[Finding]:
     agreeing = coloured[redness[coloured] < 0]
     confidence = len(agreeing) / len(coloured)
     return report(
         "swapped_channels",
         part.title,
         f"{confidence:.1%} of {len(coloured)} colour images are more blue than red in the middle, "
-        "unlike skin: red and blue are swapped in the whole set, so convert it to RGB",
+        f"unlike {red}: red and blue are swapped in the whole set, so convert it to RGB",
         [{"confidence": round(confidence, 4), "colour_images": len(coloured)}],
         _examples(part, redness, agreeing[:: max(1, len(agreeing) // SHOWN)][:SHOWN]),
         severity="error",

@@ -51,6 +51,11 @@ def find_duplicates(parts: Sequence[Part]) -> list[Pair]:
     """
     if not parts or parts[0].train is None:
         return []
+    return find_similar(parts, of_first=True)
+
+
+def find_similar(parts: Sequence[Part], of_first: bool = False) -> list[Pair]:
+    """Return the pairs of duplicates, in one part or two; ``of_first``: only those with an image of the first part."""
     features = np.concatenate([part.features for part in parts])
     part_of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     usable = np.concatenate([part.usable for part in parts])  # the hashes of images of one colour are all equal
@@ -60,7 +65,7 @@ def find_duplicates(parts: Sequence[Part]) -> list[Pair]:
     linked = np.stack([first, second, _ALIKE + 0 * first, 0 * first], 1)
     pairs = np.concatenate([linked, close])
     pairs[:, :2].sort(axis=1)
-    pairs = pairs[part_of[pairs[:, 0]] == 0]
+    pairs = pairs[part_of[pairs[:, 0]] == 0] if of_first else pairs
     equal = (features["digest"][pairs[:, 0]] == features["digest"][pairs[:, 1]]).all(1)
     pairs[equal, 2] = 0
     starts = np.cumsum([0, *map(len, parts)]).tolist()

@@ -12,7 +12,6 @@ from says import refuses, says
 from shared_data import FUNDUS, needs_fundus
 
 from facerec.data.fundus.domain_folders import read_domain_folders
-from facerec.data.fundus.masked_source import problems_of_pairs
 from facerec.errors import InputError
 
 
@@ -175,24 +174,6 @@ def test_what_cannot_be_read_at_all_is_refused(root):
     (root / "empty").mkdir()
     with refuses("empty", "no image with a mask", "DOMAIN/mask", error=InputError):
         read_domain_folders(root / "empty")
-
-
-def test_every_pair_that_cannot_be_used_is_listed_and_the_others_are_read(root):
-    write_mask(root / "east" / "mask" / "03.png", small_mask(side=24))
-    write_mask(root / "north" / "mask" / "04.png", 100 * small_mask())
-    (root / "west" / "image" / "05.png").write_bytes(b"x")
-    (root / "west" / "mask" / "06.png").write_bytes(b"")
-    found: list[tuple[int | str, str]] = []
-    source = read_domain_folders(root)
-    read = [index for index, *_ in problems_of_pairs(source, lambda *problem: found.append(problem))]
-    assert len(read) == 26 and [name for name, _ in found] == [
-        "east/image/03.png",
-        "north/image/04.png",
-        "west/image/05.png",
-        "west/image/06.png",
-    ]
-    facts = [("24x24", "20x20"), ("0, 100, 200",), ("west/image/05.png",), ("west/mask/06.png", "empty")]
-    assert all(says(sentence, *fact) for (_, sentence), fact in zip(found, facts, strict=True)), found
 
 
 @needs_fundus

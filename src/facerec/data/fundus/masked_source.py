@@ -2,12 +2,11 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 
-from facerec.data.source import ImageSource, OnProblem, digest
+from facerec.data.source import ImageSource, digest
 from facerec.errors import InputError
 
 BACKGROUND, RIM, CUP = 0, 1, 2  # of a mask: the disc is the rim and the cup
@@ -73,19 +72,15 @@ class MaskedSubset(MaskedSource):
 def read_pair(source: MaskedSource, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Return image ``index`` and its mask; `InputError` if one is unreadable or they differ in size."""
     image, mask = source.load(index), source.mask(index)
-    if image.shape[:2] != mask.shape:
-        sizes = f"has {_size(mask)} pixels, and image {source.full_name(index)} has {_size(image)}"
-        raise InputError(f"mask {source.mask_name(index)} {sizes}: make the mask of this very image")
+    refuse_other_size(source, index, image, mask)
     return image, mask
 
 
-def problems_of_pairs(source: MaskedSource, on_problem: OnProblem) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield index, image and mask of all that can be used; ``on_problem`` is called for each of the others."""
-    for index in range(len(source)):
-        try:
-            yield index, *read_pair(source, index)
-        except InputError as error:
-            on_problem(source.name(index), str(error))
+def refuse_other_size(source: MaskedSource, index: int, image: np.ndarray, mask: np.ndarray) -> None:
+    """Raise `InputError` if image ``index`` and its mask differ in size."""
+    if image.shape[:2] != mask.shape:
+        sizes = f"has {_size(mask)} pixels, and image {source.full_name(index)} has {_size(image)}"
+        raise InputError(f"mask {source.mask_name(index)} {sizes}: make the mask of this very image")
 
 
 def _size(pixels: np.ndarray) -> str:
