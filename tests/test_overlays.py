@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from facerec.plots.network import save_figure
-from facerec.plots.overlays import Overlay, overlay_figure
+from facerec.plots.overlays import Overlay, comparison_figure, overlay_figure
 from facerec.segmentation.mask_scoring import dice, labelled, structures
 
 SIZE = (32, 48)
@@ -64,3 +64,18 @@ def test_the_images_are_in_rows(tmp_path, number, cells, empty):
     assert legend.get_title().get_text() == "a network, on images"
     save_figure(figure, tmp_path / "overlays.png")
     assert (tmp_path / "overlays.png").stat().st_size > 5000
+
+
+def test_networks_are_compared_in_columns(tmp_path):
+    good, bad = {"cup": (16, 22, 6), "disc": (16, 24, 12)}, {"cup": (16, 2, 1)}
+    by_network = {"none": [overlay("a", **bad), overlay("b", **good)], "tvconv": [overlay("a", **good)] * 2}
+    figure = comparison_figure(by_network, "two images")
+    cells = np.array(figure.axes).reshape(2, 2)
+    titles = [[cell.get_title() for cell in row] for row in cells]
+    assert [title.split("\n")[0] for title in titles[0]] == ["none", "tvconv"]
+    assert ["cup 0.0" in title for title in titles[0]] == [True, False]
+    assert titles[1] == ["cup 100.0, disc 100.0 % Dice"] * 2
+    assert [cell.get_ylabel() for cell in cells.flat] == ["a", "", "b", ""]
+    assert outlines(cells[1, 0]) == outlines(cells[1, 1]) != outlines(cells[0, 0])
+    assert figure.legends[0].get_title().get_text() == "two images"
+    save_figure(figure, tmp_path / "compared.png")

@@ -1,6 +1,6 @@
 """Contours of true and predicted masks over their images: figure 10 of the TVConv paper (arXiv 2203.10489)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from facerec.segmentation.mask_scoring import dice, structures
 
 _CELL = 2.6  # inches
-_ABOVE, _LEGEND = 0.55, 0.75  # inches: the text of a row, the legend
+_LINE, _LEGEND = 0.22, 0.75  # inches: a line of text above an image, the legend
 # The truth is thicker, so that it is seen where the prediction covers it.
 _LINES: dict[str, dict[str, Any]] = {
     "truth": {"color": "lime", "linewidth": 2.0},
@@ -43,28 +43,57 @@ def overlay_figure(overlays: Sequence[Overlay], title: str = "", columns: int = 
     Above an image is the Dice of both structures. ``title`` says which network predicted, on which images.
     """
     columns = min(columns, len(overlays))
-    rows = -(-len(overlays) // columns)
-    height = _CELL * max(overlay.truth.shape[0] / overlay.truth.shape[1] for overlay in overlays) + _ABOVE
-    figure = Figure(figsize=(_CELL * columns, height * rows + _LEGEND), layout="constrained")
-    cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    for cell, overlay in zip(cells, overlays, strict=False):
-        _draw(cell, overlay)
-    for cell in cells[len(overlays) :]:
+    figure, cells = _cells(overlays, -(-len(overlays) // columns), columns, lines=2)
+    for cell, overlay in zip(cells.flat, overlays, strict=False):
+        _draw(cell, overlay, f"{overlay.name}\n")
+    for cell in cells.flat[len(overlays) :]:
         cell.set_axis_off()
+    return _with_legend(figure, title)
+
+
+def comparison_figure(by_network: Mapping[str, Sequence[Overlay]], title: str = "") -> Figure:
+    """Draw a row per image and a column per network, as figure 10 of the paper does, each cell as in `overlay_figure`.
+
+    Args:
+        by_network: the overlays of the same images in the same order, by the network's name.
+        title: says which images they are.
+    """
+    columns = [list(overlays) for overlays in by_network.values()]
+    together = [overlay for column in columns for overlay in column]
+    figure, cells = _cells(together, len(columns[0]), len(columns), lines=1)
+    for column, overlays in enumerate(columns):
+        for cell, overlay in zip(cells[:, column], overlays, strict=True):
+            _draw(cell, overlay)
+    for cell, overlay in zip(cells[:, 0], columns[0], strict=True):
+        cell.set_ylabel(overlay.name, fontsize="small")
+    for cell, name in zip(cells[0], by_network, strict=True):
+        cell.set_title(f"{name}\n{cell.get_title()}", fontsize="small")
+    return _with_legend(figure, title)
+
+
+def _cells(overlays: Sequence[Overlay], rows: int, columns: int, lines: int) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes, ``(rows, columns)``, as high as the highest image needs with so many ``lines``."""
+    ratio = max(overlay.truth.shape[0] / overlay.truth.shape[1] for overlay in overlays)
+    height = rows * (_CELL * ratio + lines * _LINE) + _LINE + _LEGEND
+    figure = Figure(figsize=(_CELL * columns, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _with_legend(figure: Figure, title: str) -> Figure:
     lines = [Line2D([], [], label=label, **style) for label, style in _LINES.items()]
     place = "outside lower center"
     figure.legend(handles=lines, title=title, loc=place, ncols=2, fontsize="small", title_fontsize="small")
     return figure
 
 
-def _draw(axes: Axes, overlay: Overlay) -> None:
+def _draw(axes: Axes, overlay: Overlay, above: str = "") -> None:
     axes.imshow(overlay.image)
     truth = structures(overlay.truth)
     for label, masks in (("truth", truth), ("prediction", overlay.prediction)):
         for structure in masks:
             _outline(axes, structure, **_LINES[label])
     cup, disc = (100 * dice(*pair) for pair in zip(overlay.prediction, truth, strict=True))
-    axes.set_title(f"{overlay.name}\ncup {cup:.1f}, disc {disc:.1f} % Dice", fontsize="small")
+    axes.set_title(f"{above}cup {cup:.1f}, disc {disc:.1f} % Dice", fontsize="small")
     axes.set(xticks=[], yticks=[])
 
 
