@@ -156,6 +156,7 @@ def prepare_process() -> None:
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")  # frozen norms
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message="Consider setting `persistent_workers=True`")
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")  # ours has a place
     warnings.filterwarnings("ignore", message="It is recommended to use `self.log.*sync_dist=True")
     warnings.filterwarnings("ignore", message="torch.distributed.nn.functional.all_gather is deprecated")
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor")  # which the compiler looks at

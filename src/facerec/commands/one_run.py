@@ -74,7 +74,7 @@ def _trained(
     resumed = None if checkpoint is None else Resumed.read(checkpoint)
     if resumed is not None:
         refuse_foreign_paths(resumed)
-        refuse_begun_epoch(resumed, cfg.trainer.get("max_steps"))
+        refuse_begun_epoch(resumed, resolved(cfg))
         refuse_other_model(resumed, resolved(cfg))
     tuning = None if resumed is not None or cfg.init is None else _fine_tuning(cfg)
     build.refuse_missing_packages(cfg)

@@ -86,6 +86,7 @@ KEYS = {
     **dict.fromkeys(("scheduler", "schedule"), "lr_scheduler"),
     "milestones": "lr_scheduler.milestones",
     **dict.fromkeys(("warmup", "warmup_epochs", "warm_up"), "lr_scheduler.warmup_epochs"),
+    **dict.fromkeys(("save_every", "save_interval", "checkpoint_every", "every_n_train_steps"), "trainer.save_every"),
     **dict.fromkeys(("ema", "ema_decay", "weight_averaging"), "trainer.ema"),
     **dict.fromkeys(("gradient_clip", "grad_clip", "clip_grad", "max_grad_norm"), "trainer.gradient_clip_val"),
     **dict.fromkeys(("gradient_checkpointing", "activation_checkpointing", "checkpointing"), "trainer.recompute"),

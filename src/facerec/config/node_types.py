@@ -30,6 +30,7 @@ _LIMITS = {
     "trainer.check_val_every_n_epoch": (1.0, float("inf")),
     "trainer.gradient_clip_val": (0.0, float("inf")),
     "trainer.ema": (0.0, 1.0),
+    "trainer.grace": (0.0, float("inf")),
 }
 
 

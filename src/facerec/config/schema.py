@@ -66,7 +66,7 @@ PATHS = (
 )
 TEXTS = (
     *PATHS,
-    *("backbone.name", "data.unseen", "distillation.colours", "trainer.model_registry"),
+    *("backbone.name", "data.unseen", "distillation.colours", "trainer.model_registry", "trainer.save_every"),
     *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)),
 )
 LISTS_OF_TEXT = ("data.benchmarks", "data.domains", "parameter_groups.freeze")

@@ -1,5 +1,6 @@
 """Decoding of image files to pixels or to their size, the same for training and evaluation."""
 
+import signal
 import warnings
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 _PNG_END = b"IEND"
 
 
-def use_one_thread(_: int = 0) -> None:
+def use_one_thread() -> None:
     """Limit OpenCV to one thread in this process: workers decode in parallel, and more threads would only compete."""
     if cv2.getNumThreads() != 1:
         cv2.setNumThreads(1)
@@ -31,7 +32,15 @@ def loading_processes(number: int) -> dict[str, Any]:
     """Return options of PyTorch's loader for ``number`` workers that decode with one thread each."""
     if number:
         use_one_thread()  # a forked worker has none of OpenCV's threads, and would wait for them
-    return {"num_workers": number, "worker_init_fn": use_one_thread}  # a spawned one has all
+    return {"num_workers": number, "worker_init_fn": _begin_worker}
+
+
+def _begin_worker(_: int) -> None:
+    """Use one thread, also in a spawned worker, and outlive a signal to the whole group: the process that uses the
+    images decides when to end. PyTorch tells a worker to end, and sends SIGTERM to one that does not."""
+    use_one_thread()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:

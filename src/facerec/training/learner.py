@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from facerec.data.image_datamodule import ImageDataModule
 from facerec.errors import InputError
 from facerec.operators.base import SpatialOperator
+from facerec.training.inside_epoch import InsideEpoch
 from facerec.training.parameter_groups import ParameterGroups
 from facerec.training.restored import is_averaged, refuse_odd_state
 from facerec.training.schedules import Schedule
@@ -145,7 +146,9 @@ class Learner(pl.LightningModule):
         refuse_odd_state(checkpoint, *self.optimizer_and_schedule(), self.trainer.fit_loop.state_dict())
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, ImageDataModule):
-            data.go_on(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], 0)
+            place = InsideEpoch.read(checkpoint, "the checkpoint")
+            epoch = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+            data.go_on(epoch, 0 if place is None else place.batches)
 
     def _refuse_other_weights(self, state: dict[str, Tensor]) -> None:
         for name in sorted(state.keys() ^ self.state_dict().keys()):

@@ -11,6 +11,7 @@ from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.files import BEST
 from facerec.training.checkpoints import load_checkpoint
+from facerec.training.inside_epoch import InsideEpoch
 from facerec.training.older_settings import MOVED, UNWRITTEN, default_of
 from facerec.training.restored import refuse_odd_progress
 from facerec.training.stored_nodes import class_name
@@ -27,6 +28,11 @@ _SCORED_BY = (
     *("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size"),
     *("callbacks.best.monitor", "callbacks.best.mode", "seed"),
 )
+# Settings that decide which images an epoch's steps are of, with what they are if nobody gives them.
+_IN_AN_EPOCH = {
+    **{"data.global_batch_size": None, "data.sampling": None, "data.seed": None},
+    **{"trainer.accumulate_grad_batches": 1, "trainer.limit_train_batches": 1.0},
+}
 
 
 class Resumed(NamedTuple):
@@ -116,11 +122,26 @@ def _named_files(state: dict[str, Any]) -> list[str]:
     return [str(one) for one in [*named, *(best if isinstance(best, dict) else ())] if one]
 
 
-def refuse_begun_epoch(resumed: Resumed, max_steps: int | None) -> None:
-    """Raise `InputError` if the checkpoint was written inside an epoch, which a resumed run would begin again.
+def refuse_begun_epoch(resumed: Resumed, config: dict[str, Any]) -> None:
+    """Raise `InputError` if the checkpoint was written inside an epoch with which the run of ``config`` cannot go on.
 
-    One whose training ended there, after ``max_steps``, has nothing to go on with and passes.
+    One whose training ended there, after ``trainer.max_steps``, has nothing to go on with and passes.
     """
+    place = InsideEpoch.read(resumed.content, str(resumed))
+    if place is None:
+        _refuse_no_place(resumed, _setting(config, "trainer.max_steps"))
+        return
+    for key, default in _IN_AN_EPOCH.items():
+        theirs, ours = (_setting(each, key) or default for each in (resumed.content["config"], config))
+        if theirs != ours:
+            raise InputError(
+                f"{resumed} was written {place.batches} batches into epoch {resumed.content['epoch']} with "
+                f"{key}={theirs}, and with {key}={ours} they are others: add {key}={theirs}, or take a checkpoint that "
+                "was written after an epoch"
+            )
+
+
+def _refuse_no_place(resumed: Resumed, max_steps: int | None) -> None:
     checkpoint, best = resumed.content, resumed.path.with_name(BEST)
     fit = checkpoint.get("loops", {}).get("fit_loop", {})
     epochs, batches = fit.get("epoch_progress", {}).get("current", {}), fit.get("epoch_loop.batch_progress", {})
@@ -132,8 +153,8 @@ def refuse_begun_epoch(resumed: Resumed, max_steps: int | None) -> None:
             else ""
         )
         raise InputError(
-            f"{resumed} was written inside epoch {checkpoint['epoch']}, whose images a resumed run would see "
-            f"again: {other}start without resume"
+            f"{resumed} was written inside epoch {checkpoint['epoch']} by another callback than trainer.save_every's, "
+            f"so that a resumed run would see its images again: {other}start without resume"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from facerec.training.callbacks.execution import CompiledLoss, RecomputedBlocks
+from facerec.training.callbacks.save_inside import SaveInside
 from facerec.training.callbacks.weight_average import EMA
 
 
@@ -21,7 +22,13 @@ class Trainer(pl.Trainer):
             less memory, a longer step, and the same bits.
         compile: train by one program that `torch.compile` makes of network and loss; for GPUs.
         cuda_graphs: with ``compile``, replay each step's kernels as CUDA graphs.
+        save_every: a time, such as 30min (or s or h), or a number of steps, such as 500steps, after which the
+            checkpoint of the last epoch is written inside an epoch; None: only after epochs.
+        grace: seconds after SIGTERM or Ctrl-C to end the step and to write this checkpoint; 0: end at once.
         settings: as Lightning's.
+
+    Raises:
+        ValueError: what `EMA` and `SaveInside` refuse.
     """
 
     def __init__(
@@ -32,6 +39,8 @@ class Trainer(pl.Trainer):
         recompute: bool = False,
         compile: bool = False,
         cuda_graphs: bool = False,
+        save_every: str | None = None,
+        grace: float = 60.0,
         **settings: Any,
     ) -> None:
         if recompute and compile:
@@ -44,6 +53,7 @@ class Trainer(pl.Trainer):
         added: list[pl.Callback] = [] if ema is None else [EMA(ema)]
         added += [RecomputedBlocks()] if recompute else []
         added += [CompiledLoss(cuda_graphs)] if compile else []
+        added.append(SaveInside(save_every, grace))
         super().__init__(callbacks=[*callbacks, *added], **settings)
 
 

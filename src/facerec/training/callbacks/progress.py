@@ -17,21 +17,23 @@ class ProgressLine(TQDMProgressBar):
 
     def __init__(self, refresh_rate: int = 5) -> None:
         super().__init__(refresh_rate=refresh_rate)
-        self._fit_start = self._batch_start = self._seconds = 0.0
+        self._fit_start = self._seconds = 0.0
+        self._batch_start: float | None = None
         self._images = self._first_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         self._fit_start, self._first_step = time.perf_counter(), trainer.global_step
+        if trainer.fit_loop.restarted_mid_epoch:
+            self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_epoch_start(trainer, pl_module)
-        self._batch_start, self._seconds, self._images = time.perf_counter(), 0.0, 0
+        self._batch_start, self._seconds, self._images = None, 0.0, 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.perf_counter()
-        # The first batch of an epoch waits for the workers to start.
-        if batch_idx > 0:
+        if self._batch_start is not None:  # the first batch waits for the workers to start
             self._seconds += now - self._batch_start
             self._images += len(batch[0]) * trainer.world_size
         self._batch_start = now

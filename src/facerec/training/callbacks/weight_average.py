@@ -31,6 +31,7 @@ class EMA(WeightAveraging):
         if decay == 1:
             raise ValueError("ema is 1, with which the average stays at the first step: give a number below 1")
         super().__init__(avg_fn=partial(_moved, decay))
+        self._is_swapped = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._device = trainer.strategy.root_device  # the weights get there later
@@ -40,8 +41,16 @@ class EMA(WeightAveraging):
         """Forget the average, which Lightning would put in place of the next weights that are verified."""
         self._average_model = None
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self._is_swapped:  # a verification is broken off
+            self._swap_models(pl_module)
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+
     def _swap_models(self, pl_module: pl.LightningModule) -> None:
         super()._swap_models(pl_module)
+        self._is_swapped = not self._is_swapped
         _tell_of_change(pl_module)
 
     def _copy_average_to_current(self, pl_module: pl.LightningModule) -> None:
