@@ -1,6 +1,7 @@
 """Ways in which a run ends too early."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,19 @@ class Crash(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == self.step:
             raise KeyboardInterrupt if self.interrupt else RuntimeError(f"crash at step {self.step}")
+
+
+class Signal(pl.Callback):
+    """Sends this process a signal, ``times`` times, the first time that the hook ``when`` is called at the step."""
+
+    def __init__(self, step: int, number: int, when: str = "on_train_batch_start", times: int = 1) -> None:
+        self.step, self.number, self.times = step, number, times
+        setattr(self, when, self._send)
+
+    def _send(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        while trainer.global_step == self.step and self.times:
+            self.times -= 1
+            os.kill(os.getpid(), self.number)
 
 
 class Refusal(pl.Callback):

@@ -23,6 +23,7 @@ from facerec.training.checkpoints import (
     load_weights,
     no_larger_than,
 )
+from facerec.training.inside_epoch import versions
 from facerec.training.resumed import (
     Resumed,
     refuse_begun_epoch,
@@ -45,6 +46,7 @@ PROGRESS = {
     "epoch_progress": {"current": {"started": 4, "processed": 4}},
     "epoch_loop.batch_progress": {"is_last_batch": True},
 }
+TAIL = {"epoch_loop.batch_progress": {"is_last_batch": False}}
 WHOLE = {
     **{"config": CONFIG, "state_dict": {"backbone.a": torch.arange(4.0)}, "epoch": 3, "global_step": 7},
     **{"loops": {"fit_loop": PROGRESS}, "callbacks": {}, "lr_schedulers": [{}], "pytorch-lightning_version": "2.6.0"},
@@ -202,18 +204,76 @@ class TestABegunEpoch:
     def test_is_refused(self, processed, is_last_batch, path):
         torch.save(WHOLE | {"loops": self.loops(processed, is_last_batch), "global_step": 7}, path)
         with refuses(str(path), "epoch 3", "without resume", error=InputError):
-            refuse_begun_epoch(Resumed.read(path), None)
+            refuse_begun_epoch(Resumed.read(path), CONFIG)
 
     def test_is_no_remedy_for_itself(self, tmp_path):
         torch.save(WHOLE | {"loops": self.loops(1, False)}, tmp_path / "best.ckpt")
         with pytest.raises(InputError) as raised:
-            refuse_begun_epoch(Resumed.read(tmp_path / "best.ckpt"), None)
+            refuse_begun_epoch(Resumed.read(tmp_path / "best.ckpt"), CONFIG)
         assert "resume=" not in str(raised.value)
 
     @pytest.mark.parametrize(("loops", "max_steps"), [((2, True), None), ((2, True), 20), ((2, False), 7)])
     def test_is_none_after_an_epoch_or_where_training_ended(self, loops, max_steps, path):
         torch.save(WHOLE | {"loops": self.loops(*loops), "global_step": 7}, path)
-        refuse_begun_epoch(Resumed.read(path), max_steps)
+        refuse_begun_epoch(Resumed.read(path), CONFIG | {"trainer": {"max_steps": max_steps}})
+
+
+METRIC = {
+    **{"fx": "training_step", "name": "loss", "reduce_fx": "mean", "prog_bar": True, "logger": True},
+    **{"on_step": True, "on_epoch": True, "sync_dist": False, "rank_zero_only": False},
+    **{"values": torch.ones(1), "images": torch.ones(1), "last": torch.ones(1)},
+}
+
+
+PLACE = {"batches": 5, "devices": 1, "versions": versions(), "logged": [METRIC]}
+BEGUN = {"fit_loop": {"epoch_progress": {"current": {"started": 4, "processed": 3}}, **TAIL}}
+
+
+class TestAPlaceInsideAnEpoch:
+    def saved(self, path: Path, **changes: object) -> Resumed:
+        torch.save(WHOLE | {"loops": BEGUN, "inside_epoch": {**PLACE, **changes}}, path)
+        return Resumed.read(path)
+
+    def test_is_gone_on_from(self, path):
+        refuse_begun_epoch(self.saved(path), CONFIG)
+
+    @pytest.mark.parametrize(
+        ("key", "value", "typed"),
+        [
+            ("data.global_batch_size", 8, "add data.global_batch_size=None"),
+            ("data.sampling", "identities", "data.sampling=identities"),
+            ("data.seed", 2, "add data.seed=1"),
+            ("trainer.accumulate_grad_batches", 2, "add trainer.accumulate_grad_batches=1"),
+            ("trainer.limit_train_batches", 3, "add trainer.limit_train_batches=1.0"),
+        ],
+    )
+    def test_is_refused_where_an_epoch_has_other_steps(self, key, value, typed, path):
+        config = CONFIG | {"trainer": {}}
+        node, _, name = key.partition(".")
+        with refuses(str(path), "5 batches", "epoch 3", f"{key}={value}", typed, error=InputError):
+            refuse_begun_epoch(self.saved(path), config | {node: {**config[node], name: value}})
+
+    def test_of_another_version_is_refused(self, path):
+        with refuses(str(path), "epoch 3", "facerec 0.1", versions(), error=InputError):
+            refuse_begun_epoch(self.saved(path, versions="facerec 0.1"), CONFIG)
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            *({"batches": 0}, {"batches": "5"}, {"devices": None}, {"logged": None}, {"logged": [1]}),
+            *({"logged": [{**METRIC, key: None}]} for key in METRIC),
+            *({"logged": [{**METRIC, key: torch.ones(2)}]} for key in ("values", "images", "last")),
+            {"logged": [{**METRIC, "reduce_fx": "eval"}]},
+        ],
+    )
+    def test_that_is_damaged_is_refused(self, odd, path):
+        with refuses(str(path), "inside_epoch", "facerec train", error=InputError):
+            refuse_begun_epoch(self.saved(path, **odd), CONFIG)
+
+    def test_that_is_none_is_refused(self, path):
+        torch.save(WHOLE | {"loops": BEGUN, "inside_epoch": 3}, path)
+        with refuses(str(path), "another program", error=InputError):
+            refuse_begun_epoch(Resumed.read(path), CONFIG)
 
 
 class TestAnotherModel:

@@ -38,19 +38,19 @@ def test_the_learning_rate_is_not_blamed_for_the_first_loss():
         steps(StopOnNaN(every_n_steps=1), [LOST])
 
 
-@pytest.mark.parametrize("look", ["on_validation_start", "on_train_epoch_end"])
+@pytest.mark.parametrize("look", ["on_validation_start", "on_save_checkpoint"])
 def test_it_is_looked_at_before_a_checkpoint_is_written(look):
     callback = StopOnNaN(every_n_steps=1000)
     steps(callback, [FINE, LOST, FINE])
     with refuses("loss", "step 2", error=InputError):
-        getattr(callback, look)(trainer_at(3), None)
+        getattr(callback, look)(trainer_at(3), None, *([{}] if "save" in look else []))
 
 
 def test_numbers_are_let_through():
     callback = StopOnNaN(every_n_steps=2)
     callback.on_validation_start(trainer_at(0), None)
     steps(callback, [FINE] * 6)
-    callback.on_train_epoch_end(trainer_at(6), None)
+    callback.on_save_checkpoint(trainer_at(6), None, {})
 
 
 def test_looking_every_no_steps_is_refused():

@@ -6,6 +6,8 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 
 from facerec.training.callbacks.progress import ProgressLine
 
+WHOLE, BEGUN = (SimpleNamespace(restarted_mid_epoch=begun) for begun in (False, True))
+
 
 @pytest.fixture
 def clock(monkeypatch):
@@ -32,7 +34,10 @@ def epoch(line: ProgressLine, trainer: SimpleNamespace, clock: SimpleNamespace, 
 
 
 def test_speed_is_of_all_devices_and_leaves_out_the_first_batch_and_validation(clock):
-    line, trainer = ProgressLine(), SimpleNamespace(global_step=0, world_size=2, estimated_stepping_batches=8)
+    line, trainer = (
+        ProgressLine(),
+        SimpleNamespace(fit_loop=WHOLE, global_step=0, world_size=2, estimated_stepping_batches=8),
+    )
     line.on_train_start(trainer, None)
     assert epoch(line, trainer, clock, [60, 1, 2, 1]) == {"images_per_second": 2 * 3 * 8 / 4}
     clock.time += 100  # validation
@@ -40,14 +45,20 @@ def test_speed_is_of_all_devices_and_leaves_out_the_first_batch_and_validation(c
 
 
 def test_an_epoch_of_one_batch_has_no_speed(clock):
-    line, trainer = ProgressLine(), SimpleNamespace(global_step=0, world_size=1, estimated_stepping_batches=1)
+    line, trainer = (
+        ProgressLine(),
+        SimpleNamespace(fit_loop=WHOLE, global_step=0, world_size=1, estimated_stepping_batches=1),
+    )
     line.on_train_start(trainer, None)
     assert epoch(line, trainer, clock, [60]) == {}
     assert "images/s" not in line.get_metrics(trainer, None)
 
 
 def test_the_time_left_is_that_of_the_steps_left_at_the_pace_so_far(clock):
-    line, trainer = ProgressLine(), SimpleNamespace(global_step=10, world_size=1, estimated_stepping_batches=40)
+    line, trainer = (
+        ProgressLine(),
+        SimpleNamespace(fit_loop=WHOLE, global_step=10, world_size=1, estimated_stepping_batches=40),
+    )
     line.on_train_start(trainer, None)  # resumed at step 10
     assert line.get_metrics(trainer, None) == {"loss": 0.5}
     epoch(line, trainer, clock, [7, 1, 1, 1])
@@ -59,8 +70,18 @@ def test_the_time_left_is_that_of_the_steps_left_at_the_pace_so_far(clock):
 def test_training_without_an_end_has_no_time_left(clock):
     line, trainer = (
         ProgressLine(),
-        SimpleNamespace(global_step=0, world_size=1, estimated_stepping_batches=float("inf")),
+        SimpleNamespace(fit_loop=WHOLE, global_step=0, world_size=1, estimated_stepping_batches=float("inf")),
     )
     line.on_train_start(trainer, None)
     epoch(line, trainer, clock, [1, 1])
     assert "left" not in line.get_metrics(trainer, None)
+
+
+def test_an_epoch_that_is_gone_on_with_has_the_speed_of_its_other_batches(clock):
+    line = ProgressLine()
+    trainer = SimpleNamespace(fit_loop=BEGUN, global_step=5, world_size=1, estimated_stepping_batches=8)
+    line.on_train_start(trainer, None)
+    for number, seconds in ((5, 60), (6, 2), (7, 2)):
+        clock.time += seconds
+        line.on_train_batch_end(trainer, None, None, (range(8), None), number)
+    assert line.get_metrics(trainer, None)["images/s"] == "4"
