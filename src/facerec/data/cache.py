@@ -28,7 +28,7 @@ DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile)  # or
 _PIXELS = "|u1"
 _BLOCK = 1 << 24  # bytes that are read at a time
 _IDLE = 600.0  # seconds after which a half-written file of another machine, which may share the cache, is nobody's
-_ELSE = "set data.cache to another folder, or to null for no cache"
+ELSE = "set data.cache to another folder, or to null for no cache"
 
 
 def pack(images: ImageDataset, folder: Path, num_workers: int = 0) -> PackedDataset:
@@ -67,7 +67,7 @@ def is_undamaged(path: Path, shape: tuple[int, ...], made: str = "decoded", kind
         return False
     with suppress(*DAMAGED):
         noted = json.loads(_sum_of(path).read_text(encoding="utf-8"))
-        if path.stat().st_size == _size(shape, kind) and noted["crc32"] == _checksum(path):
+        if path.stat().st_size == _size(shape, kind) and noted["crc32"] == checksum(path):
             with suppress(InputError):  # a folder that may only be read
                 note(path, noted["crc32"], path)
             return True
@@ -75,7 +75,8 @@ def is_undamaged(path: Path, shape: tuple[int, ...], made: str = "decoded", kind
     return False
 
 
-def _checksum(path: Path) -> int:
+def checksum(path: Path) -> int:
+    """Return the CRC-32 of a file, with a progress bar on standard error if it takes long."""
     crc = 0
     bar = tqdm(desc=f"checking {path.name}", total=path.stat().st_size, unit="B", unit_scale=True, delay=2)
     with path.open("rb") as file, bar:
@@ -105,13 +106,18 @@ def _size(shape: tuple[int, ...], kind: str) -> int:
     return len(header(shape, kind)) + math.prod(shape) * np.dtype(kind).itemsize
 
 
-def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
-    shape = (len(images), *images.image_size, 3)
+def refuse_no_room(path: Path, shape: tuple[int, ...]) -> None:
+    """Raise `InputError` if the file would not fit on its disk."""
     free, needed = shutil.disk_usage(path.parent).free / 1e9, np.prod(shape) / 1e9
     if free < needed:
         sizes = f"has {free:.1f} GB left, and the decoded images take {needed:.1f} GB"
-        raise InputError(f"{path.parent} {sizes}: free space, {_ELSE}")
-    with replacing(path, f"free space, {_ELSE}", _IDLE) as partial:
+        raise InputError(f"{path.parent} {sizes}: free space, {ELSE}")
+
+
+def _write(images: ImageDataset, path: Path, num_workers: int) -> None:
+    shape = (len(images), *images.image_size, 3)
+    refuse_no_room(path, shape)
+    with replacing(path, f"free space, {ELSE}", _IDLE) as partial:
         with partial.open("wb") as file:
             crc = _decode_into(file, images, header(shape), num_workers, path.parent)
         note(path, crc, partial)  # before the file has its name: a file without a checksum is not believed
@@ -138,7 +144,7 @@ def alone(path: Path, doing: str = "decoding the same images") -> Iterator[None]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): {_ELSE}") from error
+        raise InputError(f"{path} cannot be written ({error.strerror}): {ELSE}") from error
     lock = FileLock(path.with_name(f".lock.{path.name}"))
     with suppress(OSError, NotImplementedError):  # a file system without locks: two processes may do the same work
         try:

@@ -1,7 +1,7 @@
 """The base of the data modules of faces: one training set and any number of benchmarks."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from facerec.console import log
 from facerec.data.augmentation.random_numbers import Transform, augment_batch, augment_images
 from facerec.data.benchmark_folds import one_sided, refuse_unverifiable
 from facerec.data.cache import pack
+from facerec.data.filled_cache import FilledDataset, packed_or_filled
 from facerec.data.held_out import HELD_OUT, split_identities
 from facerec.data.image_datamodule import ImageDataModule
 from facerec.data.loading import (
@@ -63,8 +64,9 @@ class FaceDataModule(ImageDataModule):
             instead of trained on; the best epoch is then chosen on it alone; 0: none.
         held_out_seed: seed of these identities and their pairs, the same for all seeds of a comparison.
         test_augmentation: transforms of the verified images; an image is changed in the same way in every run.
-        cache: folder for the decoded and resized pixels of all images, ``H * W * 3`` bytes each, used by all runs;
-            None: images are decoded whenever they are used.
+        cache: folder for the decoded and resized pixels of all images, ``H * W * 3`` bytes each, used by all runs and
+            written by the first, those of the training images during its first epoch; None: images are decoded whenever
+            they are used.
     """
 
     benchmarks: Sequence[str]
@@ -111,7 +113,10 @@ class FaceDataModule(ImageDataModule):
         Raises `InputError` if something is missing."""
 
     def setup(self, stage: str) -> None:
-        """Read every index, so that missing files are reported before the first step; then fill the cache."""
+        """Read every index, so that missing files are reported before the first step; then fill the cache.
+
+        That of the training images is filled while the first epoch is trained on, unless there are several devices.
+        """
         if not self.opened_benchmarks:
             self.opened_benchmarks = self._open_benchmarks()
         # Without a benchmark, the held-out identities are all that can be verified.
@@ -120,7 +125,7 @@ class FaceDataModule(ImageDataModule):
         for benchmark in self.opened_benchmarks[len(self._benchmarks) :]:
             self._benchmarks.append(self._dataset(benchmark.images, np.arange(len(benchmark.images))))
         if stage == "fit" and self.train_source is not None and self._train is None:
-            self._train = self._dataset(self.train_source, self.train_source.labels)
+            self._train = self._dataset(self.train_source, self.train_source.labels, packed_or_filled)
 
     def refuse_equal_images(self) -> None:
         """Raise `InputError` for a training set or a benchmark, of those set up, whose images are all the same."""
@@ -162,9 +167,19 @@ class FaceDataModule(ImageDataModule):
         self._embeddings = teacher.embeddings(images, Path(self.cache or CACHE))
 
     def train_dataloader(self) -> DataLoader:
-        assert self._train is not None
+        assert self._train is not None and self.trainer is not None
+        if isinstance(self._train, FilledDataset):
+            if self.trainer.world_size > 1:  # each would decode a part of them
+                self._train = pack(self._train.images, self._train.path.parent, self.num_workers or 0)
+            else:
+                self._train.begin()
         taught = self._train if self._embeddings is None else TaughtImages(self._train, self._embeddings)
         return self.training_loader(taught, taught.targets if self.sampling == "identities" else None)
+
+    def teardown(self, stage: str) -> None:
+        """Finish a cache that the training has begun."""
+        if isinstance(self._train, FilledDataset):
+            self._train.finish()
 
     def val_dataloader(self) -> list[DataLoader]:
         return [self.verification_loader(dataset, 128) for dataset in self._benchmarks]
@@ -185,11 +200,13 @@ class FaceDataModule(ImageDataModule):
         fingerprint = digest([self.train_source.fingerprint(), self._state(self.train_source)])
         return position_statistics(self._train, fingerprint, self.horizontal_flip, cache, self.num_workers or 0)
 
-    def _dataset(self, source: ImageSource, targets: np.ndarray) -> IndexedImages:
+    def _dataset(
+        self, source: ImageSource, targets: np.ndarray, kept: Callable[..., IndexedImages] = pack
+    ) -> IndexedImages:
         size = (self.image_size[0], self.image_size[1])
         if self.cache is None:
             return ImageDataset(source, targets, size)
-        return pack(ImageDataset(source, targets, size, self._state(source)), Path(self.cache), self.num_workers or 0)
+        return kept(ImageDataset(source, targets, size, self._state(source)), Path(self.cache), self.num_workers or 0)
 
     def _state(self, source: ImageSource) -> str:
         """Return the modification digest of ``source``, computed once per run; a `Subset` shares its parent's."""

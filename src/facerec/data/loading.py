@@ -37,6 +37,9 @@ class IndexedImages(Dataset):
     def __len__(self) -> int:
         return len(self.targets)
 
+    def new_epoch(self) -> None:
+        """Prepare for a pass over the images; a loader calls it."""
+
     @abstractmethod
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """Return uint8 RGB images ``(B, H, W, 3)``, their targets ``(B,)``, and what else there is of them."""
@@ -169,7 +172,12 @@ def image_loader(
 class _Loader(DataLoader):
     """PyTorch's loader; without workers, a thread prepares the next batch while this one is used."""
 
+    dataset: IndexedImages
+
     def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.dataset.new_epoch()
+        if self.num_workers and not self.dataset.needs_workers:  # any more
+            self.num_workers, self._iterator = 0, None
         batches = super().__iter__()  # here, since it draws a number from PyTorch's global generator
         return batches if self.num_workers else _one_ahead(batches)
 

@@ -65,7 +65,14 @@ class TaughtImages(IndexedImages):
 
     def __init__(self, images: IndexedImages, embeddings: EmbeddingTable) -> None:
         self.images, self.embeddings, self.targets = images, embeddings, images.targets
-        self.image_size, self.needs_workers = images.image_size, images.needs_workers
+        self.image_size = images.image_size
+
+    @property
+    def needs_workers(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.images.needs_workers
+
+    def new_epoch(self) -> None:
+        self.images.new_epoch()
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         return *self.images.__getitems__(indices), self.embeddings.take(indices)
