@@ -34,8 +34,10 @@ class TestCache:
             for (images, targets), (same_images, same_targets) in zip(one, other, strict=True):
                 assert torch.equal(images, same_images) and torch.equal(targets, same_targets)
 
-    def test_nothing_is_decoded_after_setup_nor_by_the_next_run(self, root, tmp_path, monkeypatch):
+    def test_nothing_is_decoded_after_the_first_epoch_nor_by_the_next_run(self, root, tmp_path, monkeypatch):
         first = ready(self.noise(root, cache=str(tmp_path)))
+        assert len(list(first.train_dataloader())) == 3
+        first.teardown("fit")
         monkeypatch.setattr("facerec.data.readers.folders.decode_rgb", lambda *_: pytest.fail("an image was decoded"))
         for module in (first, ready(self.noise(root, cache=str(tmp_path)))):
             assert len(list(module.train_dataloader())) == 3 and len(list(module.val_dataloader()[0])) == 1
@@ -54,8 +56,16 @@ class TestCache:
         )
         assert torch.equal(one, other)
 
-    def test_a_damaged_image_is_named_before_the_first_step(self, root, tmp_path):
+    def test_a_damaged_image_is_named_in_the_first_epoch(self, root, tmp_path):
         image = root / "train/3/7.png"
+        image.write_bytes(image.read_bytes()[:-20])
+        module = ready(self.noise(root, cache=str(tmp_path / "cache")))
+        with refuses(str(image), "cut off", "fetch", error=InputError):
+            list(module.train_dataloader())
+            module.teardown("fit")
+
+    def test_that_of_a_benchmark_is_named_before_the_first_step(self, root, tmp_path):
+        image = next((root / "odd").rglob("*.png"))
         image.write_bytes(image.read_bytes()[:-20])
         with refuses(str(image), "cut off", "fetch", error=InputError):
             ready(self.noise(root, cache=str(tmp_path / "cache")))

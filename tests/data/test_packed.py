@@ -12,22 +12,13 @@ import numpy as np
 import pytest
 import torch
 from counting_source import CountingSource
+from noise_images import Noise, assert_same_batches, dataset, files
 from says import refuses
 
 from facerec.data import cache as packed
 from facerec.data.cache import pack
-from facerec.data.loading import ImageDataset, PackedDataset, image_loader
+from facerec.data.loading import PackedDataset, image_loader
 from facerec.errors import InputError
-
-SIZE = (4, 6)
-
-
-class Noise(CountingSource):
-    """Images of noise, of which each is another."""
-
-    def load(self, index: int) -> np.ndarray:
-        self.loads[index] += 1
-        return np.random.default_rng(index).integers(0, 256, (8, 12, 3)).astype(np.uint8)
 
 
 class Endless(Noise):
@@ -37,11 +28,6 @@ class Endless(Noise):
         if index == len(self) - 1:
             time.sleep(600)
         return super().load(index)
-
-
-def dataset(source: CountingSource | None = None) -> ImageDataset:
-    source = source or Noise(7)
-    return ImageDataset(source, np.arange(len(source)) * 10, SIZE)
 
 
 ELSEWHERE = """
@@ -59,18 +45,6 @@ def packing_elsewhere(source: str, folder: Path) -> subprocess.Popen[str]:
     """Another process, which prints how often it loaded each image."""
     command = [sys.executable, "-c", ELSEWHERE, str(Path(__file__).parent), source, str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(file.name for file in folder.iterdir())
-
-
-def assert_same_batches(ours: PackedDataset, theirs: ImageDataset) -> None:
-    order = np.random.default_rng(0).permutation(len(theirs))
-    pairs = (image_loader(images, 3, 0, sampler=order.tolist()) for images in (ours, theirs))
-    for (images, targets), (same_images, same_targets) in zip(*pairs, strict=True):
-        assert torch.equal(images, same_images) and torch.equal(targets, same_targets)
-        assert (images.dtype, targets.dtype) == (torch.uint8, torch.int64)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -261,7 +235,7 @@ class TestDamage:
 
     def test_a_copied_file_is_compared_once(self, tmp_path, monkeypatch):
         assert self.opened_again(tmp_path, lambda content: None).loads == [0] * 7
-        monkeypatch.setattr(packed, "_checksum", lambda _: pytest.fail("compared again"))
+        monkeypatch.setattr(packed, "checksum", lambda _: pytest.fail("compared again"))
         pack(dataset(), tmp_path)
 
     def test_that_is_met_in_use_is_named(self, tmp_path):
