@@ -235,8 +235,7 @@ def test_the_search_is_one_process(tmp_path, capsys, monkeypatch):
     assert says(capsys.readouterr().err, "one process", "torchrun")
 
 
-def test_two_searches_in_one_folder_are_refused(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run_lock, "PATIENCE", 0.0)
+def test_two_searches_in_one_folder_are_refused(tmp_path, capsys):
     (tmp_path / "outputs/search").mkdir(parents=True)
     with run_lock.alone_in(tmp_path / "outputs/search"):
         assert searched(tmp_path, *ONE, "trials=1") == 1
