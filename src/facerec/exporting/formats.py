@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from facerec.errors import InputError
 from facerec.files import refuse_no_regular_file
 from facerec.kernels.dispatch import exporting
+from facerec.segmentation.mask_protocols import PROTOCOLS as MASK_PROTOCOLS
 from facerec.verification.protocols import PROTOCOLS
 
 # Makes the network of a stored configuration, with these weights.
@@ -27,7 +28,8 @@ class Model:
 
     Attributes:
         metadata: as it was written.
-        embed: maps uint8 RGB images ``(B, H, W, 3)`` to float32 embeddings ``(B, D)``.
+        embed: maps uint8 RGB images ``(B, H, W, 3)`` to float32 embeddings ``(B, D)``, or to the logits
+            ``(B, classes, H, W)`` of a file of segmentation.
     """
 
     metadata: dict[str, str]
@@ -135,13 +137,39 @@ def describe(checkpoint: dict[str, Any], path: str, image_size: tuple[int, int],
     config = checkpoint["config"]
     both = PROTOCOLS[config["protocol"]].sums_flip
     return {
-        "input": f"uint8 (batch, {image_size[0]}, {image_size[1]}, 3)",
-        "colour_order": "RGB",
-        "normalisation": "inside: (x - 127.5) / 127.5",
+        **_input(image_size),
         "output": f"float32 (batch, {embedding_dim}), not of unit length",
         "embedding": "the sum of the outputs for the image and its mirror image"
         if both
         else "the output for the image",
+        **_origin(checkpoint, path),
+    }
+
+
+def describe_segmentation(checkpoint: dict[str, Any], path: str, image_size: tuple[int, int]) -> dict[str, str]:
+    """Return what every file of segmentation says about itself."""
+    protocol = MASK_PROTOCOLS[checkpoint["config"]["protocol"]]
+    return {
+        "task": "segmentation",
+        **_input(image_size),
+        "output": f"float32 (batch, 2, {image_size[0]}, {image_size[1]}), logits of cup and disc",
+        "mask": "sigmoid of the logits above the threshold, after they are enlarged to the photograph, bilinearly",
+        "threshold": f"{protocol.threshold:g}",
+        **_origin(checkpoint, path),
+    }
+
+
+def _input(image_size: tuple[int, int]) -> dict[str, str]:
+    return {
+        "input": f"uint8 (batch, {image_size[0]}, {image_size[1]}, 3)",
+        "colour_order": "RGB",
+        "normalisation": "inside: (x - 127.5) / 127.5",
+    }
+
+
+def _origin(checkpoint: dict[str, Any], path: str) -> dict[str, str]:
+    config = checkpoint["config"]
+    return {
         "protocol": str(config["protocol"]),
         "checkpoint": path,
         "epoch": str(checkpoint["epoch"]),

@@ -21,7 +21,8 @@ from facerec.errors import InputError
 from facerec.exporting.formats import Model, Network
 from facerec.exporting.native.load_operators import load_operators, saying_what_is_wrong
 
-INPUT, OUTPUT = "images", "embeddings"
+INPUT = "images"
+_OUTPUTS = {"recognition": "embeddings", "segmentation": "logits"}  # by task
 _DIGEST = "facerec.sha256"  # of everything before this entry of the metadata, which is the last in the file
 
 
@@ -35,7 +36,7 @@ def write_onnx(network: nn.Module, pixels: torch.Tensor, metadata: dict[str, str
             dynamo=True,
             dynamic_shapes=batch,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=[_OUTPUTS[metadata.get("task", "recognition")]],
             verbose=False,
         )
     assert program is not None
@@ -82,7 +83,7 @@ def read_onnx(path: Path, library: Path | None = None) -> Model:
     session = _session(path, library)
 
     def embed(pixels: np.ndarray) -> np.ndarray:
-        return _run(session, path, [OUTPUT], {INPUT: pixels})
+        return _run(session, path, None, {INPUT: pixels})
 
     return Model(session.get_modelmeta().custom_metadata_map, embed)
 
