@@ -1,5 +1,8 @@
 """A mask goes where its image goes."""
 
+import math
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -68,10 +71,59 @@ def test_the_mask_of_one_image_moves_as_it_does_in_a_batch():
     transforms = {"rotation": Rotation(40), "jitter": Jitter(0, 0, 0, 0)}
     seen = (augment_images(images, transforms, torch.arange(6), "north")[:, 0] + 1).round()
     for index in range(6):
-        moved = move_mask(masks[index].numpy(), transforms, index, "north")
+        moved = move_mask(masks[index].numpy(), transforms, index, "north", (48, 48))
         assert (moved == seen[index].numpy()).mean() > 0.97 and moved.dtype == np.uint8
-    elsewhere = move_mask(masks[0].numpy(), transforms, 0, "south")
-    assert (elsewhere != move_mask(masks[0].numpy(), transforms, 0, "north")).any()
+    elsewhere = move_mask(masks[0].numpy(), transforms, 0, "south", (48, 48))
+    assert (elsewhere != move_mask(masks[0].numpy(), transforms, 0, "north", (48, 48))).any()
+
+
+AFFINE = {
+    "rotation": lambda u: (_turned(math.radians((2 * u[0] - 1) * 40)), (0, 0)),
+    "shear": lambda u: ([[1, math.tan(math.radians((2 * u[0] - 1) * 15))], [0, 1]], (0, 0)),
+    "scale": lambda u: (np.eye(2) / (1 + (2 * u[0] - 1) * 0.2), (0, 0)),
+    "translation": lambda u: (np.eye(2), ((2 * u[0] - 1) * 0.1, (2 * u[1] - 1) * 0.1)),
+}
+
+
+def _turned(angle: float) -> list[list[float]]:
+    return [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+
+
+@pytest.mark.parametrize("name", AFFINE)
+@pytest.mark.parametrize("size", [(48, 48), (30, 90)])
+def test_a_mask_of_another_size_than_its_image_is_moved_by_one_grid_with_it(name, size):
+    """By hand, pixel by pixel: where in the image it is, where that comes from, and what the mask has there."""
+    (height, width), (rows, columns) = size, (60, 80)
+    mask = np.zeros((rows, columns), np.uint8)
+    mask[20:50, 10:50], mask[25:35, 20:40] = 1, 2
+    random = np.array([[0.95, 0.15][: MOVING[name].num_random]], np.float32)
+    moved = MOVING[name].move_masks(torch.from_numpy(mask)[None], torch.from_numpy(random), size)[0].numpy()
+    matrix, (right, down) = AFFINE[name](random[0])
+    expected = np.zeros_like(mask)
+    for y, x in np.ndindex(rows, columns):
+        seen = (
+            (x + 0.5) * width / columns - width / 2 - right * width,
+            (y + 0.5) * height / rows - height / 2 - down * height,
+        )
+        u, v = np.array(matrix) @ seen
+        column, row = math.floor((u + width / 2) * columns / width), math.floor((v + height / 2) * rows / height)
+        if 0 <= row < rows and 0 <= column < columns:
+            expected[y, x] = mask[row, column]
+    assert (moved == expected).mean() > 0.998  # but for ties between two pixels, and rounding
+    assert (moved != mask).mean() > 0.01
+
+
+def test_a_photograph_that_is_not_square_and_its_mask_are_moved_alike():
+    mask = np.zeros((60, 120), np.uint8)
+    mask[10:50, 30:90], mask[20:40, 50:80] = 1, 2
+    small = torch.from_numpy(cv2.resize(mask, (64, 64), interpolation=cv2.INTER_NEAREST_EXACT))
+    image = LEVELS[small.long()][None, None].expand(-1, 3, -1, -1)
+    for name in AFFINE:
+        seen = (augment_images(image, {name: MOVING[name]}, torch.tensor([4]), "west")[0, 0] + 1).round().numpy()
+        moved = cv2.resize(
+            move_mask(mask, {name: MOVING[name]}, 4, "west", (64, 64)), (64, 64), interpolation=cv2.INTER_NEAREST_EXACT
+        )
+        assert (moved == seen).mean() > 0.95, name
 
 
 def test_a_transform_that_may_move_an_image_alone_is_refused():

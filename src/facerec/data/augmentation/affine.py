@@ -6,6 +6,7 @@ range, so that a study can vary all transforms by one setting.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,10 +32,13 @@ class Affine(ABC):
     def __call__(self, images: Tensor, random: Tensor) -> Tensor:
         return warp(images, *self.place(random), outside=self.outside)
 
-    def move_masks(self, masks: Tensor, random: Tensor) -> Tensor:
-        """Resample integer masks ``(B, H, W)`` as the images, each pixel from the nearest; what is outside is 0."""
+    def move_masks(self, masks: Tensor, random: Tensor, image_size: Sequence[int] | None = None) -> Tensor:
+        """Resample integer masks ``(B, H, W)`` as the images, each pixel from the nearest; what is outside is 0.
+
+        ``image_size`` is the height and width of the images, if it is not that of their masks.
+        """
         darker = masks.float().sub_(1)[:, None]  # what `warp` fills with is then 0
-        moved = warp(darker, *self.place(random), mode="nearest", outside=self.outside)
+        moved = warp(darker, *self.place(random), mode="nearest", outside=self.outside, pixels_of=image_size)
         return moved.add_(1)[:, 0].to(masks.dtype)
 
 
@@ -97,7 +101,12 @@ class Translation(Affine):
 
 
 def warp(
-    images: Tensor, matrices: Tensor, shifts: Tensor | None = None, mode: str = "bilinear", outside: str = "zeros"
+    images: Tensor,
+    matrices: Tensor,
+    shifts: Tensor | None = None,
+    mode: str = "bilinear",
+    outside: str = "zeros",
+    pixels_of: Sequence[int] | None = None,
 ) -> Tensor:
     """Resample images by an affine transform per image.
 
@@ -107,8 +116,9 @@ def warp(
         shifts: ``(B, 2)``, translation of the image to the right and down, as fractions of its width and height.
         mode: interpolation, bilinear or nearest.
         outside: see `Affine`.
+        pixels_of: (height, width) of an image of the same scene, in whose pixels the positions are; None: this one's.
     """
-    height, width = images.shape[-2:]
+    height, width = images.shape[-2:] if pixels_of is None else pixels_of
     # affine_grid's coordinates range from -1 to 1 along both sides, whatever their lengths.
     sides = torch.tensor([width, height], device=images.device)
     linear = matrices * (sides / sides[:, None])

@@ -1,6 +1,6 @@
 """Augmentation of images together with their masks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,14 @@ def augment_batch_with_masks(
     return images, masks
 
 
-def move_mask(mask: np.ndarray, transforms: Mapping[str, Transform], index: int, source: str) -> np.ndarray:
-    """Move the mask ``(H, W)`` of image ``index`` of ``source`` as `augment_images` moves the image."""
+def move_mask(
+    mask: np.ndarray, transforms: Mapping[str, Transform], index: int, source: str, image_size: Sequence[int]
+) -> np.ndarray:
+    """Move the mask ``(H, W)`` of image ``index`` of ``source`` as `augment_images` moves the image.
+
+    The image, of ``image_size`` (height, width), shows the same as the mask, and may have another aspect ratio.
+    """
     masks = torch.from_numpy(mask)[None]
     for transform, random in with_fixed_numbers(torch.tensor([index]), transforms, source):
-        masks = transform.move_masks(masks, random) if isinstance(transform, Affine) else masks
+        masks = transform.move_masks(masks, random, image_size) if isinstance(transform, Affine) else masks
     return masks[0].numpy()

@@ -102,7 +102,7 @@ class MaskedSet:
     def mask(self, index: int) -> np.ndarray:
         """Return the mask of image ``index``, uint8 ``(H, W)`` in its native size, moved as the image is."""
         mask = self.loaded.mask(int(self.positions[index]))
-        return move_mask(mask, self.transforms, index, self.name) if self.transforms else mask
+        return move_mask(mask, self.transforms, index, self.name, self.images.image_size) if self.transforms else mask
 
     def fingerprint(self) -> str:
         """Return a short hexadecimal digest of the images' names, order and masks' names."""
