@@ -8,7 +8,7 @@ from facerec.backbones.mobilenet_v2 import InvertedResidual
 from facerec.operators.common import fused_sequence
 from facerec.operators.depthwise import Depthwise
 from facerec.perf import setting as setting_module
-from facerec.perf.memory import cases, peak_bytes, saved_bytes
+from facerec.perf.memory import cases, peak_bytes, recomputed_peak_bytes, saved_bytes
 from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, PUBLISHED, Kind, build_network
 from facerec.perf.setting import Setting
 from facerec.perf.timing import Effort
@@ -71,6 +71,11 @@ def test_the_peak_holds_parameters_momentum_and_what_is_kept(name):
     kind, setting = KINDS[name], Setting(0.1, 8, 32)
     parameters = sum(parameter.nbytes for parameter in build_network(kind, setting).parameters())
     assert peak_bytes(kind, setting) >= 2 * parameters + saved_bytes(kind, setting)
+
+
+def test_recomputed_blocks_take_less():
+    setting = Setting(0.1, 16, 32)
+    assert recomputed_peak_bytes(KINDS[DEPTHWISE], setting) < peak_bytes(KINDS[DEPTHWISE], setting)
 
 
 def test_more_images_take_more():

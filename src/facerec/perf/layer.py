@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -33,16 +34,17 @@ SMALL = (Shape(8, 6), Shape(8, 6, 2))
 
 
 def cases(effort: Effort) -> list[Case]:
-    """Return the cases per shape: forward and forward + backward in float32, forward in bfloat16.
+    """Return the cases per shape: forward and forward + backward, in float32 and bfloat16.
 
     The weights are given, so TVConv's weight generator is not included.
     """
     found = []
     for index, shape in enumerate(SMALL if effort.quick else SHAPES):
-        passes = (("forward", forward, torch.float32), ("forward + backward", forward_backward, torch.float32))
-        for name, run, dtype in (*passes, ("forward, bfloat16", forward, torch.bfloat16)):
+        passes = {"forward": forward, "forward + backward": forward_backward}
+        for dtype, (of, run) in product((torch.float32, torch.bfloat16), passes.items()):
+            name = of if dtype == torch.float32 else f"{of}, bfloat16"
             title = f"{_BATCH} x {shape.channels} x {shape.side} x {shape.side}, stride {shape.stride}: {name}"
-            goals = _GOALS[name] if index == 0 else [Goal(g.top, g.bottom) for g in _GOALS["forward"]]
+            goals = _GOALS.get(name, _NO_TARGETS) if index == 0 else _NO_TARGETS
             found.append(Case("layer", title, "ms", partial(_measure, shape, dtype, run, effort), goals))
     return found
 
@@ -50,8 +52,8 @@ def cases(effort: Effort) -> list[Case]:
 _GOALS = {
     "forward": [Goal(UNFOLD, OURS, 40), Goal(OURS, DEPTHWISE, 2, at_most=True)],
     "forward + backward": [Goal(UNFOLD, OURS, 20), Goal(OURS, DEPTHWISE)],
-    "forward, bfloat16": [Goal(UNFOLD, OURS), Goal(OURS, DEPTHWISE)],
 }
+_NO_TARGETS = [Goal(UNFOLD, OURS), Goal(OURS, DEPTHWISE)]
 
 
 @dataclass(frozen=True)

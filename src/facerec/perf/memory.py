@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from facerec.operators.common.fused_sequence import recompute_blocks
 from facerec.perf.comparison import Case, Goal, Rounds
 from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, PUBLISHED, Kind, TrainingStep
 from facerec.perf.runtime import allocated_over_time, peak_allocated
@@ -24,7 +25,9 @@ def cases(effort: Effort) -> list[Case]:
 def _cases_of(wanted: Setting, contenders: tuple[str, ...]) -> list[Case]:
     setting = fitting(wanted, unfolds=PUBLISHED in contenders)
     found = []
-    for name, count, target in (("peak of a training step", peak_bytes, 1.3), ("kept for backward", saved_bytes, None)):
+    counted = [("peak of a training step", peak_bytes, 1.3), ("kept for backward", saved_bytes, None)]
+    counted += [] if PUBLISHED in contenders else [("peak with recomputed blocks", recomputed_peak_bytes, None)]
+    for name, count, target in counted:
         goals = [Goal(OURS, DEPTHWISE, target if setting == wanted else None, at_most=True)]
         goals += [Goal(PUBLISHED, OURS)] if PUBLISHED in contenders else []
         measure = partial(_measure, count, setting, contenders)
@@ -40,7 +43,17 @@ def _measure(count: Callable[[Kind, Setting], int], setting: Setting, contenders
 
 def peak_bytes(kind: Kind, setting: Setting) -> int:
     """Measure the peak memory of parameters, gradients, momentum, images and results together, in the second step."""
+    return _peak_bytes(TrainingStep(kind, setting))
+
+
+def recomputed_peak_bytes(kind: Kind, setting: Setting) -> int:
+    """Measure `peak_bytes` with ``trainer.recompute=true``."""
     step = TrainingStep(kind, setting)
+    recompute_blocks(step.network)
+    return _peak_bytes(step)
+
+
+def _peak_bytes(step: TrainingStep) -> int:
     step()
     step.optimizer.zero_grad()
     momentum = [state["momentum_buffer"] for state in step.optimizer.state.values()]
