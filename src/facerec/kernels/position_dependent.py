@@ -44,7 +44,7 @@ def position_dependent_conv(x: Tensor, weight: Tensor, stride: int = 1) -> Tenso
     if is_exporting():
         return plain.position_dependent(x, weight, stride)
     _check_sizes(x, weight, stride)
-    weight = weight.to(_sum_type(x))
+    weight = _readable(x, weight)
     return (_convolve if needs_dispatch(x, weight) else _forward)(x, weight, stride)
 
 
@@ -60,7 +60,7 @@ def _check_sizes(x: Tensor, weight: Tensor, stride: int) -> None:
 
 
 def _forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    return _implementation(x).forward(in_channels_last(x), weight.to(_sum_type(x)).contiguous(), stride)
+    return _implementation(x).forward(in_channels_last(x), _readable(x, weight).contiguous(), stride)
 
 
 _convolve = torch.library.custom_op("facerec::position_dependent_conv", _forward, mutates_args=())
@@ -72,10 +72,10 @@ def _gradients(
 ) -> tuple[Tensor, Tensor]:
     """Compute the gradients of input and weight; one that is not needed is an empty tensor."""
     module, kernel_size = _implementation(x), round(len(weight) ** 0.5)
-    grad_out, x, weight = in_channels_last(grad_out), in_channels_last(x), weight.to(_sum_type(x)).contiguous()
+    grad_out, x, weight = in_channels_last(grad_out), in_channels_last(x), _readable(x, weight).contiguous()
     grad_x = module.input_gradient(grad_out, weight, stride, x.shape[2:]) if of_input else x.new_empty(0)
     grad_weight = module.weight_gradient(x, grad_out, kernel_size, stride) if of_weight else weight.new_empty(0)
-    return grad_x, grad_weight
+    return grad_x, grad_weight.to(weight.dtype)
 
 
 @_convolve.register_fake
@@ -103,8 +103,12 @@ def _backward(ctx, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None
 _convolve.register_autograd(_backward, setup_context=_save_for_backward)
 
 
-def _sum_type(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
+def _readable(x: Tensor, weight: Tensor) -> Tensor:
+    """Return the weights in the type of the sums, in which they are read, or as they are: the CPU's code reads bfloat16
+    beside maps of it."""
+    if x.device.type == "cpu" and x.dtype == weight.dtype == torch.bfloat16:
+        return weight
+    return weight.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _implementation(x: Tensor) -> ModuleType:

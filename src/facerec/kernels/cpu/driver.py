@@ -82,7 +82,12 @@ Body = Callable[[LoopBuilder, Pointers, Taps, int, Value], None]
 
 
 def walk(
-    body: Body, batch_sizes: tuple[int, ...], vector_width: int, storage: Storage, weights: Storage | None = None
+    body: Body,
+    batch_sizes: tuple[int, ...],
+    vector_width: int,
+    storage: Storage,
+    weights: Storage | None = None,
+    shared: Storage = Storage.FLOAT32,
 ) -> ir.Module:
     """Build ``void run(int64 *call)``, which any number of threads run at once.
 
@@ -94,7 +99,8 @@ def walk(
             are left over. The last is 1.
         vector_width: float32 elements of the widest vectors.
         storage: element type of maps and windows.
-        weights: element type of per-image weights; None for weights that all images share, in float32.
+        weights: element type of per-image weights; None for weights that all images share.
+        shared: element type of those.
 
     The fields of ``call``, integers and addresses, are set by `facerec.kernels.cpu.jit.Program.run`.
     """
@@ -103,7 +109,7 @@ def walk(
     b = LoopBuilder(function, vector_width)
     _, items, *call = b.fields(function.args[0], int64(0), 5 + 2 * len(ARRAYS))
     table, segments, taps = (b.inttoptr(address, POINTER) for address in call[:3])
-    pointers = _initial_pointers(b, call[3 : 3 + len(ARRAYS)], call[-len(ARRAYS) :], storage, weights)
+    pointers = _initial_pointers(b, call[3 : 3 + len(ARRAYS)], call[-len(ARRAYS) :], storage, weights, shared)
     with b.taken(function.args[0], items) as item:
         first, last, image, last_image = b.fields(table, item, 4)
         next_image = b.variable(image)
@@ -117,10 +123,15 @@ def walk(
 
 
 def _initial_pointers(
-    b: LoopBuilder, addresses: list[Value], strides: list[Value], storage: Storage, weights: Storage | None
+    b: LoopBuilder,
+    addresses: list[Value],
+    strides: list[Value],
+    storage: Storage,
+    weights: Storage | None,
+    shared: Storage,
 ) -> Pointers:
     if weights is None:
-        weights, strides[ARRAYS.index("weights")] = Storage.FLOAT32, int64(0)
+        weights, strides[ARRAYS.index("weights")] = shared, int64(0)
     pointers = {name: b.inttoptr(address, POINTER) for name, address in zip(ARRAYS, addresses, strict=True)}
     return Pointers(**pointers, strides=strides, storage=storage, weight_storage=weights)
 

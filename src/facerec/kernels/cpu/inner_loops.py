@@ -24,13 +24,13 @@ _UNROLL = {4: 2, 1: 4}
 _VectorBody = Callable[[LoopBuilder, Pointers, Taps, int, int, int], None]
 
 
-def sum_over_taps(storage: Storage, vector_width: int) -> ir.Module:
+def sum_over_taps(storage: Storage, weight_storage: Storage, vector_width: int) -> ir.Module:
     """Build ``maps[b, i] = sum over taps t of weights[t, i] * windows[b, t, i]``."""
 
     def body(b: LoopBuilder, pointers: Pointers, taps: Taps, images: int, width: int, count: int) -> None:
         sums = [[b.variable(splat(FLOAT32, 0.0, width)) for _ in range(count)] for _ in range(images)]
         for tap in taps.each(b, pointers):
-            weights = b.read(tap.weights, width, count, Storage.FLOAT32)
+            weights = b.read(tap.weights, width, count, weight_storage)
             for image, image_sums in zip(tap.images(b, images), sums, strict=True):
                 windows = b.read(image.windows, width, count, storage)
                 for total, weight, window in zip(image_sums, weights, windows, strict=True):
@@ -38,7 +38,7 @@ def sum_over_taps(storage: Storage, vector_width: int) -> ir.Module:
         for image, image_sums in zip(pointers.images(b, images), sums, strict=True):
             b.write([b.vector(total, width) for total in image_sums], image.maps, width, storage)
 
-    return walk(_over_vectors(body, storage), tuple(_UNROLL), vector_width, storage)
+    return walk(_over_vectors(body, storage), tuple(_UNROLL), vector_width, storage, shared=weight_storage)
 
 
 def sum_over_images(storage: Storage, vector_width: int) -> ir.Module:

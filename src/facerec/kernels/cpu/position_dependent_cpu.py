@@ -1,7 +1,8 @@
 """The position-dependent convolution of `facerec.kernels.position_dependent` on the CPU, in float32 and bfloat16.
 
-Weights ``(T, H, W, C)`` and all sums are float32; maps are in channels_last memory. A loop over vectors computes the
-output with the tables of the output, and the gradient of the input with the tables of the input.
+Weights ``(T, H, W, C)`` are float32, or bfloat16 as the maps, and all sums float32; maps are in channels_last memory. A
+loop over vectors computes the output with the tables of the output, and the gradient of the input with the tables of
+the input.
 """
 
 import torch
@@ -43,7 +44,7 @@ def weight_gradient(x: Tensor, grad_out: Tensor, kernel_size: int, stride: int) 
 
 def _sum_over_taps(tables: Segments, maps: Tensor, weight: Tensor, windows: Tensor) -> None:
     items = tables.items(len(maps), torch.get_num_threads())
-    program(sum_over_taps, DTYPES[maps.dtype]).run(tables, items, maps, weight, windows)
+    program(sum_over_taps, DTYPES[maps.dtype], DTYPES[weight.dtype]).run(tables, items, maps, weight, windows)
 
 
 def _window(shape: torch.Size, kernel_size: int, stride: int) -> Window:
