@@ -163,3 +163,16 @@ def test_maps_that_do_not_fit_are_refused_with_both_sizes_and_the_remedy(size, w
 def test_an_empty_batch_gives_an_empty_output():
     weight = torch.zeros(9, 3, 2, 4)
     assert position_dependent_conv(torch.zeros(0, 4, 5, 4), weight, 2).shape == (0, 4, 3, 2)
+
+
+def test_weights_in_bfloat16_are_read_as_they_are():
+    x, grad_out = (torch.randn(5, 40, 6, 7).bfloat16().to(memory_format=torch.channels_last) for _ in range(2))
+    weight, found = torch.randn(9, 6, 7, 40).bfloat16(), []
+    for kind in (torch.bfloat16, torch.float32):
+        leaves = [x.clone().requires_grad_(), weight.to(kind).requires_grad_()]
+        out = position_dependent_conv(*leaves)
+        gradients = torch.autograd.grad(out, leaves, grad_out)
+        assert gradients[1].dtype == kind
+        with torch.no_grad():
+            found.append([out, position_dependent_conv(*leaves), gradients[0], gradients[1].bfloat16()])
+    assert all(torch.equal(half, whole) for half, whole in zip(*found, strict=True))
