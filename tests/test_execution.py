@@ -93,11 +93,11 @@ def test_and_with_a_teacher(loss, number):
     assert_compiled_is_the_same(recognizer(head=heads.ArcFace, distillation=loss()), teacher, number=number)
 
 
-def fit(module, folder: Path, **settings) -> Trainer:
+def fit(module, folder: Path, begun: Path | None = None, **settings) -> Trainer:
     given = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
     given |= {"enable_model_summary": False, "default_root_dir": folder, "max_epochs": 2}
     trainer = Trainer(**{**given, **settings})
-    trainer.fit(module, torch.utils.data.DataLoader(BATCHES, batch_size=3))
+    trainer.fit(module, torch.utils.data.DataLoader(BATCHES, batch_size=3), ckpt_path=begun)
     return trainer
 
 
@@ -146,3 +146,17 @@ def test_what_a_run_cannot_do_is_refused_before_the_first_step(tmp_path, monkeyp
     monkeypatch.setattr(execution.shutil, "which", lambda name: None)
     with refuses("compile=true", "C++ compiler", "g++", error=InputError):
         fit(recognizer(), tmp_path, compile=True)
+
+
+@quiet
+@pytest.mark.parametrize(("first", "then"), [(True, True), (True, False), (False, True)])
+def test_a_run_goes_on_compiled_or_not_from_a_checkpoint_of_either(first, then, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    whole, begun, resumed = (recognizer() for _ in range(3))
+    fit(whole, tmp_path, compile=first and then)
+    trainer = fit(begun, tmp_path, compile=first, max_epochs=1)
+    begun._fingerprints = {"none": ""}  # of a data module
+    trainer.save_checkpoint(tmp_path / "begun.ckpt")
+    fit(resumed, tmp_path, tmp_path / "begun.ckpt", compile=then)
+    torch.testing.assert_close(resumed.state_dict(), whole.state_dict(), rtol=1e-4, atol=1e-5)
+    torch.compiler.reset()
