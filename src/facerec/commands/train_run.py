@@ -6,6 +6,7 @@ PyTorch is imported only after the configuration is checked, so that mistakes ar
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from facerec.companions import COMPANIONS
 from facerec.config.compose import (
     check_command_line,
     options_first,
@@ -28,9 +30,11 @@ from facerec.config.settings import quoted
 from facerec.console import log
 from facerec.errors import InputError, of_system
 from facerec.files import LAST
-from facerec.process import INTERRUPTED, TERMINATED, importing, is_first_process, is_first_to_fail, reader_is_gone
+from facerec.process import INTERRUPTED, TERMINATED, importing, is_first_to_fail, reader_is_gone
 from facerec.runs.folder import is_finished, remove_empty_run
 from facerec.runs.run_results import RunResults
+
+_PATIENCE = 1.5  # seconds that the processes of other devices have to end by themselves when a run has failed
 
 
 class RunFailed(Exception):
@@ -65,20 +69,25 @@ class Cell:
         """
         job = HydraConfig.get()
         folder, in_sweep = Path(job.runtime.output_dir), job.mode == RunMode.MULTIRUN
+        COMPANIONS.explain, patience = partial(stopped, folder), _PATIENCE
         try:
             if cfg.skip_finished and is_finished(folder):
                 objective = RunResults.read(folder).objective()
                 log(f"skipped, already finished: {folder}")
                 return objective
             results = self._trained(cfg, folder, texts(job.overrides.task))
+            patience = 5 * _PATIENCE
             return None if results is None else results.objective()
         except (KeyboardInterrupt, SystemExit) as ended:  # Lightning turns the former into the latter
-            if is_first_process():
-                log(stopped(folder))
+            COMPANIONS.say("")
             sys.exit(TERMINATED if getattr(ended, "code", None) == TERMINATED else INTERRUPTED)
         except Exception as error:
             if isinstance(error, BrokenPipeError) and reader_is_gone():
                 sys.exit(1)
+            if (lost := COMPANIONS.lost(error)) is not None:
+                if lost.why is not None:
+                    COMPANIONS.say(lost.why)
+                sys.exit(lost.status)
             remove_empty_run(folder)
             is_first = is_first_to_fail(str(folder))
             if is_first:
@@ -86,6 +95,8 @@ class Cell:
             if not is_first or self.is_copy or (in_sweep and not job.sweeper._target_.endswith(".BasicSweeper")):
                 raise RunFailed from error
             return None
+        finally:
+            COMPANIONS.end(patience)
 
     def _trained(self, cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
         refuse_without_effect(cfg, overrides)
@@ -104,11 +115,11 @@ def _copy(arguments: list[str]) -> Cell:
     return Cell(arguments, is_copy=True)
 
 
-def stopped(folder: Path) -> str:
-    """Return what a stopped run leaves, in one sentence."""
+def stopped(folder: Path, why: str = "") -> str:
+    """Return what a stopped run leaves, in one sentence; ``why`` is empty or ", since REASON"."""
     if not (folder / LAST).is_file():
-        return f"stopped before the first checkpoint, so there is nothing to resume in {folder}"
-    return f"stopped: the last checkpoint is in {folder}; continue with resume=auto and the same settings"
+        return f"stopped before the first checkpoint{why}, so that there is nothing to resume in {folder}"
+    return f"stopped{why}: the last checkpoint is in {folder}; continue with resume=auto and the same settings"
 
 
 def reason(error: Exception) -> str:
@@ -127,6 +138,7 @@ def program(arguments: list[str]) -> int:
     except InputError as error:
         log(f"failed: train.py: {error}")
         return 1
+    COMPANIONS.watch_parent()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through; they are explained here
     cell = Cell(arguments)
     try:

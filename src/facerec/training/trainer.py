@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from facerec.training.callbacks.execution import CompiledLoss, RecomputedBlocks
 from facerec.training.callbacks.save_inside import SaveInside
 from facerec.training.callbacks.weight_average import EMA
+from facerec.training.devices import use_launcher
 
 
 class Trainer(pl.Trainer):
@@ -55,6 +56,7 @@ class Trainer(pl.Trainer):
         added += [CompiledLoss(cuda_graphs)] if compile else []
         added.append(SaveInside(save_every, grace))
         super().__init__(callbacks=[*callbacks, *added], **settings)
+        use_launcher(self.strategy)
 
 
 def _show_all_parameters(constructor: Any) -> None:

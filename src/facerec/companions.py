@@ -1,0 +1,162 @@
+"""The processes that train one run on several devices end together, whichever of them ends first, and say why once.
+
+While a process waits for the others in a collective operation, it runs no Python code and thus no handler of a signal.
+A thread of its own therefore watches for signals and for the others, and ends the process if it does not end itself.
+"""
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from facerec.console import log
+from facerec.process import is_first_process
+
+FIRST = "FACEREC_FIRST_PROCESS"  # the number of the process that started this one
+RANKS = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_LOOK = 0.25  # seconds between two looks at the other processes
+_LOST = re.compile(r"gloo|nccl|tcpstore|socket|connection|process group|peer", re.IGNORECASE)
+_SAID = (1, 2)  # exit statuses of processes that have said why they end
+
+
+class Ended(NamedTuple):
+    """Why a process must end: with which exit ``status``, and what is said; None if that has been said."""
+
+    status: int
+    why: str | None
+
+
+class Companions:
+    """The other processes of this one's run on several devices.
+
+    Attributes:
+        patience: seconds that a process has to end by itself after SIGTERM or Ctrl-C.
+        explain: makes the sentence of "" or of ", since REASON".
+    """
+
+    def __init__(self) -> None:
+        self.patience = 8.0
+        self.explain: Callable[[str], str] = "stopped{}".format
+        self._started: Callable[[], Sequence[subprocess.Popen[bytes]]] = tuple
+        self._parent: int | None = None
+        self._thread: threading.Thread | None = None
+        self._signal = 0
+        self._has_spoken = False
+
+    def watch_parent(self) -> None:
+        """Watch the process that started this one for another device of its run, or torchrun's, if there is one."""
+        if FIRST in os.environ:
+            self._parent = int(os.environ[FIRST])
+        elif "TORCHELASTIC_RUN_ID" in os.environ:
+            self._parent = os.getppid()
+        if self._parent is not None:
+            self._watch()
+
+    def watch(self, started: Callable[[], Sequence[subprocess.Popen[bytes]]]) -> None:
+        """Watch the processes that this one has ``started``, so far and until `end`."""
+        self._started = started
+        self._watch()
+
+    def end(self, patience: float) -> None:
+        """End those that this one has started, if they do not end by themselves, and forget them.
+
+        What they were told in the environment, and the connection to them, go too: the next run has its own.
+        """
+        processes, self._started = self._started(), tuple
+        _wait(processes, patience)
+        for process in processes:
+            process.terminate()
+        _wait(processes, patience)
+        for process in processes:
+            process.kill()
+        if processes:
+            _forget_ranks()
+
+    def lost(self, error: BaseException, patience: float = 3.0) -> Ended | None:
+        """Return why this process ends if ``error`` says that another one cannot be reached, and None otherwise."""
+        if self._thread is None or not isinstance(error, RuntimeError) or not _LOST.search(str(error)):
+            return None
+        until = time.monotonic() + patience
+        while (ended := self._of_others()) is None and time.monotonic() < until:
+            time.sleep(_LOOK / 5)
+        return ended or Ended(1, ", since the connection to the process of another device was lost")
+
+    def say(self, why: str) -> None:
+        """Say once why this run stops, unless another of its processes says so."""
+        without_first = FIRST in os.environ and self._is_orphan()
+        speaks = os.environ.get("LOCAL_RANK") == "1" if without_first else is_first_process()
+        if speaks and not self._has_spoken:
+            self._has_spoken = True
+            log(self.explain(why))
+
+    def _watch(self) -> None:
+        if self._thread is not None or threading.current_thread() is not threading.main_thread():
+            return
+        theirs, ours = socket.socketpair()
+        for end in (theirs, ours):
+            end.setblocking(False)
+        signal.set_wakeup_fd(ours.detach(), warn_on_full_buffer=False)
+        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # signals to loading processes are theirs
+        self._thread = threading.Thread(target=self._look, args=(theirs,), daemon=True, name="companions")
+        self._thread.start()
+
+    def _look(self, signals: socket.socket) -> None:
+        while (ended := self._of_others()) is None and not self._signal:
+            if select.select([signals], [], [], _LOOK)[0]:
+                self._signal = next((n for n in signals.recv(64) if n in (signal.SIGTERM, signal.SIGINT)), 0)
+        time.sleep(self.patience if ended is None else 2.0)
+        status, why = ended or Ended(128 + self._signal, "")
+        if why is not None:
+            self.say(why)
+        for process in self._started():
+            process.kill()
+        os._exit(status)
+
+    def _is_orphan(self) -> bool:
+        return self._parent is not None and os.getppid() != self._parent
+
+    def _of_others(self) -> Ended | None:
+        if self._is_orphan():
+            return Ended(128 + signal.SIGKILL, _killed(0, signal.SIGKILL))
+        codes = [(number, process.poll()) for number, process in enumerate(self._started(), 1)]
+        ended = [(number, code) for number, code in codes if code]
+        by_signal = [(number, code) for number, code in ended if code not in _SAID]
+        for number, code in by_signal or ended:
+            if code in _SAID:
+                return Ended(code, None)
+            received = -code if code < 0 else code - 128
+            asked = received in (signal.SIGTERM, signal.SIGINT)
+            return Ended(128 + received, "" if asked else _killed(number, received))
+        return None
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]], patience: float) -> None:
+    until = time.monotonic() + patience
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
+
+
+def _forget_ranks() -> None:
+    for name in RANKS:
+        os.environ.pop(name, None)
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def _killed(device: int, received: int) -> str:
+    name = signal.Signals(received).name if received in signal.valid_signals() else f"with status {received + 128}"
+    memory = ", as it is when memory runs out" if received == signal.SIGKILL else ""
+    return f", since the process of device {device} was ended by {name}{memory}"
+
+
+COMPANIONS = Companions()  # of this process
