@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from facerec.console import log
@@ -38,7 +39,7 @@ class Companions:
     """The other processes of this one's run on several devices.
 
     Attributes:
-        patience: seconds that a process has to end by itself after SIGTERM or Ctrl-C.
+        patience: seconds that the first process has to end by itself after SIGTERM or Ctrl-C.
         explain: makes the sentence of "" or of ", since REASON".
     """
 
@@ -112,7 +113,8 @@ class Companions:
         while (ended := self._of_others()) is None and not self._signal:
             if select.select([signals], [], [], _LOOK)[0]:
                 self._signal = next((n for n in signals.recv(64) if n in (signal.SIGTERM, signal.SIGINT)), 0)
-        time.sleep(self.patience if ended is None else 2.0)
+        # The others have no files to finish, and the first one waits for them.
+        time.sleep(self.patience if ended is None and is_first_process() else 2.0)
         status, why = ended or Ended(128 + self._signal, "")
         if why is not None:
             self.say(why)
@@ -125,7 +127,8 @@ class Companions:
 
     def _of_others(self) -> Ended | None:
         if self._is_orphan():
-            return Ended(128 + signal.SIGKILL, _killed(0, signal.SIGKILL))
+            killed = ", since torchrun has ended" if FIRST not in os.environ else _killed(0, signal.SIGKILL)
+            return Ended(128 + signal.SIGKILL, killed)
         codes = [(number, process.poll()) for number, process in enumerate(self._started(), 1)]
         ended = [(number, code) for number, code in codes if code]
         by_signal = [(number, code) for number, code in ended if code not in _SAID]
@@ -136,6 +139,19 @@ class Companions:
             asked = received in (signal.SIGTERM, signal.SIGINT)
             return Ended(128 + received, "" if asked else _killed(number, received))
         return None
+
+
+def agreed(folder: Path) -> Path:
+    """Return the ``folder`` of a run that its first process names, if torchrun has started several for it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE") == "1":
+        return folder
+    from torch.distributed import TCPStore
+
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    key = f"facerec's folder, start {os.environ.get('TORCHELASTIC_RESTART_COUNT')}"
+    if is_first_process():
+        store.set(key, str(folder))
+    return Path(store.get(key).decode())
 
 
 def _wait(processes: Sequence[subprocess.Popen[bytes]], patience: float) -> None:

@@ -1,29 +1,41 @@
 """The folder of a run: its name, its state, and the checkpoint to resume from."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from facerec.companions import agreed
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import LAST, OUTPUTS, RESULTS, in_home, refuse_no_regular_file
 from facerec.process import is_first_process
 
 _HYDRA = ".hydra"
-_NOT_OF_A_CELL = ("name", "resume", "skip_finished")
+NOT_OF_A_CELL = ("name", "resume", "skip_finished", "cells", "claim_stale")  # settings that change no result
 
 
 def run_folder_for(name: str, resume: str | None, now: datetime) -> Path:
-    """Return the folder of a single run: the unfinished one that ``resume`` continues, or a new one named by time."""
+    """Return the folder of a single run: the unfinished one that ``resume`` continues, or a new one named by time.
+
+    All processes of a run on several devices, which torchrun or SLURM has started, get the same.
+    """
+    return agreed(_run_folder_for(name, resume, now))
+
+
+def _run_folder_for(name: str, resume: str | None, now: datetime) -> Path:
     if resume == "auto":
         unfinished = [file.parent for file in (OUTPUTS / name).glob(f"*/{LAST}") if not is_finished(file.parent)]
         if unfinished:
             return max(unfinished, key=lambda folder: (folder / LAST).stat().st_mtime)
     elif resume is not None and Path(resume).name == LAST and not is_finished(Path(in_home(resume)).parent):
         return Path(in_home(resume)).parent
+    job, step = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID")
+    if job and step and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):  # in which one starts several
+        return OUTPUTS / name / f"slurm_{job}_{step}"
     # With milliseconds, because runs started together must not share a folder.
     return OUTPUTS / name / f"{now:%Y-%m-%d_%H-%M-%S-%f}"[:-3]
 
@@ -33,7 +45,7 @@ def cell_folder(settings: Sequence[str], swept: Collection[str]) -> str:
 
     A digest of all settings follows if there are others, or if a folder name cannot contain these.
     """
-    counted = [s for s in settings if s.partition("=")[0] not in _NOT_OF_A_CELL]
+    counted = [s for s in settings if s.partition("=")[0] not in NOT_OF_A_CELL]
     named = ",".join(s for s in counted if s.partition("=")[0] in swept)
     name = named.replace("/", "_")[:150]
     if name == ",".join(counted):
@@ -73,6 +85,8 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
 
     Raises `InputError` if the checkpoint does not exist, or if the run would overwrite another one in ``folder``.
     """
+    if resume is None and os.environ.get("SLURM_RESTART_COUNT", "0") != "0":  # a job that was requeued goes on
+        resume = "auto"
     if is_finished(folder):
         raise InputError(f"{folder} contains a finished run: add skip_finished=true to keep it, or another name=")
     last = folder / LAST

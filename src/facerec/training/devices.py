@@ -13,17 +13,22 @@ from hydra.utils import get_original_cwd
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from facerec.companions import COMPANIONS, FIRST
+from facerec.errors import InputError
 
 
 class Launcher(_SubprocessScriptLauncher):
     """Lightning's launcher, whose processes end together as `facerec.companions` says.
 
     Each of them runs the command line in ``sys.argv``, in the run's folder. Lightning's own looks every five seconds
-    and then kills all of them, without a word.
+    and then kills all of them, without a word. Raises `InputError` for other numbers of devices and machines than those
+    with which torchrun or SLURM has started the processes.
     """
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: pl.Trainer | None = None, **kwargs: Any) -> Any:
-        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        try:
+            self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        except ValueError as error:
+            raise InputError(f"{error} (config node: trainer)") from error
         COMPANIONS.watch(lambda: self.procs)
         if not self.cluster_environment.creates_processes_externally:
             self._call_children_scripts()
