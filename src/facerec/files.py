@@ -61,14 +61,15 @@ def remove_leftovers(path: Path, unchanged_for: float = 0) -> None:
     """
     for leftover in path.parent.glob(".partial.*"):
         process = leftover.name.removeprefix(".partial.").removesuffix(f".{path.name}")
-        if process.isdecimal() and not leftover.is_symlink() and not _is_alive(int(process)):
+        if process.isdecimal() and not leftover.is_symlink() and not is_alive(int(process)):
             with suppress(OSError):
                 if time.time() - leftover.stat().st_mtime < unchanged_for:
                     continue
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Return whether there is a process of this number on this machine, as far as can be seen from here."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

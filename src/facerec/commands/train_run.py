@@ -4,8 +4,10 @@ PyTorch is imported only after the configuration is checked, so that mistakes ar
 """
 
 import os
+import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
+from facerec.commands.claimed_cells import ClaimedCells, Failed
 from facerec.companions import COMPANIONS
+from facerec.config.cells import SweepCell, cells_in, how_to_run, single_run
 from facerec.config.compose import (
     check_command_line,
     options_first,
@@ -26,7 +30,7 @@ from facerec.config.compose import (
 )
 from facerec.config.options import CONFIG_FOLDER
 from facerec.config.sentences import in_one_sentence
-from facerec.config.settings import quoted
+from facerec.config.settings import as_typed, quoted
 from facerec.console import log
 from facerec.errors import InputError, of_system
 from facerec.files import LAST
@@ -50,11 +54,13 @@ class Cell:
 
     Attributes:
         failures: the reason per failed run of this process.
+        of_settings: whether the last of them would be on any machine.
     """
 
     def __init__(self, arguments: list[str], is_copy: bool = False) -> None:
         self.arguments, self.is_copy = arguments, is_copy
         self.failures: dict[str, str] = {}
+        self.of_settings = False
         register(arguments)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,8 +75,12 @@ class Cell:
         """
         job = HydraConfig.get()
         folder, in_sweep = Path(job.runtime.output_dir), job.mode == RunMode.MULTIRUN
-        COMPANIONS.explain, patience = partial(stopped, folder), _PATIENCE
+        COMPANIONS.explain, patience, typed = partial(stopped, folder), _PATIENCE, sys.argv[1:]
         try:
+            if self.is_copy:
+                one_device(cfg)
+            elif in_sweep:  # the processes of other devices run this command line
+                sys.argv[1:] = single_run(self.arguments, texts(job.overrides.task), texts(job.overrides.hydra))
             if cfg.skip_finished and is_finished(folder):
                 objective = RunResults.read(folder).objective()
                 log(f"skipped, already finished: {folder}")
@@ -91,11 +101,13 @@ class Cell:
             remove_empty_run(folder)
             is_first = is_first_to_fail(str(folder))
             if is_first:
-                self._note(str(folder) if folder.exists() or in_sweep else "train.py", reason(error))
+                named = folder.exists() or in_sweep or self.arguments != sys.argv[1:]
+                self._note(str(folder) if named else "train.py", error)
             if not is_first or self.is_copy or (in_sweep and not job.sweeper._target_.endswith(".BasicSweeper")):
                 raise RunFailed from error
             return None
         finally:
+            sys.argv[1:] = typed
             COMPANIONS.end(patience)
 
     def _trained(self, cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | None:
@@ -105,7 +117,8 @@ class Cell:
             from facerec.commands.one_run import train
         return train(cfg, folder, overrides)
 
-    def _note(self, where: str, why: str) -> None:
+    def _note(self, where: str, error: Exception) -> None:
+        why, self.of_settings = reason(error), isinstance(error, InputError)
         if self.is_copy:  # the program does not see these failures
             log(f"failed: {where}: {why}")
         self.failures[where] = why
@@ -113,6 +126,19 @@ class Cell:
 
 def _copy(arguments: list[str]) -> Cell:
     return Cell(arguments, is_copy=True)
+
+
+def one_device(cfg: DictConfig) -> None:
+    """Let a job of a launcher train on one device; raise `InputError` if it is to train on several."""
+    for key in ("devices", "num_nodes"):
+        value = cfg.trainer.get(key, 1)
+        if value == "auto":
+            cfg.trainer[key] = 1
+        elif str(value) != "1" and not (isinstance(value, ListConfig) and len(value) == 1):
+            raise InputError(
+                f"trainer.{key}={value}, and a job of a launcher trains on one device: give trainer.{key}=1, or leave "
+                "hydra/launcher out and add cells=claim"
+            )
 
 
 def stopped(folder: Path, why: str = "") -> str:
@@ -143,8 +169,14 @@ def program(arguments: list[str]) -> int:
     cell = Cell(arguments)
     try:
         check_command_line(arguments)
-        with in_one_sentence():
-            hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name="train")(cell)()
+        how, stale = how_to_run(arguments)
+        if how == "print":
+            print_cells(cells_in(arguments))
+        elif how == "claim":
+            cells = cells_in(arguments, refuse_missing_root)
+            return ClaimedCells(cells, partial(claimed, cell), stale).run() | _status(cell)
+        else:
+            start(cell)
     except (InputError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -152,6 +184,38 @@ def program(arguments: list[str]) -> int:
     except RunFailed:
         return _status(cell) or 1  # of a launcher's worker process, which has said why
     return _status(cell)
+
+
+def start(cell: Cell) -> None:
+    """Let Hydra call ``cell`` with the command line in ``sys.argv``."""
+    with in_one_sentence():
+        hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name="train")(cell)()
+
+
+def print_cells(cells: Sequence[SweepCell]) -> None:
+    """Print one command a cell, as this program was started."""
+    name = Path(sys.argv[0]).name
+    program = f"python {shlex.quote(sys.argv[0])}" if name.endswith(".py") else f"{shlex.quote(name)} train"
+    for cell in cells:
+        print(" ".join([program, *as_typed(cell.arguments)]))
+
+
+def claimed(cell: Cell, one: SweepCell) -> Failed | None:
+    """Train ``one`` cell of a sweep as its command would, and return why it failed, if it did."""
+    known, typed = set(cell.failures), sys.argv[1:]
+    sys.argv[1:] = one.arguments
+    try:
+        start(cell)
+    except RunFailed:
+        pass  # it is in the failures
+    except (InputError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        cell.failures[str(one.folder)], cell.of_settings = reason(error), isinstance(error, InputError)
+    finally:
+        sys.argv[1:] = typed
+    why = next((why for where, why in cell.failures.items() if where not in known), None)
+    return None if why is None else (why, cell.of_settings)
 
 
 def _status(cell: Cell) -> int:

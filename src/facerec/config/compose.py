@@ -24,7 +24,7 @@ from facerec.config.schema import ROOT_KEYS, RunConfig
 from facerec.config.sentences import in_one_sentence
 from facerec.errors import InputError, suggestion
 from facerec.files import OUTPUTS, refuse_missing_folder
-from facerec.runs.folder import cell_folder, run_folder_for
+from facerec.runs.folder import NOT_OF_A_CELL, cell_folder, run_folder_for
 
 _LONGEST_NAME = 255  # bytes
 
@@ -225,10 +225,10 @@ def composed_in(folder: Path, overrides: list[str]) -> DictConfig:
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """Return the resolved settings that determine a run's result, as plain containers.
 
-    Leaves out `callbacks`, `logger`, `name`, `resume` and `skip_finished`, which only affect monitoring and location.
+    Leaves out `callbacks`, `logger` and what is in `NOT_OF_A_CELL`, which only affect monitoring and location.
     """
     with in_one_sentence():
-        kept = [str(key) for key in cfg if key not in ("callbacks", "logger", "name", "resume", "skip_finished")]
+        kept = [str(key) for key in cfg if key not in ("callbacks", "logger", *NOT_OF_A_CELL)]
         plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, kept), resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}

@@ -30,6 +30,10 @@ class RunConfig:
         teacher: null, or from whom distillation learns: a checkpoint, a file .onnx or .npz, or timm:NAME.
         resume: null, a checkpoint, or "auto" for the newest unfinished run of this name.
         skip_finished: skip cells of a sweep that already have results.
+        cells: of a sweep are run in this process, or print: one command a cell is printed, or claim: those that no
+            other process has are run, until none is free.
+        claim_stale: with cells=claim, a time, such as 10min, after which the cell of a process that was not heard of is
+            taken over.
     """
 
     backbone: Any = MISSING
@@ -55,6 +59,8 @@ class RunConfig:
     teacher: str | None = None
     resume: str | None = None
     skip_finished: bool = False
+    cells: str = "run"
+    claim_stale: str = "10min"
 
 
 ROOT_KEYS = tuple(field.name for field in fields(RunConfig))

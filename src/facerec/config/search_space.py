@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from facerec.config.overrides import parsed_overrides
 from facerec.config.schema import is_text
 from facerec.errors import InputError
+from facerec.runs.folder import NOT_OF_A_CELL
 
 _SCALES = ("log", "int")
-_NAMED_BY_THE_SEARCH = ("name", "resume", "skip_finished", "hydra", "sweep")
+_NAMED_BY_THE_SEARCH = (*NOT_OF_A_CELL, "hydra", "sweep")
 
 
 @dataclass(frozen=True)
