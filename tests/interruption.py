@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,18 @@ class Signal(pl.Callback):
         while trainer.global_step == self.step and self.times:
             self.times -= 1
             os.kill(os.getpid(), self.number)
+
+
+class KillOnce(pl.Callback):
+    """Kills the process at the given step, as the system does, unless that has been done: ``marker`` is then a file."""
+
+    def __init__(self, step: int, marker: str) -> None:
+        self.step, self.marker = step, Path(marker)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Refusal(pl.Callback):

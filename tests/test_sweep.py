@@ -8,11 +8,13 @@ from unittest import mock
 import pytest
 from interruption import full_disk
 from running import DEPTHWISE, ONE_EPOCH, train
-from says import says
+from says import refuses, says
 
-from facerec.commands.train_run import Cell
+from facerec.commands.train_run import Cell, one_device
 from facerec.config import build
+from facerec.config.compose import compose
 from facerec.config.options import CONFIG_FOLDER
+from facerec.errors import InputError
 
 # Few enough for the name of a folder.
 SETTINGS = [*DEPTHWISE[:-1], *ONE_EPOCH]
@@ -159,15 +161,28 @@ def test_a_setting_that_nobody_reads_is_refused_in_every_cell(own, tmp_path, cap
     assert not list(tmp_path.rglob(".hydra"))
 
 
-def test_in_other_processes_a_failed_cell_makes_the_status_1_as_well(tmp_path, capfd):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hydra-joblib-launcher")
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    cells = [*SETTINGS, "operator=depthwise", "operator.kernel_size=3,4", "name=sweep"]
-    assert train(tmp_path, "-m", *launcher, *cells) == 1
+LAUNCHERS = {"joblib": ["hydra.launcher.n_jobs=2"], "submitit_local": ["hydra.launcher.timeout_min=10"]}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_in_other_processes_a_failed_cell_makes_the_status_1_as_well(launcher, tmp_path, capfd):
+    package = f"hydra-{launcher.partition('_')[0]}-launcher"
+    pytest.importorskip(f"hydra_plugins.{package.replace('-', '_')}", reason=f"needs {package}")
+    settings = [part for part in SETTINGS if part != "trainer=cpu"]
+    cells = [*settings, "trainer.accelerator=cpu", "operator=depthwise", "operator.kernel_size=3,4", "name=sweep"]
+    assert train(tmp_path, "-m", f"hydra/launcher={launcher}", *LAUNCHERS[launcher], *cells) == 1
     (results,) = (tmp_path / "outputs" / "sweep").glob("*/results.json")
-    assert json.loads(results.read_text())["config"]["operator"]["kernel_size"] == 3
-    said = capfd.readouterr().err.splitlines()
+    config = json.loads(results.read_text())["config"]
+    assert config["operator"]["kernel_size"] == 3 and config["trainer"]["devices"] == 1
+    files = [file.read_text() for file in tmp_path.rglob("*.err")]  # of submitit's jobs
+    said = "".join([capfd.readouterr().err, *files]).splitlines()
     assert [says(line, "failed", "kernel_size", "odd", "4") for line in said].count(True) == 1
+
+
+@pytest.mark.parametrize("setting", ["trainer.devices=2", "trainer.devices=[0,1]", "+trainer.num_nodes=2"])
+def test_a_job_of_a_launcher_trains_on_one_device(setting):
+    with refuses(setting.lstrip("+").replace(",", ", "), "one device", "cells=claim", error=InputError):
+        one_device(compose([*SETTINGS, setting]))
 
 
 def test_a_run_returns_the_mean_accuracy_to_hydras_sweepers(tmp_path, monkeypatch):

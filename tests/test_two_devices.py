@@ -8,30 +8,39 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from image_files import NUM_NOISE_PAIRS, write_noise
-from running import DATA, DEPTHWISE, ROOT, as_program, only_run
+from running import DATA, DEPTHWISE, ONE_EPOCH, ROOT, as_program, only_run, train
 from says import says
 
 from facerec.commands.main import module_of
 
+SETTINGS = [
+    *(part for part in DEPTHWISE if part not in DATA and part != "trainer=cpu"),
+    *("data=folder", "data.root=faces", "data.benchmarks=[odd]", "data.global_batch_size=8", "data.num_workers=0"),
+    *("data.horizontal_flip=false", "optimizer.lr=0.02"),  # each device draws its own flips
+]
 
-def started(folder, *settings) -> subprocess.Popen[str]:
+
+ON_TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+def started(
+    folder: Path, *settings: str, devices: Sequence[str] = ON_TWO, program: Sequence[str] = (sys.executable,)
+) -> subprocess.Popen[str]:
     """A run on two devices, in a session of its own, on noise images below ``folder``."""
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
         pytest.skip("needs a PyTorch with gloo")
-    write_noise(folder / "faces")
-    settings = [
-        *(part for part in DEPTHWISE if part not in DATA and part != "trainer=cpu"),
-        *("data=folder", "data.root=faces", "data.benchmarks=[odd]", "data.global_batch_size=8", "data.num_workers=0"),
-        *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", *settings),
-    ]
+    if not (folder / "faces").exists():
+        write_noise(folder / "faces")
     alone = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "NODE_RANK", "MASTER_PORT")}
     return subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *settings],
+        [*program, ROOT / "train.py", *SETTINGS, *devices, *settings],
         cwd=folder,
         env={**alone, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])},
         stdout=subprocess.PIPE,
@@ -41,12 +50,15 @@ def started(folder, *settings) -> subprocess.Popen[str]:
     )
 
 
+def losses(folder: Path) -> str:
+    return f"+callbacks.losses={{_target_: rank_losses.RankLosses, folder: '{folder}'}}"
+
+
 @pytest.fixture(scope="module")
 def two_devices(tmp_path_factory):
     """The folder of the run, and how its program ended."""
     folder = tmp_path_factory.mktemp("two")
-    losses = f"+callbacks.losses={{_target_: rank_losses.RankLosses, folder: '{folder}'}}"
-    program = started(folder, "trainer.max_epochs=2", "resume=auto", losses)
+    program = started(folder, "trainer.max_epochs=2", "resume=auto", losses(folder))
     printed, said = program.communicate(timeout=300)
     return folder, subprocess.CompletedProcess(program.args, program.returncode, printed, said)
 
@@ -80,9 +92,30 @@ def test_the_loss_is_that_of_both_devices(two_devices):
     folder, _ = two_devices
     with (only_run(folder) / "metrics.csv").open(newline="") as file:
         logged = [float(row["train/loss_epoch"]) for row in csv.DictReader(file)]
-    losses = [np.loadtxt(folder / f"losses.{rank}.txt").reshape(2, 4) for rank in range(2)]
-    assert not np.allclose(losses[0], losses[1])
-    np.testing.assert_allclose(logged, np.mean(losses, (0, 2)), rtol=1e-5)
+    own = [np.loadtxt(folder / f"losses.{rank}.txt").reshape(2, 4) for rank in range(2)]
+    assert not np.allclose(own[0], own[1])
+    np.testing.assert_allclose(logged, np.mean(own, (0, 2)), rtol=1e-5)
+
+
+def test_one_device_takes_the_same_step(two_devices, tmp_path):
+    """The same images, norms of all of them, and the mean of both gradients.
+
+    In a new network of fifty norms, what was rounded in the first layers grows; a step without the others' images is
+    not even of the same direction.
+    """
+    folder, _ = two_devices
+    write_noise(tmp_path / "faces")
+    one = [*SETTINGS, "trainer=cpu", *ONE_EPOCH, "+trainer.limit_train_batches=1", "logger=none", losses(tmp_path)]
+    assert train(tmp_path, *one) == 0
+    own = np.mean([np.loadtxt(folder / f"losses.{rank}.txt")[0] for rank in range(2)])
+    assert own == pytest.approx(float(np.loadtxt(tmp_path / "losses.0.txt")), rel=1e-4)
+    together = [torch.load(folder / f"step.{step}.0.pt", weights_only=True) for step in (0, 1)]
+    alone = [torch.load(tmp_path / f"step.{step}.0.pt", weights_only=True) for step in (0, 1)]
+    for kind in ("weight", "bias", "running_mean", "running_var"):
+        names = [name for name in alone[0] if name.endswith(kind)]
+        moved, other = ([after[n] - before[n] for n in names] for before, after in (alone, together))
+        difference = sum(float((a - b).double().square().sum()) for a, b in zip(moved, other, strict=True))
+        assert difference**0.5 < 0.2 * sum(float(a.double().square().sum()) for a in moved) ** 0.5, kind
 
 
 def test_one_device_verifies_the_same(two_devices, capsys):
@@ -109,15 +142,89 @@ def test_why_it_failed_is_said_once_whichever_device_it_was(rank, tmp_path):
     assert says(said, "an image cannot be read") and not says(said, "Traceback"), said
 
 
-def test_sigterm_to_all_processes_ends_them(tmp_path):
-    program = started(tmp_path, "trainer.max_epochs=10000", "logger=none")
+@pytest.mark.parametrize(
+    ("sent", "to", "status"),
+    [
+        (signal.SIGTERM, "all", 143),
+        (signal.SIGTERM, "1", 143),
+        (signal.SIGINT, "1", 130),
+        (signal.SIGKILL, "0", -9),
+        (signal.SIGKILL, "1", 137),
+    ],
+)
+def test_whichever_process_ends_all_end_with_one_sentence(sent, to, status, tmp_path):
+    if sent == signal.SIGINT and signal.getsignal(sent) == signal.SIG_IGN:
+        pytest.skip("Ctrl-C is ignored in the background")
+    program = started(tmp_path, "trainer.max_epochs=10000", "logger=none", losses(tmp_path))
     try:
         while not list(tmp_path.glob("outputs/*/*/last.ckpt")):
             assert program.poll() is None, program.communicate()
             time.sleep(0.2)
-        os.killpg(program.pid, signal.SIGTERM)
+        begun = time.monotonic()
+        if to == "all":
+            os.killpg(program.pid, sent)
+        else:
+            os.kill(int((tmp_path / f"{to}.pid").read_text()), sent)
         _, said = program.communicate(timeout=60)  # both hold the pipe
+        took = time.monotonic() - begun
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program.pid, signal.SIGKILL)
-    assert program.returncode == 143 and says(said, "stopped", "resume=auto")
+    assert program.returncode == status and took < 30, (took, said)  # 15 where nothing else runs
+    after = said.rpartition("MEMBER: 2/2")[2]
+    assert "Traceback" not in after and after.count("stopped") == 1 and "failed" not in after, said
+    assert says(after, "resume=auto", *(["SIGKILL", f"device {to}"] if sent == signal.SIGKILL else ["checkpoint"]))
+
+
+def test_torchrun_starts_one_run(tmp_path):
+    program = started(
+        tmp_path, *ONE_EPOCH, program=[sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    )
+    printed, said = program.communicate(timeout=300)
+    assert program.returncode == 0, said
+    assert printed.count("accuracy in percent") == 1 and said.count("done: ") == 1
+    assert (only_run(tmp_path) / "results.json").is_file()
+
+
+SLURM = {"SLURM_JOB_ID": "77", "SLURM_STEP_ID": "0", "SLURM_JOB_NAME": "faces", "SLURM_NODELIST": "127.0.0.1"}
+SLURM |= {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0"}
+ON_SLURM = ["trainer=slurm", "trainer.accelerator=cpu"]
+
+
+def tasks(folder: Path, *settings: str, **more: str) -> list[subprocess.Popen[str]]:
+    """The two tasks that srun would start, with a command ``scontrol`` that notes what it is told."""
+    bin = folder / "bin"
+    bin.mkdir(exist_ok=True)
+    (bin / "scontrol").write_text(f"#!/bin/sh\necho $@ >> {folder}/scontrol.txt\n")
+    (bin / "scontrol").chmod(0o755)
+    path = f"{bin}{os.pathsep}{os.environ['PATH']}"
+    with pytest.MonkeyPatch.context() as patch:
+        found = []
+        for rank in "01":
+            for key, value in {**SLURM, **more, "SLURM_PROCID": rank, "SLURM_LOCALID": rank, "PATH": path}.items():
+                patch.setenv(key, value)
+            found.append(started(folder, "logger=none", *settings, devices=ON_SLURM))
+        return found
+
+
+def test_a_job_of_slurm_is_requeued_and_goes_on(tmp_path):
+    first, second = tasks(tmp_path, "trainer.max_epochs=10000")
+    try:
+        while not list(tmp_path.glob("outputs/*/*/last.ckpt")):
+            assert first.poll() is None and second.poll() is None, (first.communicate(), second.communicate())
+            time.sleep(0.2)
+        for task in (second, first):
+            task.send_signal(signal.SIGUSR1)
+        said = first.communicate(timeout=60)[1]
+        second.communicate(timeout=60)
+    finally:
+        for task in (first, second):
+            task.kill()
+    assert (tmp_path / "scontrol.txt").read_text() == "requeue 77\n"
+    assert first.returncode == 143 and says(said, "77", "requeued", "stopped", "resume=auto"), said
+    run = tmp_path / "outputs" / "default" / "slurm_77_0"
+    epochs = torch.load(run / "last.ckpt", weights_only=True)["epoch"] + 2
+    again = tasks(tmp_path, f"trainer.max_epochs={epochs}", SLURM_RESTART_COUNT="1")
+    ended = [task.communicate(timeout=300) for task in again]
+    assert says(ended[0][1], f"resuming from {run}") and ended[1][0] == "", ended
+    assert json.loads((only_run(tmp_path) / "results.json").read_text())["last"]["epoch"] == epochs - 1
