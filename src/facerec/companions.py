@@ -49,7 +49,7 @@ class Companions:
         self._started: Callable[[], Sequence[subprocess.Popen[bytes]]] = tuple
         self._parent: int | None = None
         self._thread: threading.Thread | None = None
-        self._signal = 0
+        self._is_together = False
         self._has_spoken = False
 
     def watch_parent(self) -> None:
@@ -58,12 +58,13 @@ class Companions:
             self._parent = int(os.environ[FIRST])
         elif "TORCHELASTIC_RUN_ID" in os.environ:
             self._parent = os.getppid()
-        if self._parent is not None:
+        self._is_together = self._parent is not None
+        if self._is_together:
             self._watch()
 
     def watch(self, started: Callable[[], Sequence[subprocess.Popen[bytes]]]) -> None:
         """Watch the processes that this one has ``started``, so far and until `end`."""
-        self._started = started
+        self._started, self._is_together = started, True
         self._watch()
 
     def end(self, patience: float) -> None:
@@ -71,7 +72,7 @@ class Companions:
 
         What they were told in the environment, and the connection to them, go too: the next run has its own.
         """
-        processes, self._started = self._started(), tuple
+        processes, self._started, self._is_together = self._started(), tuple, False
         _wait(processes, patience)
         for process in processes:
             process.terminate()
@@ -110,17 +111,26 @@ class Companions:
         self._thread.start()
 
     def _look(self, signals: socket.socket) -> None:
-        while (ended := self._of_others()) is None and not self._signal:
-            if select.select([signals], [], [], _LOOK)[0]:
-                self._signal = next((n for n in signals.recv(64) if n in (signal.SIGTERM, signal.SIGINT)), 0)
-        # The others have no files to finish, and the first one waits for them.
-        time.sleep(self.patience if ended is None and is_first_process() else 2.0)
-        status, why = ended or Ended(128 + self._signal, "")
+        while True:
+            status, why, patience = self._cause(signals)
+            time.sleep(patience)
+            if self._is_together or self._parent is not None:  # and not in the next run of a sweep
+                break
         if why is not None:
             self.say(why)
         for process in self._started():
             process.kill()
         os._exit(status)
+
+    def _cause(self, signals: socket.socket) -> tuple[int, str | None, float]:
+        """Wait until this process must end; return status, what is said, and how long it may take to end by itself."""
+        while (ended := self._of_others()) is None:
+            if select.select([signals], [], [], _LOOK)[0]:
+                told = [number for number in signals.recv(64) if number in (signal.SIGTERM, signal.SIGINT)]
+                if told and self._is_together:
+                    # The others have no files to finish, and the first one waits for them.
+                    return 128 + told[0], "", self.patience if is_first_process() else 2.0
+        return ended.status, ended.why, self.patience if ended.why is None else 2.0
 
     def _is_orphan(self) -> bool:
         return self._parent is not None and os.getppid() != self._parent
