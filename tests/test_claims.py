@@ -69,19 +69,19 @@ def test_of_many_at_once_one_gets_it(stale, cell):
 
 
 @pytest.mark.parametrize(
-    ("age", "host", "pid", "free"),
+    ("age", "host", "process", "free"),
     [
-        (LONG / 2, "elsewhere", ENDED, False),
-        (LONG * 2, "elsewhere", ENDED, True),
-        (LONG * 2, None, os.getpid(), True),  # it lives, and does not renew its claim
-        (LONG / 2, None, ENDED, True),
-        (1.0, None, ENDED, False),  # the name of this machine, which may be that of another container
-        (LONG / 2, None, os.getpid(), False),
+        (LONG / 2, "elsewhere", "ended", False),
+        (LONG * 2, "elsewhere", "ended", True),
+        (LONG * 2, None, "alive", True),  # and does not renew its claim
+        (LONG / 2, None, "ended", True),
+        (1.0, None, "ended", False),  # the name of this machine, which may be that of another container
+        (LONG / 2, None, "alive", False),
     ],
 )
-def test_whose_claim_has_gone_stale_loses_it(age, host, pid, free, cell):
+def test_whose_claim_has_gone_stale_loses_it(age, host, process, free, cell):
     claims = Claims(LONG)
-    held(cell, age=age, host=host or claims.host, pid=pid)
+    held(cell, age=age, host=host or claims.host, pid=ENDED if process == "ended" else os.getpid())
     assert takes(claims, cell) == free
 
 

@@ -75,8 +75,14 @@ def test_the_constructors_of_every_file_take_its_arguments(chosen, hydra, tmp_pa
 
 @pytest.mark.filterwarnings("ignore:.*bf16 is supported")
 @pytest.mark.parametrize("option", options("trainer"))
-def test_every_trainer_is_one_of_lightnings(option, hydra):
+def test_every_trainer_is_one_of_lightnings(option, hydra, monkeypatch):
     """Without its devices, which this machine may not have."""
+    if option == "slurm":
+        with pytest.raises(InputError, match="srun"):
+            build.build_trainer(composition.compose([*TINY, "trainer=slurm", "trainer.accelerator=cpu"]))
+        slurm = {"SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+        for key, value in {**slurm, "SLURM_NTASKS": "1", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "faces"}.items():
+            monkeypatch.setenv(key, value)
     cfg = composition.compose([*TINY, f"trainer={option}", "trainer.accelerator=cpu", "trainer.devices=1"])
     trainer = build.build_trainer(cfg)
     assert trainer.max_epochs == cfg.trainer.max_epochs and trainer.precision == cfg.trainer.precision
