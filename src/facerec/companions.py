@@ -155,7 +155,7 @@ def agreed(folder: Path) -> Path:
     """Return the ``folder`` of a run that its first process names, if torchrun has started several for it."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE") == "1":
         return folder
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
     key = f"facerec's folder, start {os.environ.get('TORCHELASTIC_RESTART_COUNT')}"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from facerec.errors import InputError
 from facerec.training.callbacks.execution import CompiledLoss, RecomputedBlocks
