@@ -17,6 +17,7 @@ from facerec.training.before_training import (
     unreached_epochs,
 )
 from facerec.training.checkpoints import BestCheckpoint
+from facerec.training.verifier import Verifier
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::lightning_fabric.utilities.warnings.PossibleUserWarning", "ignore:Checkpoint directory"
@@ -38,7 +39,7 @@ def trainer(**settings: object) -> pl.Trainer:
 
 
 def check(folder: Path, *callbacks: pl.Callback, **settings: object) -> None:
-    refuse_what_cannot_end(trainer(callbacks=list(callbacks), **settings), folder, ["lfw"])
+    refuse_what_cannot_end(trainer(callbacks=list(callbacks), **settings), folder, Verifier.logged(["lfw"]))
 
 
 @pytest.mark.parametrize("monitor", ["mean_accuracy", "lfw/accuracy", "train/loss", "train/loss_epoch"])

@@ -12,6 +12,7 @@ from interruption import FULL_DISK, full_disk
 from pytorch_lightning.trainer.states import TrainerFn
 from random_weights import randomise
 from says import refuses
+from torch import nn
 
 from facerec.backbones import MobileNetV2
 from facerec.errors import InputError
@@ -31,6 +32,7 @@ from facerec.training.resumed import (
     refuse_foreign_paths,
     refuse_other_model,
 )
+from facerec.training.verifier import Verifier
 
 CONFIG = {
     "backbone": {"_target_": "facerec.backbones.MobileNetV2", "width": 0.1, "operator_stages": None},
@@ -434,7 +436,7 @@ def test_a_folder_that_is_no_path_is_refused_too(tmp_path):
 
 class TestTheBestEpoch:
     def test_is_chosen_by_the_accuracy_of_its_own_weights(self, tmp_path):
-        saved = []
+        saved, verifier = [], Verifier(nn.Identity(), "tvconv")
         callback = BestCheckpoint(tmp_path, filename="best", monitor="mean_accuracy", save_on_train_epoch_end=True)
         trainer = SimpleNamespace(
             **{"global_step": 4, "current_epoch": 0, "fast_dev_run": False, "sanity_checking": False},
@@ -442,9 +444,9 @@ class TestTheBestEpoch:
             state=SimpleNamespace(fn=TrainerFn.FITTING),
         )
         with mock.patch.object(BestCheckpoint, "_save_topk_checkpoint", lambda *_: saved.append(trainer.global_step)):
-            callback.on_train_epoch_end(trainer, None)  # verified in an epoch before
-            callback.on_validation_end(trainer, None)
-            callback.on_train_epoch_end(trainer, None)
+            callback.on_train_epoch_end(trainer, verifier)  # verified in an epoch before
+            callback.on_validation_end(trainer, verifier)
+            callback.on_train_epoch_end(trainer, verifier)
             trainer.global_step = 8
-            callback.on_train_epoch_end(trainer, None)
+            callback.on_train_epoch_end(trainer, verifier)
         assert saved == [4]

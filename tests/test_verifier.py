@@ -115,11 +115,10 @@ def test_an_image_that_fills_up_a_devices_share_counts_once(backbone, monkeypatc
         return everywhere
 
     monkeypatch.setattr(verifier, "all_gather", all_gather)
-    batches = [(embeddings[part], part) for part in shares[0].split(2)]
-    five = SimpleNamespace(name="five", images=range(5))
-    assert torch.equal(verifier._gather(batches, five), embeddings)
+    five = SimpleNamespace(name="five", num_images=5)
+    assert torch.equal(verifier.gathered(embeddings[shares[0]], shares[0], five), embeddings)
     with refuses("six", "6", "5", error=InputError):
-        verifier._gather(batches, SimpleNamespace(name="six", images=range(6)))
+        verifier.gathered(embeddings[shares[0]], shares[0], SimpleNamespace(name="six", num_images=6))
 
 
 def test_the_embedding_sums_the_mirror_image_where_the_protocol_does(backbone):

@@ -127,8 +127,14 @@ class FaceDataModule(ImageDataModule):
         if stage == "fit" and self.train_source is not None and self._train is None:
             self._train = self._dataset(self.train_source, self.train_source.labels, packed_or_filled)
 
+    @property
+    def num_identities(self) -> int | None:
+        return None if self.train_source is None else self.train_source.num_identities
+
+    def evaluated_sets(self) -> list[Benchmark]:
+        return self.opened_benchmarks
+
     def refuse_equal_images(self) -> None:
-        """Raise `InputError` for a training set or a benchmark, of those set up, whose images are all the same."""
         for benchmark, dataset in zip(self.opened_benchmarks, self._benchmarks, strict=True):
             refuse_equal_images(dataset, f"benchmark {benchmark.name}")
         if self._train is not None:
@@ -195,7 +201,6 @@ class FaceDataModule(ImageDataModule):
         refuse_other_teacher(state_dict.get("teacher"), self.teacher)
 
     def position_statistics(self, cache: Path) -> Tensor:
-        """Return the training images' mean and standard deviation at each position, ``(2, 3, H, W)``."""
         assert self.train_source is not None and self._train is not None
         fingerprint = digest([self.train_source.fingerprint(), self._state(self.train_source)])
         return position_statistics(self._train, fingerprint, self.horizontal_flip, cache, self.num_workers or 0)

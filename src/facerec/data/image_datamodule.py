@@ -1,13 +1,15 @@
 """What the data modules of all tasks share: a training set in random order, on any number of devices."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from facerec.checks import check_seed
@@ -24,6 +26,20 @@ from facerec.errors import InputError
 from facerec.process import available_cores, refuse_too_many
 
 _MOST_WORKERS = 8
+
+
+class EvaluatedSet(Protocol):
+    """Images that a network is evaluated on."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def num_images(self) -> int: ...
+
+    def fingerprint(self) -> str:
+        """Return a short hexadecimal digest of what is evaluated on."""
+        ...
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -59,6 +75,23 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             raise ValueError(f"num_workers must be null or an integer of at least 0, got {self.num_workers!r}")
         refuse_too_many(self.num_workers, "data.num_workers", ", or null, one per core")
         check_seed("seed", self.seed)
+
+    @property
+    def num_identities(self) -> int | None:
+        """The number of identities to learn, if the images have any; the data module is set up to fit."""
+        return None
+
+    @abstractmethod
+    def evaluated_sets(self) -> Sequence[EvaluatedSet]:
+        """Return what networks are evaluated on, in the order of the loaders; the data module is set up."""
+
+    @abstractmethod
+    def refuse_equal_images(self) -> None:
+        """Raise `InputError` for a training set or a set to evaluate on, of those set up, whose images are the same."""
+
+    @abstractmethod
+    def position_statistics(self, cache: Path) -> Tensor:
+        """Return the training images' mean and standard deviation at each position, ``(2, 3, H, W)``."""
 
     def refuse_less_than_a_batch(self, train: ImageSource) -> None:
         """Raise `InputError` if the training set does not fill one batch."""

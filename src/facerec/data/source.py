@@ -130,6 +130,11 @@ class Benchmark:
     def __len__(self) -> int:
         return len(self.is_same)
 
+    @property
+    def num_images(self) -> int:
+        """How many distinct images there are."""
+        return len(self.images)
+
     def people_of_pairs(self) -> PairPeople:
         """Return who is in the pairs, by name or else as far as the pairs tell."""
         if self.people is None:

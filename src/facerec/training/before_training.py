@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,20 @@ from facerec.files import BEST, LAST
 # Settings of schedules that count epochs; after those of the first kind the rate falls.
 _FALLS_AFTER = ("milestones", "step_size")
 _COUNT_EPOCHS = (*_FALLS_AFTER, "T_max", "T_0", "total_iters", "total_steps", "step_size_up")
-_MEASURED = ("mean_accuracy", "lr", "train/loss", "train/loss_step", "train/loss_epoch", "images_per_second")
+_LOGGED = ("lr", "train/loss", "train/loss_step", "train/loss_epoch", "images_per_second")
 
 
-def refuse_what_cannot_end(trainer: pl.Trainer, folder: Path, benchmarks: Iterable[str]) -> None:
-    """Raise `InputError` for settings of ``trainer`` with which a run in ``folder`` would leave no results."""
+def refuse_what_cannot_end(trainer: pl.Trainer, folder: Path, measured: Sequence[str]) -> None:
+    """Raise `InputError` for settings of ``trainer`` with which a run in ``folder`` would leave no results.
+
+    ``measured`` is what evaluations log, as `Evaluator.logged` says.
+    """
     _refuse_no_training(trainer)
     _refuse_clipping_without_effect(trainer)
     refuse_no_verification(trainer)
     for name in (BEST, LAST):
         _refuse_no_checkpoint(trainer, folder / name)
-    _refuse_unknown_monitors(trainer, [*_MEASURED, *(f"{name}/accuracy" for name in benchmarks)])
+    _refuse_unknown_monitors(trainer, measured)
 
 
 def unreached_epochs(lr_scheduler: dict[str, Any], max_epochs: int | None) -> str | None:
@@ -151,7 +154,7 @@ def _file(callback: ModelCheckpoint) -> Path:
     return Path(callback.dirpath or "", f"{callback.filename}{callback.FILE_EXTENSION}").resolve()
 
 
-def _refuse_unknown_monitors(trainer: pl.Trainer, measured: list[str]) -> None:
+def _refuse_unknown_monitors(trainer: pl.Trainer, measured: Sequence[str]) -> None:
     """Raise `InputError` for a callback that waits for what is never logged, or takes the worst for the best."""
     callbacks: list[pl.Callback] = getattr(trainer, "callbacks", [])
     for callback in callbacks:
@@ -161,10 +164,10 @@ def _refuse_unknown_monitors(trainer: pl.Trainer, measured: list[str]) -> None:
                 "the rate, or take logger=tensorboard"
             )
         name, monitor = type(callback).__name__, str(getattr(callback, "monitor", None) or "lr")
-        if monitor not in measured and not any(map(_is_the_users, callbacks)):
-            known = ", ".join(measured)
+        if monitor not in (*measured, *_LOGGED) and not any(map(_is_the_users, callbacks)):
+            known = ", ".join([*measured, *_LOGGED])
             raise InputError(f"{name} has monitor={monitor}, which this run never logs: take one of {known}")
-        if monitor.endswith("accuracy") and getattr(callback, "mode", "max") == "min":
+        if monitor in measured and getattr(callback, "mode", "max") == "min":
             raise InputError(f"{name} has mode=min, by which the lowest {monitor} counts as the best: give it mode=max")
 
 

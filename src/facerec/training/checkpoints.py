@@ -18,9 +18,9 @@ from torch.nn.modules.module import (
 )
 
 from facerec.backbones.weight_files import is_whole
-from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import BEST, check_zip, refuse_no_regular_file, replacing
+from facerec.training.evaluator import Evaluator
 from facerec.training.maps import resample_maps
 
 _SLACK = 1 << 30  # bytes
@@ -39,7 +39,7 @@ class WholeCheckpoint(TorchCheckpointIO):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Lightning's `ModelCheckpoint`, which prefers held-out identities for choosing the best epoch, if there are any.
+    """Lightning's `ModelCheckpoint`, which lets the evaluator say what the best epoch is chosen on.
 
     Weights are compared by their own accuracy: an epoch that was not verified is never the best. The run's folder may
     be moved before the run is resumed.
@@ -48,9 +48,8 @@ class BestCheckpoint(ModelCheckpoint):
     _verified_step = -1
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        opened = getattr(getattr(trainer, "datamodule", None), "opened_benchmarks", ())
-        if any(benchmark.name == HELD_OUT for benchmark in opened):
-            self.monitor = f"{HELD_OUT}/accuracy"
+        if isinstance(pl_module, Evaluator):
+            self.monitor = pl_module.monitored(self.monitor)
         super().setup(trainer, pl_module, stage)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -60,7 +59,8 @@ class BestCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the epoch if it is the best; Lightning would take an earlier epoch's accuracy for that of this one."""
         of_these_weights = self._verified_step == trainer.global_step
-        if of_these_weights or not (self.monitor or "").endswith("accuracy"):
+        is_measured = isinstance(pl_module, Evaluator) and (self.monitor or "").endswith(pl_module.measure)
+        if of_these_weights or not is_measured:
             super().on_train_epoch_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -3,17 +3,17 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from facerec.data.image_datamodule import ImageDataModule
 from facerec.errors import InputError
 from facerec.operators.base import SpatialOperator
+from facerec.training.evaluator import Evaluator
 from facerec.training.inside_epoch import InsideEpoch
 from facerec.training.parameter_groups import ParameterGroups
 from facerec.training.restored import is_averaged, refuse_odd_state
@@ -38,17 +38,18 @@ class Training:
     groups: ParameterGroups = field(default_factory=ParameterGroups)
 
 
-class Learner(pl.LightningModule):
-    """Trains ``backbone`` by the loss of its task.
+class Learner(Evaluator):
+    """Trains ``backbone`` by the loss of its task, and evaluates it after each epoch.
 
-    A task's class derives from it and from the module that evaluates its networks, whose arguments follow ``training``.
-    It defines `loss`, `fingerprints`, and `begin`s when all its parts are there.
+    A task's class derives from it and from the `Evaluator` of its networks, whose arguments follow ``training``. It
+    defines `loss`, and `begin`s when all its parts are there.
 
     Attributes:
+        evaluator: the class that evaluates its networks without training.
         init: what the weights started from, saved in every checkpoint for the results of a resumed run; or None.
     """
 
-    backbone: nn.Module
+    evaluator: ClassVar[type[Evaluator]]
 
     def __init__(self, training: Training, *evaluation: Any) -> None:
         super().__init__(*evaluation)
@@ -67,15 +68,21 @@ class Learner(pl.LightningModule):
         """Return the loss of a training batch, a mean over its images, and its parts to log by name."""
         raise NotImplementedError(f"{type(self).__name__} has no loss")
 
-    def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of each set that the network is evaluated on, by its name."""
-        raise NotImplementedError(f"{type(self).__name__} has no fingerprints")
-
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all modules but the frozen norms, which stay in evaluation mode."""
         super().train(mode)
         self.groups.keep_frozen(self)
         return self
+
+    def on_train_start(self) -> None:
+        """Raise `InputError` now, and not after an epoch, if a set is not evaluated on whole."""
+        trainer = self.trainer
+        loaders: Any = trainer.val_dataloaders
+        if not loaders:
+            return
+        for each, loader, batches in zip(self.sets(), loaders, trainer.num_val_batches, strict=True):
+            if batches < len(loader):
+                self.refuse_part(each, int(batches) * loader.batch_size)
 
     def on_train_epoch_start(self) -> None:
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -133,7 +140,7 @@ class Learner(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if not self._fingerprints:  # slow for millions of pairs
-            self._fingerprints = self.fingerprints()
+            self._fingerprints = {each.name: each.fingerprint() for each in self.sets()}
         checkpoint["config"], checkpoint["benchmarks"] = self.config, self._fingerprints
         if self.init is not None:
             checkpoint["init"] = self.init

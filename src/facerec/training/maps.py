@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerec.backbones.pooling import WholeMapConv
-from facerec.data.datamodule import FaceDataModule
+from facerec.data.image_datamodule import ImageDataModule
 from facerec.operators.base import SpatialOperator
 
 
-def initialise_from_data(network: nn.Module, data: FaceDataModule, cache: Path) -> None:
+def initialise_from_data(network: nn.Module, data: ImageDataModule, cache: Path) -> None:
     """Initialise the maps of operators that ask for it, such as TVConv with ``map_init="data"``.
 
     They receive mean and standard deviation of the training images per position. Without such operators, nothing is

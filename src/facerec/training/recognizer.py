@@ -1,7 +1,5 @@
 """The Lightning module that trains a network to recognise faces: a backbone with a margin-softmax head."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from facerec.heads import CosineHead
@@ -21,6 +19,8 @@ class Recognizer(Learner, Verifier):
         distillation: a loss of the teacher's embeddings, which are then in the training batches; it is connected.
     """
 
+    evaluator = Verifier
+
     def __init__(
         self,
         training: Training,
@@ -33,22 +33,9 @@ class Recognizer(Learner, Verifier):
         self.head, self.distillation = head, distillation
         self.begin()
 
-    def on_train_start(self) -> None:
-        """Raise `InputError` now, and not after an epoch, if benchmarks are not verified whole."""
-        trainer = self.trainer
-        loaders: Any = trainer.val_dataloaders
-        if not loaders:
-            return
-        for benchmark, loader, batches in zip(self.benchmarks(), loaders, trainer.num_val_batches, strict=True):
-            if batches < len(loader):
-                self.refuse_part(benchmark, int(batches) * loader.batch_size)
-
     def loss(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         images, labels, *teacher = batch
         embeddings = self.backbone(images)
         if self.distillation is None:
             return self.head.loss(embeddings, labels), {}
         return self.distillation(self.head, embeddings, labels, *teacher)
-
-    def fingerprints(self) -> dict[str, str]:
-        return {benchmark.name: benchmark.fingerprint() for benchmark in self.benchmarks()}

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from facerec.data.datamodule import FaceDataModule
-from facerec.data.source import Benchmark
+from facerec.data.image_datamodule import EvaluatedSet, ImageDataModule
 from facerec.errors import InputError
 from facerec.files import BEST
 from facerec.training.checkpoints import load_checkpoint
@@ -18,14 +17,14 @@ from facerec.training.stored_nodes import class_name
 
 # Config nodes that must match on resume, because they determine the weights or their state is in the checkpoint.
 _FIXED_NODES = (
-    *("backbone", "operator", "head", "embedding_dim", "init"),
+    *("learner", "backbone", "operator", "head", "embedding_dim", "init"),
     *("optimizer", "lr_scheduler", "parameter_groups", "distillation"),
 )
 # Settings that nobody typed.
 _FOLLOWS = {"lr_scheduler.T_max": " (trainer.max_epochs, unless it is given)"}
 # Settings that must match when a run goes on in its folder, because they determine its accuracies.
 _SCORED_BY = (
-    *("protocol", "data.benchmarks", "data.test_augmentation", "data.image_size"),
+    *("protocol", "data.benchmarks", "data.unseen", "data.test_augmentation", "data.image_size"),
     *("callbacks.best.monitor", "callbacks.best.mode", "seed"),
 )
 # Settings that decide which images an epoch's steps are of, with what they are if nobody gives them.
@@ -168,7 +167,7 @@ def refuse_fewer_epochs(resumed: Resumed, max_epochs: int | None) -> None:
         )
 
 
-def refuse_other_data(resumed: Resumed, data: FaceDataModule) -> None:
+def refuse_other_data(resumed: Resumed, data: ImageDataModule) -> None:
     """Raise `InputError` if the checkpoint was trained on other images than those of ``data``.
 
     Lightning would restore the state only into a data module of the same class.
@@ -181,8 +180,8 @@ def refuse_other_data(resumed: Resumed, data: FaceDataModule) -> None:
             data.load_state_dict(state)
 
 
-def refuse_other_scores(resumed: Resumed, config: dict[str, Any], benchmarks: Sequence[Benchmark]) -> None:
-    """Raise `InputError` if the checkpoint's accuracies and those of this run, of ``config`` and ``benchmarks``, are of
+def refuse_other_scores(resumed: Resumed, config: dict[str, Any], sets: Sequence[EvaluatedSet]) -> None:
+    """Raise `InputError` if the checkpoint's accuracies and those of this run, of ``config`` and ``sets``, are of
     different pairs, images or protocols: the best epoch could not be chosen among them."""
     checkpoint = resumed.content
     for key in _SCORED_BY:
@@ -190,11 +189,11 @@ def refuse_other_scores(resumed: Resumed, config: dict[str, Any], benchmarks: Se
         if theirs != ours:
             _refuse_other_scores(resumed, key, f"{key}={theirs}", f"{key}={ours}")
     theirs = checkpoint.get("benchmarks", {})  # older versions did not write it
-    for benchmark in benchmarks:
-        then, now = theirs.get(benchmark.name), benchmark.fingerprint()
+    for each in sets:
+        then, now = theirs.get(each.name), each.fingerprint()
         if then not in (None, now):
-            pairs = f"pairs of {benchmark.name}"
-            _refuse_other_scores(resumed, pairs, f"{pairs} (fingerprint {then})", f"others (fingerprint {now})")
+            what = f"images of {each.name}"
+            _refuse_other_scores(resumed, what, f"{what} (fingerprint {then})", f"others (fingerprint {now})")
 
 
 def _refuse_other_scores(resumed: Resumed, what: str, theirs: str, ours: str) -> None:

@@ -96,7 +96,8 @@ class MaskedSet:
     positions: np.ndarray
     transforms: dict[str, Transform]
 
-    def __len__(self) -> int:
+    @property
+    def num_images(self) -> int:
         return len(self.positions)
 
     def mask(self, index: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from facerec.data.image_datamodule import ImageDataModule
 from facerec.data.loading import normalise, refuse_equal_images
 from facerec.data.source import OnProblem, digest, refuse
 from facerec.data.statistics import position_statistics
+from facerec.segmentation.constant_mask import constant_mask
 
 SAMPLINGS = ("images", "domains")
 _AT_ONCE = 16  # images that are evaluated
@@ -61,6 +62,8 @@ class SegmentationDataModule(ImageDataModule):
     held_out_settings = "data.unseen, data.held_out and data.held_out_seed"
     sets: list[MaskedSet] = field(init=False, default_factory=list)
     _source: MaskedSource | None = field(init=False, default=None)
+    _parts: Parts | None = field(init=False, default=None)
+    _constant: dict[tuple[int, ...], np.ndarray] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,7 +87,7 @@ class SegmentationDataModule(ImageDataModule):
         if self._source is None:
             self._source = self.open_source()
         unseen = check_domain(self.unseen, self._source.domain_names)
-        parts = leave_out(self._source, unseen, self.held_out, self.held_out_seed)
+        self._parts = parts = leave_out(self._source, unseen, self.held_out, self.held_out_seed)
         fits = stage == "fit" and self._train is None
         if fits:
             self.train_source = MaskedSubset(self._source, parts.train)
@@ -110,6 +113,14 @@ class SegmentationDataModule(ImageDataModule):
         source = MaskedSubset(loaded.source, positions)
         return MaskedSet(name, source, images, loaded, positions, dict(self.test_augmentation))
 
+    def constant_mask(self, size: tuple[int, ...]) -> np.ndarray:
+        """Return the mask of what is cup, or disc, in more than half of the training masks, uint8 ``size``."""
+        assert self._source is not None and self._parts is not None
+        if size not in self._constant:
+            masks = map(self._source.mask, self._parts.train.tolist())
+            self._constant[size] = constant_mask(masks, (size[0], size[1]))
+        return self._constant[size]
+
     @rank_zero_only
     def _say_what_is_odd(self, source: MaskedSource, loaded: LoadedPairs) -> None:
         for number, domain in enumerate(source.domain_names):
@@ -118,8 +129,10 @@ class SegmentationDataModule(ImageDataModule):
         if without := loaded.without_cup():
             log(f"{without} of {len(loaded.source)} masks have no cup: they count, with an empty truth")
 
+    def evaluated_sets(self) -> list[MaskedSet]:
+        return self.sets
+
     def refuse_equal_images(self) -> None:
-        """Raise `InputError` for a training set or a set to evaluate on whose images are all the same."""
         for each in self.sets:
             refuse_equal_images(each.images, f"set {each.name}")
         if self._train is not None:
@@ -135,7 +148,6 @@ class SegmentationDataModule(ImageDataModule):
         return [self.verification_loader(each.images, _AT_ONCE) for each in self.sets]
 
     def position_statistics(self, cache: Path) -> Tensor:
-        """Return the training images' mean and standard deviation at each position, ``(2, 3, H, W)``."""
         assert self.train_source is not None and self._train is not None
         fingerprint = digest([self.train_source.fingerprint(), self.train_source.state()])
         return position_statistics(self._train, fingerprint, False, cache)

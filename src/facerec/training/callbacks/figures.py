@@ -1,18 +1,19 @@
-"""Figures for TensorBoard: training images, ROC curves and affinity maps."""
+"""Figures for TensorBoard: training images, those of the results, and affinity maps."""
 
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from facerec.plots.network import affinity_figure, image_grid, roc_figure
+from facerec.plots.network import affinity_figure, image_grid
+from facerec.training.evaluator import Evaluator
 
 
 class Pictures(pl.Callback):
-    """Logs a grid of the first training batch, and ROC curves and affinity maps after validation.
+    """Logs a grid of the first training batch, and figures of the results and affinity maps after validation.
 
     Args:
-        every_n_epochs: interval of the curves and maps; the last epoch is always drawn.
+        every_n_epochs: interval of the figures and maps; the last epoch is always drawn.
         num_images: in the grid.
     """
 
@@ -26,12 +27,13 @@ class Pictures(pl.Callback):
             for board in _boards(trainer):
                 board.add_image("training images", image_grid(batch[0][: self.num_images]), 0)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Evaluator) -> None:
         epoch = trainer.current_epoch + 1
         if epoch % self.every_n_epochs and epoch != trainer.max_epochs:
             return
         for board in _boards(trainer):
-            board.add_figure("ROC", roc_figure(pl_module.results), trainer.global_step)
+            for title, drawn in pl_module.figures().items():
+                board.add_figure(title, drawn, trainer.global_step)
             if (figure := affinity_figure(pl_module.backbone)) is not None:
                 board.add_figure("affinity maps", figure, trainer.global_step)
 

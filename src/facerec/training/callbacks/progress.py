@@ -54,7 +54,8 @@ class ProgressLine(TQDMProgressBar):
             metrics["left"] = str(timedelta(seconds=round(seconds)))
         if self._images:
             metrics["images/s"] = f"{self._images / self._seconds:.0f}"
-        for name, shown in (("train/loss_step", "loss"), ("mean_accuracy", "accuracy")):
+        measure = getattr(pl_module, "measure", "")
+        for name, shown in (("train/loss_step", "loss"), (f"mean_{measure}", measure)):
             if name in logged:
                 metrics[shown] = logged[name]
         return metrics
