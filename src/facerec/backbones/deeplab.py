@@ -68,6 +68,7 @@ class DeepLabV3Plus(nn.Module):
         check_counts(decoder_channels=decoder_channels, classes=classes)
         check_choice("output_stride", output_stride, (8, 16, 32))
         self.image_size = check_image_size(image_size, output_stride)
+        self.classes = classes
         self.encoder = _encoder(encoder, output_stride)
         self._low, low, high = _low_and_high(self.encoder, encoder, self.image_size, output_stride)
         if weights is not None:

@@ -12,14 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from facerec.segmentation.mask_protocols import ImageScore
+from facerec.segmentation.mask_protocols import FLAGS, ImageScore
 from facerec.verification import paired_comparison
 from facerec.verification.dependence import PairPeople, named_people
 from facerec.verification.intervals import Interval, quantile
 from facerec.verification.paired_comparison import Comparison, Measured
 
 _RESAMPLES, _BLOCK = 5000, 100  # a block at a time is in memory
-_FLAGS = ("cup_empty", "disc_empty", "cup_absent", "disc_absent")
 
 
 class ImageMean(NamedTuple):
@@ -50,12 +49,12 @@ def columns(scores: Sequence[ImageScore]) -> dict[str, np.ndarray]:
 
 def means(scores: Sequence[ImageScore]) -> dict[str, ImageMean]:
     """Return the mean of each number over the images."""
-    return {name: mean_over_images(values) for name, values in columns(scores).items() if name not in _FLAGS}
+    return {name: mean_over_images(values) for name, values in columns(scores).items() if name not in FLAGS}
 
 
 def counts(scores: Sequence[ImageScore]) -> dict[str, int]:
     """Return in how many images a structure was not predicted, or does not exist."""
-    return {name: int(values.sum()) for name, values in columns(scores).items() if name in _FLAGS}
+    return {name: int(values.sum()) for name, values in columns(scores).items() if name in FLAGS}
 
 
 def mean_over_images(values: np.ndarray, resamples: int = _RESAMPLES) -> ImageMean:

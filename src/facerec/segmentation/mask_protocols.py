@@ -6,6 +6,7 @@ distances, and keeps the epoch that is best on the test images of the unseen dom
 flatters or hides.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -57,6 +58,9 @@ class Protocol:
         return ("cup_dice", "disc_dice", f"cup_{self.distance}", f"disc_{self.distance}", "cdr_error")
 
 
+FLAGS = ("cup_empty", "disc_empty", "cup_absent", "disc_absent")  # the last fields of a score
+
+
 class ImageScore(NamedTuple):
     """The numbers of one image.
 
@@ -80,6 +84,12 @@ class ImageScore(NamedTuple):
     disc_empty: bool
     cup_absent: bool
     disc_absent: bool
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[float]) -> "ImageScore":
+        """Return the score whose numbers, in this order, were floats."""
+        named = zip(cls._fields, numbers, strict=True)
+        return cls._make(bool(number) if name in FLAGS else float(number) for name, number in named)
 
     @property
     def mean_dice(self) -> float:
@@ -112,16 +122,23 @@ def score(probabilities: np.ndarray, mask: np.ndarray, protocol: Protocol) -> Im
     return score_structures(predicted(probabilities, protocol), mask, protocol)
 
 
+def dice_of_structures(prediction: np.ndarray, truth: np.ndarray, protocol: Protocol) -> tuple[float, float]:
+    """Return the Dice of cup and disc, bool ``(2, H, W)`` each."""
+    cup, disc = (dice(*pair, protocol.smooth) for pair in zip(prediction, truth, strict=True))
+    return cup, disc
+
+
 def score_structures(prediction: np.ndarray, mask: np.ndarray, protocol: Protocol) -> ImageScore:
     """Score a predicted cup and disc, bool ``(2, H, W)``, as they are."""
-    (cup, disc), (true_cup, true_disc) = prediction, structures(mask)
+    (cup, disc), (true_cup, true_disc) = prediction, (truth := structures(mask))
+    cup_dice, disc_dice = dice_of_structures(prediction, truth, protocol)
     of_cup = surface_distances(cup, true_cup, protocol.empty_distance)
     of_disc = surface_distances(disc, true_disc, protocol.empty_distance)
     if protocol.cup_decides_empty and true_cup.any() and not cup.any():
         of_disc = of_cup
     return ImageScore(
-        cup_dice=dice(cup, true_cup, protocol.smooth),
-        disc_dice=dice(disc, true_disc, protocol.smooth),
+        cup_dice=cup_dice,
+        disc_dice=disc_dice,
         cup_hd=float(of_cup.max()),
         disc_hd=float(of_disc.max()),
         cup_hd95=float(np.percentile(of_cup, 95)),

@@ -60,7 +60,8 @@ def surface_distances(prediction: np.ndarray, truth: np.ndarray, empty_distance:
     window = _bounds(union)  # outside of it, there are no edges
     one, other = (_edge(structure[window]) for structure in (prediction, truth))
     found = np.concatenate([_distances_to(other)[one], _distances_to(one)[other]])
-    return found.astype(np.float64)  # for percentiles, which NumPy computes in the type of the values
+    # OpenCV's float32 roots differ in the last bit from call to call, and their squares are integers.
+    return np.sqrt(np.rint(np.square(found.astype(np.float64))))
 
 
 def vertical_cup_to_disc(mask: np.ndarray) -> float:
