@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from facerec.config.build import build_data
+from facerec.config.build import build_faces
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
@@ -65,7 +65,7 @@ def filter_images(settings: Settings) -> dict[str, Any]:
     """Score and filter the images, write the files and show the table; returns the content of the JSON line."""
     prepare_process()
     refuse_early(settings)
-    classifier, data = load_classifier(settings.classifier), build_data(compose(list(settings.overrides)))
+    classifier, data = load_classifier(settings.classifier), build_faces(compose(list(settings.overrides)))
     source = data.open_train()
     for index in range(len(source)):
         source.reference(index)  # refuses now, not after the scoring, an image that a list cannot name

@@ -12,16 +12,18 @@ from facerec.config.settings import as_typed
 from facerec.config.teachers import open_teacher
 from facerec.console import log, terminal
 from facerec.data.datamodule import FaceDataModule
+from facerec.data.image_datamodule import ImageDataModule
 from facerec.files import CACHE
+from facerec.heads import CosineHead
 from facerec.process import is_first_process, prepare_process
 from facerec.runs.folder import checkpoint_to_resume
 from facerec.runs.provenance import provenance, write_settings
-from facerec.runs.report import show, table_rows
+from facerec.runs.report import show_table
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
 from facerec.runs.table_formats import terminal_table
-from facerec.runs.training_overlap import shared_sentences
+from facerec.runs.tables import run_tables
 from facerec.training.before_training import (
     refuse_long_warmup,
     refuse_unverified_epochs,
@@ -30,8 +32,8 @@ from facerec.training.before_training import (
 )
 from facerec.training.fine_tuning import FineTuning
 from facerec.training.initial_weights import InitialWeights
+from facerec.training.learner import Learner
 from facerec.training.maps import initialise_from_data
-from facerec.training.recognizer import Recognizer
 from facerec.training.rehearsal import rehearsed
 from facerec.training.resumed import (
     Resumed,
@@ -51,9 +53,10 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> RunResults | N
     """Train in ``folder``, show the results and return them, or None on every device but the first."""
     results = trained(cfg, folder, overrides)
     if results is not None:
-        show(table_rows([folder]))
-        for sentence in shared_sentences([folder]):
-            log(sentence)
+        for table in run_tables([folder]):
+            show_table(table.shown, table.title)
+            for sentence in table.said:
+                log(sentence)
         log(f"done: {folder}")
     return results
 
@@ -80,48 +83,50 @@ def _trained(
     build.refuse_missing_packages(cfg)
     build.check_types(cfg)
     build.refuse_other_sizes(cfg)
+    build.refuse_useless_parts(cfg)
     build.seed_everything(cfg)
     teacher = open_teacher(cfg)
     backbone = build.build_backbone(cfg)
     if tuning is not None:
         tuning.load_backbone(backbone)
     data = build.build_data(cfg)
-    data.teacher = teacher and teacher.described()
+    described = teacher and teacher.described()
+    if isinstance(data, FaceDataModule):
+        data.teacher = described
     data.setup("fit")
     data.refuse_equal_images()
     if resumed is not None:
         refuse_other_data(resumed, data)
         stays = resumed.path.parent.resolve() == folder.resolve()
         if stays:
-            refuse_other_scores(resumed, resolved(cfg), data.opened_benchmarks)
+            refuse_other_scores(resumed, resolved(cfg), data.evaluated_sets())
         refuse_fewer_epochs(resumed, cfg.trainer.get("max_epochs"))
         _say(f"resuming from {checkpoint}{'' if stays else _ANEW}")
     elif tuning is None or tuning.has_started_operators:
         initialise_from_data(backbone, data, CACHE)
-    assert data.train_source is not None
-    dim = teacher and teacher.embedding_dim
-    recognizer = build.build_recognizer(cfg, backbone, data.train_source.num_identities, dim)
+    learner = build.build_learner(cfg, backbone, data.num_identities, teacher and teacher.embedding_dim)
     if resumed is not None:
-        recognizer.init = init_of(resumed)
+        learner.init = init_of(resumed)
     elif tuning is not None:
-        _start_from(tuning, recognizer, data)
+        _start_from(tuning, learner, data)
     trainer = build.build_trainer(cfg, callbacks)
-    refuse_what_cannot_end(trainer, folder, [benchmark.name for benchmark in data.opened_benchmarks])
+    refuse_what_cannot_end(trainer, folder, learner.logged(each.name for each in data.evaluated_sets()))
     batches = data.batches_per_epoch(trainer.world_size)
     refuse_unverified_epochs(trainer, batches)
-    schedule = rehearsed(recognizer, trainer.max_epochs)
+    schedule = rehearsed(learner, trainer.max_epochs)
     refuse_long_warmup(schedule, trainer, batches)
     if late := unreached_epochs(schedule, trainer.max_epochs):
         _say(late)
     if teacher is not None:
+        assert isinstance(data, FaceDataModule)
         _say(f"teacher: {teacher}")
         data.learn_from(teacher)
         teacher = None  # a network that is not needed any more
-    made_by = provenance(as_typed(overrides), recognizer.config, data.teacher)
+    made_by = provenance(as_typed(overrides), learner.config, described)
     if trainer.is_global_zero:
         write_settings(folder, cfg, made_by)
-    trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    results = RunResults(**made_by, **run_results(trainer, recognizer, data, folder), init=recognizer.init)
+    trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    results = RunResults(**made_by, **run_results(trainer, learner, data, folder), init=learner.init)
     if not trainer.is_global_zero:
         return None
     results.write(folder)
@@ -133,10 +138,11 @@ def _fine_tuning(cfg: DictConfig) -> FineTuning:
     return FineTuning(InitialWeights.read(cfg.init, config), config)
 
 
-def _start_from(tuning: FineTuning, recognizer: Recognizer, data: FaceDataModule) -> None:
+def _start_from(tuning: FineTuning, learner: Learner, data: ImageDataModule) -> None:
     """Load the head, and print a table of what was taken."""
-    tuning.load_head(recognizer.head, data.state_dict()["train_fingerprint"])
-    recognizer.init = tuning.summary()
+    if isinstance(head := getattr(learner, "head", None), CosineHead):
+        tuning.load_head(head, data.state_dict()["train_fingerprint"])
+    learner.init = tuning.summary()
     if is_first_process():
         log(f"starting from {tuning.initial.path}: weights {tuning.initial.which}")
         terminal(120).print(terminal_table(tuning.rows()))

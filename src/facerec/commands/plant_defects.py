@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.table import Table
 
-from facerec.config.build import build_data
+from facerec.config.build import build_faces
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log, terminal
@@ -52,7 +52,7 @@ class Settings:
 def plant(settings: Settings) -> list[dict[str, Any]]:
     """Show the table; returns it for the JSON line."""
     prepare_process()
-    source = build_data(compose(list(settings.overrides))).open_train()
+    source = build_faces(compose(list(settings.overrides))).open_train()
     make = copier(source, settings.identities, settings.images, settings.seed)
     embedder = load_embedder(settings.checkpoint, settings.trust) if settings.checkpoint else None
     outcomes = study(make, embedder)

@@ -106,7 +106,7 @@ def planned(space: Space, cells: Mapping[str, Sequence[Cell]], trials: int) -> t
     first = cells[space.compared[0]][0].cfg
     with naming(space, ""):
         build.check_types(first)
-    data = build.build_data(first)
+    data = build.build_faces(first)
     data.setup("fit")
     assert data.train_source is not None
     held_out = next(benchmark for benchmark in data.opened_benchmarks if benchmark.name == HELD_OUT)
@@ -126,10 +126,10 @@ def _macs(space: Space, cells: Sequence[Cell], data: FaceDataModule) -> tuple[in
             build.check_types(cell.cfg)
             build.refuse_other_sizes(cell.cfg)
             backbone = build.build_backbone(cell.cfg)
-            recognizer = build.build_recognizer(cell.cfg, backbone, data.train_source.num_identities)
+            recognizer = build.build_learner(cell.cfg, backbone, data.train_source.num_identities)
         network = json.dumps([recognizer.config["backbone"], recognizer.config["operator"]], sort_keys=True)
         if network not in counted:
-            height, width = build.build_data(cell.cfg).image_size
+            height, width = build.build_faces(cell.cfg).image_size
             counted[network] = measure_cost(backbone, (height, width)).macs_paper
     return min(counted.values()), max(counted.values())
 

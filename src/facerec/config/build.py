@@ -31,9 +31,8 @@ from facerec.process import refuse_too_many
 from facerec.training.before_training import refuse_no_time, refuse_no_verification
 from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
 from facerec.training.distillation import Distillation
-from facerec.training.learner import Training
-from facerec.training.recognizer import Recognizer
-from facerec.training.verifier import Verifier
+from facerec.training.evaluator import Evaluator
+from facerec.training.learner import Learner, Training
 from facerec.verification.verify import VerificationResult
 
 _LOGGER_PACKAGES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
@@ -141,6 +140,14 @@ def _with_weights(cfg: DictConfig, checkpoint: dict[str, Any], path: str | Path,
     return backbone
 
 
+def learner_class(cfg: DictConfig) -> type[Learner]:
+    """Return the class of the task's learner."""
+    found = _refusing(get_object, "learner")(cfg.learner._target_)
+    if not (isinstance(found, type) and issubclass(found, Learner)):
+        raise InputError(f"learner must be a facerec.training.learner.Learner, got {found}: choose task=recognition")
+    return found
+
+
 def build_images(cfg: DictConfig) -> ImageDataModule:
     """Return the data module, of any task, which reads nothing until it is set up."""
     data = _make(cfg.data, "data")
@@ -151,8 +158,20 @@ def build_images(cfg: DictConfig) -> ImageDataModule:
     return data
 
 
-def build_data(cfg: DictConfig) -> FaceDataModule:
-    """Return the data module of faces, which reads nothing until it is set up."""
+def build_data(cfg: DictConfig) -> ImageDataModule:
+    """Return the data module, of the kind that the learner needs."""
+    data, learner = build_images(cfg), learner_class(cfg)
+    kind = learner.evaluator.data_module
+    if not isinstance(data, kind):
+        raise InputError(
+            f"{learner.__name__} needs a {kind.__name__} as data, got a {type(data).__name__}: choose another option "
+            "of data= or of task="
+        )
+    return data
+
+
+def build_faces(cfg: DictConfig) -> FaceDataModule:
+    """Return the data module of faces."""
     data = build_images(cfg)
     if not isinstance(data, FaceDataModule):
         raise InputError(f"data must have faces, got a {type(data).__name__}: choose data=folder or another option")
@@ -188,25 +207,53 @@ def build_distillation(cfg: DictConfig) -> Distillation | None:
     return made
 
 
-def build_recognizer(
-    cfg: DictConfig, backbone: nn.Module, num_identities: int, teacher_dim: int | None = None
-) -> Recognizer:
-    """Return the backbone with a head for ``num_identities``, its optimizer, schedule and parameter groups, and with
-    the loss of the embeddings of a teacher, of ``teacher_dim`` elements, if there is one."""
-    head = _refusing(_make(cfg.head, "head"), "head")(num_identities, embedding_dim=backbone.embedding_dim)
+def build_learner(
+    cfg: DictConfig, backbone: nn.Module, num_identities: int | None = None, teacher_dim: int | None = None
+) -> Learner:
+    """Return what trains the backbone, with its optimizer, schedule and parameter groups.
+
+    A learner of identities has a head for ``num_identities``, and, with a teacher, the loss of its embeddings, of
+    ``teacher_dim`` elements.
+    """
+    parts = _head_and_distillation(cfg, backbone, num_identities, teacher_dim) if _has_head(cfg) else {}
+    optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
+    lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
+    groups = _make(cfg.parameter_groups, "parameter_groups")
+    training = Training(optimizer, lr_scheduler, resolved(cfg), groups)
+    return _refusing(_make(cfg.learner, "learner"), "protocol")(training, backbone, protocol=cfg.protocol, **parts)
+
+
+def refuse_useless_parts(cfg: DictConfig) -> None:
+    """Raise `InputError` for a head or a distillation that the learner does not take."""
+    for key in ("head", "distillation"):
+        if cfg[key] and not _has_head(cfg):
+            name = learner_class(cfg).__name__
+            raise InputError(f"{key} has no effect on a {name}, which learns no identities: leave it out or {key}=none")
+
+
+def _has_head(cfg: DictConfig) -> bool:
+    return "head" in inspect.signature(learner_class(cfg)).parameters
+
+
+def _head_and_distillation(
+    cfg: DictConfig, backbone: nn.Module, num_identities: int | None, teacher_dim: int | None
+) -> dict[str, Any]:
+    if not cfg.head:
+        raise InputError("a network that learns identities needs a head, got head=none: take head=am_softmax")
+    if not hasattr(backbone, "embedding_dim"):
+        name = type(backbone).__name__
+        raise InputError(f"{name} makes no embeddings, which a {learner_class(cfg).__name__} needs: take backbone=mbv2")
+    make = _refusing(_make(cfg.head, "head"), "head")
+    head = make(num_identities, embedding_dim=backbone.embedding_dim)
     if not isinstance(head, CosineHead):
         raise InputError(
             f"head must be a facerec.heads.CosineHead, which has a loss, got a {type(head).__name__}: choose "
             "head=am_softmax or another option, or derive your own class from it"
         )
-    optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
-    lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
     distillation = build_distillation(cfg)
     if distillation is not None and teacher_dim is not None:
         distillation.connect(head, head.weight.shape[-1], teacher_dim)
-    groups = _make(cfg.parameter_groups, "parameter_groups")
-    training = Training(optimizer, lr_scheduler, resolved(cfg), groups)
-    return _refusing(Recognizer, "protocol")(training, backbone, head, cfg.protocol, distillation)
+    return {"head": head, "distillation": distillation}
 
 
 def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:
@@ -223,6 +270,20 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback] = ()) -> pl.
     return trainer
 
 
+def evaluate(cfg: DictConfig, data: ImageDataModule, backbone: nn.Module, **kept: Any) -> Evaluator:
+    """Evaluate ``backbone`` on the sets of ``data``, which is set up to validate, and return what has the results.
+
+    ``kept`` are further arguments of the evaluator, such as a dictionary for the embeddings of a `Verifier`.
+    """
+    data.refuse_equal_images()
+    evaluator = _refusing(learner_class(cfg).evaluator, "protocol")(backbone, protocol=cfg.protocol, **kept)
+    trainer = build_trainer(cfg)
+    refuse_no_verification(trainer)
+    with redirect_stdout(sys.stderr):  # the progress bar: standard output is for the JSON of the commands
+        trainer.validate(evaluator, datamodule=data, verbose=False)
+    return evaluator
+
+
 def verify(
     cfg: DictConfig,
     data: FaceDataModule,
@@ -233,13 +294,7 @@ def verify(
 
     ``embeddings`` receives those of all images of each benchmark, ``(N, D)``.
     """
-    data.refuse_equal_images()
-    verifier = _refusing(Verifier, "protocol")(backbone, cfg.protocol, embeddings)
-    trainer = build_trainer(cfg)
-    refuse_no_verification(trainer)
-    with redirect_stdout(sys.stderr):  # the progress bar: standard output is for the JSON of the commands
-        trainer.validate(verifier, datamodule=data, verbose=False)
-    return verifier.results
+    return evaluate(cfg, data, backbone, embeddings=embeddings).results
 
 
 def _make_all(parts: DictConfig, group: str) -> list[Any]:

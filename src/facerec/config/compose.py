@@ -27,6 +27,7 @@ from facerec.files import OUTPUTS, refuse_missing_folder
 from facerec.runs.folder import NOT_OF_A_CELL, cell_folder, run_folder_for
 
 _LONGEST_NAME = 255  # bytes
+_OF_SOME_BACKBONES = {"width": "whose networks have fixed widths", "embedding_dim": "which has no embeddings"}
 
 
 def register(arguments: Sequence[str] = ()) -> None:
@@ -175,8 +176,9 @@ def refuse_without_effect(cfg: DictConfig, overrides: list[str]) -> None:
     given = [override.key_or_group for override in parsed_overrides(overrides)]
     if "affine_strength" in given:
         refuse_affine_strength_without([cfg], AUGMENTED)
-    if "width" in given and isinstance(cfg.get("backbone"), DictConfig) and "width" not in cfg.backbone:
-        raise InputError("width has no effect on this backbone, whose networks have fixed widths: leave it out")
+    for key, why in _OF_SOME_BACKBONES.items():
+        if key in given and isinstance(cfg.get("backbone"), DictConfig) and key not in cfg.backbone:
+            raise InputError(f"{key} has no effect on this backbone, {why}: leave it out")
     _refuse_half_a_distillation(cfg.get("distillation"), cfg.get("teacher"))
 
 

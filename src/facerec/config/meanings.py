@@ -27,7 +27,6 @@ _OPTIONS = {
         "null": "operator=none",
     },
     "optimizer": {
-        "adam": "optimizer=adamw optimizer._target_=torch.optim.Adam",
         "rmsprop": "optimizer._target_=torch.optim.RMSprop",
     },
     "lr_scheduler": {

@@ -10,7 +10,7 @@ from facerec.config.meanings import of_key
 from facerec.errors import InputError, suggestion
 
 # Groups that change other nodes and have no node themselves.
-OVERLAY_GROUPS = ("augmentation", "experiment", "sweep", "hydra")
+OVERLAY_GROUPS = ("augmentation", "task", "experiment", "sweep", "hydra")
 
 
 @dataclass
@@ -23,7 +23,7 @@ class RunConfig:
         image_size: side of the square images in pixels.
         seed: of initial weights, sampling order and augmentation.
         affine_strength: multiplier of the ranges of the affine augmentations.
-        protocol: of verification, one of tvconv, tvconv_reference, insightface.
+        protocol: of the evaluation, one of tvconv, tvconv_reference and, for faces, insightface.
         name: folder in outputs/ that contains the run's folder.
         compile: train by one program that torch.compile makes of network and loss; for GPUs.
         init: null, or a file of weights to start from: a checkpoint, or with backbone=timm weights of timm's.
@@ -36,6 +36,7 @@ class RunConfig:
             taken over.
     """
 
+    learner: Any = MISSING
     backbone: Any = MISSING
     operator: Any = MISSING
     head: Any = MISSING
@@ -72,7 +73,8 @@ PATHS = (
 )
 TEXTS = (
     *PATHS,
-    *("backbone.name", "data.unseen", "distillation.colours", "trainer.model_registry", "trainer.save_every"),
+    *("backbone.name", "backbone.encoder", "backbone.weights", "data.unseen", "distillation.colours"),
+    *("trainer.model_registry", "trainer.save_every"),
     *(str(field.name) for field in fields(RunConfig) if "str" in str(field.type)),
 )
 LISTS_OF_TEXT = ("data.benchmarks", "data.domains", "parameter_groups.freeze")

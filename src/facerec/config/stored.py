@@ -14,7 +14,7 @@ from facerec.config.schema import ROOT_KEYS
 from facerec.config.sentences import in_one_sentence
 from facerec.errors import InputError
 from facerec.files import CACHE
-from facerec.training.older_settings import MOVED, with_names_of_today
+from facerec.training.older_settings import MOVED, UNWRITTEN, with_names_of_today
 
 
 def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> DictConfig:
@@ -26,7 +26,7 @@ def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> 
     may name anything.
     """
     _refuse_incomplete(trained, trust)
-    cfg = OmegaConf.create({**with_names_of_today(trained), "logger": {}, "callbacks": {}})
+    cfg = OmegaConf.create({**UNWRITTEN, **with_names_of_today(trained), "logger": {}, "callbacks": {}})
     parsed = parsed_overrides(overrides)
     assert isinstance(cfg, DictConfig)
     cfg.data.pop("remember", None)  # the former name of data.cache
@@ -69,7 +69,8 @@ def _refuse_incomplete(trained: Any, trust: bool) -> None:
         raise InputError(f"the configuration in the file is a {type(trained).__name__}: use a file of facerec")
     for key in ("backbone", "operator", "head", "data", "trainer"):
         node = trained.get(key)
-        if not isinstance(node, dict) or ("_target_" not in node and key != "operator"):
+        may_be_none = key in ("operator", "head") and node == {}
+        if not isinstance(node, dict) or not ("_target_" in node or may_be_none):
             raise InputError(f"the configuration in the file has no node {key} with a _target_: use a file of facerec")
     if not trust:
         refuse_unknown(trained, _known_targets())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facerec.config.build import build_data
+from facerec.config.build import build_faces
 from facerec.config.stored import compose_trained
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
@@ -57,7 +57,7 @@ class HardestSection:
 def _open(run: SweepRun, name: str, trust: bool) -> Benchmark:
     """Open a benchmark of the run's; raise `InputError` if its pairs are not those of the run any more."""
     config: dict[str, Any] = run.results.config
-    benchmark = build_data(compose_trained(config, [], trust)).open_benchmark(name)
+    benchmark = build_faces(compose_trained(config, [], trust)).open_benchmark(name)
     kept = (run.results.data.get("benchmarks") or {}).get(name)
     if isinstance(kept, dict) and kept.get("fingerprint") not in (None, benchmark.fingerprint()):
         raise InputError(f"the pairs of {name} have changed since the run in {run.folder}")

@@ -10,8 +10,9 @@ MOVED = {
     "pytorch_lightning.Trainer": "facerec.training.trainer.Trainer",
     "torch.optim.lr_scheduler.MultiStepLR": "facerec.training.schedules.MultiStep",
 }
-# Nodes that version 0.1 did not have, with what it did.
+# Nodes that older versions did not have, with what it did.
 UNWRITTEN: dict[str, dict[str, Any]] = {
+    "learner": {"_target_": "facerec.training.recognizer.Recognizer", "_partial_": True},
     "distillation": {},
     "parameter_groups": {
         "_target_": "facerec.training.parameter_groups.ParameterGroups",
