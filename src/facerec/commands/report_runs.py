@@ -28,8 +28,10 @@ from facerec.pages.page import PageOptions, sweep_page
 from facerec.runs.comparable import compare_alike
 from facerec.runs.comparing import Compared, Refused
 from facerec.runs.comparison_table import comparison_rows
-from facerec.runs.metric import Metric
-from facerec.runs.report import find_runs, notes, rows_for_paper, show, show_table, table_rows
+from facerec.runs.mask_metric import MASK_NUMBERS, MaskMetric
+from facerec.runs.metric import METRIC_KINDS, Metric
+from facerec.runs.report import find_runs, show_table
+from facerec.runs.run_results import RunResults, learner_of
 from facerec.runs.table_formats import (
     Row,
     comma_separated,
@@ -39,7 +41,7 @@ from facerec.runs.table_formats import (
     write_markdown,
     write_table,
 )
-from facerec.runs.training_overlap import shared_sentences
+from facerec.runs.tables import run_tables
 
 
 @dataclass
@@ -63,7 +65,9 @@ class CompareSettings(TableSettings):
     baseline: str | None = setting("the group to compare with, by a part of its name; depthwise or the first", None)
     checkpoint: Literal["last", "best"] = setting("the epoch to compare", "last")
     allow: tuple[str, ...] = setting("further settings that may differ, such as commit,fingerprint.train", ())
-    metric: Literal["accuracy", "tar", "fnmr"] = setting("what to compare; the last two at a rate=", "accuracy")
+    metric: str | None = setting(
+        "what to compare: accuracy, or tar or fnmr at a rate=; of masks mean_dice, cup_dice, cup_hd and so on", None
+    )
     rate: float | None = setting("FAR of metric=tar, FMR of metric=fnmr, such as 0.01", None)
 
 
@@ -80,15 +84,19 @@ class PageSettings:
 
 
 def report(settings: TableSettings) -> None:
-    runs = find_runs(list(settings.folders))
-    rows = table_rows(runs)
-    show(rows)
-    said = [*shared_sentences(runs), *notes(rows)]
-    for sentence in said:
-        log(sentence)
-    _write(rows, rows_for_paper(rows), settings, said)
+    tables = run_tables(find_runs(list(settings.folders)))
+    for table in tables:
+        show_table(table.shown, table.title)
+        for sentence in table.said:
+            log(sentence)
+    written = [getattr(settings, key) for key in ("csv", "markdown", "latex", "json")]
+    if len(tables) > 1 and any(written):
+        where = ", ".join(map(str, settings.folders))
+        raise InputError(f"{where} has runs of {len(tables)} tasks, and a file has one table: name folders of one")
+    table = tables[0]
+    _write(table.rows, table.for_paper, settings, table.said)
     if settings.json is not None:
-        write_json(settings.json, {"rows": records(rows), "notes": said})
+        write_json(settings.json, {"rows": records(table.rows), "notes": table.said})
 
 
 def _write(rows: list[Row], for_paper: list[Row], settings: TableSettings, said: list[str], *words: str) -> None:
@@ -105,16 +113,16 @@ def _write(rows: list[Row], for_paper: list[Row], settings: TableSettings, said:
 
 def compare(settings: CompareSettings) -> None:
     """Compare all groups with the baseline and show one row and one sentence per comparison."""
-    metric = Metric(settings.metric, settings.rate)
-    metric.refuse_wrong_rate()
     runs = find_runs(list(settings.folders))
+    metric = _metric(settings, runs)
     asked = settings.over, settings.allow, settings.baseline, settings.checkpoint
     found, problems, differences, refused = compare_alike(runs, *asked, metric)
     if not found and not refused:
         raise InputError(problems[0])
     rows = [{_named(c, metric): text for c, text in row.items()} for row in comparison_rows(found, refused)]
     title = (
-        f"{metric.label} in percent, {settings.checkpoint} epoch, [95 % interval]; p corrected for {len(found)} (Holm)"
+        f"{metric.label}{' in percent' if metric.factor == 100 else ''}, {settings.checkpoint} epoch, [95 % interval]; "
+        f"p corrected for {len(found)} (Holm)"
     )
     show_table(rows, title)
     said = [each.sentence() for each in (*found, *refused)]
@@ -129,7 +137,31 @@ def compare(settings: CompareSettings) -> None:
         write_json(settings.json, _content(found, refused, settings, differences))
 
 
-def _named(column: str, metric: Metric) -> str:
+def _metric(settings: CompareSettings, runs: list[Path]) -> Metric | MaskMetric:
+    """Return what is compared: of the task's numbers the one that was asked for, or the first."""
+    learners = {learner_of(RunResults.read(run).config) for run in runs}
+    known: dict[str, Metric | MaskMetric] = {}
+    for learner in learners:
+        known |= _METRICS[learner]
+    kind = settings.metric or next(iter(known))
+    if len(learners) > 1 or kind not in known:
+        raise InputError(f"metric={kind} is none of these runs, of {len(learners)} tasks: they have {', '.join(known)}")
+    metric = known[kind]
+    if isinstance(metric, Metric):
+        metric = metric._replace(rate=settings.rate)
+        metric.refuse_wrong_rate()
+    elif settings.rate is not None:
+        raise InputError(f"rate={settings.rate:g} has no effect on {metric.label}: leave it out")
+    return metric
+
+
+_METRICS: dict[str, dict[str, Metric | MaskMetric]] = {
+    "Recognizer": {kind: Metric(kind) for kind in METRIC_KINDS},
+    "Segmenter": {kind: MaskMetric(kind) for kind in MASK_NUMBERS},
+}
+
+
+def _named(column: str, metric: Metric | MaskMetric) -> str:
     return metric.label if column == "accuracy" else column
 
 
@@ -139,7 +171,7 @@ def _content(
     return {
         "setting": settings.over,
         "checkpoint": settings.checkpoint,
-        "metric": settings.metric,
+        "metric": found[0].metric.kind if found else settings.metric,
         "rate": settings.rate,
         "differences": differences,
         "refused": [{**each._asdict(), "sentence": each.sentence()} for each in refused],

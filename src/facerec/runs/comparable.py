@@ -5,10 +5,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facerec.errors import InputError
-from facerec.runs.comparing import Compared, Refused, baseline_of, compare_groups, corrected_for_number, group_runs
+from facerec.runs.comparing import (
+    AnyMetric,
+    Compared,
+    Refused,
+    baseline_of,
+    compare_groups,
+    corrected_for_number,
+    group_runs,
+)
 from facerec.runs.differences import Run, is_allowed, other_differences, value_of
 from facerec.runs.mean_accuracy import Checkpoint
-from facerec.runs.metric import ACCURACY, Metric
+from facerec.runs.metric import ACCURACY
 from facerec.runs.run_results import RunResults
 
 
@@ -27,7 +35,7 @@ def compare_alike(
     allow: Collection[str] = (),
     baseline: str | None = None,
     checkpoint: Checkpoint = "last",
-    metric: Metric = ACCURACY,
+    metric: AnyMetric = ACCURACY,
 ) -> Comparisons:
     """Compare the groups of runs that differ in ``setting``, separately for each value of all other settings.
 

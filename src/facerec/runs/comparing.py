@@ -3,22 +3,20 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from facerec.console import log
 from facerec.errors import InputError
-from facerec.files import RESULTS
 from facerec.runs.differences import Run, is_allowed, other_differences, setting_of, value_of
-from facerec.runs.mean_accuracy import SCORES_OF, Checkpoint, common_people, measured_accuracy
+from facerec.runs.mask_metric import MaskMetric
+from facerec.runs.mean_accuracy import Checkpoint
 from facerec.runs.metric import ACCURACY, Metric
 from facerec.runs.run_names import run_names
 from facerec.runs.run_results import RunResults
-from facerec.runs.scores import PairScores, load_scores
-from facerec.verification.dependence import PairPeople
 from facerec.verification.intervals import Interval
-from facerec.verification.paired_comparison import Comparison, compare, holm, mean_interval
+from facerec.verification.paired_comparison import Comparison, holm
+
+AnyMetric = Metric | MaskMetric
 
 
 class Group(NamedTuple):
@@ -38,14 +36,15 @@ class Compared(NamedTuple):
     intervals: tuple[Interval, Interval]
     found: Comparison
     p: float | None
-    metric: Metric = ACCURACY
+    metric: AnyMetric = ACCURACY
 
     def sentence(self) -> str:
         """Return the finding as one sentence."""
-        points, (low, high) = 100 * self.found.difference, (100 * bound for bound in self.found.interval)
+        factor = self.metric.factor
+        points, (low, high) = factor * self.found.difference, (factor * bound for bound in self.found.interval)
         seeds = f"{self.found.seeds} seed{'s' if self.found.seeds > 1 else ''}"
         what = "" if self.metric == ACCURACY else f"{self.metric.label} "
-        facts = f"{what}{points:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}, {seeds}"
+        facts = f"{what}{points:+.2f} {self.metric.unit}, 95 % interval {low:+.2f} to {high:+.2f}, {seeds}"
         if self.p is None:
             sides = f"{self.second} from {self.first}"
             return f"{self.benchmark}: cannot tell {sides} ({facts}, which holds for this seed alone): train more seeds"
@@ -140,7 +139,7 @@ def compare_groups(
     groups: Sequence[Group],
     baseline: Group,
     checkpoint: Checkpoint = "last",
-    metric: Metric = ACCURACY,
+    metric: AnyMetric = ACCURACY,
 ) -> tuple[list[Compared], list[Refused]]:
     """Compare each group with ``baseline``, on each benchmark that all have, over the seeds that both have.
 
@@ -152,7 +151,7 @@ def compare_groups(
         checkpoint: "last" or "best" epoch.
         metric: what is compared.
     """
-    scores = {run.folder: _scores(run, checkpoint) for group in groups for run in group.runs.values()}
+    scores = {run.folder: metric.kept(run, checkpoint) for group in groups for run in group.runs.values()}
     found, refused = list[Compared](), list[Refused]()
     for group in groups:
         for name in _common(groups, scores) if group is not baseline else ():
@@ -171,7 +170,7 @@ def corrected_for_number(found: Sequence[Compared]) -> list[Compared]:
     return [c if c.found.p is None else c._replace(p=next(corrected)) for c in found]
 
 
-def _common(groups: Sequence[Group], scores: Mapping[Path, dict[str, PairScores]]) -> list[str]:
+def _common(groups: Sequence[Group], scores: Mapping[Path, dict[str, Any]]) -> list[str]:
     held = [scores[run.folder] for group in groups for run in group.runs.values()]
     names = [name for name in held[0] if all(name in each for each in held)]
     if not names:
@@ -179,27 +178,8 @@ def _common(groups: Sequence[Group], scores: Mapping[Path, dict[str, PairScores]
     return names
 
 
-def _scores(run: Run, checkpoint: Checkpoint) -> dict[str, PairScores]:
-    folder, summaries = run.folder, getattr(run.results, checkpoint)["benchmarks"]
-    path = folder / SCORES_OF[checkpoint]
-    again = f"facerec evaluate checkpoint={folder / checkpoint}.ckpt scores={path}"
-    if not path.is_file():
-        raise InputError(f"{path} is missing, as for runs of an older version: write it with {again}")
-    scores = load_scores(path)
-    for name, kept in scores.items():
-        if kept.correct is None or kept.folds is None or kept.people_of_pairs() is None:
-            raise InputError(
-                f"{path} does not say who is in the pairs of {name}, as older versions: write it with {again}"
-            )
-        rate, said = measured_accuracy(kept).rate, summaries.get(name, {}).get("accuracy")
-        if said is not None and not np.isclose(rate, said):
-            problem = f"{path} gives {100 * rate:.2f} % on {name}, but {RESULTS} {100 * said:.2f} %"
-            log(f"{problem}: unless the device explains that, write it again with {again}")
-    return scores
-
-
 def _compared(
-    name: str, first: Group, second: Group, scores: Mapping[Path, dict[str, PairScores]], metric: Metric
+    name: str, first: Group, second: Group, scores: Mapping[Path, dict[str, Any]], metric: AnyMetric
 ) -> Compared:
     seeds = sorted(first.runs.keys() & second.runs.keys())
     if not seeds:
@@ -207,25 +187,12 @@ def _compared(
             f"{first.name} has the seeds {_listed(first)} and {second.name} {_listed(second)}: train both with the same"
         )
     kept = [[scores[group.runs[seed].folder][name] for seed in seeds] for group in (first, second)]
-    people = _people(name, [*kept[0], *kept[1]])
-    measured = [[metric.measured(each, people) for each in group] for group in kept]
-    found = compare(measured[0], measured[1], people)
-    means = [float(np.mean([m.rate for m in group])) for group in measured]
-    bounds = [mean_interval(group, people) for group in measured]
-    return Compared(name, first.name, second.name, (means[0], means[1]), (bounds[0], bounds[1]), found, found.p, metric)
+    bounds, means, found = metric.compared(name, kept[0], kept[1])
+    return Compared(name, first.name, second.name, means, bounds, found, found.p, metric)
 
 
 def _listed(group: Group) -> str:
     return ", ".join(map(str, sorted(group.runs)))
-
-
-def _people(name: str, kept: Sequence[PairScores]) -> PairPeople:
-    """Return the people of the pairs; raise `InputError` if the runs have other pairs."""
-    people = common_people(kept)
-    assert people is not None
-    if isinstance(people, str):
-        raise InputError(f"the runs have other pairs of {name} ({people} differs): evaluate them on the same list")
-    return people
 
 
 def baseline_of(groups: Sequence[Group], name: str | None) -> Group:

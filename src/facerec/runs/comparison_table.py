@@ -19,13 +19,13 @@ def _without(refused: Refused) -> Row:
 
 
 def _row(compared: Compared) -> Row:
-    (first, second), found = compared.means, compared.found
+    (first, second), found, factor = compared.means, compared.found, compared.metric.factor
     return {
         "benchmark": compared.benchmark,
         "compared": f"{compared.second} with {compared.first}",
-        "accuracy": Estimate(second, compared.intervals[1]),
-        "baseline": Estimate(first, compared.intervals[0]),
-        "difference": Estimate(found.difference, found.interval, "+"),
+        "accuracy": Estimate(second, compared.intervals[1], factor=factor),
+        "baseline": Estimate(first, compared.intervals[0], factor=factor),
+        "difference": Estimate(found.difference, found.interval, "+", factor=factor),
         "p": "n/a" if compared.p is None else f"{compared.p:.3g}",
         "seeds": str(found.seeds),
         "seeds needed": "n/a" if found.seeds_needed is None else str(found.seeds_needed),

@@ -1,8 +1,8 @@
-"""The table of runs, from their results.json."""
+"""The table of runs that recognise faces, from their results.json."""
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -40,7 +40,11 @@ def table_rows(runs: Iterable[Path]) -> list[Row]:
     95 % interval over seeds and pairs; with one seed, over pairs alone. Among repeated runs with the same seed, the one
     that started last counts.
     """
-    found = cells(runs)
+    return all_rows(cells(runs))
+
+
+def all_rows(found: Sequence[list[Run]]) -> list[Row]:
+    """Return the rows of `table_rows` of lists of runs that differ in the seed only."""
     configs = [seeds[0].results.config for seeds in found]
     differences = [with_origin(*each) for each in zip(differing_settings(configs), configs, strict=True)]
     return [
@@ -122,13 +126,16 @@ def notes(rows: list[Row]) -> list[str]:
     return said
 
 
-def show(rows: list[Row]) -> None:
-    """Print the rows on the terminal."""
+def recognition_title(rows: list[Row]) -> str:
+    """Return the title above the rows on the terminal."""
     protocols = ", ".join(sorted({row["protocol"] for row in rows}))
-    title = f"accuracy in percent [95 % interval], protocol {protocols}; MACs as in the paper; images/s in training"
+    return f"accuracy in percent [95 % interval], protocol {protocols}; MACs as in the paper; images/s in training"
+
+
+def without_file_columns(rows: list[Row]) -> list[Row]:
+    """Return the columns that the terminal has space for."""
     left_out = {column for column in _FILE_ONLY if column != "head" or len({row["head"] for row in rows}) == 1}
-    shown = [{column: text for column, text in row.items() if column not in left_out} for row in rows]
-    show_table(shown, title)
+    return [{column: text for column, text in row.items() if column not in left_out} for row in rows]
 
 
 def show_table(rows: list[Row], title: str) -> None:

@@ -12,9 +12,11 @@ _REPEATED = {key: key for key in ("width", "embedding_dim", "image_size")} | {"s
 
 
 def network_parts(config: Config) -> tuple[str, str, str]:
-    """Return the names of the backbone with its width, the operator and the head."""
+    """Return the names of the backbone with its width or its encoder, the operator and the head."""
     backbone = config["backbone"]
-    name = backbone["name"] if "name" in backbone else f"{_class_name(backbone)} x{backbone['width']:g}"
+    name = backbone["name"] if "name" in backbone else _class_name(backbone)
+    name += f" x{backbone['width']:g}" if "name" not in backbone and "width" in backbone else ""
+    name += f" {backbone['encoder']}" if "encoder" in backbone else ""
     return name, _class_name(config["operator"]), _class_name(config["head"])
 
 

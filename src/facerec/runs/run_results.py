@@ -10,6 +10,17 @@ from typing import Any
 
 from facerec.errors import InputError
 from facerec.files import BEST, LAST, RESULTS, refuse_no_regular_file, write_json
+from facerec.training.older_settings import UNWRITTEN
+from facerec.training.stored_nodes import class_name
+
+
+def learner_of(config: dict[str, Any]) -> str:
+    """Return the class of the learner of a run, by which its results are read; `InputError` if it is unknown."""
+    name = str(class_name(config.get("learner", UNWRITTEN["learner"])))
+    if name not in _SUMMARIES:
+        known = ", ".join(_SUMMARIES)
+        raise InputError(f"results of the learner {name} have no known form: the forms are of {known}")
+    return name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +90,18 @@ class RunResults:
         return folder / (LAST if self.best.get("checkpoint") == LAST else BEST)
 
     def objective(self) -> float:
-        """Return the mean accuracy of the last epoch, which sweepers may maximise, on held-out identities if there are
-        any, else over the benchmarks."""
-        benchmarks = self.last["benchmarks"]
-        return mean(benchmarks[name]["accuracy"] for name in self.best_chosen_on or benchmarks)
+        """Return the mean accuracy, or Dice, of the last epoch, which sweepers may maximise, on held-out identities or
+        images if there are any, else over the benchmarks."""
+        benchmarks, (measure, _) = self.last["benchmarks"], _SUMMARIES[learner_of(self.config)]
+        return mean(benchmarks[name][measure] for name in self.best_chosen_on or benchmarks)
 
 
 _NUMBER = (int, float)
+# By the class of the learner, the number of a summary that sweepers maximise, and all numbers that each summary has.
+_SUMMARIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Recognizer": ("accuracy", ("accuracy", "std", "auc")),
+    "Segmenter": ("mean_dice", ("mean_dice", "images")),
+}
 _NEEDED: dict[str, type | tuple[type, ...]] = {
     **{"started": str, "protocol": str, "data.train.fingerprint": (str, *_NUMBER)},
     **{"config.seed": int, "config.data": dict},
@@ -105,10 +121,11 @@ def _check(content: Any) -> None:
         if content.get(key) is not None:
             _check_part(content, [key], kind)
     _check_nodes(content["config"], "config")
-    if "name" not in content["config"]["backbone"]:
+    backbone, (_, numbers) = content["config"]["backbone"], _SUMMARIES[learner_of(content["config"])]
+    if "name" not in backbone and "encoder" not in backbone:
         _check_part(content, ["config", "backbone", "width"], _NUMBER)
     for epoch, name in product(("best", "last"), _benchmarks(content)):
-        for value in ("accuracy", "std", "auc"):
+        for value in numbers:
             _check_part(content, [epoch, "benchmarks", name, value], _NUMBER)
             if content[epoch]["benchmarks"][name].get("accuracy_error") is not None:
                 for part in ("accuracy_error", "num_people"):

@@ -34,6 +34,8 @@ LEFT = (
     "says",
     "module",
     "start",
+    "metric",
+    "unseen domain",
 )
 
 
@@ -49,24 +51,38 @@ class Estimate(str):
         interval: None if it cannot be computed.
         sign: "+" for a difference.
         is_exact: False if the interval is only approximately that of the comparison.
+        factor: what both are multiplied with: 1 for what is no fraction, such as pixels.
+        spread: standard deviation over seeds, if it is to be shown.
     """
 
     value: float
     interval: Interval | None
     sign: str
     is_exact: bool
+    spread: float | None
 
-    def __new__(cls, rate: float, interval: Interval | None, sign: str = "", is_exact: bool = True) -> "Estimate":
-        bounds = None if interval is None else Interval(100 * interval.low, 100 * interval.high)
+    def __new__(
+        cls,
+        rate: float,
+        interval: Interval | None,
+        sign: str = "",
+        is_exact: bool = True,
+        factor: float = 100,
+        spread: float | None = None,
+    ) -> "Estimate":
+        bounds = None if interval is None else Interval(factor * interval.low, factor * interval.high)
         shown = "n/a" if bounds is None else f"{bounds.low:{sign}.2f}, {bounds.high:{sign}.2f}"
-        self = super().__new__(cls, f"{100 * rate:{sign}.2f} [{shown}]")
-        self.value, self.interval, self.sign, self.is_exact = 100 * rate, bounds, sign, is_exact
+        deviation = "" if spread is None else f" ± {factor * spread:.2f}"
+        self = super().__new__(cls, f"{factor * rate:{sign}.2f}{deviation} [{shown}]")
+        self.value, self.interval, self.sign, self.is_exact = factor * rate, bounds, sign, is_exact
+        self.spread = None if spread is None else factor * spread
         return self
 
     def parts(self) -> dict[str, float | None]:
-        """Return value, low and high, in percent."""
+        """Return value, low and high, in percent or their unit, and the deviation over seeds if it is shown."""
         low, high = self.interval or (None, None)
         rounded = {"value": self.value, "low": low, "high": high}
+        rounded |= {} if self.spread is None else {"std": self.spread}
         return {key: None if part is None else round(part, 6) for key, part in rounded.items()}
 
 
@@ -123,8 +139,9 @@ def _estimated(rows: list[Row]) -> set[str]:
 def _flat(record: dict[str, Any], estimated: set[str]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for column, content in record.items():
-        parts = content or {}
+        parts = content if isinstance(content, dict) else {}
         names = {"value": column, "low": f"{column} low", "high": f"{column} high"}
+        names |= {"std": f"{column} std"} if "std" in parts else {}
         flat |= {name: parts.get(key) for key, name in names.items()} if column in estimated else {column: content}
     return flat
 
