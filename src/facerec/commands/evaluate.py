@@ -1,8 +1,9 @@
-"""Verify a checkpoint: facerec evaluate checkpoint=outputs/NAME/RUN/best.ckpt
+"""Evaluate a checkpoint: facerec evaluate checkpoint=outputs/NAME/RUN/best.ckpt
 
-With model= instead of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2, .safetensors) is verified on the
-CPU. Files ending in .pt and .pt2 contain code: use only files that you trust. These settings of a run are accepted, as
-in train; their defaults are the checkpoint's:
+A network that recognises faces is verified on benchmarks, one that segments on the unseen domain. With model= instead
+of checkpoint=, a file that facerec export wrote (.onnx, .pt, .pt2, .safetensors) is evaluated on the CPU. Files ending
+in .pt and .pt2 contain code: use only files that you trust. These settings of a run are accepted, as in train; their
+defaults are the checkpoint's:
     data=... data.KEY=...     other data
     protocol=...              tvconv, tvconv_reference or insightface
     augmentation@data.test_augmentation=...
@@ -14,6 +15,7 @@ JSON object, as in results.json and checkpoints.
 """
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +25,9 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from facerec.commands.evaluate_masks import evaluate_masks
 from facerec.commands.operating_points import Asked
-from facerec.config.build import build_data, build_trained, read_model, refuse_other_sizes, verify
+from facerec.config.build import build_faces, build_trained, learner_class, read_model, refuse_other_sizes, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.config.stored import compose_trained
 from facerec.console import terminal
@@ -37,11 +40,14 @@ from facerec.exporting.formats import ModelBackbone
 from facerec.plots.network import refuse_no_figure, roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
-from facerec.runs.results import benchmark_fingerprints
 from facerec.runs.scores import save_scores
 from facerec.runs.table_formats import terminal_table
+from facerec.runs.task_results import benchmark_fingerprints
 from facerec.runs.training_overlap import found_by_run, found_in_training, overlap, say_overlap
 from facerec.training.checkpoints import training_fingerprint
+from facerec.training.evaluator import Evaluator
+from facerec.training.mask_evaluator import MaskEvaluator
+from facerec.training.verifier import Verifier
 from facerec.verification.intervals import Interval
 from facerec.verification.verify import VerificationResult
 
@@ -61,8 +67,11 @@ class Settings:
     image_size: int | None = setting("in pixels, if not that of training; maps are resampled", None, least=1)
     roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None, written=True)
     scores: Path | None = setting(
-        "file of distances, decisions, people, thresholds and centres to write: .npz", None, written=True
+        "file of distances, decisions, people, thresholds and centres to write, or of masks' scores: .npz",
+        None,
+        written=True,
     )
+    overlays: Path | None = setting("of masks, figure of their contours to write", None, written=True)
     all_pairs: bool = setting("compare every image with every other one: FNMR at FMR 1e-2 to 1e-6, thresholds", False)
     identify: bool = setting("search images in galleries of one image per person", False)
     unlisted: bool = setting("with these two, also images of the benchmark's folder that no pair names", True)
@@ -82,17 +91,22 @@ class Settings:
 def run(settings: Settings) -> dict[str, Any] | None:
     """Verify and show the results; return the summary to print, on the first of several devices."""
     prepare_process()
-    if settings.roc is not None:
-        refuse_no_figure(settings.roc)
+    for figure in (settings.roc, settings.overlays):
+        if figure is not None:
+            refuse_no_figure(figure)
     if settings.scores is not None and settings.scores.suffix != ".npz":
         raise InputError(f"scores={settings.scores} is not an .npz file: end its name in .npz")
-    asked = Asked(
-        settings.all_pairs, settings.identify, settings.unlisted, settings.groups, settings.det, settings.draws
-    )
-    asked.refuse_useless()
+    _asked(settings).refuse_useless()
     cfg, network, described = of_checkpoint(settings) if settings.model is None else of_model(settings, settings.model)
     refuse_other_sizes(cfg)
-    data = build_data(cfg)
+    return _EVALUATIONS[learner_class(cfg).evaluator](settings, cfg, network, described)
+
+
+def _faces(settings: Settings, cfg: DictConfig, network: nn.Module, described: dict[str, Any]) -> dict[str, Any] | None:
+    """Verify a network that recognises faces."""
+    refuse_without_effect(settings, FOR_MASKS)
+    asked = _asked(settings)
+    data = build_faces(cfg)
     data.whole_folders = bool(asked) and settings.unlisted
     data.setup("validate")
     groups = asked.read(data)
@@ -116,6 +130,30 @@ def run(settings: Settings) -> dict[str, Any] | None:
     if published:
         say_overlap(str(settings.model or settings.checkpoint), overlaps)
     return published | asked.measure(data, embeddings, groups) if published and asked else published
+
+
+def _asked(settings: Settings) -> Asked:
+    return Asked(
+        settings.all_pairs, settings.identify, settings.unlisted, settings.groups, settings.det, settings.draws
+    )
+
+
+def _masks(settings: Settings, cfg: DictConfig, network: nn.Module, described: dict[str, Any]) -> dict[str, Any] | None:
+    """Evaluate a network that segments."""
+    refuse_without_effect(settings, FOR_FACES)
+    return evaluate_masks(cfg, network, described, settings.scores, settings.overlays)
+
+
+_EVALUATIONS: dict[type[Evaluator], Callable[..., dict[str, Any] | None]] = {Verifier: _faces, MaskEvaluator: _masks}
+FOR_FACES = ("roc", "all_pairs", "identify", "unlisted", "groups", "det", "draws", "shared")
+FOR_MASKS = ("overlays",)
+
+
+def refuse_without_effect(settings: Settings, keys: Iterable[str]) -> None:
+    """Raise `InputError` if one of these settings, of another task, is given."""
+    for key in keys:
+        if getattr(settings, key) != getattr(Settings, key):
+            raise InputError(f"{key}={getattr(settings, key)} has no effect on the task of this network: leave it out")
 
 
 def _shared(settings: Settings, data: FaceDataModule, trained_on: str | None) -> dict[str, Shared | str]:

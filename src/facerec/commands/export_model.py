@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from facerec.alignment.placement import alignment
-from facerec.config.build import build_data, build_trained, read_model, verify
+from facerec.config.build import build_faces, build_trained, read_model, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log, terminal
 from facerec.cost import measure_cost
@@ -139,7 +139,7 @@ def export(settings: Settings) -> dict[str, Any]:
     path, output, tolerances = str(settings.checkpoint), settings.file(), settings.tolerances()
     backbone, cfg, checkpoint = build_trained(path, [*files.ON_CPU, *settings.overrides], settings.trust)
     backbone.eval()
-    data = build_data(cfg)
+    data = build_faces(cfg)
     data.setup("validate")
     chosen, kept = choose_benchmark(data.opened_benchmarks, settings.thresholds), {}
     shared = found_by_run(settings.checkpoint.parent, data.opened_benchmarks)

@@ -28,7 +28,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from facerec.config.build import build_backbone, build_data, build_trained
+from facerec.config.build import build_backbone, build_faces, build_trained
 from facerec.config.compose import compose, resolved
 from facerec.config.options import CONFIG_FOLDER, options
 from facerec.config.settings import command, run_settings, setting
@@ -240,7 +240,7 @@ def maps(settings: Settings, out: Path) -> None:
 def data_and_maps(settings: Settings, out: Path) -> None:
     path, layers, run = _first_with_maps(settings)
     _, cfg, _ = build_trained(path, settings.overrides, settings.trust)
-    data = build_data(cfg)
+    data = build_faces(cfg)
     data.setup("fit")
     statistics = data.position_statistics(OUTPUTS / "cache")
     if settings.figure == "11":
@@ -308,13 +308,13 @@ def _opened(settings: Settings) -> Iterator[tuple[str, nn.Module, FaceDataModule
         opened = [build_trained(path, for_trained, settings.trust) for path in paths]
         names = run_names([checkpoint["config"] for _, _, checkpoint in opened])
         for name, (network, cfg, _) in zip(names, opened, strict=True):
-            yield name, network, build_data(cfg)
+            yield name, network, build_faces(cfg)
     if own:
         cfg = compose(list(settings.overrides))
         name = cfg.backbone.get("name") or cfg.backbone._target_.rpartition(".")[2]
         trained = "pretrained" if cfg.backbone.get("pretrained") else "untrained"
         torch.manual_seed(cfg.seed)
-        yield f"{name}, {trained}", build_backbone(cfg), build_data(cfg)
+        yield f"{name}, {trained}", build_backbone(cfg), build_faces(cfg)
 
 
 def _images(data: FaceDataModule, number: int) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from torch import nn
 from tqdm import tqdm
 
-from facerec.config.build import build_data, build_trained, verify
+from facerec.config.build import build_faces, build_trained, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.config.stored import compose_trained
 from facerec.console import log, terminal
@@ -26,8 +26,8 @@ from facerec.plots.network import save_figure
 from facerec.plots.sensitivity import TRANSFORMS, Measurement, Shift, sensitivity_figure, sensitivity_table
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
-from facerec.runs.results import benchmark_fingerprints
 from facerec.runs.run_names import run_names
+from facerec.runs.task_results import benchmark_fingerprints
 
 _GROUP = "augmentation@data.test_augmentation"
 
@@ -103,7 +103,7 @@ def composed(
             # `opened` has refused what is not trusted.
             cfg = compose_trained(network.config, [*overrides, *plan, "+trainer.enable_progress_bar=false"], trust=True)
             try:
-                build_data(cfg)
+                build_faces(cfg)
             except InputError as error:
                 raise InputError(f"{' '.join(plan)}: {error}") from error
             conditions.append((network, cfg))
@@ -136,7 +136,7 @@ def study(conditions: Sequence[tuple[Network, DictConfig]]) -> tuple[list[Measur
 
 def measure(network: Network, cfg: DictConfig) -> tuple[Measurement, dict[str, Any]]:
     """Return the network's results, and the fingerprints of the pairs."""
-    data = build_data(cfg)
+    data = build_faces(cfg)
     data.setup("validate")
     results = verify(cfg, data, network.backbone)
     return Measurement(network.name, shift_of(cfg), results), benchmark_fingerprints(data)
