@@ -129,7 +129,7 @@ def test_every_choice_in_the_configuration_files_is_known():
     groups = ["backbone", "head", "lr_scheduler", "optimizer", "trainer", "operator"]
     choices = [choice for group in groups for choice in configured(group)]
     choices += [f"augmentation@data.train_augmentation={file.partition('=')[2]}" for file in configured("augmentation")]
-    without_width = [setting for setting in DEPTHWISE if not setting.startswith("width=")]
+    without_width = [setting for setting in DEPTHWISE if not setting.startswith(("width=", "embedding_dim="))]
     for choice in choices:
         extra = {"backbone=timm": ["backbone.name=resnet18"]}.get(choice, [])
         extra += ["data.train_augmentation.torchvision.transform=null"] * choice.endswith("=torchvision")

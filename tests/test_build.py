@@ -55,7 +55,7 @@ def test_chosen_stages_alone_get_the_operator():
 @pytest.mark.parametrize(("head", "cls"), [("am_softmax", AMSoftmax), ("arcface", ArcFace)])
 def test_the_head_is_as_wide_as_the_embedding_and_has_a_row_an_identity(head, cls):
     cfg = composition.compose([*TINY, f"head={head}", "head.margin=0.25", "operator=depthwise"])
-    recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
+    recognizer = build.build_learner(cfg, build.build_backbone(cfg), 7)
     assert isinstance(recognizer.head, cls) and recognizer.head.margin == 0.25
     assert recognizer.head.weight.shape == (7, 16)
 
@@ -86,19 +86,19 @@ REFUSED = {
 def test_a_head_that_cannot_be_is_refused_and_names_its_node(settings):
     cfg = composition.compose([*TINY, "operator=depthwise", *settings.split()])
     with refuses(*REFUSED[settings], "head", error=InputError):
-        build.build_recognizer(cfg, build.build_backbone(cfg), 5)
+        build.build_learner(cfg, build.build_backbone(cfg), 5)
 
 
 def test_what_is_no_head_is_refused():
     cfg = composition.compose([*TINY, "operator=depthwise"])
     cfg.head = {"_target_": "torch.nn.Identity", "_partial_": True}
     with refuses("head", "CosineHead", "Identity", "head=am_softmax", error=InputError):
-        build.build_recognizer(cfg, build.build_backbone(cfg), 5)
+        build.build_learner(cfg, build.build_backbone(cfg), 5)
 
 
 def test_the_optimizer_holds_every_parameter_and_the_schedule_the_optimizer():
     cfg = composition.compose([*TINY, "operator=tvconv", "optimizer.lr=0.3", "lr_scheduler.milestones=[2]"])
-    recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
+    recognizer = build.build_learner(cfg, build.build_backbone(cfg), 7)
     optimizer, schedule = recognizer.optimizer_and_schedule()
     held = [p for group in optimizer.param_groups for p in group["params"]]
     assert {id(p) for p in held} == {id(p) for p in recognizer.parameters()}
@@ -111,7 +111,7 @@ def test_affinity_maps_are_exempt_from_weight_decay_on_request(decay):
     cfg = composition.compose(
         [*TINY, "operator=tvconv", f"operator.map_weight_decay={decay}", "optimizer.weight_decay=0.5"]
     )
-    recognizer = build.build_recognizer(cfg, build.build_backbone(cfg), 7)
+    recognizer = build.build_learner(cfg, build.build_backbone(cfg), 7)
     groups = recognizer.optimizer_and_schedule()[0].param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert len(decays) == len(list(recognizer.parameters()))

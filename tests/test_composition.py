@@ -66,7 +66,12 @@ def test_a_sweep_is_refused_for_what_is_wrong_in_any_cell(cells, facts):
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in (composition.CONFIG_FOLDER / "sweep").glob("*.yaml")))
 def test_the_sweeps_of_the_project_have_no_such_cell(name):
-    composition.check_command_line(["--multirun", "data=synthetic", f"sweep={name}"])
+    drawn = "data=drawn_eyes" if name == "domains" else "data=synthetic"
+    composition.check_command_line(["--multirun", drawn, f"sweep={name}"])
+
+
+def test_a_sweep_of_the_second_task_takes_its_experiment():
+    composition.check_command_line(["-m", "experiment=mini_fundus", "sweep=domains", "data.root=FOLDER"])
 
 
 @pytest.mark.parametrize("values", ["operator=glob(*)", "seed=range(1,4)", "backbone.operator_stages=[1,2],[3]"])

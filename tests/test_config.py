@@ -21,6 +21,10 @@ from facerec.errors import InputError, suggestion
 # Small, of no device, and of no folder.
 TINY = ["data=synthetic", "trainer=cpu", "logger=none", "width=0.1", "image_size=32", "embedding_dim=16"]
 
+OF_SEGMENTATION = ("task=segmentation", "backbone=deeplab", "head=none")
+TINY_EYES = ["task=segmentation", "operator=depthwise", "trainer=cpu", "logger=none", "image_size=32"]
+OVERLAYS = ("task", "experiment", "sweep")
+
 
 def options(group: str) -> list[str]:
     return sorted(file.stem for file in (composition.CONFIG_FOLDER / group).glob("*.yaml"))
@@ -49,14 +53,14 @@ def hydra(monkeypatch, tmp_path):
 def build_all(cfg) -> None:
     """Call the constructor of every node but the trainer's."""
     backbone = build.build_backbone(cfg)
-    build.build_recognizer(cfg, backbone, 5).optimizer_and_schedule()
+    build.build_learner(cfg, backbone, 5).optimizer_and_schedule()
     build.build_images(cfg)
     build._make_all(cfg.logger, "logger")
     build._make_all(cfg.callbacks, "callbacks")
 
 
 def test_the_tests_find_the_files():
-    assert len(FILES) >= 20 and set(GROUPS) == {*ROOT_KEYS[:11], "augmentation", "experiment", "sweep"}
+    assert len(FILES) >= 20 and set(GROUPS) == {*ROOT_KEYS[1:12], "augmentation", *OVERLAYS}
 
 
 @pytest.mark.parametrize("chosen", [file for file in FILES if not file.startswith(("trainer=", "sweep="))])
@@ -65,7 +69,8 @@ def test_the_constructors_of_every_file_take_its_arguments(chosen, hydra, tmp_pa
         pytest.importorskip(chosen.partition("=")[2])
     monkeypatch.chdir(tmp_path)
     own_widths = ["width"] if chosen == "backbone=timm" else []
-    small = [part for part in TINY if part.partition("=")[0] not in (chosen.partition("=")[0], *own_widths)]
+    tiny = TINY_EYES if chosen in OF_SEGMENTATION else TINY
+    small = [part for part in tiny if part.partition("=")[0] not in (chosen.partition("=")[0], *own_widths)]
     together = [*TOGETHER.get(chosen, []), *([] if chosen.startswith("experiment") else small)]
     cfg = composition.compose([chosen, "data.global_batch_size=16", *together])
     if OmegaConf.is_missing(cfg.data, "root"):

@@ -10,7 +10,7 @@ from running import DEPTHWISE, ROOT
 from safetensors.torch import save_file
 from says import refuses
 
-from facerec.config.build import build_backbone, build_recognizer, build_trained
+from facerec.config.build import build_backbone, build_learner, build_trained
 from facerec.config.compose import compose, resolved
 from facerec.errors import InputError
 from facerec.operators.tvconv import TVConv
@@ -33,7 +33,7 @@ def network(*changes: str, seed: int = 0):
     """A recogniser of five people whose norms have seen a batch, so that images do not all look alike to it."""
     torch.manual_seed(seed)
     cfg = compose(settings(*changes))
-    recognizer = build_recognizer(cfg, build_backbone(cfg), 5)
+    recognizer = build_learner(cfg, build_backbone(cfg), 5)
     for module in recognizer.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 1.0
@@ -102,7 +102,7 @@ def test_another_head_is_new(changes, fingerprint, why, depthwise):
 
 def test_a_head_of_other_people_is_new_even_if_the_images_are_said_to_be_the_same(depthwise):
     path, theirs = depthwise
-    fewer = build_recognizer(compose(settings("operator=depthwise")), build_backbone(compose(BASE)), 4)
+    fewer = build_learner(compose(settings("operator=depthwise")), build_backbone(compose(BASE)), 4)
     tuning = FineTuning(InitialWeights.read(str(path), theirs.config), theirs.config)
     before = fewer.head.weight.clone()
     tuning.load_head(fewer.head, "abc")

@@ -41,7 +41,7 @@ def test_the_other_optimizers_train(word):
     cfg = composed(
         *shlex.split(REMEDIES.get(f"optimizer={word}", f"optimizer={word}")), "operator=depthwise", "width=0.1"
     )
-    optimizer = build.build_recognizer(cfg, build.build_backbone(cfg), 3).optimizer_and_schedule()[0]
+    optimizer = build.build_learner(cfg, build.build_backbone(cfg), 3).optimizer_and_schedule()[0]
     assert type(optimizer).__name__.lower() == word
 
 

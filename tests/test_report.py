@@ -10,7 +10,15 @@ from score_files import write_scores
 
 from facerec.errors import InputError
 from facerec.runs.mean_accuracy import measured_accuracy
-from facerec.runs.report import find_runs, notes, rows_for_paper, show, table_rows
+from facerec.runs.report import (
+    find_runs,
+    notes,
+    recognition_title,
+    rows_for_paper,
+    show_table,
+    table_rows,
+    without_file_columns,
+)
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import load_scores
 from facerec.runs.table_formats import comma_separated
@@ -150,7 +158,7 @@ def rows(write):
 
 
 def test_the_terminal_shows_the_accuracies(rows, capsys):
-    show(rows)
+    show_table(without_file_columns(rows), recognition_title(rows))
     shown = capsys.readouterr().out
     assert "protocol tvconv" in shown and "90.00 [" in shown and "Depthwise" in shown
 
@@ -268,7 +276,8 @@ def named(write):
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(named, capsys):
-    show(named(*NAMES))
+    rows = named(*NAMES)
+    show_table(without_file_columns(rows), recognition_title(rows))
     shown = capsys.readouterr().out
     assert says(shown, *NAMES)
 

@@ -9,7 +9,7 @@ from says import refuses
 
 from facerec.errors import InputError
 from facerec.runs import results
-from facerec.runs.results import verify_checkpoint
+from facerec.runs.results import evaluate_checkpoint
 from facerec.training.checkpoints import BestCheckpoint
 from facerec.verification.verify import verify
 
@@ -27,15 +27,15 @@ def test_a_summary_is_plain_json(result):
 def test_a_run_of_no_epoch_says_so(tmp_path):
     trainer = SimpleNamespace(max_epochs=3, max_steps=-1)
     with refuses("best.ckpt", "trainer.max_epochs=3", error=InputError):
-        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt", {})
+        evaluate_checkpoint(trainer, None, tmp_path / "best.ckpt", None)
     trainer.max_steps = 7
     with refuses("best.ckpt", "trainer.max_steps=7", error=InputError):
-        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt", {})
+        evaluate_checkpoint(trainer, None, tmp_path / "best.ckpt", None)
     timer = Timer("00:00:00:05")
     timer.load_state_dict({"time_elapsed": {"train": 6.0}})
     trainer.callbacks = [Timer(), timer]
     with refuses("best.ckpt", "trainer.max_time", "resume", error=InputError):
-        verify_checkpoint(trainer, None, None, tmp_path / "best.ckpt", {})
+        evaluate_checkpoint(trainer, None, tmp_path / "best.ckpt", None)
 
 
 def test_the_cost_is_that_of_the_network(tvconv_run):
