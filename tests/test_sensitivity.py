@@ -1,12 +1,16 @@
 """The table and the picture of the affine study, on results that a person can picture."""
 
 import io
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from facerec.plots.sensitivity import Measurement, Shift, sensitivity_figure, sensitivity_table
+from facerec.segmentation.image_means import headline
+from facerec.segmentation.mask_protocols import ImageScore
+from facerec.verification.headline import Headline
 from facerec.verification.verify import verify
 
 
@@ -62,7 +66,7 @@ def test_a_summary_says_which_shift_and_holds_all_results():
     unchanged, changed = measurements()[0], measurements()[2]
     assert unchanged.summary()["shift"] is None
     assert changed.summary()["shift"] == {"transform": "rotation", "strength": 1, "unit": "degrees", "reach": 15}
-    assert changed.summary()["benchmarks"]["lfw"]["accuracy"] == changed.results["lfw"].accuracy
+    assert changed.summary()["benchmarks"]["lfw"]["accuracy"] == changed.results["lfw"].headline.value
 
 
 def test_the_legend_has_room_for_long_names_beside_one_small_plot():
@@ -73,3 +77,47 @@ def test_the_legend_has_room_for_long_names_beside_one_small_plot():
     figure.draw_without_rendering()
     legend, whole = figure.legends[0].get_window_extent(), figure.bbox
     assert legend.x0 >= 0 and legend.x1 <= whole.width and legend.y1 <= whole.height
+
+
+class Masks(NamedTuple):
+    """Of images whose Dice of cup and disc is known."""
+
+    dices: tuple[float, ...]
+
+    @property
+    def headline(self) -> Headline:
+        return headline([score(dice) for dice in self.dices], "tvconv_reference")
+
+    def summary(self) -> dict[str, float]:
+        return {"mean_dice": self.headline.value}
+
+
+def score(dice: float) -> ImageScore:
+    names = dict.fromkeys(ImageScore._fields, 0.0)
+    return ImageScore(**(names | {"cup_dice": dice - 0.1, "disc_dice": dice + 0.1}))
+
+
+def test_the_headline_of_masks_is_the_mean_dice_of_both_structures_over_the_images():
+    found = Masks((0.5, 0.7, 0.9)).headline
+    assert (found.name, found.number, found.parts, found.protocol) == ("mean Dice", 3, "images", "tvconv_reference")
+    assert found.value == pytest.approx(0.7) and found.deviation == pytest.approx(np.std([0.5, 0.7, 0.9]))
+    assert found.error == pytest.approx(found.deviation / 3**0.5)
+
+
+def test_masks_are_tabulated_and_plotted_as_faces_are():
+    by_shift = {None: (0.9, 0.8), Shift("translation", 1, "share", 0.1): (0.5, 0.6)}
+    domains = [
+        Measurement("one", shift, {"west": Masks(dices), "east": Masks((*dices, 0.7))})
+        for shift, dices in by_shift.items()
+    ]
+    text = io.StringIO()
+    Console(file=text, width=120).print(sensitivity_table(domains))
+    said = " ".join(text.getvalue().split())
+    assert "mean Dice in percent ± standard deviation over images, protocol tvconv_reference" in said
+    assert "85.00 ± 5.00" in said and "55.00 ± 5.00" in said and "translation ± 0.1 of the sides" in said
+    figure = sensitivity_figure(domains)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["west\nmean Dice (%)", "east\nmean Dice (%)"]
+    line = figure.axes[0].containers[0].lines[0]
+    assert line.get_ydata().tolist() == pytest.approx([85, 55])
+    assert figure.legends[0].get_title().get_text() == "protocol tvconv_reference; bars: standard error over the images"
+    assert domains[0].summary()["benchmarks"]["west"] == {"mean_dice": pytest.approx(0.85)}

@@ -15,6 +15,7 @@ from scipy import stats
 from facerec.segmentation.mask_protocols import FLAGS, ImageScore
 from facerec.verification import paired_comparison
 from facerec.verification.dependence import PairPeople, named_people
+from facerec.verification.headline import Headline
 from facerec.verification.intervals import Interval, quantile
 from facerec.verification.paired_comparison import Comparison, Measured
 
@@ -50,6 +51,12 @@ def columns(scores: Sequence[ImageScore]) -> dict[str, np.ndarray]:
 def means(scores: Sequence[ImageScore]) -> dict[str, ImageMean]:
     """Return the mean of each number over the images."""
     return {name: mean_over_images(values) for name, values in columns(scores).items() if name not in FLAGS}
+
+
+def headline(scores: Sequence[ImageScore], protocol: str) -> Headline:
+    """Return the mean of both structures' Dice over the images, which ``protocol`` has scored."""
+    values = np.array([score.mean_dice for score in scores])
+    return Headline("mean Dice", float(values.mean()), float(values.std()), len(values), "images", protocol)
 
 
 def counts(scores: Sequence[ImageScore]) -> dict[str, int]:

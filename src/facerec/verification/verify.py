@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn import metrics
 
 from facerec.verification.dependence import PairPeople
+from facerec.verification.headline import Headline
 from facerec.verification.intervals import Interval, accuracy_terms, accuracy_variance, tar_interval, wilson
 from facerec.verification.protocols import PROTOCOLS, contiguous_folds, decision_distances, run_folds
 from facerec.verification.roc import FARS, checked_is_same, equal_error_rate, roc_curve, tar_at_far, tar_at_fars
@@ -62,6 +63,11 @@ class VerificationResult:
         if self.centres is None:
             return np.zeros((0, 1))
         return self.centres[0 if PROTOCOLS[self.protocol].centring_adds_up else fold : fold + 1]
+
+    @property
+    def headline(self) -> Headline:
+        """The accuracy, a mean over folds."""
+        return Headline("accuracy", self.accuracy, self.std, self.num_folds, "folds", self.protocol)
 
     def accuracy_error(self) -> float | None:
         """Return the standard error of the accuracy over pairs that share people; None without ``people``."""
