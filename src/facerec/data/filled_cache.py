@@ -75,7 +75,7 @@ class FilledDataset(IndexedImages):
         except OSError as error:
             raise self._refusal(error) from error
         self._written = written
-        weakref.finalize(self, _remove, written, os.getpid())
+        weakref.finalize(self, _remove, written.absolute(), os.getpid())
 
     def new_epoch(self) -> None:
         self._epochs += self._written is not None
