@@ -179,6 +179,8 @@ def test_maps_start_at_the_constant_and_are_bound_to_the_output_size():
         ),
         ({"generator_affine": "yes"}, ("generator_affine", "full", "channel", "none", "yes")),
         ({"generator_padding": "reflect"}, ("generator_padding", "zeros", "replicate", "reflect")),
+        ({"generator_stride": 3}, ("generator_stride", "1, 2", "3")),
+        ({"generator_stride": True}, ("generator_stride", "1, 2", "True")),
     ],
     ids=str,
 )

@@ -152,6 +152,7 @@ CHANGED = {
     "generator_norm": "instance",
     "generator_affine": "channel",
     "generator_padding": "replicate",
+    "generator_stride": 2,
 }
 
 

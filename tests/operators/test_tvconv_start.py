@@ -67,6 +67,10 @@ def test_an_image_without_any_contrast_gives_the_constant_map():
             ("generator_norm=instance", "position", "layer"),
         ),
         (
+            {"generator_norm": "instance", "out_size": (2, 2), "generator_stride": 2, "map_init": "data"},
+            ("generator_norm=instance", "position", "layer"),
+        ),
+        (
             {"generator_norm": "batch", "generator_padding": "replicate"},
             ("generator_norm=batch", "generator_padding=replicate", "generator_kernel_size=3", "map_init=data"),
         ),

@@ -39,14 +39,28 @@ def normalised(x, norm, affine, layer):
     return x * layer.weight.view(shape) + layer.bias.view(shape)
 
 
-def generated_by_hand(maps, generator, norm, affine, padding):
+def interpolated(maps, size):
+    """Bilinearly, between the middles of the pixels, each axis by a matrix."""
+    matrices = []
+    for length, small in zip(size, maps.shape[2:], strict=True):
+        places = ((torch.arange(length) + 0.5) * small / length - 0.5).clamp(min=0)
+        matrices.append((1 - (places[:, None] - torch.arange(small)).abs()).clamp(min=0))
+        matrices[-1] /= matrices[-1].sum(1, keepdim=True)  # beyond the last middle
+    return torch.einsum("hy,wx,bcyx->bchw", *matrices, maps)
+
+
+def generated_by_hand(maps, generator, norm, affine, padding, stride=1):
     """Affinity maps (1, c_A, H, W) through convolution, normalisation, ReLU, ..., convolution."""
     convolutions = [layer for layer in generator if isinstance(layer, nn.Conv2d)]
-    norms = [layer for layer in generator if not isinstance(layer, nn.Conv2d | nn.ReLU)]
+    norms, size = list(generator)[1::3], maps.shape[2:]
     for index, conv in enumerate(convolutions):
         margin = conv.weight.shape[-1] // 2
+        if index == len(convolutions) - 1:
+            maps = interpolated(maps, size)
         maps = F.pad(maps, [margin] * 4, mode="constant" if padding == "zeros" else "replicate")
         maps = F.conv2d(maps, conv.weight)
+        if index == 0:
+            maps = maps[:, :, ::stride, ::stride]
         if index < len(convolutions) - 1:
             maps = normalised(maps, norm, affine, norms[index]).clamp(min=0)
     return maps[0]
@@ -54,9 +68,12 @@ def generated_by_hand(maps, generator, norm, affine, padding):
 
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
 @pytest.mark.parametrize(("norm", "affine"), NORMS)
-@pytest.mark.parametrize(("kernel_size", "generator_kernel_size", "layers"), [(3, 3, 1), (5, 1, 0), (1, 5, 2)])
+@pytest.mark.parametrize(
+    ("kernel_size", "generator_kernel_size", "layers", "stride"),
+    [(3, 3, 1, 1), (5, 1, 0, 1), (1, 5, 2, 1), (3, 3, 2, 2), (1, 5, 0, 2)],
+)
 def test_weights_are_the_generators_output_channel_by_channel_tap_by_tap(
-    norm, affine, padding, kernel_size, generator_kernel_size, layers
+    norm, affine, padding, kernel_size, generator_kernel_size, layers, stride
 ):
     module = randomise(
         tvconv(
@@ -68,15 +85,16 @@ def test_weights_are_the_generators_output_channel_by_channel_tap_by_tap(
             generator_norm=norm,
             generator_affine=affine,
             generator_padding=padding,
+            generator_stride=stride,
         )
     )
-    by_hand = generated_by_hand(module.affinity_maps, module.weight_generator, norm, affine, padding)
+    by_hand = generated_by_hand(module.affinity_maps, module.weight_generator, norm, affine, padding, stride)
     weight, taps = module.weight(), kernel_size**2
     assert weight.shape == (taps, 5, 4, 3)
     for channel in range(3):
         for tap in range(taps):
             torch.testing.assert_close(weight[tap, :, :, channel], by_hand[channel * taps + tap], rtol=1e-4, atol=1e-5)
-    offsets = generated_by_hand(module.affinity_maps, module.bias_generator, norm, affine, padding)
+    offsets = generated_by_hand(module.affinity_maps, module.bias_generator, norm, affine, padding, stride)
     torch.testing.assert_close(module.bias().permute(2, 0, 1), offsets, rtol=1e-4, atol=1e-5)
 
 
@@ -86,6 +104,28 @@ def test_the_generator_starts_with_the_published_spread():
     convolutions = [layer for layer in module.weight_generator if isinstance(layer, nn.Conv2d)]
     for conv, outgoing in zip(convolutions, (64, 64, 72), strict=True):
         assert conv.weight.std().item() == pytest.approx((2 / (9 * outgoing)) ** 0.5, rel=0.05)
+
+
+def test_a_layer_with_a_hook_is_called():
+    module, seen = tvconv(), []
+    expected = module.weight()
+    for layer in module.weight_generator:
+        layer.register_forward_hook(lambda layer, *_: seen.append(layer))
+    torch.testing.assert_close(module.weight(), expected, rtol=1e-4, atol=1e-5)
+    assert seen == list(module.weight_generator)
+
+
+def test_hidden_layers_at_half_the_size_cost_a_quarter_and_the_last_as_much():
+    """c_A c_I 9 + L c_I^2 9 at half the height and width, 81 c_I C at the whole."""
+    module = TVConv(5, 1, (9, 12), generator_channels=8, generator_layers=2, generator_stride=2)
+    assert module.count_macs_once() == 9 * (4 * 8 + 2 * 8 * 8) * 5 * 6 + 81 * 8 * 5 * 9 * 12
+    assert module.weight_generator[1].weight.shape == (8, 5, 6)
+
+
+def test_the_inference_form_of_a_generator_at_half_the_size_gives_the_same():
+    module = randomise(tvconv(generator_stride=2, bias=True)).eval()
+    x = torch.randn(2, 3, 5, 4)
+    torch.testing.assert_close(module.inference_form()(x), module(x))
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,6 +9,7 @@ from facerec.commands.main import module_of
 ALL = [
     "layer",
     "norm",
+    "generator",
     "network",
     "memory",
     "throughput",
@@ -67,7 +68,7 @@ def test_the_sections_asked_for_are_run_and_written(benchmark, tmp_path):
             "sections=layer,speed",
             (
                 "'speed'",
-                "layer, norm, network, memory, throughput, pipeline, index, augmentation, verification, export",
+                "layer, norm, generator, network, memory, throughput, pipeline, index, augmentation, verification",
             ),
         ),
         ("quick=yes", ("quick", "true or false", "'yes'")),

@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerec.checks import check_counts
+from facerec.checks import check_choice, check_counts
 from facerec.kernels.position_dependent import position_dependent_conv
-from facerec.operators.base import SpatialOperator
+from facerec.operators.base import SpatialOperator, halve
 from facerec.operators.common.generated import Generated
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.common.weight_generator import count_generator_macs, reset_generator, weight_generator
@@ -50,6 +50,8 @@ class TVConv(SpatialOperator):
             norm only; otherwise the same as "channel"); "channel"; or "none".
         generator_padding: "zeros", as published, or "replicate", so that constant maps give the same weights
             everywhere.
+        generator_stride: 1, as published, or 2: the hidden layers have half the maps' height and width, and are
+            interpolated bilinearly before the last convolution.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class TVConv(SpatialOperator):
         generator_norm: str = "layer",
         generator_affine: str = "full",
         generator_padding: str = "zeros",
+        generator_stride: int = 1,
     ) -> None:
         super().__init__()
         check_counts(
@@ -79,8 +82,10 @@ class TVConv(SpatialOperator):
             generator_layers=generator_layers,
             generator_kernel_size=generator_kernel_size,
         )
+        check_choice("generator_stride", generator_stride, (1, 2))
         _check_map_init(map_init, affinity_channels)
-        _check_alive(generator_norm, generator_padding, generator_kernel_size, map_init, out_size)
+        hidden_size = halve((out_size[0], out_size[1]), generator_stride)
+        _check_alive(generator_norm, generator_padding, generator_kernel_size, map_init, hidden_size)
         if not isinstance(map_weight_decay, bool):
             raise ValueError(f"map_weight_decay must be true or false, got {map_weight_decay!r}")
         self.channels, self.stride, self.kernel_size = channels, stride, kernel_size
@@ -99,6 +104,7 @@ class TVConv(SpatialOperator):
             norm=generator_norm,
             affine=generator_affine,
             padding=generator_padding,
+            stride=generator_stride,
         )
         self.weight_generator = self.make_generator(kernel_size**2 * channels)
         self.bias_generator = self.make_generator(channels) if bias else None
@@ -160,14 +166,12 @@ class TVConv(SpatialOperator):
     def weight(self) -> Tensor:
         """Generate the weights of every position, ``(k * k, H, W, C)``, taps row by row."""
         # The generator's channels are ordered (channel, tap).
-        taps, (height, width) = self.kernel_size**2, self.affinity_maps.shape[2:]
-        generated = self.weight_generator(self.affinity_maps).view(self.channels, taps, height, width)
-        return generated.permute(1, 2, 3, 0).contiguous()
+        return self.weight_generator.by_group(self.affinity_maps, self.kernel_size**2)
 
     def bias(self) -> Tensor:
         """Generate the bias ``(H, W, C)``; only with ``bias=True``."""
         assert self.bias_generator is not None
-        return self.bias_generator(self.affinity_maps)[0].permute(1, 2, 0).contiguous()
+        return self.bias_generator.by_group(self.affinity_maps)[0]
 
     def forward(self, x: Tensor) -> Tensor:
         out = position_dependent_conv(x, self._weight.get(self, self.weight), self.stride)
@@ -204,11 +208,11 @@ def _check_map_init(map_init: float | str, affinity_channels: int) -> None:
         raise ValueError(f"affinity_channels must be at most 8 with map_init=data, got {affinity_channels}")
 
 
-def _check_alive(norm: str, padding: str, kernel_size: int, map_init: float | str, out_size: tuple[int, int]) -> None:
+def _check_alive(norm: str, padding: str, kernel_size: int, map_init: float | str, size: tuple[int, int]) -> None:
     """Refuse a normalisation per map if every map is constant, since it would turn them into zeros."""
     if norm not in ("instance", "batch"):
         return
-    if out_size[0] * out_size[1] == 1:
+    if size[0] * size[1] == 1:
         raise ValueError(f"generator_norm={norm} needs maps of more than one position: use layer or larger images")
     if map_init != "data" and (padding == "replicate" or kernel_size == 1):
         raise ValueError(

@@ -56,6 +56,7 @@ class TVConvDynamic(SpatialOperator):
         generator_norm: str = "layer",
         generator_affine: str = "full",
         generator_padding: str = "zeros",
+        generator_stride: int = 1,
     ) -> None:
         super().__init__()
         check_counts(rank=rank, coefficient_channels=coefficient_channels)
@@ -75,6 +76,7 @@ class TVConvDynamic(SpatialOperator):
             generator_norm=generator_norm,
             generator_affine=generator_affine,
             generator_padding=generator_padding,
+            generator_stride=generator_stride,
         )
         self.field_generator = self.tvconv.make_generator(rank * channels)
         self.coefficients = nn.Sequential(
@@ -114,8 +116,8 @@ class TVConvDynamic(SpatialOperator):
 
     def fields(self) -> Tensor:
         """Generate F, ``(rank, H, W, C)``."""
-        generated = self.field_generator(self.tvconv.affinity_maps)
-        return generated.unflatten(1, (self.rank, -1))[0].permute(0, 2, 3, 1).contiguous()
+        (generated,) = self.field_generator.by_group(self.tvconv.affinity_maps)
+        return generated.unflatten(2, (self.rank, -1)).permute(2, 0, 1, 3).contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tvconv(x) + _mix(self.coefficients(x), self._fields.get(self, self.fields))

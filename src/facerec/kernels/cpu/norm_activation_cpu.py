@@ -40,7 +40,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     over_positions = x.permute(0, 2, 3, 1).flatten(0, 2)
     count = len(over_positions)
     shift = over_positions[:: -(-count // _SAMPLE)].float().mean(0)
-    first, second = _sums(statistics, (), 2, (shift,), x) / count
+    first, second = sums(statistics, (), 2, (shift,), x) / count
     return (shift + first).float(), (second - first.square()).clamp_(min=0).float()
 
 
@@ -51,7 +51,7 @@ def forward(
     out = torch.empty_like(x)
     maps = (x,) if shortcut is None else (x, shortcut)
     columns = (mean, scale, bias, *_of(slope))
-    _run(normalise, (activation, shortcut is not None, _past_cache(out)), out, columns, *maps)
+    run(normalise, (activation, shortcut is not None, _past_cache(out)), (out,), columns, *maps)
     return out
 
 
@@ -61,7 +61,7 @@ def sums_of_gradient(
     """Return the sums, float64 ``(C,)``, of the gradient before the activation, of its product with ``x - mean`` and,
     with a slope, of the slope's gradient."""
     columns = (mean, scale, bias, *_of(slope))
-    return list(_sums(gradient_sums, (activation,), 2 if slope is None else 3, columns, x, grad_out))
+    return list(sums(gradient_sums, (activation,), 2 if slope is None else 3, columns, x, grad_out))
 
 
 def gradient(
@@ -78,7 +78,7 @@ def gradient(
     """Return ``scale`` times the gradient before the activation, plus ``(x - mean) * along + constant``, like ``x``."""
     out = torch.empty_like(x)
     columns = (mean, scale, bias, *_of(slope), along, constant)
-    _run(input_gradient, (activation, _past_cache(out)), out, columns, x, grad_out)
+    run(input_gradient, (activation, _past_cache(out)), (out,), columns, x, grad_out)
     return out
 
 
@@ -86,18 +86,19 @@ def _of(slope: Tensor | None) -> tuple[Tensor, ...]:
     return () if slope is None else (slope,)
 
 
-def _sums(build, options: tuple[str, ...], number: int, columns: tuple[Tensor, ...], *maps: Tensor) -> Tensor:
+def sums(build, options: tuple[str, ...], number: int, columns: tuple[Tensor, ...], *maps: Tensor) -> Tensor:
     """Return sums over all positions, float64 ``(number, C)``."""
     rows = _rows_of(maps[0])
-    sums = torch.zeros(len(rows.items), number, rows.period)
-    _run(build, options, sums, columns, *maps)
-    return sums.sum(0, dtype=torch.float64).view(number, rows.positions, -1).sum(1)
+    found = torch.zeros(len(rows.items), number, rows.period)
+    run(build, options, (found,), columns, *maps)
+    return found.sum(0, dtype=torch.float64).view(number, rows.positions, -1).sum(1)
 
 
-def _run(build, options: tuple, result: Tensor, columns: tuple[Tensor, ...], *maps: Tensor) -> None:
+def run(build, options: tuple, results: tuple[Tensor, ...], columns: tuple[Tensor, ...], *maps: Tensor) -> None:
+    """Call the loop of ``build`` and ``options`` over ``maps``, with ``columns``, ``(C,)`` each, for each position."""
     rows = _rows_of(maps[0])
     repeated = torch.stack(columns)[:, None].expand(-1, rows.positions, -1).contiguous()
-    addresses = [tensor.data_ptr() for tensor in (repeated, result, *maps)]
+    addresses = [tensor.data_ptr() for tensor in (repeated, *results, *maps)]
     program(build, *options, DTYPES[maps[0].dtype]).call(rows.items, rows.period, *addresses)
 
 

@@ -18,8 +18,8 @@ from facerec.kernels.cpu.vector_functions import gradient_before, value_after
 _UNROLL = 4
 
 Columns = dict[str, Value]
-# Emits the code for one vector: (builder, what the columns need, vectors of the maps, their width). Returns the vector
-# to write, or those to sum.
+# Emits the code for one vector: (builder, what the columns need, vectors of the maps, their width). Returns those to
+# write, or to sum.
 Body = Callable[[LoopBuilder, Columns, list[Value], int], list[Value]]
 
 
@@ -30,7 +30,7 @@ def statistics(storage: Storage, vector_width: int) -> ir.Module:
         distance = b.fsub(maps[0], columns["shift"])
         return [distance, b.fmul(distance, distance)]  # pyright: ignore[reportArgumentType]
 
-    return _Loop(body, ("shift",), maps=1, sums=2, storage=storage).build(vector_width)
+    return Loop(body, ("shift",), maps=1, sums=2, storage=storage).build(vector_width)
 
 
 def normalise(activation: str, shortcut: bool, past_cache: bool, storage: Storage, vector_width: int) -> ir.Module:
@@ -45,7 +45,7 @@ def normalise(activation: str, shortcut: bool, past_cache: bool, storage: Storag
         return [b.fadd(out, maps[1])] if shortcut else [out]
 
     names = _names(activation)
-    return _Loop(body, names, maps=1 + shortcut, storage=storage, past_cache=past_cache).build(vector_width)
+    return Loop(body, names, maps=1 + shortcut, storage=storage, past_cache=past_cache).build(vector_width)
 
 
 def gradient_sums(activation: str, storage: Storage, vector_width: int) -> ir.Module:
@@ -62,7 +62,7 @@ def gradient_sums(activation: str, storage: Storage, vector_width: int) -> ir.Mo
         return sums
 
     sums = 3 if activation == "prelu" else 2
-    return _Loop(body, _names(activation), maps=2, sums=sums, storage=storage).build(vector_width)
+    return Loop(body, _names(activation), maps=2, sums=sums, storage=storage).build(vector_width)
 
 
 def input_gradient(activation: str, past_cache: bool, storage: Storage, vector_width: int) -> ir.Module:
@@ -76,7 +76,7 @@ def input_gradient(activation: str, past_cache: bool, storage: Storage, vector_w
         return [b.multiply_add(columns["scale"], gradient, rest)]
 
     names = (*_names(activation), "along", "constant")
-    return _Loop(body, names, maps=2, storage=storage, past_cache=past_cache).build(vector_width)
+    return Loop(body, names, maps=2, storage=storage, past_cache=past_cache).build(vector_width)
 
 
 def _names(activation: str) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ def _normalised(b: LoopBuilder, columns: Columns, x: Value) -> Value:
 
 
 @dataclass(frozen=True)
-class _Loop:
+class Loop:
     """A loop over the items, the columns and the rows.
 
     Attributes:
@@ -96,7 +96,8 @@ class _Loop:
         names: what the columns need, a row of float32 each.
         maps: number of maps that are read.
         storage: element type of the maps.
-        sums: number of sums per item and column, float32; 0: a map is written.
+        sums: number of sums per item and column, float32; 0: maps are written.
+        written: number of maps that are written, if there are no sums.
         past_cache: see `normalise`.
     """
 
@@ -105,6 +106,7 @@ class _Loop:
     maps: int
     storage: Storage
     sums: int = 0
+    written: int = 1
     past_cache: bool = False
 
     def build(self, vector_width: int) -> ir.Module:
@@ -112,20 +114,21 @@ class _Loop:
 
         The fields of ``call``: next item; number of items; address of their table, with the offset of the first row,
         the number of rows and their length; distance from one row to the next, in elements, of maps, sums and what the
-        columns need; addresses of what the columns need, of the result and of the maps.
+        columns need; addresses of what the columns need, of the results and of the maps.
         """
         module = ir.Module()
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER]), "run")
         b = LoopBuilder(function, vector_width)
-        _, items, table, period, *arrays = b.fields(function.args[0], int64(0), 6 + self.maps)
-        columns, result, *maps = (b.inttoptr(address, POINTER) for address in arrays)
+        _, items, table, period, *fields = b.fields(function.args[0], int64(0), 5 + self.written + self.maps)
+        columns, *arrays = (b.inttoptr(address, POINTER) for address in fields)
+        results, maps = arrays[: self.written], arrays[self.written :]
         with b.taken(function.args[0], items) as item:
             offset, rows, length = b.fields(b.inttoptr(table, POINTER), item, 3)
             for start, width, count in b.vectors(length, _UNROLL, self.storage):
                 first = b.add(offset, start)
                 written = b.add(b.mul(item, b.mul(int64(self.sums), period)), start) if self.sums else first
                 pointers = [b.at(map, first, self.storage.value) for map in maps]
-                to = b.at(result, written, FLOAT32 if self.sums else self.storage.value)
+                to = [b.at(result, written, FLOAT32 if self.sums else self.storage.value) for result in results]
                 self._over_rows(b, b.at(columns, start, FLOAT32), to, pointers, rows, period, width, count)
         b.ret_void()
         return module
@@ -134,7 +137,7 @@ class _Loop:
         self,
         b: LoopBuilder,
         columns: Value,
-        result: Value,
+        results: list[Value],
         maps: list[Value],
         rows: Value,
         period: Value,
@@ -152,10 +155,11 @@ class _Loop:
             if self.sums:
                 _add(b, sums, found, width)
             else:
-                to = b.at(result, at, self.storage.value)
-                b.write(list(found[0]), to, width, self.storage, self.past_cache and count == _UNROLL)
+                past_cache = self.past_cache and count == _UNROLL
+                for result, vectors in zip(results, found, strict=True):
+                    b.write(list(vectors), b.at(result, at, self.storage.value), width, self.storage, past_cache)
         for number, total in enumerate(sums):
-            to = b.at(result, b.mul(int64(number), period), FLOAT32)
+            to = b.at(results[0], b.mul(int64(number), period), FLOAT32)
             b.write([b.vector(address, width) for address in total], to, width, Storage.FLOAT32)
 
     def _needed(self, b: LoopBuilder, columns: Value, period: Value, width: int, count: int) -> list[Columns]:

@@ -20,7 +20,7 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 def activation_name(module: nn.Module) -> str | None:
     """Return the name of an activation for `norm_activation`, or None if it has none or the module has hooks."""
     names = [name for kind, name in _ACTIVATIONS.items() if isinstance(module, kind)]
-    return names[0] if names and not _has_hooks(module) else None
+    return names[0] if names and not has_hooks(module) else None
 
 
 class FusedSequence(nn.Sequential):
@@ -85,7 +85,7 @@ def is_sequence(module: nn.Module) -> TypeGuard[nn.Sequential]:
 
 def with_shortcut(layers: nn.Module, x: Tensor, shortcut: Tensor) -> Tensor:
     """Return ``layers(x) + shortcut``."""
-    if isinstance(layers, FusedSequence) and not _has_hooks(layers):
+    if isinstance(layers, FusedSequence) and not has_hooks(layers):
         return layers(x, shortcut)
     return layers(x) + shortcut
 
@@ -149,7 +149,7 @@ def normalised(
 
 def _can_be_fused(module: nn.Module) -> bool:
     """Whether it is an ordinary BatchNorm with parameters and running statistics, without hooks."""
-    return type(module) is nn.BatchNorm2d and has_running_statistics(module) and not _has_hooks(module)
+    return type(module) is nn.BatchNorm2d and has_running_statistics(module) and not has_hooks(module)
 
 
 def has_running_statistics(norm: nn.BatchNorm2d) -> bool:
@@ -157,7 +157,7 @@ def has_running_statistics(norm: nn.BatchNorm2d) -> bool:
     return norm.affine and norm.track_running_stats and norm.momentum is not None
 
 
-def _has_hooks(module: nn.Module) -> bool:
+def has_hooks(module: nn.Module) -> bool:
     return any(getattr(module, name) for name in _HOOKS) or any(getattr(hooks, f"_global{name}") for name in _HOOKS)
 
 
