@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from facerec.backbones import MobileNetV2
 from facerec.operators.tvconv import TVConv
+from facerec.plots.network import roc_figure
 from facerec.training.callbacks.figures import Pictures
 from facerec.verification.verify import verify
 
@@ -68,7 +69,8 @@ def module():
 
     embeddings = torch.randn(2, 20, 4, generator=torch.Generator().manual_seed(0))
     result = verify(embeddings[0], embeddings[1], np.arange(20) % 2 == 0)
-    return SimpleNamespace(results={"lfw": result}, backbone=MobileNetV2(0.1, small, image_size=(16, 16)))
+    backbone = MobileNetV2(0.1, small, image_size=(16, 16))
+    return SimpleNamespace(figures=lambda: {"ROC": roc_figure({"lfw": result})}, backbone=backbone)
 
 
 def test_only_some_epochs_and_the_last_are_drawn(boards, module, tmp_path):
