@@ -193,3 +193,13 @@ def test_parts_of_the_other_task_are_refused(tmp_path, capfd, settings, facts):
 def test_settings_of_faces_have_no_effect_on_masks(run, tmp_path, capfd):
     assert run_command(tmp_path, "evaluate", f"checkpoint={run / 'last.ckpt'}", "all_pairs=true") == 1
     assert says(capfd.readouterr().err, "all_pairs", "no effect", "leave it out")
+
+
+def test_images_are_misaligned_with_their_masks(run, tmp_path, capfd):
+    arguments = (f"checkpoint={run / 'last.ckpt'}", "transforms=translation", "strengths=2", "out=moved")
+    assert run_command(tmp_path, "sensitivity", *arguments) == 0
+    summary = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert summary["data"][UNSEEN]["images"] == 3
+    unchanged, moved = (each["benchmarks"][UNSEEN]["mean_dice"] for each in summary["measurements"])
+    assert unchanged == pytest.approx(results(run)["last"]["benchmarks"][UNSEEN]["mean_dice"], abs=1e-4)
+    assert moved != unchanged and (tmp_path / "moved" / "sensitivity.png").is_file()

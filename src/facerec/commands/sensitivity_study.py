@@ -2,6 +2,7 @@
 
 Verifies each checkpoint on unchanged images, then under each affine transform alone, at increasing strength, on the
 same benchmarks and by the same protocol. An image is transformed in the same way for every network and in every run.
+Networks that segment are scored by the Dice of cup and disc, on images whose masks move with them.
 Writes sensitivity.json and sensitivity.png at the end, and prints a table on stderr and, last, one JSON object.
 """
 
@@ -16,7 +17,7 @@ from omegaconf import DictConfig
 from torch import nn
 from tqdm import tqdm
 
-from facerec.config.build import build_faces, build_trained, verify
+from facerec.config.build import build_data, build_trained, evaluate
 from facerec.config.settings import command, run_settings, setting
 from facerec.config.stored import compose_trained
 from facerec.console import log, terminal
@@ -27,7 +28,7 @@ from facerec.plots.sensitivity import TRANSFORMS, Measurement, Shift, sensitivit
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.run_names import run_names
-from facerec.runs.task_results import benchmark_fingerprints
+from facerec.runs.task_results import task_results
 
 _GROUP = "augmentation@data.test_augmentation"
 
@@ -103,7 +104,7 @@ def composed(
             # `opened` has refused what is not trusted.
             cfg = compose_trained(network.config, [*overrides, *plan, "+trainer.enable_progress_bar=false"], trust=True)
             try:
-                build_faces(cfg)
+                build_data(cfg)
             except InputError as error:
                 raise InputError(f"{' '.join(plan)}: {error}") from error
             conditions.append((network, cfg))
@@ -135,11 +136,11 @@ def study(conditions: Sequence[tuple[Network, DictConfig]]) -> tuple[list[Measur
 
 
 def measure(network: Network, cfg: DictConfig) -> tuple[Measurement, dict[str, Any]]:
-    """Return the network's results, and the fingerprints of the pairs."""
-    data = build_faces(cfg)
+    """Return the network's results, and what identifies the sets."""
+    data = build_data(cfg)
     data.setup("validate")
-    results = verify(cfg, data, network.backbone)
-    return Measurement(network.name, shift_of(cfg), results), benchmark_fingerprints(data)
+    results = evaluate(cfg, data, network.backbone).results
+    return Measurement(network.name, shift_of(cfg), results), task_results(network.config, data, is_first=False).sets()
 
 
 def shift_of(cfg: DictConfig) -> Shift | None:

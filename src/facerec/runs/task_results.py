@@ -58,8 +58,10 @@ class RecognitionResults(TaskResults[FaceDataModule]):
 
     def __init__(self, data: FaceDataModule, is_first: bool = True) -> None:
         super().__init__(data)
-        assert data.train_source is not None
-        self.shared: dict[str, Shared] = shared_with(data.train_source, data.opened_benchmarks) if is_first else {}
+        self.shared: dict[str, Shared] = {}
+        if is_first:
+            assert data.train_source is not None
+            self.shared = shared_with(data.train_source, data.opened_benchmarks)
 
     def trained_on(self) -> dict[str, Any]:
         train = self.data.train_source

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from facerec.segmentation.image_means import columns, counts, mean_over_images, means
+from facerec.segmentation.image_means import columns, counts, headline, mean_over_images, means
 from facerec.segmentation.mask_protocols import ImageScore, Protocol
+from facerec.verification.headline import Headline
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,11 @@ class MaskResult:
     def mean_dice(self) -> float:
         """The mean over images of both structures' mean, by which epochs are compared."""
         return float(np.mean([score.mean_dice for score in self.scores]))
+
+    @property
+    def headline(self) -> Headline:
+        """The mean Dice of both structures, a mean over images."""
+        return headline(self.scores, self.protocol.name)
 
     def summary(self) -> dict[str, Any]:
         """Return plain values: of each number mean, 95 % interval over images and floor; what was empty or absent."""
