@@ -21,8 +21,22 @@ class Texts(SharedArrays, Sequence[str]):
         joined, remaining = bytearray(), iter(texts)
         while chunk := list(islice(remaining, _CHUNK)):
             joined += "\0".join([*chunk, ""]).encode(errors="surrogateescape")
-        self._joined = np.frombuffer(joined, np.uint8) if joined else np.empty(0, np.uint8)
-        self._ends = np.flatnonzero(self._joined == 0)
+        self._take(np.frombuffer(joined, np.uint8) if joined else np.empty(0, np.uint8))
+
+    @classmethod
+    def of_joined(cls, joined: np.ndarray) -> "Texts":
+        """Create the texts of `joined`."""
+        texts = cls.__new__(cls)
+        texts._take(joined)
+        return texts
+
+    @property
+    def joined(self) -> np.ndarray:
+        """Their bytes, each with a NUL at its end, uint8."""
+        return self._joined
+
+    def _take(self, joined: np.ndarray) -> None:
+        self._joined, self._ends = joined, np.flatnonzero(joined == 0)
 
     def __len__(self) -> int:
         return len(self._ends)
