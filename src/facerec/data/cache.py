@@ -139,18 +139,20 @@ def _decode_into(file: BinaryIO, images: ImageDataset, start: bytes, num_workers
 
 
 @contextmanager
-def alone(path: Path, doing: str = "decoding the same images") -> Iterator[None]:
-    """Wait until no other process writes ``path``, and remove what killed processes left."""
+def alone(path: Path, doing: str = "decoding the same images", remedy: str = ELSE) -> Iterator[None]:
+    """Wait until no other process writes ``path``, which is said if ``doing`` tells what it does, and remove what
+    killed processes left. Raises `InputError` with the ``remedy`` if the folder cannot be made."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): {ELSE}") from error
+        raise InputError(f"{path} cannot be written ({error.strerror}): {remedy}") from error
     lock = FileLock(path.with_name(f".lock.{path.name}"))
     with suppress(OSError, NotImplementedError):  # a file system without locks: two processes may do the same work
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log(f"another process is {doing}: waiting for it")
+            if doing:
+                log(f"another process is {doing}: waiting for it")
             lock.acquire()
     try:
         if lock.is_locked:
