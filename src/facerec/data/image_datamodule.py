@@ -123,7 +123,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             size = f"data.global_batch_size={self.global_batch_size}"
             raise InputError(f"{size} cannot be divided by {devices} devices: use a multiple of {devices}")
         if groups is None:
-            sampler = UniformImages(len(dataset), devices, rank, self.seed)
+            sampler = self.uniform_images(len(dataset), devices, rank)
         else:
             sampler = UniformIdentities(groups, devices, rank, self.seed)
         size, (epoch, batches) = self.global_batch_size // devices, self._position
@@ -132,6 +132,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         progress = self.trainer.fit_loop.epoch_progress.current
         sampler.set_epoch(max(epoch, progress.processed))  # pyright: ignore[reportAttributeAccessIssue]
         return self._loader(dataset, size, sampler, training=True)
+
+    def uniform_images(self, length: int, devices: int, rank: int) -> Share:
+        """Create the sampler of one device's part of ``length`` training images, each once per epoch."""
+        return UniformImages(length, devices, rank, self.seed)
 
     def verification_loader(self, dataset: IndexedImages, batch_size: int) -> DataLoader:
         """Create a loader of all images in their order; devices share them."""
