@@ -29,6 +29,11 @@ def in_home(path: _Path) -> _Path:
     return os.path.expanduser(path) if isinstance(path, str) else path
 
 
+def is_remote(root: str) -> bool:
+    """Whether ``root`` is an address, such as ``s3://BUCKET/FOLDER`` of an object storage, and no folder."""
+    return "://" in root
+
+
 @contextmanager
 def replacing(
     path: Path, remedy: str = "free space or choose another folder", unchanged_for: float = 0

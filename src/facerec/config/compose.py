@@ -23,7 +23,7 @@ from facerec.config.overrides import AUGMENTED, is_group, parsed_overrides, refu
 from facerec.config.schema import ROOT_KEYS, RunConfig
 from facerec.config.sentences import in_one_sentence
 from facerec.errors import InputError, suggestion
-from facerec.files import OUTPUTS, refuse_missing_folder
+from facerec.files import OUTPUTS, is_remote, refuse_missing_folder
 from facerec.runs.folder import NOT_OF_A_CELL, cell_folder, run_folder_for
 
 _LONGEST_NAME = 255  # bytes
@@ -198,7 +198,7 @@ def _refuse_half_a_distillation(distillation: Any, teacher: str | None) -> None:
 def refuse_missing_root(cfg: DictConfig) -> None:
     """Raise `InputError` if the data folder does not exist, before PyTorch is imported."""
     root = cfg.data.get("root") if isinstance(cfg.data, DictConfig) else None
-    if root is not None:
+    if root is not None and not is_remote(str(root)):
         refuse_missing_folder(str(root))
 
 

@@ -70,6 +70,7 @@ ROOT_KEYS = tuple(field.name for field in fields(RunConfig))
 PATHS = (
     *("init", "teacher", "resume"),
     *("data.root", "data.train_list", "data.train_folder", "data.cache", "data.index_cache"),
+    "data.shard_cache",
 )
 TEXTS = (
     *PATHS,

@@ -58,7 +58,7 @@ def _forget_folders(cfg: DictConfig) -> None:
     """Remove the folders that would be written to, but for the cache's own: whoever made the file chose them."""
     for key in ("profiler", "default_root_dir"):  # Lightning's
         cfg.trainer.pop(key, None)
-    for key in ("cache", "index_cache"):
+    for key in ("cache", "index_cache", "shard_cache"):
         if key in cfg.data and cfg.data[key] != str(CACHE):
             cfg.data[key] = None
 

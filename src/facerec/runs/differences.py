@@ -11,7 +11,7 @@ from facerec.runs.run_results import RunResults
 from facerec.training.older_settings import default_of, with_names_of_today
 
 # Settings that change how a run is carried out, not its result.
-_HOW = ("seed", "cache", "index_cache", "num_workers", "save_every", "grace")
+_HOW = ("seed", "cache", "index_cache", "shard_cache", "shard_cache_gb", "num_workers", "save_every", "grace")
 
 
 class Run(NamedTuple):

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 Config = dict[str, Any]
-_HOW = ("cache", "index_cache", "num_workers")  # settings that change how images are loaded, not the images
+# Settings that change how images are loaded, not the images.
+_HOW = ("cache", "index_cache", "shard_cache", "shard_cache_gb", "num_workers")
 # Keys of nodes that only repeat a root value, with the root's key.
 _REPEATED = {key: key for key in ("width", "embedding_dim", "image_size")} | {"strength": "affine_strength"}
 
