@@ -28,7 +28,7 @@ COMMANDS = (
     *("train", "search", "evaluate", "sensitivity", "measure", "benchmark", "export", "report", "plot_runs", "demo"),
     "plot_paper",
     "recognise",
-    *("align_faces", "prepare_benchmark", "recordio", "check_data", "plant_defects"),
+    *("align_faces", "prepare_benchmark", "recordio", "write_shards", "check_data", "plant_defects"),
     *("train_frontal", "filter_frontal", "plot_synthetic"),
 )
 
