@@ -1,5 +1,7 @@
 """Set up for all tests."""
 
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,7 +54,7 @@ _SLOW = (
         "test_imports",
         "test_cost",
     ),
-    *("data/fundus/test_drawn", "data/fundus/test_segmentation"),
+    *("data/fundus/test_drawn", "data/fundus/test_segmentation", "data/shards/"),
     *("operators/test_operators", "operators/test_cost", "data/test_modules", "data/test_packed", "kernels/"),
 )
 
@@ -79,3 +81,28 @@ def tvconv_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from running import THREE_EPOCHS, TVCONV, trained
 
     return trained(tmp_path_factory.mktemp("tvconv"), *TVCONV, *THREE_EPOCHS)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server in this process, on the loopback interface."""
+    moto_server = pytest.importorskip("moto.server")
+    server = moto_server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A new bucket of that server, as ``s3://NAME``, with the settings for it in the environment."""
+    from boto3.session import Session
+
+    settings = {"ENDPOINT_URL": s3_server, "ACCESS_KEY_ID": "reader", "SECRET_ACCESS_KEY": "secret"}
+    settings |= {"DEFAULT_REGION": "us-east-1", "EC2_METADATA_DISABLED": "true", "CONFIG_FILE": str(tmp_path / "none")}
+    settings |= {"SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    name = f"faces-{uuid.uuid4().hex}"
+    Session().client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}"

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from facerec.config.allowed import refuse_unknown, targets_in
 from facerec.config.compose import composed
@@ -13,17 +13,17 @@ from facerec.config.overrides import AUGMENTED, is_group, parsed_overrides, refu
 from facerec.config.schema import ROOT_KEYS
 from facerec.config.sentences import in_one_sentence
 from facerec.errors import InputError
-from facerec.files import CACHE
+from facerec.files import CACHE, is_remote
 from facerec.training.older_settings import MOVED, UNWRITTEN, with_names_of_today
 
 
 def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> DictConfig:
     """Return the configuration stored in a file with overrides applied, and without loggers and callbacks.
 
-    A group override replaces the whole node, a key override one value; what would be written goes to no folder that the
-    file names. Raises `InputError` if the stored configuration names a class that neither a file in configs/ names nor
-    is an optimizer, schedule or transform of PyTorch's, unless ``trust`` is true; the overrides are the user's own and
-    may name anything.
+    A group override replaces the whole node, a key override one value. What would be written goes to no folder that the
+    file names, and nothing is fetched from an address that it names. Raises `InputError` if the stored configuration
+    names a class that neither a file in configs/ names nor is an optimizer, schedule or transform of PyTorch's, unless
+    ``trust`` is true; the overrides are the user's own and may name anything.
     """
     _refuse_incomplete(trained, trust)
     cfg = OmegaConf.create({**UNWRITTEN, **with_names_of_today(trained), "logger": {}, "callbacks": {}})
@@ -55,12 +55,15 @@ def compose_trained(trained: Any, overrides: list[str], trust: bool = False) -> 
 
 
 def _forget_folders(cfg: DictConfig) -> None:
-    """Remove the folders that would be written to, but for the cache's own: whoever made the file chose them."""
+    """Remove the folders that would be written to, but for the cache's own, and the address of a storage that would be
+    asked with the user's name: whoever made the file chose them."""
     for key in ("profiler", "default_root_dir"):  # Lightning's
         cfg.trainer.pop(key, None)
     for key in ("cache", "index_cache", "shard_cache"):
         if key in cfg.data and cfg.data[key] != str(CACHE):
             cfg.data[key] = None
+    if is_remote(str(cfg.data.get("root", ""))):
+        cfg.data.root = MISSING
 
 
 def _refuse_incomplete(trained: Any, trust: bool) -> None:

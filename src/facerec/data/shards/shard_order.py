@@ -88,7 +88,7 @@ class _Fetched:
                 self._expected.add(near)
                 self._waiting.extend(self._shards[near : near + 1])
         if self._waiting and (self._thread is None or not self._thread.is_alive()):
-            self._thread = Thread(target=self._fetch_all, daemon=True)
+            self._thread = Thread(target=self._fetch_all, name="fetch shards", daemon=True)
             self._thread.start()
 
     def _fetch_all(self) -> None:
