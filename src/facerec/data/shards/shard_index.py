@@ -116,7 +116,7 @@ class Index:
         shard: number of its shard, int64 ``(N,)``.
         start: its first byte in the shard, int64 ``(N,)``.
         length: its bytes, int64 ``(N,)``.
-        check: the first eight bytes of its BLAKE2b, int64 ``(N,)``.
+        check: the first eight bytes of its SHA-256, int64 ``(N,)``.
         names: the images' names, each with a NUL at its end, UTF-8 in uint8.
         labels: of a training set, int64 ``(N,)``, else empty.
         people: names of a training set's identities, or of the person of each image of a benchmark, as ``names``; empty
@@ -144,7 +144,7 @@ _KINDS = {"names": "uint8", "people": "uint8", "is_same": "bool", "is_apart": "b
 
 def check_of(image: bytes) -> int:
     """Return what `Index.check` has for an image file."""
-    return int.from_bytes(hashlib.blake2b(image, digest_size=8).digest(), "little", signed=True)
+    return int.from_bytes(hashlib.sha256(image).digest()[:8], "little", signed=True)
 
 
 def read_index(path: Path, manifest: Manifest, where: str) -> Index:

@@ -71,7 +71,7 @@ class ShardImages(SharedArrays, EncodedSource):
     def __init__(self, reader: ShardReader, manifest: Manifest, index: Index) -> None:
         self.reader, self._fingerprint = reader, manifest.fingerprint
         self.shards, self._starts, self._lengths, self._checks = index.shard, index.start, index.length, index.check
-        self._names = Texts.of_joined(index.names)
+        self._names, self._places = Texts.of_joined(index.names), [reader.storage.where(s.file) for s in reader.shards]
 
     def __len__(self) -> int:
         return len(self.shards)
@@ -81,7 +81,7 @@ class ShardImages(SharedArrays, EncodedSource):
 
     def full_name(self, index: int) -> str:
         """Return the image's name and its shard."""
-        return f"{self.name(index)} in {self._where(index)}"
+        return f"{self.name(index)} in {self._places[self.shards[index]]}"
 
     def load(self, index: int) -> np.ndarray:
         return decode_rgb(self.encoded(index), self.full_name(index))
@@ -93,7 +93,7 @@ class ShardImages(SharedArrays, EncodedSource):
         if check_of(image) != check:
             image = self.reader.read_again(*place)
         if check_of(image) != check:
-            problem = f"image {self.name(index)} in {self._where(index)} is not the one that was written there"
+            problem = f"image {self.full_name(index)} is not the one that was written there"
             raise InputError(f"{problem}: copy this shard there again")
         return image
 
@@ -103,9 +103,6 @@ class ShardImages(SharedArrays, EncodedSource):
 
     def state(self) -> str:
         return digest(shard.sha256 for shard in self.reader.shards)
-
-    def _where(self, index: int) -> str:
-        return self.reader.storage.where(self.reader.shards[int(self.shards[index])].file)
 
 
 class ShardedFaces(ShardImages, EncodedLabelledSource):

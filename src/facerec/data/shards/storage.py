@@ -45,40 +45,41 @@ def open_storage(root: str) -> "Folder | Bucket":
         return Bucket(root)
     if is_remote(root):
         raise InputError(f"data.root={root} is no address that is read: give a folder or s3://BUCKET/FOLDER")
-    return Folder(Path(root))
+    return Folder(root)
 
 
 class Folder(Storage):
     """The files in a folder."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root)
 
     def where(self, name: str = "") -> str:
-        return str(self.root / name)
+        return os.path.join(self.root, name) if name else self.root
 
     def sizes(self) -> dict[str, int]:
-        with self._naming(""), os.scandir(self.root) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        try:
+            with os.scandir(self.root) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        except OSError as error:
+            raise self._refusal("", error) from error
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        with self._naming(name):
-            return read_part(self.root / name, start, length)
+        try:
+            return read_part(self.where(name), start, length)
+        except OSError as error:
+            raise self._refusal(name, error) from error
 
     def fetch(self, name: str, path: Path) -> None:
         path.write_bytes(self.read(name))
 
-    @contextmanager
-    def _naming(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(f"{self.where(name)} cannot be read ({error.strerror or error}): {_REMEDY}") from error
+    def _refusal(self, name: str, error: OSError) -> InputError:
+        return InputError(f"{self.where(name)} cannot be read ({error.strerror or error}): {_REMEDY}")
 
 
-def read_part(path: Path, start: int = 0, length: int | None = None) -> bytes:
+def read_part(path: str | Path, start: int = 0, length: int | None = None) -> bytes:
     """Return ``length`` bytes of ``path`` from ``start`` on, fewer if it ends before; None: all."""
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:
         file.seek(start)
         return file.read() if length is None else file.read(length)
 
