@@ -64,8 +64,9 @@ def test_a_bucket_is_read_as_a_folder_is(shards, stored, tmp_path):
     assert there.sizes() == here.sizes() and len(there.sizes()) == 11
     for part in ((), (0, 10), (1000, 50), (7, 0)):
         assert there.read("00003.tar", *part) == here.read("00003.tar", *part)
-    there.fetch("00003.tar", tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == (shards / "train/00003.tar").read_bytes()
+    for storage in (here, there):
+        storage.fetch("00003.tar", tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == (shards / "train/00003.tar").read_bytes()
     assert there.where("00003.tar") == f"{stored}/train/00003.tar"
 
 

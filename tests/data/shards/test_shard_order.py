@@ -51,6 +51,16 @@ def test_devices_share_the_same_order(mixed, devices):
     assert np.stack(parts, axis=1).ravel().tolist() == order(mixed)
 
 
+@pytest.mark.parametrize("mixed", [3, 64])
+@pytest.mark.parametrize("done", [0, 1, 250, 600])
+def test_an_epoch_goes_on_from_any_place(mixed, done):
+    sampler = ShardOrder(SHARDS, mixed, 1, 0, 1, lambda shard: None)
+    sampler.go_on(2, done)
+    assert list(sampler) == order(mixed, epoch=2)[done:]
+    sampler.set_epoch(3)
+    assert list(sampler) == order(mixed, epoch=3)
+
+
 def test_shards_without_an_image_of_a_part_do_not_count():
     part = SHARDS[SHARDS % 2 == 1]
     assert sorted(order(3, shards=part)) == list(range(len(part)))
