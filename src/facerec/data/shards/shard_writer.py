@@ -1,5 +1,6 @@
 """Writing of images into shards: tar files of image files, and an index beside them."""
 
+import hashlib
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -74,7 +75,8 @@ class _Writer:
         self.source, self.order, self.about, self.folder = source, order, about, folder
         self.labels = about["labels"]
         self.parts = [order[start : start + images_per_shard] for start in range(0, len(order), images_per_shard)]
-        self.mark = digest([source.fingerprint(), source.state(), f"{images_per_shard} images in a shard"])
+        known = (hashlib.sha256(array.tobytes()).hexdigest() for array in about.values())
+        self.mark = digest([source.fingerprint(), source.state(), f"{images_per_shard} images in a shard", *known])
 
     def write(self, num_workers: int) -> Sharded:
         if not self._is_finished():

@@ -13,7 +13,7 @@ from facerec.data.shards.shard_cache import ShardCache
 from facerec.data.shards.shard_index import MANIFEST
 from facerec.data.shards.shard_order import AHEAD, ShardOrder
 from facerec.data.shards.sharded_source import ShardedFaces, open_faces, open_sharded_benchmark
-from facerec.data.shards.storage import open_storage
+from facerec.data.shards.storage import Storage, open_storage
 from facerec.data.source import ALLOW, Benchmark, LabelledSource, OnProblem, refuse, refusing_unreadable
 from facerec.data.subset import Subset
 from facerec.errors import InputError
@@ -48,14 +48,14 @@ class StreamingData(FaceDataModule):
     def open_train(self, on_problem: OnProblem = refuse) -> LabelledSource:
         with refusing_unreadable(f"the training set in {self.root}", ALLOW):
             self._refuse_missing_root()
-            return open_faces(open_storage(f"{self.root}/{TRAIN}"), self._cache())
+            return open_faces(self._storage(TRAIN), self._cache())
 
     def open_benchmark(self, name: str, on_problem: OnProblem = refuse) -> Benchmark:
         with refusing_unreadable(f"benchmark {name} in {self.root}", ALLOW):
             self._refuse_missing_root()
             if not is_remote(self.root) and not Path(self.root, name, MANIFEST).exists():
                 return read_benchmark(self.root, name, on_problem)
-            return open_sharded_benchmark(open_storage(f"{self.root}/{name}"), name, self._cache())
+            return open_sharded_benchmark(self._storage(name), name, self._cache())
 
     def uniform_images(self, length: int, devices: int, rank: int) -> Share:
         faces, shards = _faces_of(self.train_source)
@@ -81,6 +81,9 @@ class StreamingData(FaceDataModule):
         if self.mixed_shards >= len(np.unique(shards)) or needed > self.shard_cache_gb:
             problem = f"data.mixed_shards={self.mixed_shards} need {min(needed, whole):.3g} GB"
             raise InputError(f"{problem}, and {room}: raise it, or mix fewer shards")
+
+    def _storage(self, name: str) -> Storage:
+        return open_storage(f"{self.root.rstrip('/')}/{name}")
 
     def _cache(self) -> ShardCache | None:
         if not is_remote(self.root):
