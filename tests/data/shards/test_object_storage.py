@@ -80,7 +80,7 @@ def test_batches_are_those_of_the_folder_bit_for_bit(noise, stored, tmp_path, wo
     arguments = {"benchmarks": ["odd"], "image_size": (32, 32), "global_batch_size": 8, "num_workers": 0}
     folder = FolderData(root=str(noise), **arguments)
     folder.trainer = trainer()
-    streaming = module(stored, shard_cache=str(tmp_path / "cache"), num_workers=workers)
+    streaming = module(f"{stored}/", shard_cache=str(tmp_path / "cache"), num_workers=workers)
     ready(folder), ready(streaming)
     assert streaming.state_dict() == folder.state_dict()
     assert streaming.opened_benchmarks[0].fingerprint() == folder.opened_benchmarks[0].fingerprint()

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import tarfile
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -125,6 +126,13 @@ def test_what_is_finished_is_not_read_again(noise, shards, monkeypatch):
     before = contents(shards)
     write_shards(noise, shards, "odd")
     assert contents(shards) == before
+
+
+def test_other_pairs_of_the_same_images_are_another_benchmark(root, tmp_path):
+    benchmark = read_benchmark(root, "odd")
+    write_sharded_benchmark(benchmark, tmp_path / "out", 4)
+    with refuses(str(tmp_path / "out"), "other images", "empty folder", error=InputError):
+        write_sharded_benchmark(replace(benchmark, left=benchmark.right), tmp_path / "out", 4)
 
 
 def test_workers_write_the_same(noise, shards, tmp_path):
