@@ -168,7 +168,8 @@ def refuse_fewer_epochs(resumed: Resumed, max_epochs: int | None) -> None:
 
 
 def refuse_other_data(resumed: Resumed, data: ImageDataModule) -> None:
-    """Raise `InputError` if the checkpoint was trained on other images than those of ``data``.
+    """Raise `InputError` if the checkpoint was trained on other images than those of ``data``, or was written inside an
+    epoch in which they come in another order.
 
     Lightning would restore the state only into a data module of the same class.
     """
@@ -178,6 +179,16 @@ def refuse_other_data(resumed: Resumed, data: ImageDataModule) -> None:
     for state in resumed.content.values():
         if isinstance(state, dict) and "train_fingerprint" in state:
             data.load_state_dict(state)
+            _refuse_other_order(resumed, state.get("order"), data.state_dict().get("order"))
+
+
+def _refuse_other_order(resumed: Resumed, theirs: str | None, ours: str | None) -> None:
+    if theirs != ours and InsideEpoch.read(resumed.content, str(resumed)) is not None:
+        raise InputError(
+            f"{resumed} was written inside an epoch with {theirs or 'all images mixed'}, and this run has "
+            f"{ours or 'all images mixed'}: go on with the checkpoint's shards and data.mixed_shards, or take a "
+            "checkpoint that was written after an epoch"
+        )
 
 
 def refuse_other_scores(resumed: Resumed, config: dict[str, Any], sets: Sequence[EvaluatedSet]) -> None:

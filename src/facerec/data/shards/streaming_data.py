@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,16 @@ class StreamingData(FaceDataModule):
         faces, shards = _faces_of(self.train_source)
         in_cache = faces.reader.fits or self.cache is not None
         return ShardOrder(shards, self.mixed_shards, devices, rank, self.seed, None if in_cache else faces.reader.fetch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what all data does, and of what the ``order`` of an epoch is, if it is not that of all data."""
+        state = super().state_dict()
+        if self.train_source is None or self.sampling != "images":
+            return state
+        faces, shards = _faces_of(self.train_source)
+        if self.mixed_shards >= len(np.unique(shards)):
+            return state
+        return state | {"order": f"data.mixed_shards={self.mixed_shards} of the shards {faces.state()}"}
 
     def _open_train(self) -> LabelledSource:
         train = super()._open_train()
