@@ -71,10 +71,22 @@ def test_so_is_a_run_on_an_object_storage_and_its_checkpoint_is_evaluated_there(
 def test_a_run_goes_on_with_few_shards_mixed_as_if_it_had_never_stopped(faces, tmp_path, workers):
     settings = ["data=streaming", f"data.root={faces / 'shards'}", "data.mixed_shards=3", *SETTINGS]
     whole = trained(tmp_path / "whole", *settings)
-    crash = "+callbacks.crash={_target_: interruption.Crash, step: 5}"
-    assert train(tmp_path / "again", *settings, crash) == 1
+    crash = "+callbacks.crash={_target_: interruption.Crash, step: 6}"  # inside the second epoch
+    assert train(tmp_path / "again", *settings, "trainer.save_every=1steps", crash) == 1
     again = trained(tmp_path / "again", *settings, f"data.num_workers={workers}", "resume=auto")
     assert again == only_run(tmp_path / "again") and is_same(again, whole)
+
+
+def test_the_rest_of_an_epoch_is_not_trained_in_another_order(faces, tmp_path, capsys):
+    settings = ["data=streaming", f"data.root={faces / 'shards'}", "trainer.save_every=1steps", *SETTINGS]
+    crash = "+callbacks.crash={_target_: interruption.Crash, step: 2}"
+    assert train(tmp_path, *settings, "data.mixed_shards=3", crash) == 1
+    (begun,) = (tmp_path / "outputs").glob("*/*/last.ckpt")
+    write_shards(faces, tmp_path / "others", "odd", images_per_shard=5)
+    for others in (["data.mixed_shards=2"], [], ["data.mixed_shards=3", f"data.root={tmp_path / 'others'}"]):
+        capsys.readouterr()
+        assert train(tmp_path, *settings, *others, f"resume={begun}", "name=others") == 1
+        assert says(capsys.readouterr().err, "failed: ", str(begun), "data.mixed_shards", "after an epoch")
 
 
 def test_a_run_on_files_goes_on_on_shards(faces, on_files, tmp_path):
