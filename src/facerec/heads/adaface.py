@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from facerec.checks import check_number
-from facerec.heads.cosine_head import CosineHead, check_angle, check_share, falling_cosine, of_all_devices, sine_of
+from facerec.heads.cosine_head import CosineHead, check_angle, check_share, falling_cosine, sine_of
 
 _EPSILON = 1e-3
 _LARGEST_NORM = 100.0
@@ -42,11 +42,13 @@ class AdaFace(CosineHead):
         h: float = 0.333,
         scale: float = 64.0,
         t_alpha: float = 0.01,
+        shard: bool = False,
+        sample: float = 1.0,
     ) -> None:
         check_angle("the margin of AdaFace", margin)
         check_number("h", h)
         check_share("t_alpha", t_alpha)
-        super().__init__(num_identities, embedding_dim, scale)
+        super().__init__(num_identities, embedding_dim, scale, shard, sample)
         self.margin, self.h, self.t_alpha = margin, h, t_alpha
         self.register_buffer("mean", torch.tensor(20.0))
         self.register_buffer("std", torch.tensor(100.0))
@@ -54,7 +56,7 @@ class AdaFace(CosineHead):
     def with_margin(self, cosine: Tensor, norms: Tensor) -> Tensor:
         norms = norms.detach().clamp(_EPSILON, _LARGEST_NORM)
         if self.training:
-            self._follow(of_all_devices(norms))
+            self._follow(self.of_batch(norms))
         quality = ((norms - self.mean) / (self.std + _EPSILON) * self.h).clamp(-1, 1)
         theta = torch.atan2(sine_of(cosine), cosine)
         return falling_cosine((theta - self.margin * quality).clamp(min=0)) - self.margin * (quality + 1)

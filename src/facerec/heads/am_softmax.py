@@ -17,9 +17,15 @@ class AMSoftmax(CosineHead):
     """
 
     def __init__(
-        self, num_identities: int, embedding_dim: int = 512, margin: float = 0.35, scale: float = 32.0
+        self,
+        num_identities: int,
+        embedding_dim: int = 512,
+        margin: float = 0.35,
+        scale: float = 32.0,
+        shard: bool = False,
+        sample: float = 1.0,
     ) -> None:
-        super().__init__(num_identities, embedding_dim, scale)
+        super().__init__(num_identities, embedding_dim, scale, shard, sample)
         check_cosine_margin("margin", margin, num_identities)
         self.margin = margin
 

@@ -17,9 +17,17 @@ class ArcFace(CosineHead):
         margin: in radians.
     """
 
-    def __init__(self, num_identities: int, embedding_dim: int = 512, margin: float = 0.5, scale: float = 64.0) -> None:
+    def __init__(
+        self,
+        num_identities: int,
+        embedding_dim: int = 512,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        shard: bool = False,
+        sample: float = 1.0,
+    ) -> None:
         check_angle(f"the margin of {type(self).__name__}", margin)
-        super().__init__(num_identities, embedding_dim, scale)
+        super().__init__(num_identities, embedding_dim, scale, shard, sample)
         self.margin = margin
 
     def with_margin(self, cosine: Tensor, norms: Tensor) -> Tensor:

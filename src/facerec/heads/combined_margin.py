@@ -31,6 +31,8 @@ class CombinedMargin(CosineHead):
         m2: float = 0.3,
         m3: float = 0.2,
         scale: float = 64.0,
+        shard: bool = False,
+        sample: float = 1.0,
     ) -> None:
         if not 0 < m1 < math.inf:  # nan is neither
             raise ValueError(
@@ -38,7 +40,7 @@ class CombinedMargin(CosineHead):
             )
         check_angle("m2", m2)
         check_cosine_margin("m3", m3, num_identities)
-        super().__init__(num_identities, embedding_dim, scale)
+        super().__init__(num_identities, embedding_dim, scale, shard, sample)
         self.m1, self.m2, self.m3 = m1, m2, m3
 
     def with_margin(self, cosine: Tensor, norms: Tensor) -> Tensor:

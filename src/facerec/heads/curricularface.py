@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from facerec.heads.arcface import ArcFace
-from facerec.heads.cosine_head import check_share, of_all_devices
+from facerec.heads.cosine_head import check_share
 
 
 class CurricularFace(ArcFace):
@@ -33,15 +33,17 @@ class CurricularFace(ArcFace):
         margin: float = 0.5,
         scale: float = 64.0,
         t_alpha: float = 0.01,
+        shard: bool = False,
+        sample: float = 1.0,
     ) -> None:
         check_share("t_alpha", t_alpha)
-        super().__init__(num_identities, embedding_dim, margin, scale)
+        super().__init__(num_identities, embedding_dim, margin, scale, shard, sample)
         self.t_alpha = t_alpha
         self.register_buffer("t", torch.tensor(0.0))
 
     def with_margin(self, cosine: Tensor, norms: Tensor) -> Tensor:
         if self.training:
-            self.t.lerp_(of_all_devices(cosine).mean().to(self.t), self.t_alpha)
+            self.t.lerp_(self.of_batch(cosine).mean().to(self.t), self.t_alpha)
         return super().with_margin(cosine, norms)
 
     def others(self, cosine: Tensor, target: Tensor) -> Tensor:

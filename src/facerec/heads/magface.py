@@ -39,6 +39,8 @@ class MagFace(CosineHead):
         upper_norm: float = 110.0,
         regularisation: float = 35.0,
         scale: float = 64.0,
+        shard: bool = False,
+        sample: float = 1.0,
     ) -> None:
         _check_rising("margin", lower_margin, upper_margin)
         _check_rising("norm", lower_norm, upper_norm)
@@ -47,7 +49,7 @@ class MagFace(CosineHead):
             problem = f"the norms must be above 0 and differ, got lower_norm={lower_norm} and upper_norm={upper_norm}"
             raise ValueError(f"{problem}: those of the paper are 10 and 110")
         check_number("regularisation", regularisation)
-        super().__init__(num_identities, embedding_dim, scale)
+        super().__init__(num_identities, embedding_dim, scale, shard, sample)
         self.lower_margin, self.upper_margin = lower_margin, upper_margin
         self.lower_norm, self.upper_norm, self.regularisation = lower_norm, upper_norm, regularisation
 

@@ -27,10 +27,12 @@ class SubCentreArcFace(ArcFace):
         margin: float = 0.5,
         scale: float = 64.0,
         num_centres: int = 3,
+        shard: bool = False,
+        sample: float = 1.0,
     ) -> None:
         check_counts(num_centres=num_centres)
         self.num_centres = num_centres
-        super().__init__(num_identities, embedding_dim, margin, scale)
+        super().__init__(num_identities, embedding_dim, margin, scale, shard, sample)
 
     def shape_of_centres(self, num_identities: int, embedding_dim: int) -> tuple[int, ...]:
         return num_identities, self.num_centres, embedding_dim

@@ -13,7 +13,7 @@ from facerec.data.image_datamodule import ImageDataModule
 from facerec.errors import InputError
 from facerec.files import BEST, LAST, LAST_SCORES, RESULTS, SCORES
 from facerec.runs.task_results import TaskResults, task_results
-from facerec.training.checkpoints import BestCheckpoint, load_checkpoint
+from facerec.training.checkpoints import BestCheckpoint, load_checkpoint, load_weights
 from facerec.training.learner import Learner
 
 
@@ -60,7 +60,7 @@ def evaluate_checkpoint(trainer: pl.Trainer, learner: Learner, path: Path, of_ta
     if not path.is_file():
         raise InputError(f"{path} was not written, because nothing was left to train {_limit(trainer)}: raise it")
     checkpoint = load_checkpoint(path)  # once: its epoch is that of its weights, whoever writes the file meanwhile
-    learner.load_state_dict(checkpoint["state_dict"])
+    load_weights(learner.backbone, checkpoint, path)
     trainer.validate(learner, datamodule=of_task.data, verbose=False)
     return {
         "checkpoint": path.name,

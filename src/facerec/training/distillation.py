@@ -14,7 +14,7 @@ from facerec.checks import check_number
 from facerec.data.teacher import TeacherInput
 from facerec.errors import InputError
 from facerec.heads import CosineHead
-from facerec.heads.cosine_head import of_all_devices
+from facerec.heads.across_devices import of_all_devices
 
 _LEAST = 1e-6  # of a momentum and of a similarity to a class centre, as in the published code
 
@@ -131,6 +131,11 @@ class AdaDistill(Distillation):
             raise InputError(
                 f"distillation=adadistill needs one class centre per identity, and {type(head).__name__} has several: "
                 "take head=arcface or am_softmax"
+            )
+        if head.shard:
+            raise InputError(
+                "distillation=adadistill moves the class centres of a batch on every device, and head.shard=true "
+                "divides them among the devices: leave it out"
             )
         if embedding_dim != teacher_dim:
             raise InputError(

@@ -1,5 +1,6 @@
 """An exponential moving average of the weights."""
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,9 @@ class EMA(WeightAveraging):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._device = trainer.strategy.root_device  # the weights get there later
-        super().setup(trainer, pl_module, stage)
+        with warnings.catch_warnings():  # what `configure_model` divides among devices is averaged in parts
+            warnings.filterwarnings("ignore", message=".* overrides the configure_model")
+            super().setup(trainer, pl_module, stage)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Forget the average, which Lightning would put in place of the next weights that are verified."""
