@@ -1,10 +1,12 @@
 """Time and memory of a training step of the class centres alone: whole, a sample of them, and divided among devices."""
 
-import multiprocessing
-import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from multiprocessing import get_context
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,10 +15,14 @@ from torch import Tensor
 from facerec.heads import ArcFace
 from facerec.perf.comparison import Case, Goal, Rounds
 from facerec.perf.runtime import peak_allocated
-from facerec.perf.timing import Effort, alternate, milliseconds, threads
+from facerec.perf.timing import Effort, alternate, milliseconds
+from facerec.process import freed_memory_given_back
 
 DENSE, SAMPLED, DIVIDED = "dense", "sample=0.1", "shard=true, each of 2 devices"
+_ALONE = {DENSE: 1.0, SAMPLED: 0.1}  # the contenders of one process, with their samples
 _DEVICES, _DIM, _BATCH = 2, 128, 64
+_own: "dict[str, HeadStep]" = {}  # of a process that is a device
+T = TypeVar("T")
 
 
 def cases(effort: Effort) -> list[Case]:
@@ -25,7 +31,7 @@ def cases(effort: Effort) -> list[Case]:
     found = []
     for size in sizes:
         name = f"{size:,} identities, {_DIM} dimensions, batch {_BATCH}"
-        goals = [Goal(DENSE, SAMPLED), Goal(DENSE, DIVIDED)] if dist.is_available() else [Goal(DENSE, SAMPLED)]
+        goals = [Goal(DENSE, other) for other in _contenders() if other != DENSE]
         found.append(Case("heads", f"{name}: step", "ms", partial(_times, size, effort), goals))
         found.append(Case("heads", f"{name}: peak memory of a step", "MB", partial(_memory, size), goals))
     return found
@@ -34,7 +40,7 @@ def cases(effort: Effort) -> list[Case]:
 class HeadStep:
     """A training step of a head as a callable: loss, backward to the embeddings and the centres, SGD with momentum."""
 
-    def __init__(self, num_identities: int, batch: int, sample: float = 1.0, shard: bool = False) -> None:
+    def __init__(self, num_identities: int, batch: int = _BATCH, sample: float = 1.0, shard: bool = False) -> None:
         torch.manual_seed(0)
         self.head = ArcFace(num_identities, _DIM, shard=shard, sample=sample)
         self.head.hold_part()
@@ -57,15 +63,58 @@ class HeadStep:
 
 
 def _times(size: int, effort: Effort) -> Rounds:
-    steps = {DENSE: HeadStep(size, _BATCH), SAMPLED: HeadStep(size, _BATCH, sample=0.1)}
-    rounds = alternate(steps, effort)
-    if dist.is_available():
-        rounds |= divided(size, effort)[0]
-    return milliseconds(rounds)
+    # One after the other: at a million identities all of them together would not fit into many a memory.
+    rounds: Rounds = {}
+    for name, sample in _ALONE.items():
+        with freed_memory_given_back():
+            rounds |= alternate({name: HeadStep(size, sample=sample)}, effort)
+    if DIVIDED in _contenders():
+        with _two_devices(size) as devices:
+            rounds |= alternate({DIVIDED: partial(_on_all, devices, _step)}, effort)
+    fewest = min(map(len, rounds.values()))
+    return milliseconds({name: values[:fewest] for name, values in rounds.items()})
 
 
 def _memory(size: int) -> Rounds:
-    rounds = {
-        name: [HeadStep(size, _BATCH, sample).peak_bytes() / 1e6] for name, sample in {DENSE: 1.0, SAMPLED: 0.1}.items()
-    }
-    return rounds
+    with freed_memory_given_back():
+        peaks = {name: HeadStep(size, sample=sample).peak_bytes() for name, sample in _ALONE.items()}
+    if DIVIDED in _contenders():
+        with _two_devices(size) as devices:
+            peaks[DIVIDED] = max(_on_all(devices, _peak_bytes))
+    return {name: [peak / 1e6] for name, peak in peaks.items()}
+
+
+def _contenders() -> list[str]:
+    return [*_ALONE, DIVIDED] if dist.is_available() and dist.is_gloo_available() else list(_ALONE)
+
+
+@contextmanager
+def _two_devices(size: int) -> Iterator[list[ProcessPoolExecutor]]:
+    """Start two processes with a step of half of the centres and of the batch each."""
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        number = max(1, torch.get_num_threads() // _DEVICES)
+        devices = [
+            stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _join, (rank, folder, number, size)))
+            for rank in range(_DEVICES)
+        ]
+        yield devices
+        _on_all(devices, dist.destroy_process_group)
+
+
+def _on_all(devices: Sequence[ProcessPoolExecutor], call: Callable[[], T]) -> list[T]:
+    return [waiting.result() for waiting in [device.submit(call) for device in devices]]
+
+
+def _join(rank: int, folder: str, number: int, size: int) -> None:
+    """Make this process one of the devices, and build its step."""
+    torch.set_num_threads(number)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=_DEVICES)
+    _own["step"] = HeadStep(size, _BATCH // _DEVICES, shard=True)
+
+
+def _step() -> None:
+    _own["step"]()
+
+
+def _peak_bytes() -> int:
+    return _own["step"].peak_bytes()
