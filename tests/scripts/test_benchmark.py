@@ -13,6 +13,7 @@ ALL = [
     "network",
     "memory",
     "throughput",
+    "heads",
     "pipeline",
     "index",
     "augmentation",
