@@ -87,6 +87,22 @@ def test_and_so_it_does_with_any_head(head):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+def test_and_with_a_head_that_draws_identities_outside_of_the_program():
+    """Lightning makes its steps on the centres that were drawn; here all of them are in the last batch."""
+    ours, theirs = (recognizer(head=partial(heads.ArcFace, sample=0.6)) for _ in range(2))
+    ours.compile_loss(backend="aot_eager")
+    optimizers = [torch.optim.SGD([one.head.weight], lr=0.1) for one in (ours, theirs)]
+    found = [step(ours, ours._loss), step(theirs, theirs.loss)]
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+    for one, optimizer in zip((ours, theirs), optimizers, strict=True):
+        with one.head.step_on_drawn(optimizer):
+            optimizer.step()
+    assert not torch.equal(ours.head.weight, found[0][-1])
+    torch.testing.assert_close(ours.head.weight, theirs.head.weight)
+    torch.compiler.reset()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 @pytest.mark.parametrize(("loss", "number"), [(EmbeddingDistillation, 1), (AdaDistill, 3)])
 def test_and_with_a_teacher(loss, number):
     teacher = nn.functional.normalize(torch.randn(12, 4, generator=torch.Generator().manual_seed(2)))

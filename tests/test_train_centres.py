@@ -48,12 +48,19 @@ def test_divided_centres_are_learned_as_whole_ones(runs):
         for name, weight in whole[key].items():
             torch.testing.assert_close(divided[key][name], weight, rtol=1e-3, atol=1e-4, msg=f"{key} {name}")
     assert not torch.equal(whole["state_dict"]["head.weight"], whole["current_model_state"]["head.weight"])
-    states = [checkpoint["optimizer_states"][0]["state"] for checkpoint in (whole, divided)]
-    assert states[0].keys() == states[1].keys()
-    for place, state in states[0].items():
-        theirs, ours = state["momentum_buffer"], states[1][place]["momentum_buffer"]
-        is_head = theirs.shape == whole["state_dict"]["head.weight"].shape
-        assert (ours - theirs).norm() < (1e-3 if is_head else 0.2) * theirs.norm()
+    ours, theirs = (momentum_of(checkpoint) for checkpoint in (divided, whole))
+    for part, tolerance in (("head", 1e-3), ("backbone", 0.1)):
+        assert (ours[part] - theirs[part]).norm() < tolerance * theirs[part].norm()
+
+
+def momentum_of(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """That of the class centres, and that of all other weights together: some have no gradient but rounding errors."""
+    states = checkpoint["optimizer_states"][0]["state"].values()
+    momentum = [state["momentum_buffer"] for state in states]
+    shape = checkpoint["state_dict"]["head.weight"].shape
+    others = torch.cat([one.flatten() for one in momentum if one.shape != shape])
+    (head,) = (one for one in momentum if one.shape == shape)
+    return {"head": head, "backbone": others}
 
 
 def test_a_run_goes_on_with_another_number_of_devices(runs, tmp_path):
