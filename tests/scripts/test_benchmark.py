@@ -51,7 +51,7 @@ def test_the_sections_asked_for_are_run_and_written(benchmark, tmp_path):
     status, lines, _ = benchmark(*arguments)
     report = json.loads(lines[-1])
     assert status == 0 and json.loads(file.read_text()) == report
-    assert [comparison["section"] for comparison in report["comparisons"]] == ["verification"] * 2 + ["layer"] * 6
+    assert [comparison["section"] for comparison in report["comparisons"]] == ["verification"] * 2 + ["layer"] * 8
     text = page.read_text()
     assert text.index("### verification") < text.index("### layer")
     assert "facerec benchmark sections=verification,layer" in text
@@ -69,7 +69,7 @@ def test_the_sections_asked_for_are_run_and_written(benchmark, tmp_path):
             "sections=layer,speed",
             (
                 "'speed'",
-                "layer, norm, generator, network, memory, throughput, heads, pipeline, index, augmentation, verification",
+                "layer, norm, generator, network, memory, throughput, heads, pipeline, index, augmentation",
             ),
         ),
         ("quick=yes", ("quick", "true or false", "'yes'")),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facerec.config.build import build_data
+from facerec.config.build import build_faces
 from facerec.config.compose import compose
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log
@@ -41,7 +41,7 @@ class Settings:
 def write(settings: Settings) -> dict[str, Any]:
     """Write the training set and the benchmarks; return their numbers of images and shards."""
     prepare_process()
-    module = build_data(compose(list(settings.overrides)))
+    module = build_faces(compose(list(settings.overrides)))
     if TRAIN in module.benchmarks:
         raise InputError(f"a benchmark is named {TRAIN!r}, as the folder of the training set: give it another name")
     train, workers = module.open_train(), module.num_workers or 0

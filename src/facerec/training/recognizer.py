@@ -99,6 +99,3 @@ class Recognizer(Learner, Verifier):
         if self.head.is_part:
             divide_centres(checkpoint, self.head, self.optimizer_and_schedule()[0])
         super().on_load_checkpoint(checkpoint)
-
-    def fingerprints(self) -> dict[str, str]:
-        return {benchmark.name: benchmark.fingerprint() for benchmark in self.benchmarks()}
