@@ -130,7 +130,7 @@ def segmentation_notes(found: Sequence[list[Run]]) -> list[str]:
         run = next(iter(of.values()))[0].results
         cost = run.cost
         said.append(
-            f"{name}: {cost['macs_paper'] / 1e6:.1f} M multiply-adds, {cost['params'] / 1e6:.3f} M parameters, "
+            f"{name}: {cost['macs_core'] / 1e6:.1f} M multiply-adds, {cost['params'] / 1e6:.3f} M parameters, "
             f"{cost['params_deployed'] / 1e6:.3f} M deployed, {cost['weight_map_elements'] / 1e6:.3f} M in maps; "
             f"{len(next(iter(of.values())))} seeds"
         )
