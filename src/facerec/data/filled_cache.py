@@ -15,6 +15,8 @@ from facerec.data.loading import ImageDataset, IndexedImages, PackedDataset, ima
 from facerec.errors import InputError
 from facerec.files import remove_leftovers
 
+_FILLED_BY: dict[Path, int] = {}  # the identity of who fills each file, in this process
+
 
 def packed_or_filled(images: ImageDataset, folder: Path, num_workers: int) -> IndexedImages:
     """Return the images from the file of `pack` if there is one, or else a `FilledDataset`, where the system can."""
@@ -74,8 +76,9 @@ class FilledDataset(IndexedImages):
                 file.truncate(self._size + len(self))
         except OSError as error:
             raise self._refusal(error) from error
-        self._written = written
-        weakref.finalize(self, _remove, written.absolute(), os.getpid())
+        self._written, path = written, written.absolute()
+        _FILLED_BY[path] = id(self)
+        weakref.finalize(self, _remove, path, os.getpid(), id(self))
 
     def new_epoch(self) -> None:
         self._epochs += self._written is not None
@@ -122,6 +125,8 @@ def _write_at(file: int, content: bytes, offset: int) -> None:
         content, offset = content[written:], offset + written
 
 
-def _remove(path: Path, process: int) -> None:
-    if os.getpid() == process:  # and not one of its workers
+def _remove(path: Path, process: int, owner: int) -> None:
+    # Not one of its workers, and not a file that a later run of this process fills.
+    if os.getpid() == process and _FILLED_BY.get(path) == owner:
+        del _FILLED_BY[path]
         path.unlink(missing_ok=True)
