@@ -52,6 +52,10 @@ class Companions:
         self._is_together = False
         self._has_spoken = False
 
+    def begin(self, explain: Callable[[str], str]) -> None:
+        """Begin a run, of which nothing has been said yet."""
+        self.explain, self._has_spoken = explain, False
+
     def watch_parent(self) -> None:
         """Watch the process that started this one for another device of its run, or torchrun's, if there is one."""
         if FIRST in os.environ:

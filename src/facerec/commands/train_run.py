@@ -75,7 +75,8 @@ class Cell:
         """
         job = HydraConfig.get()
         folder, in_sweep = Path(job.runtime.output_dir), job.mode == RunMode.MULTIRUN
-        COMPANIONS.explain, patience, typed = partial(stopped, folder), _PATIENCE, sys.argv[1:]
+        COMPANIONS.begin(partial(stopped, folder))
+        patience, typed = _PATIENCE, sys.argv[1:]
         try:
             if self.is_copy:
                 one_device(cfg)

@@ -49,7 +49,8 @@ class _Synced(_BatchNorm):
         return x
 
     def _get_name(self) -> str:
-        return type(self).__bases__[1].__name__
+        norm: Any = type(self).__bases__[1]
+        return norm._get_name(self) if "_get_name" in vars(norm) else norm.__name__
 
 
 @cache
