@@ -22,8 +22,8 @@ from facerec.runs.report import show_table
 from facerec.runs.results import run_results
 from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
+from facerec.runs.run_tables import run_tables
 from facerec.runs.table_formats import terminal_table
-from facerec.runs.tables import run_tables
 from facerec.training.before_training import (
     refuse_long_warmup,
     refuse_unverified_epochs,

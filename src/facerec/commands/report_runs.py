@@ -32,6 +32,7 @@ from facerec.runs.mask_metric import MASK_NUMBERS, MaskMetric
 from facerec.runs.metric import METRIC_KINDS, Metric
 from facerec.runs.report import find_runs, show_table
 from facerec.runs.run_results import RunResults, learner_of
+from facerec.runs.run_tables import run_tables
 from facerec.runs.table_formats import (
     Row,
     comma_separated,
@@ -41,7 +42,6 @@ from facerec.runs.table_formats import (
     write_markdown,
     write_table,
 )
-from facerec.runs.tables import run_tables
 
 
 @dataclass
