@@ -9,11 +9,12 @@ library beside it, by a C compiler or pip install ziglang. safetensors has weigh
 
 The metadata of each file names alignment, protocol, training images, commit, licence, accuracies, and the thresholds at
 false match rates of 1e-2 to 1e-6 with the error rates at every other one; card=true writes all of it in Markdown,
-beside the file. Prints a table on stderr and, last, one JSON object.
+beside the file. A network that segments is written as onnx or pt2, with the logits of cup and disc, and kept only if
+more than 0.999 of the pixels of its masks are the checkpoint's. Prints a table on stderr and, last, one JSON object.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from omegaconf import DictConfig
 from torch import nn
 
 from facerec.alignment.placement import alignment
-from facerec.config.build import build_faces, build_trained, read_model, verify
+from facerec.commands.export_masks import export_masks
+from facerec.config.build import build_faces, build_trained, learner_class, read_model, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.console import log, terminal
 from facerec.cost import measure_cost
@@ -45,6 +48,9 @@ from facerec.runs.provenance import code_and_environment
 from facerec.runs.table_formats import terminal_table
 from facerec.runs.training_overlap import found_by_run
 from facerec.training.checkpoints import network_digest, training_fingerprint
+from facerec.training.evaluator import Evaluator
+from facerec.training.mask_evaluator import MaskEvaluator
+from facerec.training.verifier import Verifier
 
 _CALIBRATION_IMAGES = 256
 
@@ -136,9 +142,26 @@ def export(settings: Settings) -> dict[str, Any]:
     """Write the file, print how it compares with its checkpoint, and return the summary to print."""
     prepare_process()
     refuse_early(settings)
-    path, output, tolerances = str(settings.checkpoint), settings.file(), settings.tolerances()
+    path = str(settings.checkpoint)
     backbone, cfg, checkpoint = build_trained(path, [*files.ON_CPU, *settings.overrides], settings.trust)
     backbone.eval()
+    return _EXPORTS[learner_class(cfg).evaluator](settings, backbone, cfg, checkpoint)
+
+
+def _masks(settings: Settings, backbone: nn.Module, cfg: DictConfig, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    for key in _OF_FACES:
+        if getattr(settings, key) != getattr(Settings, key):
+            raise InputError(f"{key}={getattr(settings, key)} has no effect on a network that segments: leave it out")
+    file, tolerances = settings.file(), settings.tolerances()
+    where = settings.checkpoint, file, settings.format
+    return export_masks(backbone, cfg, checkpoint, *where, tolerances, settings.licence, settings.trust)
+
+
+_OF_FACES = ("int8", "operators", "weights", "target", "thresholds", "intended_use", "card")
+
+
+def _faces(settings: Settings, backbone: nn.Module, cfg: DictConfig, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    output, tolerances = settings.file(), settings.tolerances()
     data = build_faces(cfg)
     data.setup("validate")
     chosen, kept = choose_benchmark(data.opened_benchmarks, settings.thresholds), {}
@@ -169,6 +192,9 @@ def export(settings: Settings) -> dict[str, Any]:
             temporary.write_text(model_card(output.name, metadata), encoding="utf-8")
         found["card"] = str(card)
     return {**found, **parity.summary(), "thresholds": at_fmr(metadata)}
+
+
+_EXPORTS: dict[type[Evaluator], Callable[..., dict[str, Any]]] = {Verifier: _faces, MaskEvaluator: _masks}
 
 
 def described(

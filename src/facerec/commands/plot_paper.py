@@ -9,6 +9,7 @@
     figure=7    accuracy against multiply-adds and against the values that are stored
     figure=8    accuracy against images per second; measured on this machine
     figure=9    accuracy against peak memory; measured on this machine
+    figure=10   contours of cup and disc by several networks, of runs of task=segmentation
     figure=11   mean and standard deviation of the training images beside the maps of the first layer
     figure=12   the same beside the maps of several layers
 
@@ -28,6 +29,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from facerec.commands.mask_figures import contours
 from facerec.config.build import build_backbone, build_faces, build_trained
 from facerec.config.compose import compose, resolved
 from facerec.config.options import CONFIG_FOLDER, options
@@ -67,7 +69,7 @@ _OF_NETWORKS = ("1e", "11", "12")  # which read images
 class Settings:
     """Settings:"""
 
-    figure: Literal["1e", "4", "5", "6", "7", "8", "9", "11", "12"] = setting("of the paper")
+    figure: Literal["1e", "4", "5", "6", "7", "8", "9", "10", "11", "12"] = setting("of the paper")
     folders: tuple[Path, ...] = setting("that contain runs, or checkpoints", (), word=True)
     out: Path | None = setting("file to write; figureN.png in the first folder if not given", None, written=True)
     layer: str | None = setting("figure 6: the layer to follow over the epochs; the first if not given", None)
@@ -87,7 +89,14 @@ def draw(settings: Settings) -> dict[str, Any] | None:
     refuse_wrong_suffix(out)
     if settings.overrides and settings.figure not in _OF_NETWORKS:
         raise InputError(f"figure={settings.figure} is of finished runs: leave {settings.overrides[0]} out")
-    draws: dict[str, Any] = {"1e": variances, "5": table, "6": maps, "11": data_and_maps, "12": data_and_maps}
+    draws: dict[str, Any] = {
+        "1e": variances,
+        "5": table,
+        "6": maps,
+        "10": masks,
+        "11": data_and_maps,
+        "12": data_and_maps,
+    }
     numbers = draws.get(settings.figure, tradeoff)(settings, out)
     log(f"drawn: {out}")
     return numbers
@@ -102,6 +111,10 @@ def refuse_no_table(path: Path) -> None:
     """Raise `InputError` if the suffix of ``path`` names no format of a table."""
     if path.suffix not in _TABLES:
         raise InputError(f"{path} has no suffix of a table: end its name in {', '.join(_TABLES)}")
+
+
+def masks(settings: Settings, out: Path) -> None:
+    save_figure(contours(find_runs(list(settings.folders)), settings.trust), out)
 
 
 # Accuracy against cost

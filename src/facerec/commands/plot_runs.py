@@ -1,6 +1,7 @@
 """Plot finished runs: facerec plot_runs outputs/NAME ...
 
-Draws ROC curves of the best checkpoint of every run, and the affinity maps of the first run that has any.
+Draws ROC curves of the best checkpoint of every run, and the affinity maps of the first run that has any. Of runs that
+segment, it draws the contours of cup and disc over images of the unseen domain.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from facerec.commands.mask_figures import contours
 from facerec.config.build import build_trained
 from facerec.config.settings import command, setting
 from facerec.console import log
@@ -29,7 +31,7 @@ from facerec.plots.network import (
 )
 from facerec.runs.report import find_runs
 from facerec.runs.run_names import run_names
-from facerec.runs.run_results import RunResults
+from facerec.runs.run_results import RunResults, learner_of
 from facerec.runs.scores import PairScores, load_scores
 from facerec.verification.roc import checked_is_same, roc_curve
 
@@ -54,7 +56,9 @@ def draw(settings: Settings) -> None:
 
 
 def figure_of(runs: list[Path], trust: bool = False) -> Figure:
-    """Draw ROC curves on the left and affinity maps, if a run has any, on the right."""
+    """Draw ROC curves on the left and affinity maps, if a run has any, on the right; of masks, their contours."""
+    if {learner_of(RunResults.read(run).config) for run in runs} == {"Segmenter"}:
+        return contours(runs, trust)
     results, drawn = [RunResults.read(run) for run in runs], curves(runs)
     names = run_names([result.config for result in results])
     opened = ((trained_layers(run, trust), name) for run, name in zip(runs, names, strict=True))
