@@ -59,12 +59,24 @@ _SLOW = (
 )
 
 
+# Further cases of what others test too, half a minute each: what `make test` leaves to `make test-long`.
+_LONG = (
+    *("test_it_is_built_for_other_machines", "test_descriptors_with_loading_processes", "test_a_job_of_slurm_is"),
+    *("test_a_run_goes_on_with_another_number_of_devices", "test_a_run_that_draws_identities_goes_on"),
+    *(f"test_whichever_process_ends_all_end_with_one_sentence[{case}" for case in ("2-", "15-0", "15-all", "9-0")),
+    *(f"TestItEqualsAnUninterruptedOne::test_after_a_crash[{case}" for case in ("accumulation", "verification")),
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what is named in `_SLOW`."""
+    """Mark as slow what is named in `_SLOW`, and as long what is named in `_LONG`."""
     tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).as_posix().startswith(_SLOW):
+        is_long = any(name in item.nodeid for name in _LONG)
+        if is_long or item.path.relative_to(tests).as_posix().startswith(_SLOW):
             item.add_marker("slow")
+        if is_long:
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

@@ -88,12 +88,12 @@ def test_another_is_refused_at_any_depth(settings, facts):
 
 
 @pytest.mark.parametrize(
-    "key", ["backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer"]
+    "key",
+    ["learner", "backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer"],
 )
 def test_a_node_that_lacks_its_class_is_refused(key):
-    classes = {
-        other: NET for other in ("backbone", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer")
-    }
+    nodes = ("learner", "backbone", "head", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer")
+    classes = dict.fromkeys(nodes, NET)
     check_classes({**classes, "operator": {}, "callbacks": {}, "width": 0.1})
     for node in ({"width": 0.1}, 5):
         with refuses(f"{key}._target_", "name of a class", "null", "configs/", error=InputError):

@@ -29,6 +29,7 @@ FILES = ["README.md", "CONTRIBUTING.md"] + [
         "verification",
         "deployment",
         "recognise",
+        "segmentation",
         "heads",
         "library",
         "adding",

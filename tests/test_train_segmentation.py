@@ -161,6 +161,37 @@ def test_a_checkpoint_is_evaluated(run, tmp_path, capfd):
         assert again[f"{UNSEEN}/cup_hd"] == pytest.approx(kept[f"{UNSEEN}/cup_hd"])
 
 
+def test_an_exported_file_predicts_the_masks_of_its_checkpoint(run, tmp_path, capfd):
+    file = tmp_path / "eyes.onnx"
+    assert run_command(tmp_path, "export", f"checkpoint={run / 'last.ckpt'}", f"output={file}", "tolerance=0") == 0
+    told = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert told["num_images"] == 6 and min(told["equal_pixels"], told["dice"]) > 0.999
+    assert run_command(tmp_path, "evaluate", f"model={file}") == 0
+    again = json.loads(capfd.readouterr().out.splitlines()[-1])["benchmarks"][UNSEEN]
+    assert again["mean_dice"] == pytest.approx(results(run)["last"]["benchmarks"][UNSEEN]["mean_dice"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "facts"),
+    [("int8=true", ("int8", "no effect")), ("format=safetensors", ("format=safetensors", "onnx"))],
+)
+def test_what_masks_have_no_file_of_is_refused(run, tmp_path, capfd, setting, facts):
+    assert run_command(tmp_path, "export", f"checkpoint={run / 'last.ckpt'}", setting) == 1
+    assert says(capfd.readouterr().err, *facts) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [["plot_runs"], ["plot_paper", "figure=10"]])
+def test_the_contours_of_all_networks_are_drawn(sweep, tmp_path, command):
+    assert run_command(sweep, *command, "outputs", f"out={tmp_path / 'masks.png'}") == 0
+    assert (tmp_path / "masks.png").stat().st_size > 20_000
+
+
+def test_the_data_of_the_task_are_checked(tmp_path, capfd):
+    eyes = ["task=segmentation", "data.num_train=3", "data.num_test=2", "data.side=64"]
+    assert run_command(tmp_path, "check_data", *eyes) in (0, 1)
+    assert json.loads(capfd.readouterr().out.splitlines()[-1])
+
+
 @pytest.mark.parametrize(
     ("settings", "facts"),
     [

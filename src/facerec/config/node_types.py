@@ -55,8 +55,8 @@ def check_node(node: Any, key: str) -> None:
 
 def check_classes(config: Mapping[str, Any]) -> None:
     """Raise `InputError` if a node at the root of ``config``, from which something is built, names no class."""
-    required = ("learner", "backbone", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer")
-    for key in (*required, "head", "operator", "distillation"):
+    required = ("backbone", "data", "optimizer", "lr_scheduler", "parameter_groups", "trainer", "learner")
+    for key in ("head", "operator", "distillation", *required):
         node = config.get(key)
         if node or key in required:
             check_class(node.get("_target_") if isinstance(node, Mapping) else None, key)

@@ -11,7 +11,8 @@ MOVED = {
     "torch.optim.lr_scheduler.MultiStepLR": "facerec.training.schedules.MultiStep",
 }
 # Nodes that older versions did not have, with what it did.
-UNWRITTEN: dict[str, dict[str, Any]] = {
+UNWRITTEN: dict[str, Any] = {
+    "compile": False,
     "learner": {"_target_": "facerec.training.recognizer.Recognizer", "_partial_": True},
     "distillation": {},
     "parameter_groups": {

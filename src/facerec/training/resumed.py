@@ -203,7 +203,7 @@ def refuse_other_scores(resumed: Resumed, config: dict[str, Any], sets: Sequence
     for each in sets:
         then, now = theirs.get(each.name), each.fingerprint()
         if then not in (None, now):
-            what = f"images of {each.name}"
+            what = f"images or pairs of {each.name}"
             _refuse_other_scores(resumed, what, f"{what} (fingerprint {then})", f"others (fingerprint {now})")
 
 
