@@ -1,6 +1,7 @@
 # make demo    train, verify and compare two networks on synthetic faces, in minutes, on a CPU
 # make test    the tests
 # make test-fast  those that take under a minute together, for while you edit
+# make test-long  further cases of half a minute each, which make test leaves out
 # make setup   .venv with the pinned packages; both of the above do it themselves
 # make lint    what a change must pass beside the tests
 # make docs    the documentation as a site, in site/; a broken link is an error
@@ -10,13 +11,16 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: demo test test-fast setup lint docs package
+.PHONY: demo test test-fast test-long setup lint docs package
 
 demo: $(READY)
 	$(RUN) scripts/demo.py
 
 test: $(READY)
-	$(RUN) -m pytest --numprocesses auto --dist loadfile
+	$(RUN) -m pytest --numprocesses auto --dist loadfile -m "not long"
+
+test-long: $(READY)
+	$(RUN) -m pytest --numprocesses auto --dist loadfile -m long
 
 test-fast: $(READY)
 	$(RUN) -m pytest --numprocesses auto --dist loadfile -m "not slow"
