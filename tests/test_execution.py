@@ -27,6 +27,8 @@ from facerec.training.trainer import Trainer
 IDENTITIES = 5
 HEADS = [getattr(heads, name) for name in heads.__all__ if name != "CosineHead"]
 BATCHES = [(torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(n)), n % IDENTITIES) for n in range(12)]
+# PyTorch 2.11, when the compiler is imported.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script_method. is deprecated:DeprecationWarning")
 quiet = pytest.mark.filterwarnings("ignore::lightning_fabric.utilities.warnings.PossibleUserWarning")
 
 
