@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from facerec.errors import InputError
+from facerec.heads.across_devices import summed
 
 _KNOWN = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "BatchNormAct2d", "FusedBatchNormAct2d")
 
@@ -65,10 +66,10 @@ def _normalised(norm: _BatchNorm, x: Tensor) -> Tensor:
     dims, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
     values = x.float()
     count = values.new_tensor([values.numel() / values.shape[1]])
-    sums, images = _Total.apply(torch.cat([values.sum(dims), count])).split([values.shape[1], 1])
+    sums, images = summed(torch.cat([values.sum(dims), count])).split([values.shape[1], 1])
     mean = sums / images
     centred = values - mean.view(shape)
-    variance = _Total.apply(centred.square().sum(dims)) / images
+    variance = summed(centred.square().sum(dims)) / images
     _keep(norm, mean.detach(), (variance * images / (images - 1)).detach())
     normal = centred * (variance + norm.eps).rsqrt().view(shape)
     normal = normal if norm.weight is None else normal * norm.weight.view(shape)
@@ -83,21 +84,3 @@ def _keep(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
     factor = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
     norm.running_mean.lerp_(mean, factor)
     norm.running_var.lerp_(variance, factor)
-
-
-class _Total(torch.autograd.Function):
-    """The sum over all devices; so is the gradient's, since every device's loss depends on it."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        return _total(values)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _total(gradients[0])
-
-
-def _total(values: Tensor) -> Tensor:
-    total = values.contiguous().clone()
-    torch.distributed.all_reduce(total)
-    return total
