@@ -1,16 +1,14 @@
 """The file of scores of a segmentation: of each image of each set, by which runs are compared image by image."""
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from facerec.data.fundus.memory_images import MaskedSet
-from facerec.errors import InputError
-from facerec.files import RESULTS, replacing
+from facerec.files import replacing
+from facerec.runs.scores import read_sets
 from facerec.segmentation.mask_results import MaskResult
 
 _IMAGES = "images"
@@ -42,15 +40,7 @@ def save_mask_scores(path: Path, results: Mapping[str, MaskResult], sets: Sequen
 
 def load_mask_scores(path: Path) -> dict[str, MaskScores]:
     """Return what `save_mask_scores` wrote, by set; raise `InputError` if the file is missing or damaged."""
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            kept = dict(arrays)
-        return {name: _read(kept, name) for name in dict.fromkeys(key.rpartition("/")[0] for key in kept)}
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): remove {path.with_name(RESULTS)} and run it again with resume=auto, "
-            "which only evaluates its checkpoints"
-        ) from error
+    return read_sets(path, _read)
 
 
 def _read(arrays: dict[str, np.ndarray], name: str) -> MaskScores:

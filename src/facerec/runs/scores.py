@@ -1,9 +1,10 @@
 """The file of scores: of each verification pair the distance, the decision and who is in it."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,6 +17,7 @@ from facerec.verification.dependence import PairPeople, connected_people, named_
 from facerec.verification.verify import VerificationResult
 
 Array = np.ndarray
+T = TypeVar("T")
 # The arrays of one value per pair, with the kinds that their types may have.
 _KINDS = {"scores": "f", "is_same": "b", "correct": "b", "folds": "iu", "left": "iu", "right": "iu", "shared": "b"}
 
@@ -92,10 +94,18 @@ def _kept(result: VerificationResult, benchmark: Benchmark, shared: Shared | Non
 
 def load_scores(path: Path) -> dict[str, PairScores]:
     """Return what `save_scores` wrote, per benchmark; raise `InputError` if the file is missing or damaged."""
+    return read_sets(path, _read)
+
+
+def read_sets(path: Path, read: Callable[[dict[str, Array], str], T]) -> dict[str, T]:
+    """Return what ``read`` makes of the arrays ``NAME/KEY`` of the .npz file ``path`` for each NAME.
+
+    Raises `InputError` if the file is missing or damaged, or if ``read`` raises `ValueError` or `KeyError`.
+    """
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             kept = dict(arrays)
-        return {name: _read(kept, name) for name in dict.fromkeys(key.rpartition("/")[0] for key in kept)}
+        return {name: read(kept, name) for name in dict.fromkeys(key.rpartition("/")[0] for key in kept)}
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read ({error}): remove {path.with_name(RESULTS)} and run it again with resume=auto, "
