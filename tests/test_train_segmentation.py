@@ -186,6 +186,13 @@ def test_the_contours_of_all_networks_are_drawn(sweep, tmp_path, command):
     assert (tmp_path / "masks.png").stat().st_size > 20_000
 
 
+@pytest.mark.parametrize("command", [["report", "html"], ["plot_paper", "figure=4"], ["plot_paper", "figure=5"]])
+def test_what_is_for_faces_says_so(sweep, tmp_path, capfd, command):
+    out = tmp_path / ("page.html" if command[0] == "report" else "table.md" if "figure=5" in command else "figure.png")
+    assert run_command(sweep, *command, "outputs", f"out={out}") == 1
+    assert says(capfd.readouterr().err, "Segmenter", "Recognizer", "name others") and not out.exists()
+
+
 def test_the_data_of_the_task_are_checked(tmp_path, capfd):
     eyes = ["task=segmentation", "data.num_train=3", "data.num_test=2", "data.side=64"]
     assert run_command(tmp_path, "check_data", *eyes) in (0, 1)

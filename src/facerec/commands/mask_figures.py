@@ -6,11 +6,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from facerec.config.build import build_data, build_trained, evaluate
-from facerec.errors import InputError
 from facerec.plots.overlays import Overlay, comparison_figure
 from facerec.runs.differences import Run
 from facerec.runs.run_names import run_names
-from facerec.runs.run_results import RunResults, learner_of
+from facerec.runs.run_results import RunResults
 from facerec.runs.segmentation_table import unseen_of
 from facerec.training.mask_evaluator import MaskEvaluator
 
@@ -20,12 +19,9 @@ _MOST_IMAGES = 5
 def contours(folders: Sequence[Path], trust: bool = False) -> Figure:
     """Draw the first images of the unseen domain by the best epoch of each network, with one seed.
 
-    Raises `InputError` if no run is of segmentation. Of several unseen domains, the first is drawn.
+    The runs are of segmentation; of several unseen domains, the first is drawn.
     """
     runs = [Run(folder, RunResults.read(folder)) for folder in folders]
-    runs = [run for run in runs if learner_of(run.results.config) == "Segmenter"]
-    if not runs:
-        raise InputError(f"{', '.join(map(str, folders))}: no run of segmentation is there: name others")
     unseen = unseen_of(runs[0])
     alike = [run for run in runs if unseen_of(run) == unseen]
     first = min(run.results.config["seed"] for run in alike)

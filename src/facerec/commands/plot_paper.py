@@ -114,7 +114,7 @@ def refuse_no_table(path: Path) -> None:
 
 
 def masks(settings: Settings, out: Path) -> None:
-    save_figure(contours(find_runs(list(settings.folders)), settings.trust), out)
+    save_figure(contours(find_runs(list(settings.folders), "Segmenter"), settings.trust), out)
 
 
 # Accuracy against cost
@@ -153,7 +153,7 @@ def table(settings: Settings, out: Path) -> None:
 
 def _networks(settings: Settings) -> tuple[list[TrainedNetwork], list[str]]:
     """Return the networks in the folders and their common benchmarks, and say what the paper has beyond them."""
-    results = [RunResults.read(run) for run in find_runs(_given_folders(settings))]
+    results = [RunResults.read(run) for run in find_runs(_given_folders(settings), "Recognizer")]
     _say_missing([paper_sweep(name) for name in _SWEEPS[settings.figure]], results, settings.folders)
     networks = sorted(trained_networks(results), key=_place)
     benchmarks = common_benchmarks(networks)

@@ -4,6 +4,7 @@ Draws ROC curves of the best checkpoint of every run, and the affinity maps of t
 segment, it draws the contours of cup and disc over images of the unseen domain.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -51,14 +52,14 @@ def draw(settings: Settings) -> None:
     out = settings.out or settings.folders[0] / "runs.png"
     refuse_no_figure(out)
     check_output_file(out, f"out={out}")
-    save_figure(figure_of(find_runs(list(settings.folders)), settings.trust), out)
+    runs = find_runs(list(settings.folders))
+    learner = learner_of(RunResults.read(runs[0]).config)
+    save_figure(_FIGURES[learner](find_runs(list(settings.folders), learner), settings.trust), out)
     log(f"drawn: {out}")
 
 
 def figure_of(runs: list[Path], trust: bool = False) -> Figure:
-    """Draw ROC curves on the left and affinity maps, if a run has any, on the right; of masks, their contours."""
-    if {learner_of(RunResults.read(run).config) for run in runs} == {"Segmenter"}:
-        return contours(runs, trust)
+    """Draw ROC curves on the left and affinity maps, if a run has any, on the right."""
     results, drawn = [RunResults.read(run) for run in runs], curves(runs)
     names = run_names([result.config for result in results])
     opened = ((trained_layers(run, trust), name) for run, name in zip(runs, names, strict=True))
@@ -101,4 +102,5 @@ def trained_layers(run: Path, trust: bool = False) -> dict[str, TVConv]:
     return spread(spatial_layers(backbone), 4)
 
 
+_FIGURES: dict[str, Callable[[list[Path], bool], Figure]] = {"Recognizer": figure_of, "Segmenter": contours}
 main = command(Settings, draw)

@@ -42,7 +42,7 @@ def sweep_page(folders: Sequence[Path], options: PageOptions) -> Html:
 
     Raises `InputError` if there are none, if results are damaged, or if a run has no setting ``options.over``.
     """
-    runs = read_sweep(find_runs(folders), options.over)
+    runs = read_sweep(find_runs(folders, "Recognizer"), options.over)
     plots = SweepPlots(runs)
     sections = {
         "Findings": findings(runs, options.over, options.allow),

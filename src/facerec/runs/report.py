@@ -14,7 +14,7 @@ from facerec.files import RESULTS
 from facerec.runs.differences import Run
 from facerec.runs.mean_accuracy import Checkpoint, mean_accuracy_interval
 from facerec.runs.run_names import differing_settings, network_parts, with_origin
-from facerec.runs.run_results import RunResults
+from facerec.runs.run_results import RunResults, learner_of
 from facerec.runs.table_formats import Estimate, Row, terminal_table
 
 # Columns that the terminal has no space for.
@@ -23,12 +23,18 @@ _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
 _NOT_IN_PAPER = ("chosen on", "deployed (M)", "maps (M)", "images/s", "data", "commit")
 
 
-def find_runs(folders: Iterable[str | Path]) -> list[Path]:
-    """Return the folders of finished runs in ``folders``, at any depth; raise `InputError` if there are none."""
+def find_runs(folders: Iterable[str | Path], learner: str | None = None) -> list[Path]:
+    """Return the folders of finished runs in ``folders``, at any depth.
+
+    Raises `InputError` if there are none, or if one is of another ``learner`` than the one that is asked for.
+    """
     folders = [Path(folder) for folder in folders]
     runs = sorted({file.parent for folder in folders for file in folder.rglob(RESULTS)})
     if not runs:
         raise InputError(f"no {RESULTS} in {', '.join(map(str, folders))}: name a folder of finished runs")
+    for run in runs if learner is not None else ():
+        if (theirs := learner_of(RunResults.read(run).config)) != learner:
+            raise InputError(f"{run} is a run of a {theirs}, and this is for those of a {learner}: name others")
     return runs
 
 
