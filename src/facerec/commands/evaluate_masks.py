@@ -62,7 +62,8 @@ def _publish(
         save_mask_scores(scores, evaluator.results, data.sets)
     if overlays is not None:
         assert data.unseen is not None  # as of every set-up
-        save_figure(overlay_figure(evaluator.overlays[data.unseen], f"{data.unseen}, {title}"), overlays)
+        shown = f"{data.unseen}, not trained on; protocol {summary['protocol']}, epoch {summary['epoch'] + 1}"
+        save_figure(overlay_figure(evaluator.overlays[data.unseen], shown), overlays)
     return summary
 
 

@@ -88,5 +88,8 @@ def _batches(data: SegmentationDataModule) -> Iterator[np.ndarray]:
 
 
 def _show(parity: MaskParity) -> None:
-    rows = [{"": key, "value": f"{value:.6f}"} for key, value in asdict(parity).items()]
+    rows = [
+        {"": key, "value": f"{value:.6f}" if isinstance(value, float) else str(value)}
+        for key, value in asdict(parity).items()
+    ]
     terminal(120).print(terminal_table(rows, title="masks of the file and of its checkpoint"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from facerec.segmentation.mask_scoring import dice, structures
 
+_NAME = 28  # letters of a name that a column has space for
 _CELL = 2.6  # inches
 _LINE, _LEGEND = 0.22, 0.75  # inches: a line of text above an image, the legend
 # The truth is thicker, so that it is seen where the prediction covers it.
@@ -67,7 +69,7 @@ def comparison_figure(by_network: Mapping[str, Sequence[Overlay]], title: str = 
     for cell, overlay in zip(cells[:, 0], columns[0], strict=True):
         cell.set_ylabel(overlay.name, fontsize="small")
     for cell, name in zip(cells[0], by_network, strict=True):
-        cell.set_title(f"{name}\n{cell.get_title()}", fontsize="small")
+        cell.set_title(f"{fill(name, _NAME)}\n{cell.get_title()}", fontsize="small")
     return _with_legend(figure, title)
 
 

@@ -132,6 +132,6 @@ def segmentation_notes(found: Sequence[list[Run]]) -> list[str]:
         said.append(
             f"{name}: {cost['macs_core'] / 1e6:.1f} M multiply-adds, {cost['params'] / 1e6:.3f} M parameters, "
             f"{cost['params_deployed'] / 1e6:.3f} M deployed, {cost['weight_map_elements'] / 1e6:.3f} M in maps; "
-            f"{len(next(iter(of.values())))} seeds"
+            f"seeds: {len(next(iter(of.values())))}"
         )
     return said
