@@ -1,0 +1,42 @@
+"""Each test here is a row of the table in docs/reliability.md, which `make attack` writes."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attack_row import IS_WHOLE, SEED, Row
+from running import ROOT
+
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- written by make attack -->", "<!-- end -->"
+_begun = time.monotonic()
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest) -> Iterator[Row]:
+    """The row of this test. Its title is the first line of the test's documentation."""
+    row = Row(request.function.__doc__.splitlines()[0].removesuffix("."))
+    yield row
+    if IS_WHOLE:
+        place = f"{request.path.stem}.{request.function.__code__.co_firstlineno:04}"
+        row.write(_folder() / f"{place}.json")
+    row.refuse_failures()
+
+
+def _folder() -> Path:
+    folder = Path(os.environ["ATTACK_ROWS"])
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not IS_WHOLE or hasattr(session.config, "workerinput"):
+        return
+    rows = [Row.read(path) for path in sorted(_folder().glob("*.json"))]
+    head = ["| what | trials | how they ended | failures |", "|---|---|---|---|"]
+    minutes = (time.monotonic() - _begun) / 60
+    lines = ["", *head, *(row.line() for row in rows), "", f"Seed {SEED}, {minutes:.0f} minutes.", ""]
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(before + BEGIN + "\n".join(lines) + END + rest.partition(END)[2])
