@@ -2,6 +2,7 @@
 # make test    the tests
 # make test-fast  those that take under a minute together, for while you edit
 # make test-long  further cases of half a minute each, which make test leaves out
+# make attack  kills, damaged files, full disks: all trials, about an hour; it writes the table of docs/reliability.md
 # make setup   .venv with the pinned packages; both of the above do it themselves
 # make lint    what a change must pass beside the tests
 # make docs    the documentation as a site, in site/; a broken link is an error
@@ -11,7 +12,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: demo test test-fast test-long setup lint docs package
+.PHONY: demo test test-fast test-long attack setup lint docs package
 
 demo: $(READY)
 	$(RUN) scripts/demo.py
@@ -24,6 +25,10 @@ test-long: $(READY)
 
 test-fast: $(READY)
 	$(RUN) -m pytest --numprocesses auto --dist loadfile -m "not slow"
+
+attack: $(READY)
+	rm -rf outputs/attack
+	ATTACK=whole ATTACK_ROWS=outputs/attack $(RUN) -m pytest tests/attack --numprocesses auto --dist loadscope
 
 setup: $(READY)
 

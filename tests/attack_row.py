@@ -50,7 +50,9 @@ class Row:
             yield trial
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
-            self.failures.append(f"{case}: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})")
+            self.failures.append(
+                f"{case}: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+            )
         else:
             self.endings[trial.ending] += 1
 

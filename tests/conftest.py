@@ -16,7 +16,7 @@ use_one_thread()
 
 # Trainings, exports, whole programs and real data: what `make test-fast` leaves to `make test`.
 _SLOW = (
-    *("scripts/", "exporting/", "benchmarks/", "callbacks/", "operators/test_learning", "frontal/"),
+    *("attack/", "scripts/", "exporting/", "benchmarks/", "callbacks/", "operators/test_learning", "frontal/"),
     *("data/test_datamodule_in", "data/test_synthetic", "data/test_sampling", "doctor/", "alignment/test_align"),
     *("test_growth", "test_resume_inside"),
     *("test_train", "test_sweep", "test_program", "test_two_devices", "test_reference", "test_operators_page"),
@@ -63,7 +63,6 @@ _SLOW = (
 _LONG = (
     *("test_it_is_built_for_other_machines", "test_descriptors_with_loading_processes", "test_a_job_of_slurm_is"),
     *("test_a_run_goes_on_with_another_number_of_devices", "test_a_run_that_draws_identities_goes_on"),
-    *(f"test_whichever_process_ends_all_end_with_one_sentence[{case}" for case in ("2-", "15-0", "15-all", "9-0")),
     *(f"TestItEqualsAnUninterruptedOne::test_after_a_crash[{case}" for case in ("accumulation", "verification")),
 )
 

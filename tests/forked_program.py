@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,16 @@ class Program:
 
     Args:
         first: what is called in the process before anything else; a function of a module, or `functools.partial` of it.
+        streams: where the files lie that keep what it writes to its streams, by default in ``folder``.
     """
 
-    def __init__(self, folder: Path, *arguments: str, first: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, first: Callable[[], Any] | None = None, streams: Path | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        number = len(list(folder.glob("*.said")))
-        self._said, self._printed = folder / f"{number}.said", folder / f"{number}.printed"
+        place = folder if streams is None else streams
+        number = len(list(place.glob("*.said")))
+        self._said, self._printed = place / f"{number}.said", place / f"{number}.printed"
         streams = tuple(str(path) for path in (self._printed, self._said))
         for path in streams:
             Path(path).touch()
@@ -62,10 +67,8 @@ class Program:
 
     def send(self, number: int, to_all: bool = False) -> None:
         """Send a signal to the process, or to its session."""
-        try:
+        with suppress(ProcessLookupError):  # it has ended
             os.killpg(self.pid, number) if to_all else os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass  # it has ended
 
 
 def _run(folder: str, arguments: tuple[str, ...], streams: tuple[str, str], first: Callable[[], Any] | None) -> None:

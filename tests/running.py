@@ -61,6 +61,12 @@ def only_run(folder: Path) -> Path:
     return run
 
 
+def finished_run(folder: Path) -> Path:
+    """The one finished run below ``folder``, which may have others that ended before their first checkpoint."""
+    (results,) = folder.glob("outputs/*/*/results.json")
+    return results.parent
+
+
 @contextmanager
 def as_program(folder: Path, *arguments: str) -> Iterator[None]:
     """Work in ``folder``; what a program changes in its process is put back at the end."""

@@ -1,6 +1,5 @@
 """A run on two devices: two processes of one machine, over the network that it has with itself."""
 
-import contextlib
 import csv
 import json
 import os
@@ -140,40 +139,6 @@ def test_why_it_failed_is_said_once_whichever_device_it_was(rank, tmp_path):
     _, said = program.communicate(timeout=300)
     assert program.returncode == 1 and said.count("failed: ") == 1, said
     assert says(said, "an image cannot be read") and not says(said, "Traceback"), said
-
-
-@pytest.mark.parametrize(
-    ("sent", "to", "status"),
-    [
-        (signal.SIGTERM, "all", 143),
-        (signal.SIGTERM, "1", 143),
-        (signal.SIGINT, "1", 130),
-        (signal.SIGKILL, "0", -9),
-        (signal.SIGKILL, "1", 137),
-    ],
-)
-def test_whichever_process_ends_all_end_with_one_sentence(sent, to, status, tmp_path):
-    if sent == signal.SIGINT and signal.getsignal(sent) == signal.SIG_IGN:
-        pytest.skip("Ctrl-C is ignored in the background")
-    program = started(tmp_path, "trainer.max_epochs=10000", "logger=none", losses(tmp_path))
-    try:
-        while not list(tmp_path.glob("outputs/*/*/last.ckpt")):
-            assert program.poll() is None, program.communicate()
-            time.sleep(0.2)
-        begun = time.monotonic()
-        if to == "all":
-            os.killpg(program.pid, sent)
-        else:
-            os.kill(int((tmp_path / f"{to}.pid").read_text()), sent)
-        _, said = program.communicate(timeout=60)  # both hold the pipe
-        took = time.monotonic() - begun
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(program.pid, signal.SIGKILL)
-    assert program.returncode == status and took < 30, (took, said)  # 15 where nothing else runs
-    after = said.rpartition("MEMBER: 2/2")[2]
-    assert "Traceback" not in after and after.count("stopped") == 1 and "failed" not in after, said
-    assert says(after, "resume=auto", *(["SIGKILL", f"device {to}"] if sent == signal.SIGKILL else ["checkpoint"]))
 
 
 def test_torchrun_starts_one_run(tmp_path):
