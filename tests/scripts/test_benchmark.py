@@ -69,7 +69,7 @@ def test_the_sections_asked_for_are_run_and_written(benchmark, tmp_path):
             "sections=layer,speed",
             (
                 "'speed'",
-                "layer, norm, generator, network, memory, throughput, heads, pipeline, index, augmentation",
+                "layer, norm, generator, network, memory, throughput, heads, saving, pipeline, index",
             ),
         ),
         ("quick=yes", ("quick", "true or false", "'yes'")),

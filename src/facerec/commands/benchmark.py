@@ -1,8 +1,8 @@
 """Measure what the project claims about speed, and about intervals: facerec benchmark
 
 Contenders are measured in turns, in one process, and the ratios between them are compared with their targets.
-Sections: layer, norm, generator, network, memory, throughput, heads, pipeline, index, augmentation, verification,
-export; coverage measures how often 95 % intervals contain the true value.
+Sections: layer, norm, generator, network, memory, throughput, heads, saving, pipeline, index, augmentation,
+verification, export; coverage measures how often 95 % intervals contain the true value.
 Prints tables on stderr and, last, one JSON object with the machine and every comparison.
 """
 
@@ -19,7 +19,7 @@ from facerec.console import terminal
 from facerec.errors import InputError
 from facerec.files import write_json
 from facerec.perf import augmentation_speed as augmentation
-from facerec.perf import coverage, export, heads, index, layer, memory, norm, pipeline, throughput
+from facerec.perf import coverage, export, heads, index, layer, memory, norm, pipeline, saving, throughput
 from facerec.perf import generator_speed as generator
 from facerec.perf import network_speed as network
 from facerec.perf import verification_speed as verification
@@ -29,7 +29,7 @@ from facerec.perf.tables import around_tables, markdown, show, write_markdown
 from facerec.perf.timing import QUICK, Effort
 from facerec.process import prepare_process
 
-_OF_TRAINING = (layer, norm, generator, network, memory, throughput, heads)
+_OF_TRAINING = (layer, norm, generator, network, memory, throughput, heads, saving)
 _MODULES = (*_OF_TRAINING, pipeline, index, augmentation, verification, export, coverage)
 SECTIONS = {module.__name__.rpartition(".")[2].removesuffix("_speed"): module for module in _MODULES}
 

@@ -36,7 +36,7 @@ def alone_in(folder: Path, otherwise: str = "give this run another name=") -> It
     if not is_first_process():
         yield
         return
-    claim = _Claim(folder / ".lock")
+    claim = Claim(folder / ".lock")
     with suppress(OSError):
         claim.take(f"wait until it has ended, or {otherwise}")
     try:
@@ -47,7 +47,7 @@ def alone_in(folder: Path, otherwise: str = "give this run another name=") -> It
         claim.give_back()
 
 
-class _Claim:
+class Claim:
     """This process's entry in the file ``path``."""
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +69,7 @@ class _Claim:
                 if _read(self.path) == theirs:
                     os.rename(self.path, aside)
                     aside.unlink()
-        Thread(target=self._beat, daemon=True).start()
+        Thread(target=self._keep_beating, daemon=True).start()
 
     def give_back(self) -> None:
         self._ended.set()
@@ -85,17 +85,21 @@ class _Claim:
             return False
         return True
 
-    def _beat(self) -> None:
+    def _keep_beating(self) -> None:
         while not self._ended.wait(BEAT):
             with suppress(OSError):  # the server may come back
-                if self._is_mine() or self._is_created():
-                    self._beats += 1
-                    with self.path.open("r+b") as file:
-                        file.write(self._content())
-                    continue
-                self._ended.set()
-                log(f"{self.path.parent} was taken over by another process, since this one gave no sign of life")
-                os._exit(1)
+                self.beat()
+
+    def beat(self) -> None:
+        """Give a sign of life; end the process if another has taken over."""
+        if self._is_mine() or self._is_created():
+            self._beats += 1
+            with self.path.open("r+b") as file:
+                file.write(self._content())
+            return
+        self._ended.set()
+        log(f"{self.path.parent} was taken over by another process, since this one gave no sign of life")
+        os._exit(1)
 
     def _is_mine(self) -> bool:
         theirs = _read(self.path)

@@ -30,7 +30,8 @@ class WholeCheckpoint(TorchCheckpointIO):
     """Writes a new file and then replaces the old one, which thus survives a full disk or a kill."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        remedy = "free space and continue with resume=auto; the previous checkpoint is intact"
+        previous = "; the previous checkpoint is intact" if Path(path).is_file() else ""
+        remedy = f"free space and continue with resume=auto{previous}"
         with replacing(Path(path), remedy) as partial:
             try:
                 torch.save(checkpoint, partial)
