@@ -1,11 +1,12 @@
 import ctypes
 import logging
+import subprocess
 import sys
 import warnings
 
 import pytest
 import torch
-from says import refuses
+from says import refuses, says
 
 from facerec.errors import InputError
 from facerec.process import freed_memory_given_back, prepare_process, refuse_too_many
@@ -94,3 +95,31 @@ def test_more_processes_than_a_machine_can_run_are_refused(monkeypatch):
         refuse_too_many(65, "workers", ", or null")
     monkeypatch.setattr("facerec.process.available_cores", lambda: 96)
     refuse_too_many(300, "workers")
+
+
+FAILING = """
+import errno, sys, threading
+from facerec.process import run
+
+def fail():
+    raise {error}
+
+def main(arguments):
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    return 3
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "is_sentence"),
+    [("OSError(errno.ENOSPC, 'No space left')", True), ("OSError('lost')", False), ("KeyError('gone')", False)],
+)
+def test_a_full_disk_is_a_sentence_in_a_thread_too(error, is_sentence):
+    ended = subprocess.run([sys.executable, "-c", FAILING.format(error=error)], capture_output=True, text=True)
+    assert ended.returncode == 3
+    assert ("Traceback" in ended.stderr) != is_sentence
+    assert says(ended.stderr, "free space") == is_sentence, ended.stderr

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,11 +33,13 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     Ctrl-C that ``main`` does not handle is reported in one sentence, with status 130. SIGTERM unwinds ``main`` as
     `SystemExit` does, so that temporary files are removed, with status 143. When the reader of the output has closed
     it, as ``head`` does, the program ends silently with status 1; what is written to a closed stream is dropped. A file
-    that the operating system refuses is one sentence (`facerec.errors.of_system`), with status 1.
+    that the operating system refuses is one sentence (`facerec.errors.of_system`), with status 1; in a thread, as in
+    TensorBoard's, it is a sentence alone.
     """
     _open_closed_streams()
     logging.raiseExceptions = False  # a message that nobody can read any more is no traceback either
     signal.signal(signal.SIGTERM, _terminate)
+    threading.excepthook = _thread_failed
     try:
         try:
             status = main(sys.argv[1:])
@@ -247,6 +250,14 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def _thread_failed(thread: threading.ExceptHookArgs) -> None:
+    sentence = of_system(thread.exc_value) if isinstance(thread.exc_value, OSError) else None
+    if sentence is None:
+        threading.__excepthook__(thread)
+    else:
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def _terminate(*_: Any) -> None:
