@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from torch import Tensor, nn
 from torchvision.utils import make_grid
 
@@ -49,6 +50,8 @@ def draw_roc(figure: Figure | SubFigure, curves: Mapping[str, tuple[np.ndarray, 
     axes.set(
         xscale="log", xlim=(min(smallest, 0.5), 1), ylim=(0, 1), xlabel="false accept rate", ylabel="true accept rate"
     )
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     size = "small" if len(curves) < _MANY_CURVES else "xx-small"
     title = "accuracy ± standard deviation over the folds"

@@ -1,6 +1,5 @@
 """Figures for TensorBoard: training images, those of the results, and affinity maps."""
 
-import gc
 from typing import Any
 
 import pytorch_lightning as pl
@@ -37,9 +36,6 @@ class Pictures(pl.Callback):
                 board.add_figure(title, drawn, trainer.global_step)
             if (figure := affinity_figure(pl_module.backbone)) is not None:
                 board.add_figure("affinity maps", figure, trainer.global_step)
-        # Matplotlib's reader of formulas leaves cycles, with all that its callers hold: each time a batch of the
-        # loading processes, and its two descriptors.
-        gc.collect()
 
 
 def _boards(trainer: pl.Trainer) -> list[Any]:
