@@ -61,9 +61,14 @@ _SLOW = (
 
 # Further cases of what others test too, half a minute each: what `make test` leaves to `make test-long`.
 _LONG = (
-    *("test_it_is_built_for_other_machines", "test_descriptors_with_loading_processes", "test_a_job_of_slurm_is"),
+    *("test_it_is_built_for_other_machines", "test_a_job_of_slurm_is", "test_an_older_runtime_is_told"),
     *("test_a_run_goes_on_with_another_number_of_devices", "test_a_run_that_draws_identities_goes_on"),
-    *(f"TestItEqualsAnUninterruptedOne::test_after_a_crash[{case}" for case in ("accumulation", "verification")),
+    *(f"test_after_a_crash[{case}" for case in ("accumulation", "verification", "tvconv")),
+    *("test_after_many_crashes", "test_after_it_was_told_to_end[acc", "test_after_it_was_told_to_end[ver"),
+    *("between_two_epochs_ends[depthwise-10", "between_two_epochs_ends[tvconv", "test_after_a_full_disk[last"),
+    *(f"test_a_resumed_run_equals_one_that_was_never_interrupted[{case}" for case in ("temp", "running", "pointwise")),
+    *("with_the_averages_of_its_head[curricularface", "as_if_it_had_never_stopped[0", "images[onnx-PlainToy"),
+    *("test_a_quick_run_has_every_section", "why_it_failed_is_said_once_whichever_device_it_was[null"),
 )
 
 
