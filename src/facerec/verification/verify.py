@@ -179,7 +179,7 @@ def same_person(
 
 def _checked_features(left: ArrayLike | torch.Tensor, right: ArrayLike | torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return both sides as float64 ``(P, D)``; raise `ValueError` unless every row is finite and not zero."""
-    left, right = _as_float64(left), _as_float64(right)
+    left, right = _as_float64(left, "left"), _as_float64(right, "right")
     if left.shape != right.shape or left.ndim != 2:
         raise ValueError(f"left has shape {left.shape} and right {right.shape}: pass both as (pairs, embedding_dim)")
     lengths = np.sqrt([np.einsum("pd,pd->p", side, side) for side in (left, right)]).T
@@ -188,11 +188,15 @@ def _checked_features(left: ArrayLike | torch.Tensor, right: ArrayLike | torch.T
     return left, right
 
 
-def _as_float64(features: ArrayLike | torch.Tensor) -> np.ndarray:
+def _as_float64(features: ArrayLike | torch.Tensor, side: str) -> np.ndarray:
     if isinstance(features, torch.Tensor):
-        features = features.detach().cpu().double().numpy()
-    # Contiguous, because the last digit of sums, and thus ties between distances, depend on the memory layout.
-    return np.ascontiguousarray(features, dtype=np.float64)
+        features = features.detach().cpu()
+        features = (features if features.is_complex() else features.double()).numpy()
+    try:
+        # Contiguous, because the last digit of sums, and thus ties between distances, depend on the memory layout.
+        return np.ascontiguousarray(np.asarray(features).astype(np.float64, casting="same_kind"))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{side} holds no real numbers ({error}): pass (pairs, embedding_dim) of them") from error
 
 
 def _refuse_first(is_bad: np.ndarray, what: str, remedy: str) -> None:
