@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, Timer
 
 from facerec.errors import InputError
 from facerec.files import BEST, LAST
@@ -55,6 +55,10 @@ def _refuse_no_training(trainer: pl.Trainer) -> None:
     for key in ("max_epochs", "max_steps", "limit_train_batches"):
         if getattr(trainer, key) == 0:
             raise InputError(f"trainer.{key}=0 trains nothing: raise it, or verify a checkpoint with facerec evaluate")
+    callbacks: list[pl.Callback] = getattr(trainer, "callbacks", [])
+    ends = any(isinstance(callback, Timer | EarlyStopping) or _is_the_users(callback) for callback in callbacks)
+    if trainer.max_epochs == trainer.max_steps == -1 and not ends:
+        raise InputError("trainer.max_epochs=-1 never ends: give a number of epochs, trainer.max_steps or max_time")
 
 
 def _refuse_clipping_without_effect(trainer: pl.Trainer) -> None:
