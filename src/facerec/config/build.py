@@ -330,12 +330,15 @@ def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
             ImportError,
             AssertionError,
             ArithmeticError,
+            MemoryError,
         ) as error:
             cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
             if isinstance(cause, InputError):
                 raise cause from None
             if isinstance(cause, OmegaConfBaseException):
                 raise InputError(sentence(cause)) from error
+            if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):
+                raise InputError(f"the {key} takes more memory than there is: make it smaller") from error
             said = " ".join(str(cause).split()) or f"{type(cause).__name__} in its constructor"
             raise InputError(f"{said} (config node: {key})") from error
 
