@@ -99,7 +99,8 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
     if resume is None:
         return None
     checkpoint = Path(in_home(resume))
-    refuse_no_regular_file(checkpoint)
+    if resume:
+        refuse_no_regular_file(checkpoint)
     if not checkpoint.is_file():
-        raise InputError(f"checkpoint {resume} does not exist: give resume= a file, or auto")
+        raise InputError(f"checkpoint {resume or repr(resume)} does not exist: give resume= a file, or auto")
     return checkpoint
