@@ -78,18 +78,19 @@ class PackedDataset(IndexedImages):
     """Images of an `ImageDataset` from the file that `pack` wrote; processes share the system's cache of it.
 
     Args:
-        path: NumPy file of uint8 ``(N, H, W, 3)``; `InputError` if it is another one, also if it is cut off later.
+        path: NumPy file of uint8 ``(N, H, W, 3)``; `InputError` if it is another one, also if it is cut off or written
+            to later.
         targets: one per image.
     """
 
     needs_workers = False
 
     def __init__(self, path: Path, targets: np.ndarray) -> None:
-        self.path, self.targets = path, targets
+        self.path, self.targets, self._opened = path, targets, _file_and_time(path)
         self.image_size = self._pixels.shape[1:3]
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        self._refuse_cut_off()
+        self._refuse_changed()
         # Gathered into pinned memory, so that the loader need not copy it there.
         shape = (len(indices), *self._pixels.shape[1:])
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
@@ -108,12 +109,16 @@ class PackedDataset(IndexedImages):
             raise self._refusal(f"{found}, not uint8 {len(self)}xHEIGHTxWIDTHx3")
         return pixels
 
-    def _refuse_cut_off(self) -> None:
-        """Raise `InputError` if the mapped file is shorter than it was: reading beyond its end kills the process."""
+    def _refuse_changed(self) -> None:
+        """Raise `InputError` if the mapped file is shorter than it was, since reading beyond its end kills the process,
+        or if it was written to. A file that has been replaced or deleted is still mapped as it was."""
         pixels: Any = self._pixels
         needed, left = pixels.offset + pixels.nbytes, pixels.base.size()
         if left < needed:
             raise self._refusal(f"were cut off in use, {left} of {needed} bytes are left")
+        now = _file_and_time(self.path)
+        if now != self._opened and now[:2] == self._opened[:2]:
+            raise self._refusal("were changed in use")
 
     def _refusal(self, problem: str) -> InputError:
         return InputError(f"the decoded images in {self.path} {problem}: delete the file, and it is written again")
@@ -121,6 +126,15 @@ class PackedDataset(IndexedImages):
     def __getstate__(self) -> dict[str, object]:
         """Leave out the memory map, which would be pickled as a copy of all pixels."""
         return {key: value for key, value in self.__dict__.items() if key != "_pixels"}
+
+
+def _file_and_time(path: Path) -> tuple[int, ...]:
+    """Return the file's device, number and time of change, or zeros if it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 _LOOKED_AT = 16  # images, evenly spaced
