@@ -90,6 +90,7 @@ def checkpoint_to_resume(resume: str | None, folder: Path) -> Path | None:
     if is_finished(folder):
         raise InputError(f"{folder} contains a finished run: add skip_finished=true to keep it, or another name=")
     last = folder / LAST
+    refuse_no_regular_file(last)
     if resume == "auto":
         if not last.is_file() and is_first_process():
             log(f"resume=auto: no unfinished run found, starting a new one in {folder}{_further(folder)}")
