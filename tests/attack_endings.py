@@ -1,6 +1,7 @@
 """How a program that was attacked has ended."""
 
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -34,3 +35,16 @@ def check_results(run: Path) -> None:
     results = json.loads((run / "results.json").read_text())
     accuracies = [each["accuracy"] for best in ("best", "last") for each in results[best]["benchmarks"].values()]
     assert accuracies and all(0 <= accuracy <= 1 for accuracy in accuracies), accuracies
+
+
+def become_nobody() -> None:
+    """Go on as the user who owns nothing; only root can."""
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+def set_environment(name: str, value: str | None) -> None:
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
