@@ -18,7 +18,7 @@ use_one_thread()
 _SLOW = (
     *("attack/", "scripts/", "exporting/", "benchmarks/", "callbacks/", "operators/test_learning", "frontal/"),
     *("data/test_datamodule_in", "data/test_synthetic", "data/test_sampling", "doctor/", "alignment/test_align"),
-    *("test_growth", "test_resume_inside"),
+    "test_resume_inside",
     *("test_train", "test_sweep", "test_program", "test_two_devices", "test_reference", "test_operators_page"),
     *(
         "test_readme",
