@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
@@ -86,18 +86,18 @@ def _encoded(face: np.ndarray, suffix: str, comment: str) -> bytes:
 
 
 def read_origin(path: Path) -> Origin | None:
-    """Read the origin that `write_aligned` stored in the file ``path``; None if the file is missing, incomplete or from
+    """Read the origin that `write_aligned` stored in the file ``path``; None if the file is missing, damaged or from
     another program."""
     try:
         data = read_image_file(path)
         if _MARK.encode() not in data or not data.endswith(_ENDS[path.suffix]):
             return None
-        with Image.open(BytesIO(data)) as image:
+        with Image.open(BytesIO(data), formats=("JPEG", "PNG")) as image:
             comment = image.info.get("comment", "")
-    except (OSError, UnidentifiedImageError):
+        text = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
+        return Origin(**json.loads(text.removeprefix(_MARK))) if text.startswith(_MARK) else None
+    except (OSError, SyntaxError, ValueError, TypeError, RecursionError, Image.DecompressionBombError):
         return None
-    text = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
-    return Origin(**json.loads(text.removeprefix(_MARK))) if text.startswith(_MARK) else None
 
 
 class Leftovers(NamedTuple):

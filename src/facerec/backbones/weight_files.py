@@ -3,12 +3,13 @@
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
 
 from facerec.errors import InputError
-from facerec.files import in_home
+from facerec.files import check_zip, in_home
 
 TIMM_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -18,6 +19,8 @@ def timm_weights(what: str, file: Path) -> dict[str, Tensor]:
     from timm.models import load_state_dict  # slow to import
 
     try:
+        if is_zipfile(file):  # as PyTorch writes it
+            check_zip(file)
         weights = load_state_dict(str(file), weights_only=True)
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or 'no such file'}): check the path") from error

@@ -13,6 +13,7 @@ from facerec.backbones.weight_files import timm_weights
 from facerec.config.build import build_distillation, build_trained, size_of
 from facerec.data.loading import normalise
 from facerec.data.teacher import NetworkTeacher, StoredTeacher, Teacher, TeacherInput
+from facerec.data.whole_arrays import read_whole
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting.formats import open_network
@@ -121,9 +122,9 @@ def _load_timm(network: nn.Module, path: Path, name: str) -> None:
 
 def _of_embeddings(path: Path) -> Teacher:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            rows, fingerprint = arrays["embeddings"], str(arrays["fingerprint"])
-    except Exception as error:
+        arrays = read_whole(path, compressed=True)
+        rows, fingerprint = arrays["embeddings"], str(arrays["fingerprint"])
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"teacher {path} holds no arrays embeddings and fingerprint: write them with numpy.savez"
         ) from error

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -21,10 +20,11 @@ from tqdm import tqdm
 from facerec.console import log
 from facerec.data.loading import ImageDataset, PackedDataset, image_loader
 from facerec.data.source import digest
+from facerec.data.whole_arrays import read_whole
 from facerec.errors import InputError
 from facerec.files import replacing, write_json
 
-DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile)  # or missing: it is made again
+DAMAGED = (OSError, ValueError, KeyError, TypeError)  # or missing: it is made again
 _PIXELS = "|u1"
 _BLOCK = 1 << 24  # bytes that are read at a time
 _IDLE = 600.0  # seconds after which a half-written file of another machine, which may share the cache, is nobody's
@@ -191,7 +191,8 @@ def cached_contents(folder: Path | None, files: Sequence[Path], reader: str, rea
     if folder is None:
         return read()
     path = folder / f"contents-{digest([reader, *map(_state, files)])}.npz"
-    with suppress(*DAMAGED), path.open("rb") as file, np.load(file) as arrays:
+    with suppress(*DAMAGED):
+        arrays = read_whole(path)
         return Contents(*(arrays[name] for name in Contents._fields))
     start = time.perf_counter()
     contents = read()

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from facerec.data.cache import DAMAGED
 from facerec.data.loading import IndexedImages, image_loader
+from facerec.data.whole_arrays import read_whole
 from facerec.files import replacing
 
 
@@ -30,8 +31,8 @@ def position_statistics(
     """
     height, width = images.image_size
     path = folder / f"position-{fingerprint}-{height}x{width}{'-mirrored' if flip else ''}.npz"
-    with suppress(*DAMAGED), path.open("rb") as file, np.load(file) as arrays:  # which compares checksums
-        return torch.from_numpy(arrays["statistics"])
+    with suppress(*DAMAGED):
+        return torch.from_numpy(read_whole(path)["statistics"])
     statistics = np.ascontiguousarray(_compute(images, flip, num_workers))
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, statistics=statistics)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from facerec.data.whole_arrays import read_whole
 from facerec.errors import InputError
-from facerec.files import check_zip, refuse_no_regular_file, replacing
+from facerec.files import refuse_no_regular_file, replacing
 
 VERSION = 1
 _ELSEWHERE = "name another file"
@@ -27,12 +27,10 @@ def read_arrays(path: Path, kind: str, wanted: Mapping[str, str], made_by: str |
     """
     refuse_no_regular_file(path)
     try:
-        check_zip(path)
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+        found = read_whole(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
-    except (ValueError, BadZipFile, KeyError, EOFError) as error:
+    except ValueError as error:
         raise InputError(f"{path} is damaged or no {kind}: {_ELSEWHERE}") from error
     if str(found.get("kind")) != kind or not {*wanted, "made_by"} <= found.keys():
         raise InputError(f"{path} is no {kind} of facerec recognise: {_ELSEWHERE}")

@@ -1,16 +1,15 @@
 """The file of scores: of each verification pair the distance, the decision and who is in it."""
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 
 from facerec.data.shared_people import Shared
 from facerec.data.source import Benchmark
+from facerec.data.whole_arrays import read_whole
 from facerec.errors import InputError
 from facerec.files import RESULTS, replacing
 from facerec.verification.dependence import PairPeople, connected_people, named_people
@@ -103,10 +102,9 @@ def read_sets(path: Path, read: Callable[[dict[str, Array], str], T]) -> dict[st
     Raises `InputError` if the file is missing or damaged, or if ``read`` raises `ValueError` or `KeyError`.
     """
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            kept = dict(arrays)
+        kept = read_whole(path, compressed=True)
         return {name: read(kept, name) for name in dict.fromkeys(key.rpartition("/")[0] for key in kept)}
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{path} cannot be read ({error}): remove {path.with_name(RESULTS)} and run it again with resume=auto, "
             "which only verifies its checkpoints"

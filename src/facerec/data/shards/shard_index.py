@@ -15,8 +15,9 @@ import numpy as np
 
 from facerec.data.cache import DAMAGED
 from facerec.data.shards.storage import Storage
+from facerec.data.whole_arrays import read_whole
 from facerec.errors import InputError
-from facerec.files import check_zip, digest_of_file
+from facerec.files import digest_of_file
 
 MANIFEST, INDEX = "shards.json", "index.npz"
 FORMAT, VERSION = "facerec shards", 1
@@ -150,11 +151,10 @@ def check_of(image: bytes) -> int:
 def read_index(path: Path, manifest: Manifest, where: str) -> Index:
     """Read ``index.npz``, whose digest was compared; raise `InputError` if it does not fit the shards."""
     try:
-        check_zip(path)
-        with np.load(path, allow_pickle=False) as arrays:
-            index = Index(**{field.name: arrays[field.name] for field in fields(Index)})
+        arrays = read_whole(path)
+        index = Index(**{field.name: arrays[field.name] for field in fields(Index)})
         fits = _fits(index, np.array([shard.bytes for shard in manifest.shards]))
-    except (*DAMAGED, MemoryError) as error:
+    except DAMAGED as error:
         raise InputError(f"{where} is damaged or no index of shards: {_WRITE_AGAIN}") from error
     if not fits:
         raise InputError(f"{where} says of images what the shards do not have: {_WRITE_AGAIN}")

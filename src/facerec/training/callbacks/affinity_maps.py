@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from facerec.data.whole_arrays import read_whole
 from facerec.errors import InputError
 from facerec.files import replacing
 from facerec.plots.network import spatial_layers, spread
@@ -58,13 +58,12 @@ def read_maps(path: Path) -> Maps:
     if not path.is_file():
         return {}
     try:
-        with np.load(path) as file:
-            maps = {name: file[name] for name in file.files}
+        maps = read_whole(path, compressed=True)
         dimensions = {name: 1 if name == EPOCHS else 4 for name in maps}
         if any(v.ndim != dimensions[name] or len(v) != len(maps[EPOCHS]) for name, v in maps.items()):
             raise ValueError("it has not the maps of each epoch")
         return maps
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{path} is damaged ({error}): remove it, and a run that goes on keeps the maps of the epochs to come"
         ) from error
