@@ -13,8 +13,8 @@ from typing import Any
 from facerec import process
 from facerec.commands import main
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["facerec.commands.one_run", "facerec.commands.train_run", "torch.utils.tensorboard"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["facerec.commands.one_run", "facerec.commands.train_run", "torch.utils.tensorboard"])
 
 
 class Program:
@@ -35,7 +35,7 @@ class Program:
         streams = tuple(str(path) for path in (self._printed, self._said))
         for path in streams:
             Path(path).touch()
-        self._process = _CONTEXT.Process(target=_run, args=(str(folder), arguments, streams, first))
+        self._process = CONTEXT.Process(target=_run, args=(str(folder), arguments, streams, first))
         self._process.start()
 
     @property
