@@ -18,6 +18,8 @@ DECODER = f"decoder {VERSION}, OpenCV {cv2.__version__}"  # part of the key of e
 
 _MOST_PIXELS = 120_000_000  # the largest cameras have 102 million; decoded, that is a third of a gigabyte
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+_MOST_SCANS = 500  # of a JPEG; usual are up to 10, and each goes over all pixels
+_MOST_PIXELS_IN_A_BYTE = 512  # of a JPEG, whose blocks of 64 pixels take a bit or more
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 _PNG_END = b"IEND"
 
@@ -48,23 +50,32 @@ def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:
 
     Greyscale, 16-bit and CMYK files become 8-bit RGB. EXIF orientation is ignored, since aligned faces are already
     upright, unless ``upright`` requests the image as it is displayed. Raises `InputError` with the image's name if it
-    is empty, cut off, not an image, or has more than 120 million pixels: a few bytes may state gigabytes.
+    is empty, cut off, not an image, or has more than 120 million pixels: a few bytes may state gigabytes. A file whose
+    size cannot be told beforehand is not decoded.
     """
     if not data:
         raise InputError(f"image {name} is empty: fetch it again or take it off the list")
-    if _is_cut_off(data):
+    pixels = stated_pixels(data)
+    _refuse_huge(pixels, name)
+    if _is_cut_off(data, pixels or 0):
         raise InputError(f"image {name} is cut off after {len(data)} bytes: fetch it again or take it off the list")
-    _refuse_huge(stated_pixels(data), name)
-    flags = cv2.IMREAD_COLOR_RGB | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # the header claims a size beyond OpenCV's limit
-        image = None
+    image = _decoded(data, upright) if pixels is not None else None
     if image is None:
         kind = image_format(data[:32])
         found = f"it is a {kind} file that is damaged or not read here" if kind else "it is damaged or no image"
         raise InputError(f"image {name} cannot be decoded, {found}: make it a JPEG or PNG file or take it off the list")
     return image
+
+
+def _decoded(data: bytes, upright: bool) -> np.ndarray | None:
+    """Return the pixels, or None if the file is damaged."""
+    if data.startswith(JPEG_START) and data.count(_JPEG_SCAN) > _MOST_SCANS:
+        return None
+    flags = cv2.IMREAD_COLOR_RGB | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # the header claims a size beyond OpenCV's limit
+        return None
 
 
 def _refuse_huge(pixels: int | None, name: str) -> None:
@@ -130,11 +141,12 @@ class OneSize:
             raise InputError(f"image {name} has {sizes}: {self._remedy}")
 
 
-def _is_cut_off(data: bytes) -> bool:
+def _is_cut_off(data: bytes, pixels: int) -> bool:
     # OpenCV 4 silently fills the missing part of a truncated file with grey, so the end marker is checked here. A
     # JPEG's must follow its last scan header: an embedded thumbnail has its own end marker, earlier.
     if data.startswith(JPEG_START):
-        return data.rfind(_JPEG_END) < max(data.rfind(_JPEG_SCAN), 2)
+        has_no_end = data.rfind(_JPEG_END) < max(data.rfind(_JPEG_SCAN), 2)
+        return has_no_end or pixels > _MOST_PIXELS_IN_A_BYTE * len(data)
     return data.startswith(PNG_START) and not _png_reaches_its_end(data)
 
 
