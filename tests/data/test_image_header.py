@@ -4,6 +4,7 @@ import io
 import struct
 
 import cv2
+import image_bombs
 import pytest
 from image_files import RED
 from PIL import Image
@@ -51,7 +52,7 @@ def test_the_stated_pixels_are_those_that_are_decoded(kind):
 @pytest.mark.parametrize(
     "data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF....WEBPVP8X", b"text"]
 )
-def test_what_states_no_size_is_left_to_the_decoder(data):
+def test_what_states_no_size_is_refused(data):
     assert stated_pixels(data) is None
     with refuses("a.jpg", error=InputError):
         decode_rgb(data, "a.jpg")
@@ -86,6 +87,13 @@ def test_a_small_file_of_huge_size_is_refused_before_it_is_decoded(kind, monkeyp
     for read in (decode_rgb, read_header):
         with refuses("ann/1.jpg", f"{millions} million pixels", "120 million", "smaller", error=InputError):
             read(data, "ann/1.jpg")
+
+
+@pytest.mark.parametrize("bomb", ["Radiance", "PAM", "PFM", "JPEG of 20,000 scans", "JPEG that is mostly missing"])
+def test_a_file_that_does_not_hold_what_it_states_is_not_decoded(bomb, monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with refuses("ann/1.jpg", "take it off the list", error=InputError):
+        decode_rgb(image_bombs.BOMBS[bomb](), "ann/1.jpg")
 
 
 def test_a_tiff_of_one_bit_pixels_is_refused():
