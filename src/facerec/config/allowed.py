@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from facerec.errors import InputError
+from facerec.training.stored_nodes import plain_leaves
 
 # Packages whose classes are known, though files in configs/ do not name all of them.
 _PACKAGES = {
@@ -19,9 +20,6 @@ _PACKAGES = {
     "torchvision.transforms.v2": "torchvision.transforms.",
 }
 _TARGET_LINE = re.compile(r"^\s*(?:- )?_target_: *([\w.]+)", re.MULTILINE)
-_PLAIN = (str, int, float, bool, type(None))
-# A run's configuration has about 150 values in five levels.
-_MOST_VALUES, _MOST_LEVELS = 10_000, 20
 
 
 def refuse_unknown(config: Any, named: frozenset[str]) -> None:
@@ -30,7 +28,7 @@ def refuse_unknown(config: Any, named: frozenset[str]) -> None:
     Known are the targets in ``named`` and the optimizers, schedules and transforms of PyTorch and torchvision. Nothing
     is built, and no module is imported for a name that is not known.
     """
-    for place, is_target, value in _leaves(config):
+    for place, is_target, value in plain_leaves(config):
         if is_target and not (isinstance(value, str) and (value in named or _is_of_a_known_package(value))):
             raise InputError(_refusal(place, f"names {value!r}, which is no class that facerec's configurations name"))
         if isinstance(value, str) and "${" in value:
@@ -57,31 +55,3 @@ def _is_of_a_known_package(target: str) -> bool:
         return False
     found = getattr(import_module(module), name, None)
     return isinstance(found, type) and f"{found.__module__}.".startswith(_PACKAGES[module])
-
-
-def _leaves(config: Any) -> Iterator[tuple[str, bool, Any]]:
-    """Yield dotted key, whether it is a ``_target_``, and value, of everything in ``config`` that is no container.
-
-    Raises `InputError` for what no configuration holds.
-    """
-    pending, count = [("", False, 0, config)], 0
-    while pending:
-        place, is_target, level, value = pending.pop()
-        count += 1
-        if level > _MOST_LEVELS or count > _MOST_VALUES:
-            raise InputError("the configuration in the file has too many values or levels: use a file of facerec")
-        if is_target or type(value) in _PLAIN:
-            yield place, is_target, value
-        else:
-            pending += [
-                (f"{place}.{key}".lstrip("."), key == "_target_", level + 1, v) for key, v in _items(value, place)
-            ]
-
-
-def _items(value: Any, place: str) -> Iterator[tuple[str | int, Any]]:
-    if type(value) in (list, tuple):
-        return enumerate(value)
-    if type(value) is dict and all(type(key) is str for key in value):
-        return iter(value.items())
-    kind = "a dictionary with keys that are no text" if isinstance(value, dict) else f"a {type(value).__name__}"
-    raise InputError(f"the configuration in the file holds {kind} (config key {place}): use a file of facerec")

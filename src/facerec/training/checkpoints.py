@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from facerec.errors import InputError
 from facerec.files import BEST, check_zip, refuse_no_regular_file, replacing
 from facerec.training.evaluator import Evaluator
 from facerec.training.maps import resample_maps
+from facerec.training.stored_nodes import plain_leaves
 
 _SLACK = 1 << 30  # bytes
 
@@ -97,6 +99,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             raise InputError(
                 f"checkpoint {path} contains a {type(checkpoint[key]).__name__} as its {key}: use one of facerec train"
             )
+    try:
+        deque(plain_leaves(checkpoint["config"]), maxlen=0)
+    except InputError as error:
+        raise InputError(f"checkpoint {path} cannot be used, since {error}") from error
     for name, weight in checkpoint["state_dict"].items():
         if not isinstance(name, str) or not is_whole(weight):
             raise InputError(f"checkpoint {path} contains no weights under {name!r}: use one of facerec train")
