@@ -127,8 +127,10 @@ def _with_weights(cfg: DictConfig, checkpoint: dict[str, Any], path: str | Path,
     try:
         with no_larger_than(path):
             backbone = build_backbone(cfg)
-    except InputError:
-        raise
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"checkpoint {path} describes no network that can be built, since {error}") from error
     except Exception as error:
         if trust:  # the user's own class, which needs its traceback
             raise
