@@ -44,6 +44,11 @@ def write(settings: Settings) -> dict[str, Any]:
     module = build_faces(compose(list(settings.overrides)))
     if TRAIN in module.benchmarks:
         raise InputError(f"a benchmark is named {TRAIN!r}, as the folder of the training set: give it another name")
+    for name in module.benchmarks:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(
+                f"benchmark {name!r} leads out of out={settings.out}: give the folder that holds it as data.root"
+            )
     train, workers = module.open_train(), module.num_workers or 0
     benchmarks = {name: module.open_benchmark(name) for name in module.benchmarks}
     for images in (train, *(benchmark.images for benchmark in benchmarks.values())):
