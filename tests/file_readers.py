@@ -98,6 +98,49 @@ class Reader:
     named: tuple[str, ...] = ()
 
 
+OF_A_RUN = ("best.ckpt", "last.ckpt", "results.json", "metrics.csv", "last_scores.npz")
+
+
+def is_slow(name: str) -> bool:
+    """Whether seconds go by until there is such a file."""
+    return READERS[name].write is None or name.startswith(("exported", "timm", "search", "teacher"))
+
+
+class Example:
+    """A file of the kind ``name``, in a folder that is the same whenever it is renewed."""
+
+    def __init__(self, name: str, folder: Path, run: Path | None) -> None:
+        self.folder, self.reader = folder, READERS[name]
+        self._whole = folder.with_suffix(".whole")
+        folder.mkdir()
+        for file in OF_A_RUN if run is not None else ():
+            shutil.copy2(run / file, folder)  # pyright: ignore[reportOptionalOperand]
+        if self.reader.write is not None:
+            self.reader.write(folder)
+        shutil.copytree(folder, self._whole)
+
+    def renewed(self) -> Path:
+        """The file, in a folder as it was at first."""
+        shutil.rmtree(self.folder)
+        shutil.copytree(self._whole, self.folder)
+        (path,) = self.folder.glob(self.reader.file)
+        return path
+
+
+class Examples:
+    """Examples below ``folder``, made when they are asked for; ``run`` gives the folder of a run."""
+
+    def __init__(self, folder: Path, run: Callable[[], Path]) -> None:
+        self._folder, self._run, self._made = folder, run, dict[str, Example]()
+
+    def of(self, name: str) -> Example:
+        if name not in self._made:
+            needs_run = READERS[name].write is None or name.startswith("exported")
+            folder = self._folder / f"{len(self._made)}"
+            self._made[name] = Example(name, folder, self._run() if needs_run else None)
+        return self._made[name]
+
+
 def digest_of(name: str, folder: Path) -> str:
     """A digest of what reader ``name`` makes of the file in ``folder``."""
     sha = hashlib.sha256()

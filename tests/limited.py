@@ -50,18 +50,19 @@ def _serve(pipe: Connection, memory: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     while True:
         function, arguments = pipe.recv()
-        _allow(memory)
+        allow_memory(memory)
         try:
             answer = "returned", function(*arguments)
         except InputError as error:
             answer = "refused", str(error)
         except BaseException as error:
             answer = "failed", _where(error)
-        _allow(None)
+        allow_memory(None)
         pipe.send(answer)
 
 
-def _allow(memory: int | None) -> None:
+def allow_memory(memory: int | None) -> None:
+    """Let this process ask for so many more bytes than it has, or for all."""
     pages = int(open("/proc/self/statm").read().split()[0])  # noqa: SIM115 - it may be all that memory is left for
     limit = resource.RLIM_INFINITY if memory is None else pages * os.sysconf("SC_PAGE_SIZE") + memory
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))

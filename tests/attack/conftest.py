@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attack_row import IS_WHOLE, SEED, Row
@@ -23,6 +24,13 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
         place = f"{request.path.stem}.{request.function.__code__.co_firstlineno:04}"
         row.write(_folder() / f"{place}.json")
     row.refuse_failures()
+
+
+@pytest.fixture
+def examples(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    from file_readers import Examples  # slow to import
+
+    return Examples(tmp_path, lambda: request.getfixturevalue("depthwise_run"))
 
 
 def _folder() -> Path:
