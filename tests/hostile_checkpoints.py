@@ -1,7 +1,6 @@
 """Checkpoints that are not what they should be, in structure or in size."""
 
 import copy
-import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 import torch
 
 Content = dict[str, Any]
-
-WEIGHT = "backbone.features.0.0.weight"
 
 
 def with_part(place: str, value: object) -> Callable[[Content], Content]:
@@ -190,9 +187,3 @@ ARCHIVES: dict[str, Callable[[Path, Path], None]] = {
 
 def write(path: Path, name: str, run: Path) -> None:
     ARCHIVES[name](path, run) if name in ARCHIVES else changed(path, name, run)
-
-
-def bytes_of(content: object) -> bytes:
-    file = io.BytesIO()
-    torch.save(content, file)
-    return file.getvalue()
