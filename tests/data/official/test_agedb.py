@@ -23,15 +23,17 @@ def fold(number, answers=(1, -1)):
 
 @pytest.fixture
 def read(tmp_path):
-    def reading(splits, name="splits"):
-        savemat(tmp_path / "protocol.mat", {name: cell([[split] for split in splits])})
+    def reading(splits, name="splits", **options):
+        variables = {"before": np.arange(3), name: cell([[split] for split in splits]), "after": "text"}
+        savemat(tmp_path / "protocol.mat", variables, **options)
         return read_agedb_pairs(tmp_path / "protocol.mat")
 
     return reading
 
 
-def test_each_cell_is_a_fold_of_pairs_and_answers(read):
-    pairs = read([fold(number) for number in range(10)])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_each_cell_is_a_fold_of_pairs_and_answers(compressed, read):
+    pairs = read([fold(number) for number in range(10)], do_compression=compressed)
     assert len(pairs) == 20
     assert pairs[6:8] == [("3_Ann_0.jpg", "3_Eve_0.jpg", True), ("3_Ann_1.jpg", "3_Eve_1.jpg", False)]
 
@@ -50,6 +52,15 @@ def test_each_cell_is_a_fold_of_pairs_and_answers(read):
 def test_other_contents_are_refused(read, splits, facts):
     with refuses("protocol.mat", "AgeDB", "04_FINAL_", *facts, error=InputError):
         read(splits)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.float32, np.float64])
+def test_answers_are_numbers_of_any_type_and_names_are_any_text(kind, read):
+    folds = [fold(number) for number in range(10)]
+    for each in folds:
+        each["answers"] = each["answers"].astype(kind)
+        each["pairs"][0, 0]["name"] = "Zoë 李"
+    assert read(folds)[0] == ("Zoë 李.jpg", "0_Eve_0.jpg", True)
 
 
 def test_a_file_without_splits_is_refused(read):

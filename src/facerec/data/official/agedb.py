@@ -6,12 +6,12 @@ structures whose first field is the name of an image without its suffix, and 600
 ``agedb_30_pair.txt`` are in the format `plain`.
 """
 
-from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
+from facerec.data.official.matlab_file import read_variable
 from facerec.data.official.pair_lists import FOLDS, Pair
 from facerec.errors import InputError
 from facerec.files import refuse_no_regular_file
@@ -23,9 +23,9 @@ def read_agedb_pairs(file: str | Path) -> list[Pair]:
     Raises `InputError` for a file of another structure and for folds of unequal size.
     """
     file = Path(file)
-    splits = _load(file).get("splits", np.empty(0))
+    splits = _load(file)
     try:
-        folds = [_read_fold(split) for split in splits.reshape(-1, 1)[:, 0]]
+        folds = [_read_fold(split) for split in ([] if splits is None else splits.ravel())]
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _wrong(file, f"its splits cannot be read as pairs and answers: {error}") from error
     sizes = {(len(fold), sum(pair.is_same for pair in fold)) for fold in folds}
@@ -34,25 +34,32 @@ def read_agedb_pairs(file: str | Path) -> list[Pair]:
     return [pair for fold in folds for pair in fold]
 
 
-def _load(file: Path) -> dict:
+def _load(file: Path) -> Any:
     refuse_no_regular_file(file)
     try:
         data = file.read_bytes()
     except OSError as error:
         raise InputError(f"pair list {file} cannot be read ({error.strerror}): check its name") from error
     try:
-        return loadmat(BytesIO(data))
-    except Exception as error:  # SciPy raises all kinds of exceptions for a damaged file
-        raise _wrong(file, f"SciPy says: {error}") from error
+        return read_variable(data, "splits")
+    except Exception as error:  # a damaged file can raise anything
+        raise _wrong(file, f"it is damaged: {error or type(error).__name__}") from error
 
 
 def _read_fold(split: np.ndarray) -> list[Pair]:
-    fields = split[0, 0]
-    pairs, answers = fields[0], fields[1].ravel().tolist()
-    if pairs.shape != (2, len(answers)) or not set(answers) <= {1, -1}:
-        raise ValueError(f"{pairs.shape} names and answers {sorted(set(answers))[:4]}")
-    names = [[f"{image[0, 0][0][0]}.jpg" for image in side] for side in pairs]
-    return [Pair(left, right, answer == 1) for left, right, answer in zip(*names, answers, strict=True)]
+    ((pairs, answers, *_),) = split.ravel()
+    same = answers.tolist()
+    if pairs.shape != (2, len(same)) or not set(same) <= {1, -1}:
+        raise ValueError(f"{pairs.shape} names and answers {sorted(set(same))[:4]}")
+    names = [[_name(image) for image in side] for side in pairs]
+    return [Pair(left, right, answer == 1) for left, right, answer in zip(*names, same, strict=True)]
+
+
+def _name(image: np.ndarray) -> str:
+    ((name, *_),) = image.ravel()
+    if not isinstance(name, str):
+        raise TypeError("an image has no name")
+    return f"{name}.jpg"
 
 
 def _wrong(file: Path, problem: str) -> InputError:
