@@ -136,8 +136,10 @@ def opened(file: Path, settings: Mapping[str, Mapping[str, str]]) -> dict[str, o
             name: optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
             for name in settings
         }
-    except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
-        why = str(error.__cause__ or error).splitlines()[0]
+        for study in studies.values():
+            study.get_trials(deepcopy=False)
+    except (SQLAlchemyError, StorageInternalError, RuntimeError, TypeError, ValueError, LookupError) as error:
+        why = [*str(error.__cause__ or error).splitlines(), type(error).__name__][0]
         raise InputError(f"{file} holds no search that can be read ({why}): name another folder with out=") from error
     for name, study in studies.items():
         _refuse_other(study, settings[name], file)
