@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from facerec.errors import InputError
+from facerec.runs.chosen_epoch import gain_of, gain_sentence
 from facerec.runs.differences import Run
 from facerec.runs.mask_metric import MaskMetric
 from facerec.runs.mean_accuracy import Checkpoint
@@ -126,6 +127,8 @@ def segmentation_notes(found: Sequence[list[Run]]) -> list[str]:
     said = [f"protocol {protocol.name}: {protocol.description}"]
     if protocol.best_epoch_on == "unseen":
         said.append("the best epoch was chosen on the images on which it is reported, and looks better than it is")
+    elif sentence := gain_sentence(gain_of(run, unseen_of(run)) for runs in found for run in runs):
+        said.append(sentence)
     for name, of in _by_network(found).items():
         run = next(iter(of.values()))[0].results
         cost = run.cost
