@@ -9,9 +9,10 @@ from itertools import product
 from pathlib import Path
 
 from attack_row import Trial
-from running import only_run
+from running import finished_run, only_run
 from says import says
-from test_train import checkpoint
+from test_resume_inside import without_saving
+from test_train import assert_same_run, checkpoint
 from test_two_devices import ON_TWO, losses, started
 
 STATUS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: 137}
@@ -26,6 +27,31 @@ def test_ended_on_two_devices(row, tmp_path):
     for number, (sent, to, devices) in enumerate(row.cases(cases, 2)):
         with row.trial((sent.name, to, devices)) as trial:
             ended_and_resumed(trial, tmp_path / str(number), sent, to, devices)
+
+
+def test_killed_inside_an_epoch_on_two_devices(row, tmp_path):
+    """Two devices: both killed inside an epoch, after any step, and resumed on two."""
+    settings = ["trainer.max_epochs=2", "logger=none"]
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    finish(started(whole, *settings))
+    for step in row.cases(range(1, 8), 1):
+        with row.trial(step) as trial:
+            folder = tmp_path / str(step)
+            folder.mkdir()
+            kill = f"+callbacks.kill={{_target_: interruption.KillOnce, step: {step}, marker: '{folder}/killed'}}"
+            first = started(folder, *settings, "trainer.save_every=1steps", kill)
+            first.communicate(timeout=120)
+            assert first.returncode in (137, -9), first.returncode
+            finish(started(folder, *settings, "trainer.save_every=1steps", "resume=auto"))
+            ours, theirs = (without_saving(finished_run(each)) for each in (folder, whole))
+            assert_same_run(ours, theirs)
+            trial.ending = "the same, bit for bit"
+
+
+def finish(program: subprocess.Popen[str]) -> None:
+    _, said = program.communicate(timeout=300)
+    assert program.returncode == 0, said
 
 
 def ended_and_resumed(trial: Trial, folder: Path, sent: signal.Signals, to: str, devices: int) -> None:
