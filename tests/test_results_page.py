@@ -1,4 +1,4 @@
-"""What is between marks in docs/results.md is what the report makes of the runs that are committed."""
+"""What is between marks on the pages of results is what the report makes of the runs that are committed."""
 
 import json
 import re
@@ -9,17 +9,22 @@ import pytest
 from facerec.commands.report_runs import TableSettings, report
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-TABLES = dict(re.findall(r"<!-- facerec report (docs/runs/\S+) -->\n(.*?)<!-- end -->", PAGE, re.DOTALL))
+PAGE, EYES = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("results.md", "segmentation.md"))
+TABLES = {
+    folder: (page, table)
+    for page in (PAGE, EYES)
+    for folder, table in re.findall(r"<!-- facerec report (docs/runs/\S+) -->\n(.*?)<!-- end -->", page, re.DOTALL)
+}
 
 
 @pytest.mark.parametrize("folder", sorted(TABLES))
 def test_the_report_writes_what_is_on_the_page(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
+    text, table = TABLES[folder]
     page = tmp_path / "results.md"
-    page.write_text(PAGE.replace(TABLES[folder], "\n"), encoding="utf-8")
+    page.write_text(text.replace(table, "\n"), encoding="utf-8")
     report(TableSettings(folders=(Path(folder),), markdown=page))
-    assert page.read_text(encoding="utf-8") == PAGE
+    assert page.read_text(encoding="utf-8") == text
 
 
 def test_the_page_says_what_the_comparison_found():
