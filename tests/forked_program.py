@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from facerec import process
 from facerec.commands import main
 
@@ -77,7 +79,8 @@ def _run(folder: str, arguments: tuple[str, ...], streams: tuple[str, str], firs
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
-    os.environ["HYDRA_MAIN_MODULE"] = "__main__"
+    os.environ.update(HYDRA_MAIN_MODULE="__main__", OMP_NUM_THREADS="1")
+    torch.set_num_threads(1)  # as in the tests' own process: sums of two threads have other bits
     sys.argv = ["facerec", *arguments[1:]] if arguments[0] == "train" else ["facerec", *arguments]
     run = main.module_of("train").program if arguments[0] == "train" else main.main
     if first is not None:
