@@ -28,7 +28,7 @@ test-fast: $(READY)
 
 attack: $(READY)
 	rm -rf outputs/attack
-	ATTACK=whole ATTACK_ROWS=outputs/attack $(RUN) -m pytest tests/attack --numprocesses auto --dist loadscope
+	ATTACK=whole ATTACK_ROWS=outputs/attack $(RUN) -m pytest tests/attack --numprocesses auto --dist worksteal
 
 setup: $(READY)
 

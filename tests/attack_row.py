@@ -7,9 +7,9 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 IS_WHOLE = os.environ.get("ATTACK") == "whole"  # as `make attack` has it; otherwise a few trials of each row
 SEED = int(os.environ.get("ATTACK_SEED", "1"))
@@ -26,12 +26,14 @@ class Row:
         endings: how many of the trials ended in which way; in a failure, none.
         failures: which trials failed, and why.
         not_tried: why there is no trial, or None.
+        commit: of the checkout in which it was tried.
     """
 
     title: str
     endings: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     not_tried: str | None = None
+    commit: str = ""
 
     def trials(self, few: int, all: int) -> Iterator[random.Random]:
         """For each of ``all`` trials, or of ``few`` of them, what it draws from."""
@@ -61,8 +63,7 @@ class Row:
         assert self.endings or self.not_tried, f"{self.title}: nothing was tried"
 
     def write(self, path: Path) -> None:
-        content: dict[str, Any] = {"title": self.title, "endings": self.endings, "failures": self.failures}
-        path.write_text(json.dumps({**content, "not_tried": self.not_tried}))
+        path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> "Row":

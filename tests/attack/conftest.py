@@ -1,7 +1,7 @@
 """Each test here is a row of the table in docs/reliability.md, which `make attack` writes."""
 
 import os
-import time
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from running import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by make attack -->", "<!-- end -->"
-_begun = time.monotonic()
 
 
 @pytest.fixture
@@ -21,6 +20,7 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     row = Row(request.function.__doc__.splitlines()[0].removesuffix("."))
     yield row
     if IS_WHOLE:
+        row.commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True).strip()
         place = f"{request.path.stem}.{request.function.__code__.co_firstlineno:04}"
         row.write(_folder() / f"{place}.json")
     row.refuse_failures()
@@ -44,7 +44,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     rows = [Row.read(path) for path in sorted(_folder().glob("*.json"))]
     head = ["| what | trials | how they ended | failures |", "|---|---|---|---|"]
-    minutes = (time.monotonic() - _begun) / 60
-    lines = ["", *head, *(row.line() for row in rows), "", f"Seed {SEED}, {minutes:.0f} minutes.", ""]
+    commits = ", ".join(sorted({row.commit for row in rows}))
+    lines = ["", *head, *(row.line() for row in rows), "", f"Seed {SEED}, commit {commits}.", ""]
     before, _, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(before + BEGIN + "\n".join(lines) + END + rest.partition(END)[2])
