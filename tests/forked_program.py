@@ -75,6 +75,7 @@ class Program:
 
 def _run(folder: str, arguments: tuple[str, ...], streams: tuple[str, str], first: Callable[[], Any] | None) -> None:
     os.setsid()
+    multiprocessing.set_start_method(None, force=True)  # of loading processes, as in any program
     for descriptor, path in enumerate(streams, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)

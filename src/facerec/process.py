@@ -44,6 +44,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         try:
             status = main(sys.argv[1:])
         finally:
+            _let_workers_end()
             sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit, ImportError) as ended:
         if not is_interrupt(ended):
@@ -261,7 +262,11 @@ def _thread_failed(thread: threading.ExceptHookArgs) -> None:
 
 
 def _terminate(*_: Any) -> None:
-    # PyTorch's handler would raise for a worker that was told to end as well, in place of what is raised here.
+    _let_workers_end()
+    sys.exit(TERMINATED)
+
+
+def _let_workers_end() -> None:
+    """Leave the end of a loading process unsaid: PyTorch's handler raises for one that was told to end as well."""
     if hasattr(signal, "SIGCHLD"):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    sys.exit(TERMINATED)

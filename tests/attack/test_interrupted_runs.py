@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def interrupted(
     status = program.status(60)
     took = time.monotonic() - sent
     assert status == RESTS[number] and "Traceback" not in program.said, (status, took, program.said[-1000:])
-    if number != signal.SIGKILL:
+    if number != signal.SIGKILL and (program.said or list(folder.rglob("last.ckpt"))):  # SIGTERM before a run is silent
         assert says(program.said, "stopped") or says(program.said, "interrupted"), program.said[-1000:]
     trial.ending = "the same, from a checkpoint" if list(folder.rglob("last.ckpt")) else "the same, begun anew"
     resumed(folder, name, whole, *settings)
@@ -103,6 +104,20 @@ def test_interrupted_by_hand(row, whole, tmp_path):
     for number, draw in enumerate(row.trials(1, 14)):
         with row.trial(number) as trial:
             interrupted(trial, draw, tmp_path / str(number), whole, signal.SIGINT)
+
+
+def test_ended_with_loading_processes(row, tmp_path):
+    """A run with loading processes that is told to end, by SIGTERM and Ctrl-C, to the process or its group."""
+    for sent, to_all in row.cases(list(product((signal.SIGTERM, signal.SIGINT), (False, True))), 1):
+        with row.trial((sent.name, to_all)) as trial:
+            folder = tmp_path / f"{sent.name}{to_all}"
+            program = Program(folder, "train", *RUNS["rotation, loading processes"], "trainer.max_epochs=1000")
+            while not list(folder.rglob("last.ckpt")):
+                assert not program.ended(0.2), program.said
+            program.send(sent, to_all)
+            assert program.status(60) == RESTS[sent], program.said
+            assert says(program.said, "stopped", "resume=auto") and "Error" not in program.said, program.said
+            trial.ending = "ended in a sentence"
 
 
 class KillingReplace:

@@ -95,6 +95,9 @@ class Cell:
         except Exception as error:
             if isinstance(error, BrokenPipeError) and reader_is_gone():
                 sys.exit(1)
+            if (status := _told_to_end(error)) is not None:
+                COMPANIONS.say("")
+                sys.exit(status)
             if (lost := COMPANIONS.lost(error)) is not None:
                 if lost.why is not None:
                     COMPANIONS.say(lost.why)
@@ -123,6 +126,18 @@ class Cell:
         if self.is_copy:  # the program does not see these failures
             log(f"failed: {where}: {why}")
         self.failures[where] = why
+
+
+def _told_to_end(error: BaseException) -> int | None:
+    """Return the exit status if ``error`` was raised on the way out after a signal, as in Lightning's teardown of a run
+    that has not begun; else None."""
+    while (before := error.__context__) is not None:
+        if isinstance(before, KeyboardInterrupt):
+            return INTERRUPTED
+        if isinstance(before, SystemExit) and before.code in (INTERRUPTED, TERMINATED):
+            return before.code
+        error = before
+    return None
 
 
 def _copy(arguments: list[str]) -> Cell:

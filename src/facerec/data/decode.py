@@ -1,5 +1,6 @@
 """Decoding of image files to pixels or to their size, the same for training and evaluation."""
 
+import os
 import signal
 import warnings
 from io import BytesIO
@@ -38,11 +39,14 @@ def loading_processes(number: int) -> dict[str, Any]:
 
 
 def _begin_worker(_: int) -> None:
-    """Use one thread, also in a spawned worker, and outlive a signal to the whole group: the process that uses the
-    images decides when to end. PyTorch tells a worker to end, and sends SIGTERM to one that does not."""
+    """Use one thread, also in a spawned worker, and leave the group of the process that uses the images: a signal to
+    that group is for that process alone, which decides when to end. It ends its workers by SIGTERM, and PyTorch's
+    workers end by themselves when it is gone."""
     use_one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has the program's handler
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
 
 
 def decode_rgb(data: bytes, name: str, upright: bool = False) -> np.ndarray:

@@ -89,6 +89,8 @@ class SaveInside(pl.Callback):
         self._signal.release()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, Exception):  # such as that of a loading process which the signal has ended as well
+            self._signal.end()
         self._signal.release()
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
