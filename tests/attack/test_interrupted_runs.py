@@ -77,6 +77,9 @@ def interrupted(
     program.send(number, to_all)
     status = program.status(60)
     took = time.monotonic() - sent
+    if status == 0 and "done: " in program.said:  # in its very last moment
+        trial.ending = "had ended before"
+        return
     assert status == RESTS[number] and "Traceback" not in program.said, (status, took, program.said[-1000:])
     if number != signal.SIGKILL and (program.said or list(folder.rglob("last.ckpt"))):  # SIGTERM before a run is silent
         assert says(program.said, "stopped") or says(program.said, "interrupted"), program.said[-1000:]
