@@ -269,4 +269,4 @@ def _terminate(*_: Any) -> None:
 def _let_workers_end() -> None:
     """Leave the end of a loading process unsaid: PyTorch's handler raises for one that was told to end as well."""
     if hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # the default would complain of one that is on its way
