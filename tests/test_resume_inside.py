@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from interruption import full_disk
 from running import DEPTHWISE, TVCONV, only_run, train, trained
 from says import says
 from test_train import assert_same_run, checkpoint
@@ -118,6 +119,11 @@ class TestTheProcessEnds:
     def test_with_the_steps_that_it_had_time_for(self, settings, steps, tmp_path):
         assert train(tmp_path, *SETTINGS["images"], *settings) == 143
         assert checkpoint(only_run(tmp_path))["global_step"] == steps
+
+    def test_with_the_reason_why_nothing_could_be_saved(self, tmp_path, capsys):
+        with full_disk(after=0, name="last.ckpt"):
+            assert train(tmp_path, *SETTINGS["images"], told(2, signal.SIGTERM)) == 1
+        assert says(capsys.readouterr().err, "last.ckpt", "cannot be written", "free space")
 
     def test_before_the_first_step_with_nothing(self, tmp_path, capsys):
         assert train(tmp_path, *SETTINGS["images"], told(0, signal.SIGTERM)) == 143

@@ -95,7 +95,7 @@ class Cell:
         except Exception as error:
             if isinstance(error, BrokenPipeError) and reader_is_gone():
                 sys.exit(1)
-            if (status := _told_to_end(error)) is not None:
+            if not isinstance(error, InputError | OSError) and (status := _told_to_end(error)) is not None:
                 COMPANIONS.say("")
                 sys.exit(status)
             if (lost := COMPANIONS.lost(error)) is not None:

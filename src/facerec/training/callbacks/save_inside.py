@@ -89,7 +89,7 @@ class SaveInside(pl.Callback):
         self._signal.release()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, Exception):  # such as that of a loading process which the signal has ended as well
+        if "DataLoader worker" in str(exception):  # it was told to end as well, before it had left the group
             self._signal.end()
         self._signal.release()
 
