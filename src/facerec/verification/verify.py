@@ -194,7 +194,7 @@ def _as_float64(features: ArrayLike | torch.Tensor, side: str) -> np.ndarray:
         features = (features if features.is_complex() else features.double()).numpy()
     try:
         # Contiguous, because the last digit of sums, and thus ties between distances, depend on the memory layout.
-        return np.ascontiguousarray(np.asarray(features).astype(np.float64, casting="same_kind"))
+        return np.ascontiguousarray(np.asarray(features).astype(np.float64, casting="same_kind", copy=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{side} holds no real numbers ({error}): pass (pairs, embedding_dim) of them") from error
 
