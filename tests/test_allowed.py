@@ -1,10 +1,11 @@
 """Configurations from files: nothing in them runs, at whatever depth and in whatever form it is named."""
 
-import copy
 import importlib
 import sys
+from functools import partial
 
 import pytest
+from hostile_configs import with_program
 from hydra.utils import instantiate
 from running import DEPTHWISE
 from says import refuses
@@ -18,17 +19,7 @@ TRAINED = resolved(compose([*DEPTHWISE, "augmentation@data.test_augmentation=tor
     "data.test_augmentation.torchvision.transform={_target_: torchvision.transforms.v2.GaussianBlur, kernel_size: 3}",
 )]))  # fmt: skip
 NODES = ["backbone", "operator", "head", "data", "optimizer", "lr_scheduler", "trainer"]
-
-
-def placed(place: str, value: object) -> dict:
-    """The configuration with ``value`` at a dotted place."""
-    changed = copy.deepcopy(TRAINED)
-    *nodes, key = place.split(".")
-    node = changed
-    for name in nodes:
-        node = node[name]
-    node[key] = value
-    return changed
+placed = partial(with_program, TRAINED)
 
 
 def writing(marker: object) -> dict[str, dict]:
