@@ -37,10 +37,10 @@ def gradient_before(
     zero, one = splat(FLOAT32, 0.0, width), splat(FLOAT32, 1.0, width)
     match activation:
         case "relu":
-            return b.select(b.fcmp_ordered("<=", z, zero), zero, gradient)
+            return b.select(b.fcmp_ordered("<=", z, zero), zero, b.loaded(gradient))
         case "relu6":
             clipped = b.or_(b.fcmp_ordered("<=", z, zero), b.fcmp_ordered(">=", z, splat(FLOAT32, 6.0, width)))
-            return b.select(clipped, zero, gradient)
+            return b.select(clipped, zero, b.loaded(gradient))
         case "prelu":
             return b.select(b.fcmp_ordered(">", z, zero), gradient, b.fmul(gradient, slope))
         case "hardswish":
