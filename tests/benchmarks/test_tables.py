@@ -40,24 +40,17 @@ def test_a_number_has_three_digits_that_count(value, shown):
 
 
 def test_a_page_has_a_table_for_each_section():
-    assert markdown(COMPARISONS, "a machine", "a command").splitlines() == [
-        "`a command`",
-        "",
-        "a machine. Medians, quartiles in brackets.",
-        "",
-        "### layer",
+    texts = markdown(COMPARISONS, "a machine", "a command")
+    assert list(texts) == ["layer", "memory"]
+    assert texts["layer"].splitlines() == [
+        "`a command`, a machine.",
         "",
         "|  | a | b | ratios |",
         "|---|---|---|---|",
         "| 4 x 4 [ms] | 1 | 2.1 (2 to 2.24) | b / a: 2.1x (2 to 2.24), target at least 2x: met |",
         "| 8 x 8 [ms] (batch 2) | 1,234 (1,000 to 2,000) |  |  |",
-        "",
-        "### memory",
-        "",
-        "|  | c | ratios |",
-        "|---|---|---|",
-        "| x0.1 [MB] | 12.3 |  |",
     ]
+    assert texts["memory"].splitlines()[2:] == ["|  | c | ratios |", "|---|---|---|", "| x0.1 [MB] | 12.3 |  |"]
 
 
 def test_a_terminal_shows_the_same():
@@ -69,16 +62,17 @@ def test_a_terminal_shows_the_same():
 
 def test_a_new_page_can_be_written_over(tmp_path):
     page = tmp_path / "performance.md"
-    write_markdown("old", page)
-    write_markdown("new", page)
-    assert page.read_text() == f"{BEGIN}\n\nnew\n{END}\n"
+    write_markdown({"layer": "old"}, page)
+    write_markdown({"layer": "new"}, page)
+    assert page.read_text() == f"{BEGIN}\n\n### layer\n\nnew\n\n{END}\n"
 
 
-def test_what_stands_around_the_tables_stays(tmp_path):
+def test_what_stands_around_the_tables_and_what_was_not_measured_again_stays(tmp_path):
     page = tmp_path / "performance.md"
-    page.write_text(f"# Speed\n{BEGIN}\nold\n{END}\n\nWhat did not help.\n")
-    write_markdown("new", page)
-    assert page.read_text() == f"# Speed\n{BEGIN}\n\nnew\n{END}\n\nWhat did not help.\n"
+    page.write_text(f"# Speed\n{BEGIN}\n### layer\n\n| old |\n\n### norm\n\n| a |\n\n| b |\n{END}\n\n### Why\n")
+    write_markdown({"layer": "new", "memory": "first"}, page)
+    tables = "### layer\n\nnew\n\n### norm\n\n| a |\n\n| b |\n\n### memory\n\nfirst"
+    assert page.read_text() == f"# Speed\n{BEGIN}\n\n{tables}\n\n{END}\n\n### Why\n"
 
 
 @pytest.mark.parametrize("text", ["# Speed\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n"])
@@ -86,5 +80,5 @@ def test_a_page_without_a_place_is_left_alone(text, tmp_path):
     page = tmp_path / "performance.md"
     page.write_text(text)
     with refuses(str(page), BEGIN, END, error=InputError):
-        write_markdown("new", page)
+        write_markdown({"layer": "new"}, page)
     assert page.read_text() == text

@@ -14,6 +14,7 @@ ALL = [
     "memory",
     "throughput",
     "heads",
+    "saving",
     "pipeline",
     "index",
     "augmentation",

@@ -2,11 +2,14 @@
 
 Contenders are measured in turns, in one process, and the ratios between them are compared with their targets.
 Sections: layer, norm, generator, network, memory, throughput, heads, saving, pipeline, index, augmentation,
-verification, export; coverage measures how often 95 % intervals contain the true value.
+verification, export; coverage measures how often 95 % intervals contain the true value. With before=FOLDER, training
+steps are measured beside those of the commit that is checked out there, and nothing else unless sections are given.
 Prints tables on stderr and, last, one JSON object with the machine and every comparison.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from facerec.console import terminal
 from facerec.errors import InputError
 from facerec.files import write_json
 from facerec.perf import augmentation_speed as augmentation
-from facerec.perf import coverage, export, heads, index, layer, memory, norm, pipeline, saving, throughput
+from facerec.perf import coverage, earlier, export, heads, index, layer, memory, norm, pipeline, saving, throughput
 from facerec.perf import generator_speed as generator
 from facerec.perf import network_speed as network
 from facerec.perf import verification_speed as verification
@@ -40,6 +43,7 @@ class Settings:
 
     sections: tuple[str, ...] = setting("to measure; all if none is given", ())
     threads: int | None = setting("of PyTorch; its own choice if not given", None, least=1)
+    before: Path | None = setting("checkout of an earlier commit, to measure its steps beside today's", None)
     quick: bool = setting("use small sizes and no targets, to see that everything runs", False)
     markdown: Path | None = setting("page whose tables are replaced, or a new one", None, written=True)
     json: Path | None = setting("file to write the JSON to", None, written=True)
@@ -53,10 +57,11 @@ def benchmark(settings: Settings) -> dict[str, Any]:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     effort = QUICK if settings.quick else Effort()
+    chosen = sections(settings, effort)
     machine, command = describe_machine(), " ".join(["facerec benchmark", *typed(settings)])
     comparisons: list[Comparison] = []
-    for name in settings.sections or SECTIONS:
-        section = run_cases(SECTIONS[name].cases(effort), effort, console)
+    for cases in chosen:
+        section = run_cases(cases(), effort, console)
         show(section, console)
         comparisons += section
     report = {"command": command, "machine": asdict(machine), "comparisons": [asdict(c) for c in comparisons]}
@@ -65,6 +70,13 @@ def benchmark(settings: Settings) -> dict[str, Any]:
     if settings.markdown:
         write_markdown(markdown(comparisons, str(machine), command), settings.markdown)
     return report
+
+
+def sections(settings: Settings, effort: Effort) -> list[Callable[[], list[Case]]]:
+    """Return what gives the cases of each section: of all, unless some are asked for, or an earlier commit is."""
+    names = settings.sections or (() if settings.before else SECTIONS)
+    chosen = [partial(SECTIONS[name].cases, effort) for name in names]
+    return chosen + ([partial(earlier.cases, effort, settings.before)] if settings.before else [])
 
 
 def typed(settings: Settings) -> list[str]:
@@ -79,6 +91,8 @@ def refuse_early(settings: Settings) -> None:
     for name in settings.sections:
         if name not in SECTIONS:
             raise InputError(f"unknown section {name!r}: choose from {', '.join(SECTIONS)}")
+    if settings.before:
+        earlier.commit_in(settings.before)
     if settings.quick and settings.markdown and settings.markdown.is_file():
         raise InputError(f"quick=true would overwrite real results in {settings.markdown}: give a new file")
     for key, path in (("markdown", settings.markdown), ("json", settings.json)):

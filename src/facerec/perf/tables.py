@@ -12,7 +12,8 @@ from facerec.errors import InputError
 from facerec.files import markdown_cell, replacing
 from facerec.perf.comparison import Comparison, Ratio, Spread
 
-BEGIN, END = "<!-- measured by facerec benchmark, which writes over all up to the end mark -->", "<!-- end -->"
+BEGIN, END = "<!-- measured by facerec benchmark, which writes over what it measures again -->", "<!-- end -->"
+_HEADING = "\n### "
 
 
 def show(comparisons: Sequence[Comparison], console: Console) -> None:
@@ -24,30 +25,35 @@ def show(comparisons: Sequence[Comparison], console: Console) -> None:
         console.print(table)
 
 
-def markdown(comparisons: Sequence[Comparison], machine: str, command: str) -> str:
-    """Render the same tables in Markdown, below the command and the machine."""
-    lines = [f"`{command}`", "", f"{machine}. Medians, quartiles in brackets.", ""]
+def markdown(comparisons: Sequence[Comparison], machine: str, command: str) -> dict[str, str]:
+    """Render the same tables in Markdown: by section, each below the command and the machine."""
+    texts = {}
     for section, (header, *rows) in _sections(comparisons):
-        lines += [f"### {section}", "", _line(header), "|---" * len(header) + "|", *map(_line, rows), ""]
-    return "\n".join(lines)
+        lines = [f"`{command}`, {machine}.", "", _line(header), "|---" * len(header) + "|", *map(_line, rows)]
+        texts[section] = "\n".join(lines)
+    return texts
 
 
-def write_markdown(text: str, path: Path) -> None:
-    """Write ``text`` between the marks of the page ``path``, which is created if it does not exist. Raises `InputError`
-    like `around_tables`."""
-    before, after = around_tables(path)
+def write_markdown(texts: dict[str, str], path: Path) -> None:
+    """Write the sections ``texts`` between the marks of the page ``path``, which is created if it does not exist; other
+    sections stay as they are there. Raises `InputError` like `around_tables`."""
+    before, there, after = around_tables(path)
+    kept = (part.partition("\n") for part in f"\n{there}".split(_HEADING)[1:])
+    sections = {name: text.strip() for name, _, text in kept} | texts
+    tables = "\n\n".join(f"{_HEADING.lstrip()}{name}\n\n{text}" for name, text in sections.items())
     with replacing(path) as partial:
-        partial.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+        partial.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
 
 
-def around_tables(path: Path) -> tuple[str, str]:
-    """Return the text before and after the tables of the page ``path``; raise `InputError` if it lacks their marks."""
+def around_tables(path: Path) -> tuple[str, str, str]:
+    """Return the text before the tables of the page ``path``, they, and what follows; raise `InputError` if it lacks
+    their marks."""
     page = path.read_text(encoding="utf-8") if path.is_file() else f"{BEGIN}\n{END}\n"
     before, begins, rest = page.partition(BEGIN)
-    _, ends, after = rest.partition(END)
+    there, ends, after = rest.partition(END)
     if not begins or not ends:
         raise InputError(f"{path} has no place for the tables: put the lines {BEGIN} and {END} into it")
-    return before, after
+    return before, there, after
 
 
 def sentence(ratio: Ratio) -> str:

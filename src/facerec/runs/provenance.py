@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from facerec.files import replacing, write_json
 
+_CODE = Path(__file__).parent
+
 
 def write_settings(folder: Path, cfg: DictConfig, made_by: dict[str, Any]) -> None:
     """Write config.yaml and run.json to a run's ``folder`` before its first step."""
@@ -38,8 +40,8 @@ def provenance(overrides: list[str], config: dict[str, Any], teacher: dict[str, 
 def code_and_environment() -> dict[str, Any]:
     """Return the Git commit of the code, and versions, platform, device and threads."""
     return {
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "git_commit": commit_of(_CODE),
+        "git_dirty": bool(_git(_CODE, "status", "--porcelain", "--untracked-files=no")),
         "environment": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),  # a subclass of str, which weights-only loading refuses
@@ -50,10 +52,15 @@ def code_and_environment() -> dict[str, Any]:
     }
 
 
-def _git(*arguments: str) -> str | None:
-    """Return the output of Git in the code's folder, or None outside a checkout or without Git."""
+def commit_of(folder: Path) -> str | None:
+    """Return the commit that is checked out in ``folder``, or None if there is none, or no Git."""
+    return _git(folder, "rev-parse", "HEAD")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return the output of Git in ``folder``, or None outside a checkout or without Git."""
     try:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        command = ["git", "-C", str(folder), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
