@@ -9,7 +9,7 @@ from pathlib import Path
 
 # Peak memory of a training step of MobileNetV2 at 96 x 96, measured by `facerec.perf.memory`, in bytes per image and
 # rounded up.
-_LEAN = {0.1: 20e6, 1.0: 62e6}
+_LEAN = {0.1: 10e6, 1.0: 26e6}
 _UNFOLDED = {0.1: 33e6, 1.0: 112e6}
 # Usable fraction of the free memory: freed memory is kept for the next step, alternating contenders fragment it, and
 # three of them needed 1.3 times the largest peak and more.
