@@ -74,7 +74,7 @@ class Row:
         """This row in Markdown."""
         ended = self.not_tried or ", ".join(f"{ending} {count}" for ending, count in self.endings.most_common())
         count = self.endings.total() + len(self.failures)
-        return f"| {self.title} | {count} | {ended} | {len(self.failures)} |"
+        return f"| {self.title} | {count} | {ended} | {len(self.failures)} | {SEED} | {self.commit} |"
 
 
 @dataclass

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack_row import IS_WHOLE, SEED, Row
+from attack_row import IS_WHOLE, Row
 from running import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by make attack -->", "<!-- end -->"
+HEAD = "| what | trials | how they ended | failures | seed | commit |\n|---|---|---|---|---|---|"
 
 
 @pytest.fixture
@@ -43,8 +44,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not IS_WHOLE or hasattr(session.config, "workerinput"):
         return
     rows = [Row.read(path) for path in sorted(_folder().glob("*.json"))]
-    head = ["| what | trials | how they ended | failures |", "|---|---|---|---|"]
-    commits = ", ".join(sorted({row.commit for row in rows}))
-    lines = ["", *head, *(row.line() for row in rows), "", f"Seed {SEED}, commit {commits}.", ""]
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(before + BEGIN + "\n".join(lines) + END + rest.partition(END)[2])
+    PAGE.write_text(with_rows(PAGE.read_text(), {row.title: row.line() for row in rows}))
+
+
+def with_rows(page: str, lines: dict[str, str]) -> str:
+    """Put ``lines`` into the table of ``page``, each in place of the one with its title; others stay as they are."""
+    before, _, rest = page.partition(BEGIN)
+    table, _, after = rest.partition(END)
+    there = [line for line in table.splitlines() if line.startswith("| ")]
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in there[1:]} | lines
+    return "\n".join([f"{before}{BEGIN}", HEAD, *rows.values(), f"{END}{after}"])
