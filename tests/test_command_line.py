@@ -11,7 +11,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from says import refuses, says
 
 from facerec.commands.main import COMMANDS, module_of
-from facerec.config.settings import as_typed, command, parse, quoted, run_settings, setting, subcommands
+from facerec.config.settings import (
+    as_typed,
+    command,
+    measured_by,
+    parse,
+    quoted,
+    run_settings,
+    setting,
+    subcommands,
+)
 from facerec.errors import InputError
 
 
@@ -42,6 +51,32 @@ def test_what_is_not_given_is_the_default_and_the_last_of_two_counts():
 @pytest.mark.parametrize("text", ["2024", "1.50", "a=b", "a b", "[x]", "null", "true", "x,y", "{}"])
 def test_text_is_what_was_typed(text):
     assert parsed(f"name={text}").name == text and str(parsed(f"folders={text}").folders[0]) == text
+
+
+@dataclass
+class Report:
+    folders: tuple[Path, ...] = setting("that are read", word=True)
+    sections: tuple[str, ...] = setting("names", ())
+    quick: bool = setting("a switch", False)
+    rate: float | None = setting("a number", None)
+    name: str | None = setting("text", None)
+    out: Path | None = setting("written", None, written=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "a",
+        "a b/c",
+        "a sections=x,y rate=0.01",
+        "a quick=true 'name=two words'",
+        "'a b' name=x=y",
+        "a sections=x name=1",
+    ],
+)
+def test_a_command_is_said_as_it_was_typed_without_what_it_writes(words, tmp_path):
+    settings = parse(Report, [f"out={tmp_path / 'o.md'}", *shlex.split(words)])
+    assert measured_by("do", settings) == f"do {words}"
 
 
 def test_words_fill_what_takes_words_and_may_have_an_equals_sign_in_a_path():
@@ -173,7 +208,7 @@ def test_one_in_a_protected_folder_as_well(monkeypatch):
 def test_every_file_that_a_command_writes_is_checked(name):
     """A path that is not read is written; some folders have a check of their own, after the default is known."""
     read = {"checkpoint", "model", "rec", "bin", "images", "pairs", "protocol", "source", "list", "folder", "folders"}
-    read |= {"detector", "landmarks", "fiducials", "classifier", "groups", "library", "photo", "photos"}
+    read |= {"detector", "landmarks", "fiducials", "classifier", "groups", "library", "photo", "photos", "before"}
     own = {"check_data", "filter_frontal", "sensitivity", "train_frontal"}
     for kind in vars(module_of(name)).values():
         for f in fields(kind) if is_dataclass(kind) and kind.__module__.startswith("facerec.commands.") else ():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facerec.commands.report_runs import TableSettings, report
+from facerec.commands.report_runs import TableSettings, main, report
 
 ROOT = Path(__file__).parents[1]
 PAGE, EYES = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("results.md", "segmentation.md"))
@@ -24,6 +24,17 @@ def test_the_report_writes_what_is_on_the_page(folder, tmp_path, monkeypatch):
     page = tmp_path / "results.md"
     page.write_text(text.replace(table, "\n"), encoding="utf-8")
     report(TableSettings(folders=(Path(folder),), markdown=page))
+    assert page.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("command", re.findall(r"<!-- facerec report (compare docs/runs/.*) -->", PAGE + EYES))
+def test_the_comparison_writes_what_is_on_the_page(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (text,) = (text for text in (PAGE, EYES) if command in text)
+    before, _, rest = text.partition(place := f"<!-- facerec report {command} -->")
+    page = tmp_path / "results.md"
+    page.write_text(f"{before}{place}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8")
+    assert main([*command.split(), f"markdown={page}"]) == 0
     assert page.read_text(encoding="utf-8") == text
 
 

@@ -8,7 +8,7 @@ Prints tables on stderr and, last, one JSON object with the machine and every co
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from facerec.config.settings import command, setting
+from facerec.config.settings import command, measured_by, setting
 from facerec.console import terminal
 from facerec.errors import InputError
 from facerec.files import write_json
@@ -58,7 +58,7 @@ def benchmark(settings: Settings) -> dict[str, Any]:
         torch.set_num_threads(settings.threads)
     effort = QUICK if settings.quick else Effort()
     chosen = sections(settings, effort)
-    machine, command = describe_machine(), " ".join(["facerec benchmark", *typed(settings)])
+    machine, command = describe_machine(), measured_by("facerec benchmark", settings)
     comparisons: list[Comparison] = []
     for cases in chosen:
         section = run_cases(cases(), effort, console)
@@ -77,13 +77,6 @@ def sections(settings: Settings, effort: Effort) -> list[Callable[[], list[Case]
     names = settings.sections or (() if settings.before else SECTIONS)
     chosen = [partial(SECTIONS[name].cases, effort) for name in names]
     return chosen + ([partial(earlier.cases, effort, settings.before)] if settings.before else [])
-
-
-def typed(settings: Settings) -> list[str]:
-    """Return the settings that differ from the defaults, as typed."""
-    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
-    texts = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in values.items()}
-    return [f"{key}={text.replace('True', 'true')}" for key, text in texts.items() if values[key]]
 
 
 def refuse_early(settings: Settings) -> None:

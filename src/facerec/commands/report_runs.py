@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from facerec.config.settings import command, setting, subcommands
+from facerec.config.settings import command, measured_by, setting, subcommands
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import markdown_cell, replacing, write_json
@@ -51,7 +51,9 @@ class TableSettings:
     folders: tuple[Path, ...] = setting("that contain runs", word=True)
     csv: Path | None = setting("CSV file to write the table to", None, written=True)
     markdown: Path | None = setting(
-        "Markdown file to write the table to, or a page with a place <!-- facerec report FOLDER -->", None, written=True
+        "Markdown file to write the table to, or a page with the command, <!-- facerec report FOLDER -->",
+        None,
+        written=True,
     )
     latex: Path | None = setting("LaTeX file to write the table to, for one column of a paper", None, written=True)
     json: Path | None = setting("JSON file to write what is shown to, in numbers", None, written=True)
@@ -94,21 +96,22 @@ def report(settings: TableSettings) -> None:
         where = ", ".join(map(str, settings.folders))
         raise InputError(f"{where} has runs of {len(tables)} tasks, and a file has one table: name folders of one")
     table = tables[0]
-    _write(table.rows, table.for_paper, settings, table.said)
+    _write(table.rows, table.for_paper, settings, table.said, "facerec report")
     if settings.json is not None:
         write_json(settings.json, {"rows": records(table.rows), "notes": table.said})
 
 
-def _write(rows: list[Row], for_paper: list[Row], settings: TableSettings, said: list[str], *words: str) -> None:
+def _write(rows: list[Row], for_paper: list[Row], settings: TableSettings, said: list[str], command: str) -> None:
     """Write the tables; Markdown has the sentences ``said`` below, and a place in a page by the command."""
     if settings.csv is not None:
         write_table(comma_separated(rows), settings.csv)
     if settings.latex is not None:
         write_table(latex_for_one_column(for_paper), settings.latex)
     if settings.markdown is not None:
-        command = " ".join(["facerec report", *words, *map(str, settings.folders)])
         below = "".join(f"\n- {markdown_cell(sentence)}" for sentence in said)
-        write_markdown(markdown(rows) + below + ("\n" if said else ""), settings.markdown, command)
+        write_markdown(
+            markdown(rows) + below + ("\n" if said else ""), settings.markdown, measured_by(command, settings)
+        )
 
 
 def compare(settings: CompareSettings) -> None:
@@ -132,7 +135,7 @@ def compare(settings: CompareSettings) -> None:
     for key, values in differences.items():
         log(f"the runs differ in {key} too: {', '.join(values)}")
     for_paper = [{column: text for column, text in row.items() if column != "seeds needed"} for row in rows]
-    _write(rows, for_paper, settings, said, "compare")
+    _write(rows, for_paper, settings, said, "facerec report compare")
     if settings.json is not None:
         write_json(settings.json, _content(found, refused, settings, differences))
 

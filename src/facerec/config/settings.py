@@ -153,6 +153,22 @@ def parse(kind: type[T], arguments: Sequence[str]) -> T:
     return kind(**values, **({run.name: tuple(quoted(of_run))} if run else {}))
 
 
+def measured_by(command: str, settings: Any) -> str:
+    """Return ``command`` as one types it, words first, with what decides what it finds: the ``settings`` that are not
+    as by default, without the files that it writes."""
+    given = [f for f in fields(settings) if not f.metadata.get("written") and getattr(settings, f.name) != f.default]
+    given.sort(key=lambda f: not f.metadata.get("word"))
+    return " ".join([command, *(word for f in given for word in _typed(f, getattr(settings, f.name)))])
+
+
+def _typed(f: Field[Any], value: Any) -> list[str]:
+    """Return the words of a shell that give ``f`` the ``value``."""
+    if f.metadata.get("word"):
+        return [shlex.quote(str(word)) for word in (value if isinstance(value, tuple) else (value,))]
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return [shlex.quote(f"{f.name}={text.lower() if isinstance(value, bool) else text}")]
+
+
 def _refuse_one_file(written: Mapping[str, Path]) -> None:
     """Raise `InputError` if two settings name one file, since the second would replace what the first wrote."""
     files: dict[Path, str] = {}
