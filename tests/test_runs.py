@@ -139,7 +139,7 @@ class TestProvenance:
         assert prints[0] == prints[1] != prints[2]
 
     def test_names_the_commit_and_whether_it_was_changed(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(provenance_module, "__file__", str(tmp_path / "runs.py"))
+        monkeypatch.setattr(provenance_module, "_CODE", tmp_path)
         assert provenance([], {})["git_commit"] is None
         author = ["-c", "user.name=a", "-c", "user.email=a@b"]
         (tmp_path / "runs.py").write_text("1")
