@@ -10,6 +10,7 @@ import pytest
 import reference_run
 import torch
 from omegaconf import OmegaConf
+from processor import as_recorded
 from running import DEPTHWISE, ONE_EPOCH, ROOT, train, trained
 
 from facerec.config.build import build_data, build_trained, verify
@@ -40,6 +41,7 @@ def assert_equal(ours: Any, theirs: Any, where: str) -> None:
         assert ours == MOVED.get(theirs, theirs), where
 
 
+@as_recorded
 @pytest.mark.parametrize("operator", sorted(RUNS))
 def test_a_run_leaves_what_it_left(operator: str, request: pytest.FixtureRequest) -> None:
     run = request.getfixturevalue(f"{operator}_run")
@@ -69,6 +71,7 @@ def test_every_option_is_still_there() -> None:
         assert set(options) - set(renamed) <= {file.stem for file in (ROOT / "configs" / group).glob("*.yaml")}, group
 
 
+@as_recorded
 def test_an_old_checkpoint_is_resumed_as_if_never_interrupted(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", *OLD_RUN, "trainer.max_epochs=2")
     folder = tmp_path / "resumed"
@@ -92,6 +95,7 @@ def test_an_old_checkpoint_is_verified_with_the_accuracy_it_had(tmp_path: Path) 
     assert results["synthetic"].accuracy == pytest.approx(theirs, abs=0.026)  # one pair of 40
 
 
+@as_recorded
 def test_the_first_epoch_of_an_old_run_is_that_of_today(tmp_path: Path) -> None:
     run = trained(tmp_path, *OLD_RUN, *ONE_EPOCH)
     ours, theirs = (torch.load(file, weights_only=True) for file in (run / "last.ckpt", OLD))

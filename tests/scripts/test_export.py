@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from processor import as_recorded
 from running import DEPTHWISE, as_program, trained
 from says import refuses, says
 
@@ -109,6 +110,7 @@ def test_with_operators_of_facerec_the_library_is_beside_the_file(tvconv_run, ru
     assert with_named["thresholds"] == verified_alone["thresholds"]
 
 
+@as_recorded
 @needs_cc
 def test_rounded_weights_that_change_the_embeddings_are_refused_with_the_numbers(tvconv_run, run_script, tmp_path):
     asked = ("output=net.onnx", "operators=native", "weights=float16", "data.cache=null")
