@@ -6,7 +6,7 @@ import re
 from running import ROOT
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| (.+) \| (\d+) \| (.+) \| (\d+) \| \d+ \| [0-9a-f, ]+ \|$", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\| (.+) \| (\d+) \| (.+) \| (\d+) \| \d+ \| [0-9a-f, +]+ \|$", PAGE, re.MULTILINE)
 
 
 def titles() -> set[str]:

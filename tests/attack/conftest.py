@@ -1,7 +1,6 @@
 """Each test here is a row of the table in docs/reliability.md, which `make attack` writes."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 import pytest
 from attack_row import IS_WHOLE, Row
 from running import ROOT
+
+from facerec.runs.provenance import code_and_environment
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by make attack -->", "<!-- end -->"
@@ -21,7 +22,8 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     row = Row(request.function.__doc__.splitlines()[0].removesuffix("."))
     yield row
     if IS_WHOLE:
-        row.commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True).strip()
+        code = code_and_environment()
+        row.commit = str(code["git_commit"])[:7] + ("+" if code["git_dirty"] else "")
         place = f"{request.path.stem}.{request.function.__code__.co_firstlineno:04}"
         row.write(_folder() / f"{place}.json")
     row.refuse_failures()

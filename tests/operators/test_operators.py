@@ -34,8 +34,8 @@ def images(in_size, batch=2, seed=0):
     return torch.randn(batch, CHANNELS, *in_size, generator=torch.Generator().manual_seed(seed))
 
 
-def assert_same(out, expected):
-    torch.testing.assert_close(out, expected, check_stride=False, rtol=1e-3, atol=1e-3)
+def assert_same(out, expected, within=1e-4):
+    torch.testing.assert_close(out, expected, check_stride=False, rtol=within, atol=within)
 
 
 def test_there_are_operators():
@@ -115,7 +115,7 @@ def test_compiled_it_is_one_graph_with_the_same_output_and_gradient(file):
         out.square().sum().backward()
         found[name] = [out, x.grad, *(p.grad for p in run.parameters())]
     for compiled_tensor, tensor in zip(found["compiled"], found["eager"], strict=True):
-        assert_same(compiled_tensor, tensor)
+        assert_same(compiled_tensor, tensor, within=1e-3)  # gradients of sums over the batch, added in another order
     torch.compiler.reset()
 
 
