@@ -9,7 +9,7 @@ from says import refuses
 from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
-from facerec.deploy import reparameterize
+from facerec.deploy import position_shares, reparameterize
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.operators.depthwise import Depthwise
 from facerec.operators.tvconv import TVConv
@@ -152,3 +152,16 @@ def test_under_autocast_the_output_keeps_the_type_of_the_training_form(bias):
 def test_a_deployed_operator_refuses_another_image_size():
     with refuses("4 channels at 7x6", "4 at 6x6", "image size"):
         reparameterize(tvconv())(torch.zeros(1, 4, 7, 6))
+
+
+def test_how_much_weights_depend_on_the_position():
+    weight = torch.full((9, 8, 8, 4), 3.0)
+    assert position_shares(nn.Sequential(PositionDependentConv(weight)))["0"] == {"whole": 0, "middle": 0}
+    weight[:, :, :2] = 0  # a border of two of eight columns: mean 2.25, mean square 6.75
+    shares = position_shares(nn.Sequential(nn.ReLU(), PositionDependentConv(weight)))
+    assert shares == {"1": {"whole": pytest.approx(1 - 2.25**2 / 6.75), "middle": 0}}
+    weight[:, 4] = -3  # one of the middle's four rows
+    (share,) = position_shares(nn.Sequential(PositionDependentConv(weight))).values()
+    assert share["middle"] == pytest.approx(1 - 1.5**2 / 9)
+    assert position_shares(nn.Sequential(nn.Conv2d(4, 4, 3))) == {}
+    assert position_shares(PositionDependentConv(torch.zeros(9, 4, 4, 2)))[""] == {"whole": 0, "middle": 0}

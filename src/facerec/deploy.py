@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from facerec.operators.base import SpatialOperator
+from facerec.operators.common.position_dependent_base import PositionDependentConv
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -24,6 +25,19 @@ def reparameterize(model: nn.Module) -> nn.Module:
     not modified.
     """
     return replaced(copy.deepcopy(model).eval(), lambda operator: operator.inference_form())
+
+
+def position_shares(deployed: nn.Module) -> dict[str, dict[str, float]]:
+    """Return how much the weights of each position-dependent convolution of a deployed network depend on the position.
+
+    That is `PositionDependentConv.position_share` by the layer's name, of the whole map and of the middle half of its
+    height and width: at the border the padding of the weight generator makes a difference that nothing learned.
+    """
+    layers = {name: conv for name, conv in deployed.named_modules() if isinstance(conv, PositionDependentConv)}
+    return {
+        name: {"whole": conv.position_share(), "middle": conv.position_share(border=0.25)}
+        for name, conv in layers.items()
+    }
 
 
 def replaced(module: nn.Module, form: Callable[[SpatialOperator], nn.Module]) -> nn.Module:

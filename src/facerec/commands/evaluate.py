@@ -33,7 +33,7 @@ from facerec.config.stored import compose_trained
 from facerec.console import terminal
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.shared_people import Shared
-from facerec.deploy import reparameterize
+from facerec.deploy import position_shares, reparameterize
 from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.formats import ModelBackbone
@@ -62,7 +62,8 @@ class Settings:
         "operator library of the exported file, whose code runs: only if you trust it; by default one is built", None
     )
     form: Literal["training", "deployed"] = setting(
-        "the network as trained, or with the weights of its maps cached", "training"
+        "the network as trained, or with the weights of its maps cached, and how much these depend on the position",
+        "training",
     )
     image_size: int | None = setting("in pixels, if not that of training; maps are resampled", None, least=1)
     roc: Path | None = setting("figure of the ROC curves to write: .png, .svg or .pdf", None, written=True)
@@ -185,9 +186,13 @@ def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, 
             *(f"{node}.image_size={sides}" for node in ("backbone", "data")),
         ]
     backbone, cfg, checkpoint = build_trained(path, overrides, settings.trust)
-    network = reparameterize(backbone) if settings.form == "deployed" else backbone
     described = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
-    return cfg, network, described | {"trained_on": training_fingerprint(checkpoint)}
+    described["trained_on"] = training_fingerprint(checkpoint)
+    if settings.form == "training":
+        return cfg, backbone, described
+    network = reparameterize(backbone)
+    shares = position_shares(network)
+    return cfg, network, described | ({"position_share": shares} if shares else {})
 
 
 def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dict[str, Any]]:
@@ -240,6 +245,16 @@ def show(results: dict[str, VerificationResult], summary: dict[str, Any]) -> Non
         row |= {"AUC": f"{100 * r.auc:.2f}", "EER": f"{100 * r.eer:.2f}"}
         rows.append(row | {f"TAR at FAR {far:g}": rate for far, rate in rates.items()})
     terminal(120).print(terminal_table(rows, title=title))
+    if shares := summary.get("position_share"):
+        rows = [
+            {"layer": name} | {where: _percent(share) for where, share in of.items()} for name, of in shares.items()
+        ]
+        title = "part of the weights that varies over the positions, in percent of their mean square"
+        terminal(120).print(terminal_table(rows, title=title))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
 
 
 def _rate(rate: float, interval: Interval | None) -> str:

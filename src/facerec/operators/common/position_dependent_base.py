@@ -1,5 +1,6 @@
 """The inference form of operators whose weights depend only on the position."""
 
+import torch
 from torch import Tensor, nn
 
 from facerec.kernels.plain import multiply_add
@@ -34,6 +35,17 @@ class PositionDependentConv(SpatialOperator):
     def forward(self, x: Tensor) -> Tensor:
         out = position_dependent_conv(x, self.weight.unflatten(1, self.out_size), self.stride)
         return out if self.bias is None else out + self.bias.permute(2, 0, 1).to(out.dtype)
+
+    def position_share(self, border: float = 0.0) -> float:
+        """Return the part of the weights' mean square that varies over the positions: 0 if all have the same weights.
+
+        ``border`` is the part of height and width to leave out on each side, where padding alone makes a difference.
+        """
+        height, width = self.out_size
+        top, left = round(border * height), round(border * width)
+        weight = self.weight.unflatten(1, self.out_size)[:, top : height - top, left : width - left].double()
+        variance = weight.var((1, 2), correction=0).mean()
+        return float(variance / weight.square().mean().clamp_min(torch.finfo(variance.dtype).tiny))
 
     def export_form(self, tolerance: float) -> nn.Module:
         """Return a `LowRankConv` if few directions reach ``tolerance``, otherwise the exact `PositionTaps`."""
