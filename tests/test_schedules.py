@@ -135,6 +135,7 @@ def test_a_state_of_pytorchs_schedule_and_one_of_other_steps_go_on_at_the_same_e
         (lambda made: Cosine(made, -1), ("T_max", "-1")),
         (lambda made: Cosine(made, 5, 1.5), ("final_factor", "1.5")),
         (lambda made: Polynomial(made, 5, -1.0), ("power", "-1")),
+        (lambda made: MultiStep(made, [2, -1]), ("milestones", "at least 0", "[2, -1]")),
     ],
 )
 def test_settings_out_of_their_range_are_refused(make, facts):

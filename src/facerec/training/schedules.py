@@ -68,6 +68,8 @@ class MultiStep(Schedule):
     def __init__(
         self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, warmup_epochs: float = 0.0
     ) -> None:
+        if milestones and min(milestones) < 0:
+            raise ValueError(f"milestones must be epochs of at least 0, got {list(milestones)}: count from the start")
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer, warmup_epochs)
 
