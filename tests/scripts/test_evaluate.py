@@ -71,7 +71,9 @@ def test_the_deployed_form_verifies_as_the_training_form(verified, tvconv_run):
     kinds = [{type(module) for module in call.args[2].modules()} for call in verify.call_args_list]
     assert [(TVConv in kind, PositionDependentConv in kind) for kind in kinds] == [(True, False), (False, True)]
     assert (training["form"], deployed["form"]) == ("training", "deployed")
-    layers = [name for name, module in verify.call_args.args[2].named_modules() if type(module) is PositionDependentConv]
+    layers = [
+        name for name, module in verify.call_args.args[2].named_modules() if type(module) is PositionDependentConv
+    ]
     assert layers and list(deployed["position_share"]) == layers and "position_share" not in training
     training, deployed = synthetic(training), synthetic(deployed)
     assert deployed["accuracy"] == training["accuracy"]
