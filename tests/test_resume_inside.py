@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -128,6 +129,14 @@ class TestTheProcessEnds:
     def test_before_the_first_step_with_nothing(self, tmp_path, capsys):
         assert train(tmp_path, *SETTINGS["images"], told(0, signal.SIGTERM)) == 143
         assert says(capsys.readouterr().err, "stopped before the first checkpoint")
+
+    def test_after_the_last_step_with_the_results(self, tmp_path, capsys):
+        with mock.patch("facerec.commands.one_run.run_tables", side_effect=KeyboardInterrupt):
+            assert train(tmp_path, *SETTINGS["images"]) == 130
+        run = only_run(tmp_path)
+        said = capsys.readouterr().err
+        assert says(said, "stopped when the training had ended", str(run)) and "resume=auto" not in said
+        assert (run / "results.json").is_file()
 
 
 def without_saving(run: Path) -> Path:

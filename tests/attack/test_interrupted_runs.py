@@ -76,6 +76,10 @@ def interrupted(trial: Trial, draw: random.Random, folder: Path, whole, number: 
             pass
         begun, moment = time.monotonic(), draw.uniform(0 if has_begun else 0.1, 1) * seconds
         if not program.ended(moment) and stopped_by(program, number, to_all, run):
+            if list(run.rglob("results.json")):
+                assert_same_run(without_saving(finished_run(run)), whole(name)[0])
+                trial.ending = "the same, with its results already written"
+                return
             begun_anew = not list(run.rglob("last.ckpt"))
             trial.ending = "the same, begun anew" if begun_anew else "the same, from a checkpoint"
             resumed(run, name, whole, *settings)

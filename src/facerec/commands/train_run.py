@@ -159,6 +159,8 @@ def one_device(cfg: DictConfig) -> None:
 
 def stopped(folder: Path, why: str = "") -> str:
     """Return what a stopped run leaves, in one sentence; ``why`` is empty or ", since REASON"."""
+    if is_finished(folder):
+        return f"stopped{why} when the training had ended: the results are in {folder}, and nothing is left to resume"
     if not (folder / LAST).is_file():
         return f"stopped before the first checkpoint{why}, so that there is nothing to resume in {folder}"
     return f"stopped{why}: the last checkpoint is in {folder}; continue with resume=auto and the same settings"
