@@ -50,13 +50,25 @@ def test_the_strength_is_named_once_and_by_its_name_on_the_command_line():
 def test_a_node_of_another_class_is_named_by_the_class():
     cosine = {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "_partial_": True, "T_max": 4}
     runs = [config(), config(lr_scheduler=cosine)]
-    assert differing_settings(runs) == ["lr_scheduler=MultiStepLR", "lr_scheduler=CosineAnnealingLR"]
+    assert differing_settings(runs) == ["lr_scheduler=MultiStep", "lr_scheduler=CosineAnnealingLR"]
 
 
 def test_what_an_older_version_did_not_write_is_no_difference():
     older = config()
     del older["data"]["train_augmentation"], older["affine_strength"], older["lr_scheduler"]["milestones"]
     assert differing_settings([config(), older]) == ["", ""]
+
+
+def test_what_an_older_version_did_not_write_is_what_it_did():
+    newer, newest = config(), config()
+    newer |= {"learner": {"_target_": "facerec.training.recognizer.Recognizer"}, "trainer": {"grace": 60}}
+    newer["backbone"] = newer["backbone"] | {"pooling": "average", "activation": "relu6"}
+    newer["lr_scheduler"] = newer["lr_scheduler"] | {"_target_": "facerec.training.schedules.MultiStep"}
+    assert differing_settings([config(), newer]) == ["", ""]
+    newest["backbone"] = newer["backbone"] | {"pooling": "gdconv"}
+    older = config() | {"trainer": {"grace": 60.0}}
+    assert differing_settings([older, newest]) == ["backbone.pooling=average", "backbone.pooling=gdconv"]
+    assert "pooling" not in older["backbone"]
 
 
 @pytest.mark.parametrize("size", [80, 96])

@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from facerec.errors import InputError, suggestion
-from facerec.runs.run_names import repeats_root
+from facerec.runs.run_names import HOW, repeats_root
 from facerec.runs.run_results import RunResults
 from facerec.training.older_settings import default_of, with_names_of_today
-
-# Settings that change how a run is carried out, not its result.
-_HOW = ("seed", "cache", "index_cache", "shard_cache", "shard_cache_gb", "num_workers", "save_every", "grace")
 
 
 class Run(NamedTuple):
@@ -53,11 +50,11 @@ def value_of(run: Run, setting: str) -> str:
 
 
 def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield dotted keys and values of all settings but `_HOW`."""
+    """Yield dotted keys and values of all settings but `HOW`."""
     for key, value in node.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
-        elif key not in _HOW:
+        elif key not in HOW:
             yield f"{prefix}{key}", _as_json(value)
 
 

@@ -5,9 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from facerec.training.older_settings import with_settings_of_today
+
 Config = dict[str, Any]
-# Settings that change how images are loaded, not the images.
-_HOW = ("cache", "index_cache", "shard_cache", "shard_cache_gb", "num_workers")
+# Settings that change how a run is carried out, not its result.
+HOW = ("seed", "cache", "index_cache", "shard_cache", "shard_cache_gb", "num_workers", "save_every", "grace")
 # Keys of nodes that only repeat a root value, with the root's key.
 _REPEATED = {key: key for key in ("width", "embedding_dim", "image_size")} | {"strength": "affine_strength"}
 
@@ -48,8 +50,9 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
     """Return, per configuration, the settings in which it differs from others of the same backbone, operator and head.
 
     A node, such as a transform, differs if another configuration lacks it or has another class; a plain setting differs
-    if another one has another value. Keys that an older version did not write are ignored.
+    if another one has another value. What an older version did not write is what it did, or is ignored.
     """
+    configs = with_settings_of_today(configs)
     alike: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for config in configs:
         alike[network_parts(config)].append(settings_of(config))
@@ -84,13 +87,13 @@ def varied_settings(configs: Sequence[Config]) -> list[dict[str, str]]:
 
 
 def _settings(node: Config, prefix: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield dotted key, value as typed, and whether it is a node (its value is the class); without seeds and `_HOW`."""
+    """Yield dotted key, value as typed, and whether it is a node (its value is the class); without `HOW`."""
     for key, value in node.items():
         if isinstance(value, dict):
             if "_target_" in value:
                 yield prefix + key, _class_name(value), True
             yield from _settings(value, f"{prefix}{key}.")
-        elif key != "seed" and key not in _HOW and key[0] != "_":
+        elif key not in HOW and key[0] != "_":
             yield prefix + key, _typed(value), False
 
 
