@@ -99,7 +99,9 @@ class TestItEqualsAnUninterruptedOne:
     def test_after_it_was_told_to_end(self, name, signal_sent, status, place, whole, tmp_path, capsys):
         assert train(tmp_path, *SETTINGS[name], signal_sent) == status
         stopped = only_run(tmp_path)
-        assert says(capsys.readouterr().err, "stopped", str(stopped), "resume=auto")
+        shown, said = capsys.readouterr()
+        assert says(said, "stopped", str(stopped), "resume=auto")
+        assert shown.endswith("\n")  # the progress bar's line
         content = checkpoint(stopped)
         assert (content["global_step"], content["inside_epoch"]["batches"]) == place
         assert train(tmp_path, *SETTINGS[name], "resume=auto") == 0

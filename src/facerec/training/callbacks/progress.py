@@ -44,6 +44,12 @@ class ProgressLine(TQDMProgressBar):
             pl_module.log("images_per_second", self._images / self._seconds, rank_zero_only=True)
         super().on_train_epoch_end(trainer, pl_module)
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """End the line, so that what is said about the end begins a new one."""
+        for bar in (self._val_progress_bar, self._train_progress_bar):
+            if bar is not None:
+                bar.close()
+
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         logged = super().get_metrics(trainer, pl_module)
         # Most important first: narrow terminals truncate the end.
