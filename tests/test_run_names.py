@@ -2,7 +2,8 @@
 
 import pytest
 
-from facerec.runs.run_names import differing_settings, run_names
+from facerec.runs.run_names import differing_settings, run_names, varied_settings
+from facerec.training.older_settings import with_settings_of_today
 
 
 def config(operator="tvconv.TVConv", seed=1, transforms=(), strength=1.0, **settings) -> dict:
@@ -69,6 +70,9 @@ def test_what_an_older_version_did_not_write_is_what_it_did():
     older = config() | {"trainer": {"grace": 60.0}}
     assert differing_settings([older, newest]) == ["backbone.pooling=average", "backbone.pooling=gdconv"]
     assert "pooling" not in older["backbone"]
+    assert [each["backbone.pooling"] for each in varied_settings([older, newest])] == ["average", "gdconv"]
+    odd = config() | {"operator": {"_target_": ["a", "list"]}}
+    assert len(with_settings_of_today([odd, newest])) == 2
 
 
 @pytest.mark.parametrize("size", [80, 96])

@@ -77,6 +77,7 @@ def settings_of(node: Config) -> dict[str, str]:
 def varied_settings(configs: Sequence[Config]) -> list[dict[str, str]]:
     """Return, per configuration, the settings whose values are not the same in all, "" where one lacks a setting or
     only repeats a root value."""
+    configs = with_settings_of_today(configs)
     found = [
         {key: value for key, value in settings_of(config).items() if not repeats_root(key, value, config)}
         for config in configs

@@ -48,10 +48,10 @@ def with_settings_of_today(configs: Sequence[dict[str, Any]]) -> list[dict[str, 
     nodes = {node for config in today for node in config}
     for config in today:
         config |= {node: UNWRITTEN[node] for node in UNWRITTEN if node in nodes and node not in config}
-    known = {(node, of.get("_target_"), name) for config in today for node, of in _nodes(config) for name in of}
+    known = {(node, str(of.get("_target_")), name) for config in today for node, of in _nodes(config) for name in of}
     for config in today:
         for node, of in _nodes(config):
-            names = sorted(name for its, target, name in known if (its, target) == (node, of.get("_target_")))
+            names = sorted(name for its, target, name in known if (its, target) == (node, str(of.get("_target_"))))
             missing = {name: default_of(config, f"{node}.{name}") for name in names if name not in of}
             config[node] = of | {name: default for name, default in missing.items() if default is not None}
     return today
