@@ -1,5 +1,6 @@
 """Without workers, the next batch is prepared while a batch is used."""
 
+import gc
 import threading
 import time
 
@@ -66,10 +67,43 @@ def test_an_image_that_cannot_be_decoded_is_named_when_its_batch_is_due():
         next(batches)
 
 
+class Held(Watched):
+    """The second batch comes when the test lets it go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on, self.waited_in_vain = threading.Event(), False
+
+    def __getitems__(self, indices):
+        batch = super().__getitems__(indices)
+        if indices == [2, 3] and not self.go_on.wait(20):
+            self.waited_in_vain = True
+        return batch
+
+
+def test_an_epoch_that_is_broken_off_is_not_waited_for_until_the_next():
+    """Ctrl-C is lost where Python closes what is no longer used, so nothing may take long there."""
+    images = Held()
+    loader = image_loader(images, 2, 0)
+    batches = iter(loader)
+    next(batches)
+    wait_for(images, 2)
+    del batches
+    gc.collect()
+    images.go_on.set()
+    assert [indices.tolist() for _, indices in loader] == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
+    assert not images.waited_in_vain
+
+
 @pytest.mark.parametrize("used", [0, 1, 2])
-def test_no_thread_is_left_by_an_epoch_that_is_broken_off(used):
-    batches = iter(image_loader(Watched(), 2, 0))
+def test_a_loader_leaves_no_thread_behind(used):
+    loader = image_loader(Watched(), 2, 0)
+    batches = iter(loader)
     for _ in range(used):
         next(batches)
-    batches.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("facerec-loader")]
+    del batches, loader
+    gc.collect()
+    deadline = time.monotonic() + 20
+    while threads := [each for each in threading.enumerate() if each.name.startswith("facerec-loader")]:
+        assert time.monotonic() < deadline, threads
+        time.sleep(0.01)

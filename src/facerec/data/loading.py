@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -187,21 +187,41 @@ class _Loader(DataLoader):
     """PyTorch's loader; without workers, a thread prepares the next batch while this one is used."""
 
     dataset: IndexedImages
+    _thread: ThreadPoolExecutor | None = None  # of all epochs
 
     def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self._thread is not None:
+            self._thread.submit(lambda: None).result()  # what is left of an epoch that was broken off
         self.dataset.new_epoch()
         if self.num_workers and not self.dataset.needs_workers:  # any more
             self.num_workers, self._iterator = 0, None
         batches = super().__iter__()  # here, since it draws a number from PyTorch's global generator
-        return batches if self.num_workers else _one_ahead(batches)
+        if self.num_workers:
+            return batches
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="facerec-loader")
+        return _OneAhead(batches, self._thread)
 
 
-def _one_ahead(batches: Iterator[T]) -> Iterator[T]:
-    with ThreadPoolExecutor(1, thread_name_prefix="facerec-loader") as thread:
-        coming = thread.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, batches, None)
-            yield batch
+class _OneAhead(Iterator[T]):
+    """``batches``, each fetched by ``thread`` while the one before it is used.
+
+    Not a generator that starts a thread: Python would close it at the end of an epoch and wait there for the thread,
+    and Ctrl-C is ignored while Python closes what is no longer used.
+    """
+
+    def __init__(self, batches: Iterator[T], thread: ThreadPoolExecutor) -> None:
+        self._batches, self._thread = batches, thread
+        self._coming: Future[T | None] | None = None
+
+    def __next__(self) -> T:
+        batch = (self._coming or self._fetched()).result()
+        if batch is None:
+            raise StopIteration
+        self._coming = self._fetched()
+        return batch
+
+    def _fetched(self) -> "Future[T | None]":
+        return self._thread.submit(next, self._batches, None)
 
 
 def in_workers(function: Callable[[list[int]], T], indices: range, chunk: int, num_workers: int) -> Iterator[T]:
