@@ -240,9 +240,10 @@ def tvconv(stages, map_init=1.0, **config):
 
 def test_rows_of_the_same_network_say_in_what_they_differ_as_one_types_it(write):
     depthwise = results(operator={"_target_": "facerec.operators.depthwise.Depthwise", "kernel_size": 3})
-    found = table_rows(write(tvconv(None), tvconv([6, 7]), tvconv(None, "data"), depthwise))
-    assert {row.get("settings") for row in found} == {
-        None,  # the only row of its operator
+    found = table_rows(write(depthwise, tvconv(None), tvconv([6, 7]), tvconv(None, "data")))
+    assert [list(row) for row in found] == [list(found[0])] * len(found) and list(found[0])[2] == "settings"
+    assert {row["settings"] for row in found} == {
+        "",  # the only row of its operator
         "backbone.operator_stages=null operator.map_init=1.0",
         "backbone.operator_stages=[6,7] operator.map_init=1.0",
         "backbone.operator_stages=null operator.map_init=data",

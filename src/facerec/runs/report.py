@@ -54,7 +54,7 @@ def all_rows(found: Sequence[list[Run]]) -> list[Row]:
     configs = [seeds[0].results.config for seeds in found]
     differences = [with_origin(*each) for each in zip(differing_settings(configs), configs, strict=True)]
     return [
-        _row(seeds, checkpoint, settings)
+        _row(seeds, checkpoint, {"settings": settings} if any(differences) else {})
         for seeds, settings in zip(found, differences, strict=True)
         for checkpoint in _checkpoints(seeds[0].results)
     ]
@@ -80,7 +80,7 @@ def all_but_seed(result: RunResults) -> str:
     return json.dumps([settings, result.data, result.protocol], sort_keys=True)
 
 
-def _row(runs: list[Run], checkpoint: Checkpoint, settings: str) -> Row:
+def _row(runs: list[Run], checkpoint: Checkpoint, settings: Row) -> Row:
     results = [run.results for run in runs]
     first = results[0]
     config, cost = first.config, first.cost
@@ -90,7 +90,7 @@ def _row(runs: list[Run], checkpoint: Checkpoint, settings: str) -> Row:
     return {
         "backbone": backbone,
         "operator": operator,
-        **({"settings": settings} if settings else {}),
+        **settings,
         "head": head,
         "epoch": f"{checkpoint} {','.join(sorted({str(summary['epoch'] + 1) for summary in summaries}, key=int))}",
         "chosen on": ", ".join(first.best_chosen_on or ["benchmarks"]) if checkpoint == "best" else "",
