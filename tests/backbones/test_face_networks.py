@@ -8,8 +8,9 @@ from random_weights import randomise
 from says import refuses
 from torch import nn
 
-from facerec.backbones import IResNet, MobileFaceNet
+from facerec.backbones import IResNet, MobileFaceNet, MobileNetV2
 from facerec.backbones.ghostfacenet import GhostFaceNet
+from facerec.backbones.mobilenet_v2 import InvertedResidual
 from facerec.config.build import build_backbone
 from facerec.config.compose import compose
 from facerec.cost import measure_cost
@@ -57,6 +58,29 @@ def test_mobilefacenet_costs_the_multiply_adds_of_its_paper(side, published):
     cost = measure_cost(MobileFaceNet(image_size=(side, side), embedding_dim=128), (side, side))
     assert millions(cost.macs_core) == published
     assert 0.98 <= cost.params / 1e6 <= 1.01  # 0.99 without some of the normalisations
+
+
+@pytest.mark.parametrize("divisor", [1, 4, 8])
+@pytest.mark.parametrize("make", [MobileFaceNet, MobileNetV2])
+def test_channel_counts_are_the_nearest_multiples_of_the_divisor(make, divisor):
+    """64 * 0.3 = 19.2 and 128 * 0.3 = 38.4 channels; 32 * 0.3 = 9.6, 16 * 0.3 = 4.8 and so on of MobileNetV2.
+
+    8 for 9.6 is less than nine tenths of it, so it is 16.
+    """
+    nearest = {
+        MobileFaceNet: {1: [19, 38], 4: [20, 40], 8: [24, 40]},
+        MobileNetV2: {1: [5, 7, 10, 19, 29, 48, 96], 4: [8, 12, 20, 28, 48, 96], 8: [8, 16, 24, 32, 48, 96]},
+    }
+    network = make(0.3, image_size=SIZE, channel_divisor=divisor)
+    blocks = [each for each in network.modules() if isinstance(each, InvertedResidual)]
+    found = {block.layers[-2].out_channels for block in blocks} | {network.features[0].out_channels}
+    assert sorted(found) == nearest[make][divisor]
+
+
+@pytest.mark.parametrize("make", [MobileFaceNet, MobileNetV2])
+def test_a_divisor_that_is_no_count_is_refused(make):
+    with refuses("channel_divisor", "0", "at least 1", error=ValueError):
+        make(0.3, image_size=SIZE, channel_divisor=0)
 
 
 @pytest.mark.parametrize(("depth", "parameters"), [(18, "24.0"), (50, "43.6"), (100, "65.2")])

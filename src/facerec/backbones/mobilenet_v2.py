@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from facerec.backbones.activations import Activation, activation_of
 from facerec.backbones.convolutional import ConvolutionalBackbone
 from facerec.backbones.parts import check_image_size, check_width, operator_of_stage
+from facerec.checks import check_counts
 from facerec.operators.base import Operator, OperatorFactory, Size, halve
 from facerec.operators.common.fused_sequence import FusedSequence, with_shortcut
 from facerec.operators.depthwise import Depthwise
@@ -27,7 +28,7 @@ class MobileNetV2(ConvolutionalBackbone):
     Stages are numbered 1 to 7; the total stride is 16.
 
     Args:
-        width: multiplier of the channel counts, each rounded to a multiple of 8.
+        width: multiplier of the channel counts, each rounded to a multiple of ``channel_divisor``.
         operator: creates a block's spatial convolution, called ``operator(channels, stride=..., out_size=(H, W))``.
         image_size: (height, width) of the images, which determines all map sizes.
         embedding_dim: elements of an embedding.
@@ -36,6 +37,7 @@ class MobileNetV2(ConvolutionalBackbone):
         align: "stn" puts a spatial transformer in front, for badly aligned faces.
         pooling: of the last map, as in `embedding_layers`.
         activation: after the convolutions, one of relu6, prelu, hardswish, silu, relu.
+        channel_divisor: 8, as published; a smaller one gives more widths, and kernels like multiples of 8.
 
     Raises:
         ValueError: a width that is not positive, an image smaller than the total stride, a stage, pooling or activation
@@ -52,17 +54,19 @@ class MobileNetV2(ConvolutionalBackbone):
         align: str | None = None,
         pooling: str = "average",
         activation: str = "relu6",
+        channel_divisor: int = 8,
     ) -> None:
         super().__init__()
         check_width(width)
+        check_counts(channel_divisor=channel_divisor)
         act = activation_of(activation)
         operators = operator_of_stage(operator, operator_stages, range(1, len(_STAGES) + 1), "MobileNetV2")
         size = self.image_size = check_image_size(image_size, 16)
-        channels = round_channels(_STEM_CHANNELS * width)
-        last_channels = round_channels(_LAST_CHANNELS * max(1.0, width))
+        channels = round_channels(_STEM_CHANNELS * width, channel_divisor)
+        last_channels = round_channels(_LAST_CHANNELS * max(1.0, width), channel_divisor)
         layers: list[nn.Module] = [dense_conv(3, channels, 3), nn.BatchNorm2d(channels), act(channels)]
         for stage, (expansion, base_channels, blocks, first_stride) in enumerate(_STAGES, start=1):
-            out_channels = round_channels(base_channels * width)
+            out_channels = round_channels(base_channels * width, channel_divisor)
             for number in range(blocks):
                 stride = first_stride if number == 0 else 1
                 size = halve(size, stride)
@@ -113,7 +117,7 @@ def dense_conv(in_channels: int, out_channels: int, kernel_size: int = 1, stride
     return conv
 
 
-def round_channels(channels: float, divisor: int = 8) -> int:
-    """Round to the nearest multiple of 8, at least 8 and at least nine tenths of ``channels``."""
+def round_channels(channels: float, divisor: int) -> int:
+    """Round to the nearest multiple of ``divisor``, at least one and at least nine tenths of ``channels``."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
