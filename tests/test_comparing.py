@@ -13,9 +13,9 @@ from test_report import results
 from facerec.config.compose import composed, resolved
 from facerec.errors import InputError
 from facerec.runs.comparable import compare_alike
-from facerec.runs.comparing import baseline_of, compare_groups, group_runs
+from facerec.runs.comparing import Group, baseline_of, compare_groups, group_runs
 from facerec.runs.differences import Run, other_differences
-from facerec.runs.report import find_runs
+from facerec.runs.report import find_runs, table_rows
 from facerec.runs.run_results import RunResults
 from facerec.training.older_settings import UNWRITTEN
 from facerec.verification.dependence import named_people
@@ -127,6 +127,16 @@ def test_a_setting_that_an_older_version_did_not_write_was_its_default(write, tm
     write(later(results(seed=3), pooling="gdconv"))
     with refuses("backbone.pooling", "average", "gdconv", error=InputError):
         compared(tmp_path)
+
+
+def test_runs_of_older_and_newer_versions_are_seeds_of_one_group_and_one_row(write, tmp_path):
+    for seed in (1, 2, 3):
+        unwritten = {} if seed == 1 else {"pooling": "average", "operator_stages": None}
+        write(later(results(seed=seed, **DEPTHWISE), **unwritten), 0.7)
+        write(later(results(seed=seed), **unwritten), 0.9)
+    (compared, _), problems, *_ = compare_alike(find_runs([tmp_path]), "operator")
+    assert compared.found.seeds == 3 and not problems
+    assert {row["seeds"] for row in table_rows(find_runs([tmp_path]))} == {"3"}
 
 
 def test_it_is_compared_with_other_values_of_that_setting(write, tmp_path):
@@ -262,6 +272,13 @@ def test_the_baseline_is_named_by_a_part_of_its_name(write, tmp_path):
     assert baseline_of(groups, "tvconv").name.startswith("TVConv")
     with refuses("baseline=x0.1", "2 of the groups", "name one", error=InputError):
         baseline_of(groups, "x0.1")
+
+
+@pytest.mark.parametrize("name", [None, "Depthwise", "depthwise, mobilenetv2"])
+def test_a_whole_word_names_the_baseline_beside_names_that_contain_it(name):
+    groups = [Group(f"{operator}, MobileNetV2 x0.1", {}) for operator in ("GridDepthwise", "Depthwise", "RepDepthwise")]
+    assert baseline_of(groups, name) is groups[1]
+    assert baseline_of(groups, "rep") is groups[2]
 
 
 def test_a_committed_run_of_an_older_version_differs_in_nothing_from_the_same_run_of_today():

@@ -7,9 +7,8 @@ from matplotlib.figure import Figure
 
 from facerec.config.build import build_data, build_trained, evaluate
 from facerec.plots.overlays import Overlay, comparison_figure
-from facerec.runs.differences import Run
+from facerec.runs.differences import Run, read_runs
 from facerec.runs.run_names import run_names
-from facerec.runs.run_results import RunResults
 from facerec.runs.segmentation_table import unseen_of
 from facerec.training.mask_evaluator import MaskEvaluator
 
@@ -21,7 +20,7 @@ def contours(folders: Sequence[Path], trust: bool = False) -> Figure:
 
     The runs are of segmentation; of several unseen domains, the first is drawn.
     """
-    runs = [Run(folder, RunResults.read(folder)) for folder in folders]
+    runs = read_runs(folders)
     unseen = unseen_of(runs[0])
     alike = [run for run in runs if unseen_of(run) == unseen]
     first = min(run.results.config["seed"] for run in alike)

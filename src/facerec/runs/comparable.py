@@ -14,10 +14,9 @@ from facerec.runs.comparing import (
     corrected_for_number,
     group_runs,
 )
-from facerec.runs.differences import Run, is_allowed, other_differences, value_of
+from facerec.runs.differences import Run, is_allowed, other_differences, read_runs, value_of
 from facerec.runs.mean_accuracy import Checkpoint
 from facerec.runs.metric import ACCURACY
-from facerec.runs.run_results import RunResults
 
 
 class Comparisons(NamedTuple):
@@ -65,10 +64,11 @@ def _alike(folders: Sequence[Path], setting: str, allow: Collection[str]) -> tup
     """Return the sets of runs that differ in nothing but ``setting`` and the seed, and differ in ``setting``; and the
     runs that are in no such set."""
     sets: dict[frozenset[tuple[str, str]], list[Run]] = {}
-    for run in [Run(folder, RunResults.read(folder)) for folder in folders]:
+    for run in read_runs(folders):
         # Of two commits, the later run may count: `group_runs` decides.
         facts = run.facts(setting).items()
-        facts = frozenset((key, value) for key, value in facts if not is_allowed(key, [*allow, "commit"]))
+        # What is null in one run may be unwritten in another.
+        facts = frozenset((k, v) for k, v in facts if v != "null" and not is_allowed(k, [*allow, "commit"]))
         sets.setdefault(facts, []).append(run)
     varied: list[list[Path]] = []
     alone: list[Path] = []

@@ -1,18 +1,18 @@
 """Groups of runs that differ in one setting, compared benchmark by benchmark."""
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from facerec.console import log
 from facerec.errors import InputError
-from facerec.runs.differences import Run, is_allowed, other_differences, setting_of, value_of
+from facerec.runs.differences import Run, is_allowed, other_differences, read_runs, setting_of, value_of
 from facerec.runs.mask_metric import MaskMetric
 from facerec.runs.mean_accuracy import Checkpoint
 from facerec.runs.metric import ACCURACY, Metric
 from facerec.runs.run_names import run_names
-from facerec.runs.run_results import RunResults
 from facerec.verification.intervals import Interval
 from facerec.verification.paired_comparison import Comparison, holm
 
@@ -83,7 +83,7 @@ def group_runs(folders: Sequence[Path], setting: str, allow: Collection[str] = (
     it in the commit alone. Raises `InputError` if there are fewer than two groups, or if runs differ in anything but
     the setting, the seed and what ``allow`` names.
     """
-    runs = [Run(folder, RunResults.read(folder)) for folder in folders]
+    runs = read_runs(folders)
     by_value: dict[str, dict[int, Run]] = {}
     for run in sorted(runs, key=lambda run: run.results.started):
         by_value.setdefault(value_of(run, setting), {})[run.results.config["seed"]] = run
@@ -196,11 +196,16 @@ def _listed(group: Group) -> str:
 
 
 def baseline_of(groups: Sequence[Group], name: str | None) -> Group:
-    """Return the group with this name, or whose name contains it; by default depthwise, or the first."""
-    wanted = "depthwise" if name is None else name.lower()
-    found = [group for group in groups if wanted in group.name.lower()]
-    exact = [group for group in groups if group.name.lower() == wanted]
-    if name is not None and len(exact or found) != 1:
-        names = ", ".join(group.name for group in groups)
-        raise InputError(f"baseline={name} names {len(found)} of the groups {names}: name one")
-    return (exact or found or groups)[0]
+    """Return the group with this name, or whose name contains it, rather as words than as a part of one; by default
+    depthwise, or the first."""
+    wanted = re.escape("depthwise" if name is None else name)
+    for pattern in (rf"^{wanted}$", rf"(?<!\w){wanted}(?!\w)", wanted):
+        found = [group for group in groups if re.search(pattern, group.name, re.IGNORECASE)]
+        if len(found) == 1 or (found and name is None):
+            return found[0]
+        if found:
+            break
+    if name is None:
+        return groups[0]
+    names = ", ".join(group.name for group in groups)
+    raise InputError(f"baseline={name} names {len(found)} of the groups {names}: name one")

@@ -1,14 +1,15 @@
 """What runs differ in: their settings, data, protocol and commit."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from facerec.errors import InputError, suggestion
 from facerec.runs.run_names import HOW, repeats_root
 from facerec.runs.run_results import RunResults
-from facerec.training.older_settings import default_of, with_names_of_today
+from facerec.training.older_settings import default_of, with_names_of_today, with_settings_of_today
 
 
 class Run(NamedTuple):
@@ -27,6 +28,15 @@ class Run(NamedTuple):
         facts |= {"protocol": self.results.protocol, "commit": _commit(self.results)}
         facts |= {f"fingerprint.{key}": value for key, value in _fingerprints(self.results.data)}
         return {key: value for key, value in facts.items() if not _is_in(key, setting)}
+
+
+def read_runs(folders: Iterable[Path]) -> list[Run]:
+    """Read the finished runs in ``folders``, with the settings that older versions among them did not write."""
+    found = [(folder, RunResults.read(folder)) for folder in folders]
+    configs = with_settings_of_today([results.config for _, results in found])
+    return [
+        Run(folder, replace(results, config=config)) for (folder, results), config in zip(found, configs, strict=True)
+    ]
 
 
 def setting_of(config: dict[str, Any], setting: str) -> Any:

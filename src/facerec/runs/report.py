@@ -5,13 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from rich.console import Console
 
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import RESULTS
-from facerec.runs.differences import Run
+from facerec.runs.differences import Run, read_runs
 from facerec.runs.mean_accuracy import Checkpoint, mean_accuracy_interval
 from facerec.runs.run_names import differing_settings, network_parts, with_origin
 from facerec.runs.run_results import RunResults, learner_of
@@ -63,7 +64,7 @@ def all_rows(found: Sequence[list[Run]]) -> list[Row]:
 def cells(runs: Iterable[Path]) -> list[list[Run]]:
     """Return the runs that differ in the seed only, one per seed: the one that started last."""
     found: dict[str, dict[int, Run]] = defaultdict(dict)
-    for run in (Run(folder, RunResults.read(folder)) for folder in runs):
+    for run in read_runs(runs):
         seeds, seed = found[all_but_seed(run.results)], run.results.config["seed"]
         seeds[seed] = max(seeds.get(seed, run), run, key=lambda run: run.results.started)
     return [list(seeds.values()) for seeds in found.values()]
@@ -77,7 +78,14 @@ def all_but_seed(result: RunResults) -> str:
     """Return a text that runs share which differ in the seed only."""
     settings = {key: value for key, value in result.config.items() if key != "seed"}
     settings["data"] = {key: value for key, value in settings["data"].items() if key != "seed"}
-    return json.dumps([settings, result.data, result.protocol], sort_keys=True)
+    return json.dumps([_written(settings), result.data, result.protocol], sort_keys=True)
+
+
+def _written(node: Any) -> Any:
+    """Return ``node`` without what is null, which an older version may not have written."""
+    if not isinstance(node, dict):
+        return node
+    return {key: _written(value) for key, value in node.items() if value is not None}
 
 
 def _row(runs: list[Run], checkpoint: Checkpoint, settings: Row) -> Row:

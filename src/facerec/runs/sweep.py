@@ -9,7 +9,7 @@ import numpy as np
 
 from facerec.errors import InputError
 from facerec.files import LAST_SCORES
-from facerec.runs.differences import Run, value_of
+from facerec.runs.differences import Run, read_runs, value_of
 from facerec.runs.report import all_but_seed
 from facerec.runs.run_names import run_names, settings_of
 from facerec.runs.run_results import RunResults
@@ -37,7 +37,7 @@ def read_sweep(folders: Sequence[Path], setting: str) -> list[SweepRun]:
 
     Raises `InputError` if a run has no ``setting``, or if its results are damaged.
     """
-    runs = _latest([Run(folder, RunResults.read(folder)) for folder in folders])
+    runs = _latest(read_runs(folders))
     groups = _group_names([value_of(run, setting) for run in runs], setting)
     names = run_names([run.results.config for run in runs])
     cells = _cell_names(runs)

@@ -15,6 +15,7 @@ from facerec.data.shared_people import Shared, shared_with
 from facerec.data.source import Benchmark
 from facerec.errors import InputError
 from facerec.files import RESULTS, SCORES
+from facerec.runs.differences import read_runs
 from facerec.runs.mean_accuracy import mean_interval_of_summaries
 from facerec.runs.report import all_but_seed
 from facerec.runs.run_names import run_names
@@ -107,7 +108,7 @@ def say_overlap(network: str, found: Mapping[str, Mapping[str, Any] | str]) -> N
 def shared_sentences(runs: Iterable[Path]) -> list[str]:
     """Return a sentence per training set and benchmark of the runs' last epochs: what they share, or why it is unknown,
     and the accuracy without it of each network, a mean over seeds."""
-    results = [RunResults.read(run) for run in runs]
+    results = [run.results for run in read_runs(runs)]
     named = dict(zip(map(id, results), _names(results), strict=True))
     found: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for run in sorted(results, key=lambda run: run.started):
