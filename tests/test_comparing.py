@@ -139,6 +139,15 @@ def test_runs_of_older_and_newer_versions_are_seeds_of_one_group_and_one_row(wri
     assert {row["seeds"] for row in table_rows(find_runs([tmp_path]))} == {"3"}
 
 
+@pytest.mark.parametrize("setting", ["backbone", "backbone.pooling"])
+def test_what_is_null_is_the_same_as_what_was_not_written_in_the_setting_that_differs_too(setting, write, tmp_path):
+    for seed in (1, 2):
+        write(later(results(seed=seed), pooling="average", **({} if seed == 1 else {"align": None})), 0.7)
+        write(later(results(seed=seed), pooling="gdconv", **({"align": None} if seed == 1 else {})), 0.9)
+    (compared, _), problems, *_ = compare_alike(find_runs([tmp_path]), setting)
+    assert compared.found.seeds == 2 and not problems
+
+
 def test_it_is_compared_with_other_values_of_that_setting(write, tmp_path):
     for seed in (1, 2):
         write(later(results(seed=seed)), 0.7)

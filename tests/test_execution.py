@@ -64,7 +64,7 @@ def step(learner, loss, *more):
     return [found.detach(), *(part.detach() for part in parts.values()), *gradients, *learner.state_dict().values()]
 
 
-def assert_compiled_is_the_same(ours, *more, number=1):
+def assert_compiled_is_the_same(ours, *more, number=1, atol=1e-5):
     theirs, graphs = deepcopy(ours), []
 
     def backend(graph, inputs):
@@ -73,7 +73,7 @@ def assert_compiled_is_the_same(ours, *more, number=1):
 
     ours.compile_loss(backend=backend)
     found, expected = step(ours, ours._loss, *more), step(theirs, theirs.loss, *more)
-    torch.testing.assert_close(found, expected, rtol=5e-4, atol=1e-4)  # a traced interpolation rounds in another way
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=atol)
     assert len(graphs) == number  # of network and head together, and for both steps
     assert not any("orig_mod" in name for name in ours.state_dict())
     torch.compiler.reset()
@@ -81,7 +81,8 @@ def assert_compiled_is_the_same(ours, *more, number=1):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_compiled_network_with_any_operator_trains_as_the_network_itself(file):
-    assert_compiled_is_the_same(recognizer(operator(file)))
+    interpolates = file.stem == "grid_depthwise"  # which rounds in another way when it is traced
+    assert_compiled_is_the_same(recognizer(operator(file)), atol=1e-4 if interpolates else 1e-5)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.__name__)

@@ -60,11 +60,14 @@ def test_batches_and_random_numbers_are_those_of_an_ordinary_loader():
     assert found[0] == found[1] and len(found[0][0][0]) == 4
 
 
-def test_an_image_that_cannot_be_decoded_is_named_when_its_batch_is_due():
-    batches = iter(image_loader(Watched(damaged=3), 2, 0))
-    next(batches)
-    with refuses("image 3", "restore", error=InputError):
+@pytest.mark.parametrize("damaged", [0, 3])
+def test_an_image_that_cannot_be_decoded_is_named_when_its_batch_is_due(damaged):
+    batches = iter(image_loader(Watched(damaged=damaged), 2, 0))
+    for _ in range(damaged // 2):
         next(batches)
+    for _ in range(2):  # nor is it left out by who asks again
+        with refuses(f"image {damaged}", "restore", error=InputError):
+            next(batches)
 
 
 class Held(Watched):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from itertools import chain
 from pathlib import Path
@@ -121,6 +122,30 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
     for images in (one, other):
         assert_same_batches(images, dataset())
     assert len(files(tmp_path)) == 2
+
+
+def test_a_run_that_is_broken_off_does_not_write_into_the_next_ones_file(tmp_path, monkeypatch):
+    """Its thread may be between the pixels of image 5 and the mark that says that they are there."""
+    write_at, begun, go_on = filled_cache._write_at, threading.Event(), threading.Event()
+
+    def paused(file, content, offset):
+        if content == b"\1" and not begun.is_set():
+            begun.set()
+            assert go_on.wait(20)
+        write_at(file, content, offset)
+
+    monkeypatch.setattr(filled_cache, "_write_at", paused)
+    broken_off = filled(tmp_path)
+    broken_off.begin()
+    thread = threading.Thread(target=broken_off.__getitems__, args=([5],))
+    thread.start()
+    assert begun.wait(20)
+    following = filled(tmp_path)
+    following.begin()
+    go_on.set()
+    thread.join()
+    following.finish()
+    assert_same_batches(following, dataset())
 
 
 @pytest.mark.parametrize("name", ["pwrite", "fsync"])

@@ -37,7 +37,7 @@ class MobileNetV2(ConvolutionalBackbone):
         align: "stn" puts a spatial transformer in front, for badly aligned faces.
         pooling: of the last map, as in `embedding_layers`.
         activation: after the convolutions, one of relu6, prelu, hardswish, silu, relu.
-        channel_divisor: 8, as published; a smaller one gives more widths, and kernels like multiples of 8.
+        channel_divisor: 8, as published; a smaller one gives more widths, but kernels are faster with multiples of 8.
 
     Raises:
         ValueError: a width that is not positive, an image smaller than the total stride, a stage, pooling or activation

@@ -71,7 +71,8 @@ class FilledDataset(IndexedImages):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(name)
             refuse_no_room(self.path, self._shape)
-            with written.open("wb") as file:
+            written.unlink(missing_ok=True)  # a thread of a run before this one may still hold its file
+            with written.open("xb") as file:
                 file.write(self._start)
                 file.truncate(self._size + len(self))
         except OSError as error:

@@ -214,7 +214,9 @@ class _OneAhead(Iterator[T]):
         self._coming: Future[T | None] | None = None
 
     def __next__(self) -> T:
-        batch = (self._coming or self._fetched()).result()
+        if self._coming is None:
+            self._coming = self._fetched()
+        batch = self._coming.result()
         if batch is None:
             raise StopIteration
         self._coming = self._fetched()

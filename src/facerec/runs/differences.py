@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from facerec.errors import InputError, suggestion
 from facerec.runs.run_names import HOW, repeats_root
 from facerec.runs.run_results import RunResults
-from facerec.training.older_settings import default_of, with_names_of_today, with_settings_of_today
+from facerec.training.older_settings import default_of, with_names_of_today, with_settings_of_today, written
 
 
 class Run(NamedTuple):
@@ -56,7 +56,7 @@ def value_of(run: Run, setting: str) -> str:
     if value is None and setting.partition(".")[0] not in config:
         known = suggestion(setting, [*config, *(key for key, _ in _leaves(config, ""))])
         raise InputError(f"the run in {run.folder} has no setting {setting}: {known}")
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(written(value), sort_keys=True)
 
 
 def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, str]]:

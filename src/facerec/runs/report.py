@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 from rich.console import Console
 
@@ -17,6 +16,7 @@ from facerec.runs.mean_accuracy import Checkpoint, mean_accuracy_interval
 from facerec.runs.run_names import differing_settings, network_parts, with_origin
 from facerec.runs.run_results import RunResults, learner_of
 from facerec.runs.table_formats import Estimate, Row, terminal_table
+from facerec.training.older_settings import written
 
 # Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
@@ -78,14 +78,7 @@ def all_but_seed(result: RunResults) -> str:
     """Return a text that runs share which differ in the seed only."""
     settings = {key: value for key, value in result.config.items() if key != "seed"}
     settings["data"] = {key: value for key, value in settings["data"].items() if key != "seed"}
-    return json.dumps([_written(settings), result.data, result.protocol], sort_keys=True)
-
-
-def _written(node: Any) -> Any:
-    """Return ``node`` without what is null, which an older version may not have written."""
-    if not isinstance(node, dict):
-        return node
-    return {key: _written(value) for key, value in node.items() if value is not None}
+    return json.dumps([written(settings), result.data, result.protocol], sort_keys=True)
 
 
 def _row(runs: list[Run], checkpoint: Checkpoint, settings: Row) -> Row:

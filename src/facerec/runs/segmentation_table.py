@@ -1,5 +1,6 @@
 """Table 1 of the TVConv paper (arXiv 2203.10489): a row for each metric and domain, a column for each network."""
 
+import json
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
@@ -14,6 +15,7 @@ from facerec.runs.mean_accuracy import Checkpoint
 from facerec.runs.run_names import run_names
 from facerec.runs.table_formats import Estimate, Row
 from facerec.segmentation.mask_protocols import PROTOCOLS
+from facerec.training.older_settings import written
 from facerec.verification.intervals import Interval
 
 FLOOR = "constant mask"
@@ -56,7 +58,8 @@ def _by_network(found: Sequence[list[Run]]) -> _Cells:
 
 
 def _network_key(run: Run) -> str:
-    return repr((_without_domain(run.results.config) | {"seed": 0}, run.results.protocol))
+    config = written(_without_domain(run.results.config) | {"seed": 0})
+    return json.dumps([config, run.results.protocol], sort_keys=True)
 
 
 def _without_domain(config: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,13 @@ def _nodes(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(key, value) for key, value in config.items() if isinstance(value, dict)]
 
 
+def written(node: Any) -> Any:
+    """Return ``node`` without settings that are null, at any depth: an older version may not have written them."""
+    if not isinstance(node, dict):
+        return node
+    return {key: written(value) for key, value in node.items() if value is not None}
+
+
 def with_names_of_today(node: Any) -> Any:
     """Return ``node`` with the class names in `MOVED` replaced, at any depth."""
     if isinstance(node, dict):
