@@ -120,7 +120,8 @@ def test_maps_are_resampled_as_when_a_checkpoint_is_evaluated_at_another_image_s
 
 
 @pytest.mark.parametrize(
-    "operator", ["squeeze_excitation", "deformable_conv", "weightnet", "rep_depthwise", "grid_depthwise", "condconv", "ddf"]
+    "operator",
+    ["squeeze_excitation", "deformable_conv", "weightnet", "rep_depthwise", "grid_depthwise", "condconv", "ddf"],
 )
 def test_another_operator_starts_as_the_depthwise_network(operator, depthwise):
     path, theirs = depthwise
