@@ -12,7 +12,8 @@ from facerec.config.compose import compose, resolved
 
 CRASH = "+callbacks.crash={_target_: interruption.Crash, step: 6}"
 FREE = [*DEPTHWISE, "trainer.max_epochs=3", "optimizer.lr=0.02", "logger=none"]
-MODERN = [*FREE, "experiment=modern", "lr_scheduler.warmup_epochs=0.6", "trainer.ema=0.8"]
+NEWER = ["lr_scheduler=cosine", "lr_scheduler.warmup_epochs=0.6", "parameter_groups=by_kind", "trainer.ema=0.8"]
+MODERN = [*FREE, *NEWER, "trainer.gradient_clip_val=5.0"]
 
 
 def checkpoint(run: Path, name: str = "last") -> dict:
@@ -91,6 +92,7 @@ def test_gradients_are_clipped(tmp_path):
 
 
 def test_the_modern_experiment_is_what_the_page_says():
-    settings = resolved(compose(["experiment=modern", "data.root=x"]))
-    assert settings["trainer"]["ema"] == 0.999 and settings["parameter_groups"]["weight_decay"]["norm"] == 0
-    assert settings["lr_scheduler"]["_target_"].endswith("Cosine") and settings["lr_scheduler"]["T_max"] == 38
+    ours, default = (resolved(compose([*experiment, "data.root=x"])) for experiment in (["experiment=modern"], []))
+    assert ours["backbone"]["_target_"].endswith("MobileFaceNet") and ours["backbone"]["width"] == 0.25
+    assert ours["operator"]["_target_"].endswith("GridDepthwise") and ours["operator"]["grid_size"] == 3
+    assert {key for key in ours if ours[key] != default[key]} == {"backbone", "operator", "width"}
