@@ -100,13 +100,14 @@ def test_an_epoch_that_is_broken_off_is_not_waited_for_until_the_next():
 
 @pytest.mark.parametrize("used", [0, 1, 2])
 def test_a_loader_leaves_no_thread_behind(used):
-    loader = image_loader(Watched(), 2, 0)
+    before, loader = set(threading.enumerate()), image_loader(Watched(), 2, 0)
     batches = iter(loader)
     for _ in range(used):
         next(batches)
+    own = [each for each in set(threading.enumerate()) - before if each.name.startswith("facerec-loader")]
+    assert len(own) == min(used, 1)
     del batches, loader
     gc.collect()
-    deadline = time.monotonic() + 20
-    while threads := [each for each in threading.enumerate() if each.name.startswith("facerec-loader")]:
-        assert time.monotonic() < deadline, threads
-        time.sleep(0.01)
+    for thread in own:
+        thread.join(20)
+        assert not thread.is_alive()
