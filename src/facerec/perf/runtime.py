@@ -1,5 +1,6 @@
 """Time and memory of a network's inference on this machine's CPU."""
 
+import gc
 import json
 import tempfile
 import time
@@ -61,8 +62,15 @@ def peak_allocated(call: Callable[[], object]) -> int:
 
 def allocated_over_time(call: Callable[[], object]) -> list[int]:
     """Return the number of bytes that one call has allocated after each event; its result is kept until the last."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        result = call()
+    gc.collect()  # what was there before is not to be freed meanwhile, which would count as less
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            result = call()
+    finally:
+        if is_enabled:
+            gc.enable()
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder, "trace.json")
         profiler.export_chrome_trace(str(trace))
