@@ -10,7 +10,8 @@ import torch
 from says import refuses
 from torch.utils.data import DataLoader
 
-from facerec.data.loading import IndexedImages, UniformImages, image_loader
+from facerec.data.loading import IndexedImages, image_loader
+from facerec.data.sampling import UniformImages
 from facerec.errors import InputError
 
 

@@ -18,7 +18,8 @@ from says import refuses
 from facerec.data import filled_cache
 from facerec.data.cache import pack
 from facerec.data.filled_cache import FilledDataset, packed_or_filled
-from facerec.data.loading import PackedDataset, UniformIdentities, UniformImages, image_loader
+from facerec.data.loading import PackedDataset, image_loader
+from facerec.data.sampling import UniformIdentities, UniformImages
 from facerec.errors import InputError
 
 

@@ -5,7 +5,8 @@ import pytest
 from counting_source import CountingSource
 from torch.utils.data import DistributedSampler
 
-from facerec.data.loading import ImageDataset, Share, UniformIdentities, UniformImages, image_loader
+from facerec.data.loading import ImageDataset, image_loader
+from facerec.data.sampling import Share, UniformIdentities, UniformImages
 
 
 @pytest.mark.parametrize("length", [1, 5, 12, 100])

@@ -19,15 +19,9 @@ from facerec.data.cache import pack
 from facerec.data.filled_cache import FilledDataset, packed_or_filled
 from facerec.data.held_out import HELD_OUT, split_identities
 from facerec.data.image_datamodule import ImageDataModule
-from facerec.data.loading import (
-    SAMPLINGS,
-    ImageDataset,
-    IndexedImages,
-    flip_at_random,
-    normalise,
-    refuse_equal_images,
-)
+from facerec.data.loading import ImageDataset, IndexedImages, flip_at_random, normalise, refuse_equal_images
 from facerec.data.readers.folders import with_unlisted
+from facerec.data.sampling import SAMPLINGS
 from facerec.data.source import (
     Benchmark,
     ImageSource,

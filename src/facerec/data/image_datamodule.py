@@ -14,13 +14,8 @@ from torch.utils.data import DataLoader
 
 from facerec.checks import check_seed
 from facerec.data.augmentation.random_numbers import Transform, entropy_of
-from facerec.data.loading import (
-    IndexedImages,
-    Share,
-    UniformIdentities,
-    UniformImages,
-    image_loader,
-)
+from facerec.data.loading import IndexedImages, image_loader
+from facerec.data.sampling import Share, UniformIdentities, UniformImages
 from facerec.data.source import ImageSource
 from facerec.errors import InputError
 from facerec.process import available_cores, refuse_too_many

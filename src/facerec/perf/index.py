@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from facerec.data.loading import UniformImages
 from facerec.data.readers.insightface import InsightFaceRecords
 from facerec.data.readers.recordio import MAGIC
 from facerec.data.readers.train_lists import read_train_list
+from facerec.data.sampling import UniformImages
 from facerec.data.shared_arrays import SharedArrays
 from facerec.data.source import LabelledSource
 from facerec.perf.comparison import Case, Rounds

@@ -201,11 +201,9 @@ def baseline_of(groups: Sequence[Group], name: str | None) -> Group:
     wanted = re.escape("depthwise" if name is None else name)
     for pattern in (rf"^{wanted}$", rf"(?<!\w){wanted}(?!\w)", wanted):
         found = [group for group in groups if re.search(pattern, group.name, re.IGNORECASE)]
-        if len(found) == 1 or (found and name is None):
-            return found[0]
         if found:
             break
-    if name is None:
-        return groups[0]
-    names = ", ".join(group.name for group in groups)
-    raise InputError(f"baseline={name} names {len(found)} of the groups {names}: name one")
+    if name is not None and len(found) != 1:
+        names = ", ".join(group.name for group in groups)
+        raise InputError(f"baseline={name} names {len(found)} of the groups {names}: name one")
+    return (found or groups)[0]

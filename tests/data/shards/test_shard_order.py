@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from says import every
 
-from facerec.data.loading import UniformImages
+from facerec.data.sampling import UniformImages
 from facerec.data.shards.shard_order import ShardOrder
 from facerec.errors import InputError
 

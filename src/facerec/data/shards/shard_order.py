@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facerec.data.loading import UniformImages
+from facerec.data.sampling import UniformImages
 from facerec.errors import InputError
 
 AHEAD = 2  # shards that are fetched before their first image is due

@@ -8,8 +8,8 @@ import numpy as np
 
 from facerec.checks import check_counts, check_number
 from facerec.data.datamodule import FaceDataModule
-from facerec.data.loading import Share
 from facerec.data.modules import read_benchmark
+from facerec.data.sampling import Share
 from facerec.data.shards.shard_cache import ShardCache
 from facerec.data.shards.shard_index import MANIFEST
 from facerec.data.shards.shard_order import AHEAD, ShardOrder
