@@ -39,23 +39,25 @@ class Pointwise(Structure):
 class Conv(Structure):
     _fields_ = (
         *((name, c_int32) for name in ("in_height", "in_width", "channels", "kernel", "stride")),
-        *((name, c_int32) for name in ("by_position", "half", "bias_by_position", "activation")),
+        *((name, c_int32) for name in ("by_position", "grid_height", "grid_width")),
+        *((name, c_int32) for name in ("half", "bias_by_position", "activation")),
         ("weight", c_void_p),
         *((name, POINTER(c_float)) for name in ("bias", "scale")),
     )
 
     @classmethod
-    def of(cls, weight, size, stride, bias=None, activation=None, half=False, scale=1):
+    def of(cls, weight, size, stride, bias=None, activation=None, half=False, scale=1, on_grid=False):
         """Of ``(k*k, H, W, C)`` or ``(k*k, C)`` weights for maps of ``size``; bias ``(H, W, C)``, ``(C,)`` or None.
 
-        The ``scale`` is that of float16, before which both are divided.
+        With ``on_grid``, H and W are those of a grid. The ``scale`` is that of float16, before which both are divided.
         """
         with np.errstate(invalid="ignore"):  # some weights are no numbers
             packed = packing.pack_conv(weight / scale, half)
         kept = packed, None if bias is None else np.ascontiguousarray(bias / scale, np.float32)
         kept += (np.full(weight.shape[-1], scale, np.float32) if half else None,)
         kernel = round(len(weight) ** 0.5)
-        flags = weight.ndim == 4, half, bias is not None and bias.ndim == 3, ACTIVATIONS[activation]
+        grid = weight.shape[1:3] if on_grid else (0, 0)
+        flags = weight.ndim == 4, *grid, half, bias is not None and bias.ndim == 3, ACTIVATIONS[activation]
         pointers = (None if array is None else floats(array) for array in kept[1:])
         part = cls(*size, weight.shape[-1], kernel, stride, *flags, packed.ctypes.data, *pointers)
         part.kept = kept

@@ -94,6 +94,48 @@ def test_a_bare_convolution_is_the_loop_over_taps(any_set):
         assert np.array_equal(y, convolved(x, weight, stride)), (kernel, stride, channels, by_position, half)
 
 
+def between_points(points, size):
+    """``(k*k, H_grid, W_grid, C)`` to ``(k*k, H, W, C)``: weights of the two nearest points of each side, by loops."""
+    return np.einsum("ya,xb,tabc->tyxc", *map(shares, size, points.shape[1:3]), points.astype(np.float64))
+
+
+def shares(positions, points):
+    """The part that each point has in each position: (positions, points)."""
+    found = np.zeros((positions, points))
+    for position in range(positions):
+        place = min(max((position + 0.5) / positions * points - 0.5, 0), points - 1)
+        found[position, int(place)] += 1 - place % 1
+        found[position, min(int(place) + 1, points - 1)] += place % 1
+    return found
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (3, 3), (2, 5), (4, 1), (9, 13)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_filters_between_the_points_of_a_grid(any_set, grid, stride, kernel):
+    for channels, images, bias in ((1, 1, None), (20, 5, numbers(3, 20)), (48, 2, None), (8, 3, numbers(4, 8))):
+        points, x = numbers(1, kernel**2, *grid, channels), numbers(2, images, 9, 13, channels)
+        conv = Conv.of(points, (9, 13), stride, bias, "relu", on_grid=True)
+        expected = convolved(x, between_points(points, (-(-9 // stride), -(-13 // stride))), stride, bias, "relu")
+        y = any_set.run("block", Block.of(conv), x, expected.shape)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-4 * kernel)
+
+
+def test_a_block_on_a_grid_gives_the_same_bits_however_it_is_divided(any_set):
+    """Bands, tasks and groups of images; among whole numbers, a grid of one point is exact, with any of them."""
+    expand, project, x = numbers(1, 40, 16), numbers(2, 16, 40), numbers(3, 6, 48, 47, 16)
+    points = np.random.default_rng(1).standard_normal((9, 3, 3, 40)).astype(np.float32)
+    parts = Pointwise.of(expand, numbers(4, 40), "relu6"), Pointwise.of(project, numbers(5, 16)), True
+    block = Block.of(Conv.of(points, (48, 47), 1, None, "relu6", on_grid=True), *parts)
+    once = any_set.run("block", block, x, x.shape)
+    assert np.array_equal(any_set.run("block", block, x, x.shape, 7, [*range(7)][::-1]), once)
+    assert np.array_equal(any_set.run("block", block, x[4:5], (1, *x.shape[1:]))[0], once[4])
+    shared = numbers(6, 9, 40)
+    of_point = Block.of(Conv.of(shared[:, None, None], (48, 47), 1, None, "relu6", on_grid=True), *parts)
+    of_all = Block.of(Conv.of(shared, (48, 47), 1, None, "relu6"), *parts)
+    assert np.array_equal(any_set.run("block", of_point, x, x.shape), any_set.run("block", of_all, x, x.shape))
+
+
 @pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 9])
 @pytest.mark.parametrize("activation", [None, "relu", "relu6"])
 @pytest.mark.parametrize("bias", ["none", "by channel", "by position"])

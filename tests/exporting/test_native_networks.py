@@ -17,12 +17,14 @@ from facerec.exporting import formats
 from facerec.exporting.native import operator_library
 from facerec.exporting.native.rewrite import native_form
 from facerec.operators.depthwise import Depthwise
+from facerec.operators.grid_depthwise import GridDepthwise
 from facerec.operators.squeeze_excitation import SqueezeExcitation
 from facerec.operators.tvconv import TVConv
 
 tvconv = partial(TVConv, generator_channels=4, generator_layers=1)
 NETWORKS = {
     "mobilenet": lambda: MobileNetV2(0.1, partial(tvconv, bias=True), (36, 20), 16, operator_stages=[2, 4, 6]),
+    "mobilenet, grid": lambda: MobileNetV2(0.1, GridDepthwise, (36, 20), 16),
     "mobilenet, 5x5": lambda: MobileNetV2(0.1, partial(tvconv, kernel_size=5), (32, 32), 16, operator_stages=[2, 7]),
     "mobilenet, depthwise": lambda: MobileNetV2(0.1, Depthwise, (33, 35), 16, activation="relu"),
     "mobilenet, prelu": lambda: MobileNetV2(0.1, tvconv, (16, 16), 8, operator_stages=[2, 7], activation="prelu"),
@@ -37,6 +39,7 @@ NETWORKS = {
 # All that the files of the first kinds hold.
 FUSED = {
     "mobilenet": {"Stem": 1, "Block": 17, "Pointwise": 1, "ReduceMean": 1, "Gemm": 1},
+    "mobilenet, grid": {"Stem": 1, "Block": 17, "Pointwise": 1, "ReduceMean": 1, "Gemm": 1},
     "mobilenet, 5x5": {"Stem": 1, "Block": 17, "Pointwise": 1, "ReduceMean": 1, "Gemm": 1},
     "mobilenet, depthwise": {"Stem": 1, "Block": 17, "Pointwise": 1, "ReduceMean": 1, "Gemm": 1},
     "mobilefacenet, flat": {"Stem": 1, "TVConv": 1, "Block": 15, "Pointwise": 1, "Reshape": 1, "Gemm": 1},

@@ -19,8 +19,13 @@ def noise(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
-def between(position: int, size: int, points: list[float]) -> float:
-    """The value at a position's centre, where point i lies at (i + 1/2) / points of the side; constant outside."""
+def between(position: int, size: int, points: list[float], interpolation: str) -> float:
+    """The value at a position's centre, where point i lies at (i + 1/2) / points of the side; constant outside.
+
+    "nearest" is the value of the part of the map in which the position begins.
+    """
+    if interpolation == "nearest":
+        return points[position * len(points) // size]
     place = (position + 0.5) / size * len(points) - 0.5
     place = min(max(place, 0), len(points) - 1)
     left = min(int(place), len(points) - 2) if len(points) > 1 else 0
@@ -34,11 +39,15 @@ def between(position: int, size: int, points: list[float]) -> float:
     stride=st.integers(1, 3),
     kernel_size=st.sampled_from([1, 3, 5]),
     grid_size=st.integers(1, 4),
+    interpolation=st.sampled_from(["bilinear", "nearest"]),
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
 )
-def test_each_position_has_the_filter_between_its_nearest_points(channels, stride, kernel_size, grid_size, size):
+def test_each_position_has_the_filter_between_its_nearest_points(
+    channels, stride, kernel_size, grid_size, interpolation, size
+):
     out_size = (-(-size[0] // stride), -(-size[1] // stride))
-    module = randomise(GridDepthwise(channels, stride, out_size, kernel_size=kernel_size, grid_size=grid_size)).eval()
+    options = {"kernel_size": kernel_size, "grid_size": grid_size, "interpolation": interpolation}
+    module = randomise(GridDepthwise(channels, stride, out_size, **options)).eval()
     x, pad = noise(2, channels, *size), kernel_size // 2
     padded = F.pad(x, [pad] * 4)
     expected = torch.zeros(2, channels, *out_size)
@@ -48,7 +57,8 @@ def test_each_position_has_the_filter_between_its_nearest_points(channels, strid
             for channel in range(channels):
                 for tap in range(kernel_size**2):
                     points = module.offsets[channel, tap].tolist()
-                    offset = between(row, out_size[0], [between(column, out_size[1], line) for line in points])
+                    over_columns = [between(column, out_size[1], line, interpolation) for line in points]
+                    offset = between(row, out_size[0], over_columns, interpolation)
                     weight = module.filters[channel].flatten()[tap] + offset
                     expected[:, channel, row, column] += weight * window[:, channel].flatten(1)[:, tap]
     torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
@@ -96,3 +106,12 @@ def test_maps_that_are_smaller_than_the_grid_have_a_point_per_position():
 def test_a_grid_that_is_no_count_is_refused(grid_size):
     with refuses("grid_size", str(grid_size), "at least 1", error=ValueError):
         GridDepthwise(2, grid_size=grid_size)
+
+
+def test_an_unknown_interpolation_is_refused():
+    with refuses("interpolation", "cubic", "bilinear, nearest", error=ValueError):
+        GridDepthwise(2, interpolation="cubic")
+
+
+def test_parts_of_the_map_cost_nothing_to_make():
+    assert GridDepthwise(2, 1, (6, 6), interpolation="nearest").count_macs_once() == 0

@@ -57,9 +57,7 @@ def _norm_of_average(layers: list[nn.Module]) -> nn.BatchNorm2d | None:
 
 def _followed_by(layer: nn.Module, scale: Tensor, offset: Tensor) -> nn.Module:
     if isinstance(layer, PositionDependentConv):
-        weight = layer.weight.unflatten(1, layer.out_size) * scale
-        bias = offset if layer.bias is None else layer.bias * scale + offset
-        return PositionDependentConv(weight, bias.expand(*layer.out_size, -1), layer.stride)
+        return layer.scaled(scale, offset)
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     return _with(layer, weight, offset if layer.bias is None else layer.bias * scale + offset)

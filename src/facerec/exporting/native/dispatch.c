@@ -61,7 +61,7 @@ int facerec_use_isa(const char *name) {
   return kernels ? 0 : -1;
 }
 
-const char *facerec_version(void) { return "1"; }
+const char *facerec_version(void) { return "2"; }
 
 /* Whole groups where they keep all threads busy; else rows are divided too, which costs those that both halves need. */
 int32_t facerec_block_tasks(const struct facerec_block *b, int64_t images, int32_t threads) {
@@ -73,7 +73,7 @@ int32_t facerec_block_tasks(const struct facerec_block *b, int64_t images, int32
 size_t facerec_block_scratch(const struct facerec_block *b, int64_t images, int32_t tasks) {
   const struct plan p = plan_of(&b->conv, images);
   (void)tasks;
-  return (size_t)(p.images * (p.ring + p.middle)) * sizeof(float);
+  return (size_t)(p.images * (p.ring + p.middle) + p.filters) * sizeof(float);
 }
 
 void facerec_block_run(const struct facerec_block *b, const float *x, float *y, int64_t images, int32_t task,

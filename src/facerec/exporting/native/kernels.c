@@ -5,17 +5,19 @@
 
 #include "conv.h"
 
+static void clear(float *x, ptrdiff_t floats) { memset(x, 0, (size_t)floats * sizeof(float)); }
+
+#include "grid.h"
+
 /* A task's part of a group of images that run through a block together. */
 struct work {
   const struct facerec_block *block;
   struct plan plan;
   const float *x; /* the group's first image */
-  float *y, *rings, *middles;
+  float *y, *rings, *middles, *filters;
   int32_t images, in_channels, out_channels;
   struct stream *ahead; /* the weights of the next band */
 };
-
-static void clear(float *x, ptrdiff_t floats) { memset(x, 0, (size_t)floats * sizeof(float)); }
 
 /* The row of zeros, and the zeros left and right of the other rows, which nobody writes later. */
 static void clear_borders(const struct plan *p, float *rings, int32_t in_width) {
@@ -74,7 +76,7 @@ static void fill(const struct work *w, int32_t row, int32_t end) {
 static void conv_rows(const struct work *w, int32_t row, int32_t end) {
   const struct facerec_conv *conv = &w->block->conv;
   const struct plan *p = &w->plan;
-  struct conv_row r = {.conv = conv, .weight_step = conv->by_position ? weight_step(conv) : 0,
+  struct conv_row r = {.conv = conv, .weight_step = conv->by_position && !has_grid(conv) ? weight_step(conv) : 0,
                        .bias_step = conv->bias_by_position ? conv->channels : 0, .step = conv->stride * p->channels,
                        .channels = p->channels, .wanted = conv->channels, .in_image = p->ring, .out_image = p->middle,
                        .positions = p->out_width, .y = w->middles, .ahead = w->ahead};
@@ -86,7 +88,13 @@ static void conv_rows(const struct work *w, int32_t row, int32_t end) {
       const int32_t in = row * conv->stride - p->pad + k;
       r.lines[k] = w->rings + (in < 0 || in >= conv->in_height ? 0 : in % p->slots + 1) * p->line;
     }
-    convolve(&r, w->images);
+    if (has_grid(conv)) {
+      filters_of_row(conv, p, row, w->filters);
+      r.weight = (const char *)w->filters;
+      convolve_on_grid(&r, w->images);
+    } else {
+      convolve(&r, w->images);
+    }
   }
 }
 
@@ -114,10 +122,10 @@ static void finish(const struct work *w, int32_t row, int32_t end) {
   }
 }
 
-/* The weights of the conv's rows from `row` to `end`: what is worth fetching early. Shared ones are in the cache. */
+/* The weights of the conv's rows from `row` to `end`: what is worth fetching early. Fewer are in the cache. */
 static struct stream weights_of(const struct work *w, int32_t row, int32_t end) {
   const struct facerec_conv *conv = &w->block->conv;
-  const ptrdiff_t line = conv->by_position ? w->plan.out_width * weight_step(conv) : 0;
+  const ptrdiff_t line = conv->by_position && !has_grid(conv) ? w->plan.out_width * weight_step(conv) : 0;
   const char *weight = conv->weight;
   return (struct stream){weight + row * line, weight + end * line};
 }
@@ -147,6 +155,7 @@ static void block(const struct facerec_block *b, const float *x, float *y, int64
   const struct plan *p = &w.plan;
   const int64_t units = (int64_t)p->groups * p->out_height, end = share(units, task + 1, tasks);
   w.middles = scratch + p->images * p->ring;
+  w.filters = w.middles + p->images * p->middle;
   clear_borders(p, w.rings, b->conv.in_width);
   for (int64_t unit = share(units, task, tasks), next; unit < end; unit = next) {
     const int64_t group = unit / p->out_height, first = group * p->images;

@@ -24,13 +24,15 @@ struct facerec_pointwise {
   const float *bias;   /* out_channels */
 };
 
-/* One filter a channel: shared by the positions (depthwise) or one a position (TVConv). The kernel is odd, at most
+/* One filter a channel: shared by the positions (depthwise), one a position (TVConv), or interpolated between those of
+ * the points of a grid, as PyTorch's `interpolate` does with mode="bilinear". The kernel is odd, at most
  * FACEREC_LARGEST_KERNEL, the padding kernel / 2 zeros; the output has ceil(in / stride) rows and columns. */
 struct facerec_conv {
   int32_t in_height, in_width, channels, kernel, stride;
-  int32_t by_position;      /* else shared */
-  int32_t half;             /* the weight is float16 */
-  int32_t bias_by_position; /* else one a channel */
+  int32_t by_position;             /* else shared */
+  int32_t grid_height, grid_width; /* with by_position: points that have filters; 0: all positions have */
+  int32_t half;                    /* the weight is float16; not with a grid */
+  int32_t bias_by_position;        /* else one a channel */
   int32_t activation;
   const void *weight; /* pack_conv */
   const float *bias;  /* channels, or out_height * out_width * channels, or NULL */

@@ -90,14 +90,15 @@ class Block(Node):
     Args:
         plain: computes the same; None: the stages' layers.
         shortcut: whether the input is added to the output.
-        half: store the weights of a position-dependent convolution as float16.
+        half: store the weights of a position-dependent convolution as float16, but for those on a grid, which are few.
     """
 
     def __init__(self, stages: BlockStages, half: bool, shortcut: bool = False, plain: nn.Module | None = None) -> None:
         spatial, expand, project = stages.spatial, stages.expand, stages.project
-        half = half and spatial.by_position
+        half = half and spatial.by_position and not any(spatial.grid)
         attributes = {"kernel": spatial.kernel, "stride": spatial.stride, "activation": spatial.activation}
         attributes["by_position"] = int(spatial.by_position)
+        attributes["grid_height"], attributes["grid_width"] = spatial.grid
         inputs = _rounded_inputs(spatial) if half else _conv_inputs(spatial)
         if project:
             inputs += [*_inputs(expand), *_inputs(project)]

@@ -46,7 +46,7 @@ struct kernel {
   OrtMemoryInfo *memory;
   enum kind kind;
   size_t inputs;
-  int32_t size, stride, by_position, activation, expand_activation, project_activation, shortcut;
+  int32_t size, stride, by_position, grid_height, grid_width, activation, expand_activation, project_activation, shortcut;
   atomic_int threads, seen, calls; /* see `take_part` */
 };
 
@@ -113,6 +113,12 @@ static OrtStatus *check_version(const struct kernel *k, const OrtKernelInfo *inf
                 (long long)version, facerec_version());
 }
 
+static OrtStatus *read_grid(struct kernel *k, const OrtKernelInfo *info) {
+  const int64_t most = k->by_position ? LARGEST_SIDE : 0;
+  TRY(attribute(k, info, "grid_height", 0, most, &k->grid_height));
+  return attribute(k, info, "grid_width", k->grid_height > 0, k->grid_height > 0 ? most : 0, &k->grid_width);
+}
+
 static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info) {
   TRY(check_version(k, info));
   TRY(attribute(k, info, "activation", FACEREC_NONE, FACEREC_RELU6, &k->activation));
@@ -125,6 +131,7 @@ static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info) {
   if (k->kind == STEM)
     return NULL;
   TRY(attribute(k, info, "by_position", 0, 1, &k->by_position));
+  TRY(read_grid(k, info));
   if (k->inputs <= EXPAND_WEIGHT)
     return NULL;
   TRY(attribute(k, info, "expand_activation", FACEREC_NONE, FACEREC_RELU6, &k->expand_activation));
@@ -223,7 +230,8 @@ static size_t pointwise_size(int32_t in_channels, int32_t out_channels) {
 
 static size_t conv_size(const struct facerec_conv *c) {
   size_t height = (size_t)halved(c->in_height, c->stride), width = (size_t)halved(c->in_width, c->stride);
-  size_t filters = panels((size_t)c->channels, 8) * (size_t)(c->by_position ? height * width : 1);
+  size_t grid = (size_t)c->grid_height * (size_t)c->grid_width;
+  size_t filters = panels((size_t)c->channels, 8) * (grid > 0 ? grid : c->by_position ? height * width : 1);
   return filters * (size_t)(c->kernel * c->kernel) + 16;
 }
 
@@ -245,11 +253,14 @@ static OrtStatus *read_conv(const struct kernel *k, const struct tensor *inputs,
   out->in_height = (int32_t)inputs[MAPS].shape[1], out->in_width = (int32_t)inputs[MAPS].shape[2];
   out->channels = channels, out->kernel = k->size, out->stride = k->stride;
   out->by_position = k->by_position, out->activation = k->activation;
+  out->grid_height = k->grid_height, out->grid_width = k->grid_width;
   out->half = weight->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
   out->weight = weight->data, out->bias = bias->data, out->scale = inputs[SCALE].data;
   size_t expected = conv_size(out), channel_count = (size_t)channels;
   if ((!out->half && weight->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) || weight->elements != expected)
     return refuse_input(k->api, "a convolution's weight", weight->elements, expected);
+  if (out->half && out->grid_height > 0)
+    return refuse(k->api, ORT_INVALID_ARGUMENT, "facerec: float16 filters on a grid are not read: export the file again");
   if (out->half && inputs[SCALE].elements != channel_count)
     return refuse_input(k->api, "a convolution's scale", inputs[SCALE].elements, channel_count);
   if (bias->data == NULL || bias->elements == channel_count)

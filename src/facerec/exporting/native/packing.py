@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Of the layout below and of the structs of ``kernels.h``: what ``facerec_version()`` of a library must say.
-VERSION = 1
+VERSION = 2
 
 _PANEL = 16
 

@@ -16,6 +16,8 @@ static inline int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline int32_t quotient_up(int64_t a, int64_t b) { return (int32_t)((a + b - 1) / b); }
 static inline ptrdiff_t padded(int32_t channels, int32_t to) { return (ptrdiff_t)quotient_up(channels, to) * to; }
 
+static inline int has_grid(const struct facerec_conv *c) { return c->grid_height > 0; }
+
 /* A group of images runs through a block together and shares every load of position-dependent weights. Of each image
  * there are `slots` rows of the conv's input, a ring, behind a row of zeros, and `rows` rows of its output. */
 struct plan {
@@ -25,6 +27,7 @@ struct plan {
   ptrdiff_t line;     /* floats of a row of the conv's input, the zeros on either side included */
   ptrdiff_t ring;     /* floats of an image's input rows */
   ptrdiff_t middle;   /* floats of an image's output rows */
+  ptrdiff_t filters;  /* floats of a row's filters, where they are interpolated */
 };
 
 static inline int32_t slots_of(const struct facerec_conv *c, int32_t rows) {
@@ -42,7 +45,7 @@ static inline ptrdiff_t weight_step(const struct facerec_conv *c) {
 
 static inline int fits(const struct facerec_conv *c, const struct plan *p, int32_t rows) {
   return p->images * band_floats(c, p, rows) * 4 <= BAND_BYTES &&
-         (!c->by_position || rows * p->out_width * weight_step(c) <= WEIGHT_BYTES);
+         (!c->by_position || has_grid(c) || rows * p->out_width * weight_step(c) <= WEIGHT_BYTES);
 }
 
 static inline struct plan plan_of(const struct facerec_conv *c, int64_t images) {
@@ -56,6 +59,7 @@ static inline struct plan plan_of(const struct facerec_conv *c, int64_t images) 
   p.slots = slots_of(c, p.rows);
   p.ring = (p.slots + 1) * p.line;
   p.middle = p.rows * p.out_width * p.channels;
+  p.filters = has_grid(c) ? 2 * c->grid_width * weight_step(c) / 4 + PANEL : 0;
   return p;
 }
 

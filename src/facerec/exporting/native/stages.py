@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from facerec.backbones.activations import ReLU6
 from facerec.operators.common.batch_norm import scale_and_offset
 from facerec.operators.common.fused_sequence import is_sequence
+from facerec.operators.common.grid_conv import GridConv
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.surgery import ChannelOffset
 
@@ -23,9 +24,10 @@ class Stage:
 
     Attributes:
         kind: "dense", "spatial" (a filter a channel) or "pointwise".
-        weight: ``(out, in, k, k)``, ``(k * k, [H, W,] C)`` or ``(out, in)``.
+        weight: ``(out, in, k, k)``, ``(k * k, [H, W,] C)`` or ``(out, in)``; H and W may be those of a grid.
         bias: ``(C,)`` or, of a position-dependent convolution, ``(H, W, C)``.
         by_position: whether there is a filter at each position.
+        grid: (H, W) of the points between which filters are interpolated; (0, 0): all positions have their own.
         activation: 0: none, 1: ReLU, 2: ReLU6.
         layers: what it stands for.
     """
@@ -36,6 +38,7 @@ class Stage:
     kernel: int = 1
     stride: int = 1
     by_position: bool = False
+    grid: tuple[int, int] = (0, 0)
     activation: int = 0
     layers: list[nn.Module] = field(default_factory=list)
 
@@ -122,12 +125,14 @@ def _of_convolution(layer: nn.Module) -> Stage | None:
 
 
 def _of_position(conv: PositionDependentConv) -> Stage | None:
-    weight = conv.weight.unflatten(1, conv.out_size)
+    weight, grid = conv.weight.unflatten(1, conv.out_size), (0, 0)
+    if isinstance(conv, GridConv) and conv.interpolation == "bilinear" and conv.points[0].numel() < weight[0].numel():
+        weight, grid = conv.points, (conv.points.shape[1], conv.points.shape[2])
     kernel = round(len(weight) ** 0.5)
     if kernel > _LARGEST_KERNEL or conv.stride not in (1, 2):
         return None
     bias = weight.new_zeros(weight.shape[-1]) if conv.bias is None else conv.bias
-    return Stage("spatial", weight, bias, kernel, conv.stride, by_position=True)
+    return Stage("spatial", weight, bias, kernel, conv.stride, by_position=True, grid=grid)
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:

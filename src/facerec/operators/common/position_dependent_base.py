@@ -47,6 +47,14 @@ class PositionDependentConv(SpatialOperator):
         variance = weight.var((1, 2), correction=0).mean()
         return float(variance / weight.square().mean().clamp_min(torch.finfo(variance.dtype).tiny))
 
+    def scaled(self, scale: Tensor, offset: Tensor) -> "PositionDependentConv":
+        """Return the convolution whose output is multiplied by ``scale`` and moved by ``offset``, each ``(C,)``."""
+        weight = self.weight.unflatten(1, self.out_size) * scale
+        return PositionDependentConv(weight, self._moved_bias(scale, offset), self.stride)
+
+    def _moved_bias(self, scale: Tensor, offset: Tensor) -> Tensor:
+        return (offset if self.bias is None else self.bias * scale + offset).expand(*self.out_size, -1)
+
     def export_form(self, tolerance: float) -> nn.Module:
         """Return a `LowRankConv` if few directions reach ``tolerance``, otherwise the exact `PositionTaps`."""
         weight = self.weight.unflatten(1, self.out_size)
