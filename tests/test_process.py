@@ -123,3 +123,36 @@ def test_a_full_disk_is_a_sentence_in_a_thread_too(error, is_sentence):
     assert ended.returncode == 3
     assert ("Traceback" in ended.stderr) != is_sentence
     assert says(ended.stderr, "free space") == is_sentence, ended.stderr
+
+
+DROPPED = """
+import signal, sys, time
+from facerec.process import run
+
+class Dropping:
+    def __del__(self):
+        {in_destructor}
+
+def main(arguments):
+    Dropping()
+    print("goes on", flush=True)
+    time.sleep(20)
+    return 3
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_comes_again_whose_exception_met_a_destructor(number, status):
+    program = DROPPED.format(in_destructor=f"signal.raise_signal(signal.{number})")
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (status, "goes on\n")
+    assert "Traceback" not in ended.stderr
+
+
+def test_another_error_in_a_destructor_is_told_and_changes_nothing():
+    program = DROPPED.format(in_destructor="raise KeyError('gone')").replace("sleep(20)", "sleep(0.3)")
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (3, "goes on\n")
+    assert "KeyError: 'gone'" in ended.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from running import DEPTHWISE, ONE_EPOCH, ROOT, train
 from says import says
 
@@ -89,7 +90,8 @@ def raising(*_): raise RuntimeError("DataLoader worker is killed by signal: Term
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(SystemExit(143), 143), (SystemExit(1), 130), (KeyboardInterrupt(), 130)]
+    ("error", "status"),
+    [(SystemExit(143), 143), (SIGTERMException(), 143), (SystemExit(1), 130), (KeyboardInterrupt(), 130)],
 )
 def test_training_says_that_it_was_stopped_and_by_what(error, status, tmp_path, capsys):
     with mock.patch("facerec.config.build.build_backbone", side_effect=error):

@@ -24,6 +24,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _SPIN_COUNT = "2000"
 # Loading from a slow disk or network may use more processes than cores.
 _MOST_PROCESSES, _PROCESSES_PER_CORE = 64, 4
+_AGAIN = 0.1  # seconds, in which a callback or a destructor has ended
 _THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
@@ -34,12 +35,14 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     `SystemExit` does, so that temporary files are removed, with status 143. When the reader of the output has closed
     it, as ``head`` does, the program ends silently with status 1; what is written to a closed stream is dropped. A file
     that the operating system refuses is one sentence (`facerec.errors.of_system`), with status 1; in a thread, as in
-    TensorBoard's, it is a sentence alone.
+    TensorBoard's, it is a sentence alone. A signal that comes while Python runs a callback or a destructor, of which it
+    passes no exception on, comes again.
     """
     _open_closed_streams()
     logging.raiseExceptions = False  # a message that nobody can read any more is no traceback either
     signal.signal(signal.SIGTERM, _terminate)
     threading.excepthook = _thread_failed
+    sys.unraisablehook = _dropped
     try:
         try:
             status = main(sys.argv[1:])
@@ -259,6 +262,30 @@ def _thread_failed(thread: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(thread)
     else:
         print(sentence, file=sys.stderr, flush=True)
+
+
+def _dropped(error: "sys.UnraisableHookArgs") -> None:
+    """Send the signal again whose exception nobody will see; other errors are told as Python does."""
+    ended = error.exc_value
+    if isinstance(ended, KeyboardInterrupt):
+        _send_soon(signal.SIGINT)
+    elif isinstance(ended, SystemExit) and ended.code == TERMINATED:
+        _send_soon(signal.SIGTERM)
+    else:
+        sys.__unraisablehook__(error)
+
+
+def _send_soon(number: int) -> None:
+    timer = threading.Timer(_AGAIN, _send, (number,))
+    timer.daemon = True
+    timer.start()
+
+
+def _send(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # it may be waiting for something
+    else:
+        signal.raise_signal(number)
 
 
 def _terminate(*_: Any) -> None:

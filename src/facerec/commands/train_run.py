@@ -91,7 +91,8 @@ class Cell:
             return None if results is None else results.objective()
         except (KeyboardInterrupt, SystemExit) as ended:  # Lightning turns the former into the latter
             COMPANIONS.say("")
-            sys.exit(TERMINATED if getattr(ended, "code", None) == TERMINATED else INTERRUPTED)
+            # None: Lightning's, where the exception of SIGTERM was lost, at the next batch
+            sys.exit(TERMINATED if getattr(ended, "code", INTERRUPTED) in (TERMINATED, None) else INTERRUPTED)
         except Exception as error:
             if isinstance(error, BrokenPipeError) and reader_is_gone():
                 sys.exit(1)
