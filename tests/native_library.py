@@ -17,21 +17,22 @@ from facerec.exporting.native import packing, sources
 FOLDER = Path(sources.__file__).parent
 ARCHITECTURE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
 INSTRUCTION_SETS = {"x86_64": ("avx512", "avx2", "sse2"), "aarch64": ("neon",)}.get(ARCHITECTURE, ("scalar",))
-ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}
+ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2}  # and 3 with slopes
 
 
 class Pointwise(Structure):
     _fields_ = (
         *((name, c_int32) for name in ("in_channels", "out_channels", "activation")),
         ("weight", c_void_p),
-        ("bias", POINTER(c_float)),
+        *((name, POINTER(c_float)) for name in ("bias", "slope")),
     )
 
     @classmethod
     def of(cls, weight, bias, activation=None):
-        """Of ``(out, in)`` weights; keeps the packed arrays alive."""
-        kept = packing.pack_pointwise(weight), np.ascontiguousarray(bias, np.float32)
-        part = cls(weight.shape[1], weight.shape[0], ACTIVATIONS[activation], kept[0].ctypes.data, floats(kept[1]))
+        """Of ``(out, in)`` weights; keeps the packed arrays alive. An ``activation`` may be PReLU's slopes."""
+        number, slope = activation_of(activation)
+        kept = packing.pack_pointwise(weight), np.ascontiguousarray(bias, np.float32), slope
+        part = cls(weight.shape[1], weight.shape[0], number, kept[0].ctypes.data, *map(floats, kept[1:]))
         part.kept = kept
         return part
 
@@ -42,7 +43,7 @@ class Conv(Structure):
         *((name, c_int32) for name in ("by_position", "grid_height", "grid_width")),
         *((name, c_int32) for name in ("half", "bias_by_position", "activation")),
         ("weight", c_void_p),
-        *((name, POINTER(c_float)) for name in ("bias", "scale")),
+        *((name, POINTER(c_float)) for name in ("bias", "scale", "slope")),
     )
 
     @classmethod
@@ -54,12 +55,12 @@ class Conv(Structure):
         with np.errstate(invalid="ignore"):  # some weights are no numbers
             packed = packing.pack_conv(weight / scale, half)
         kept = packed, None if bias is None else np.ascontiguousarray(bias / scale, np.float32)
-        kept += (np.full(weight.shape[-1], scale, np.float32) if half else None,)
+        number, slope = activation_of(activation)
+        kept += np.full(weight.shape[-1], scale, np.float32) if half else None, slope
         kernel = round(len(weight) ** 0.5)
         grid = weight.shape[1:3] if on_grid else (0, 0)
-        flags = weight.ndim == 4, *grid, half, bias is not None and bias.ndim == 3, ACTIVATIONS[activation]
-        pointers = (None if array is None else floats(array) for array in kept[1:])
-        part = cls(*size, weight.shape[-1], kernel, stride, *flags, packed.ctypes.data, *pointers)
+        flags = weight.ndim == 4, *grid, half, bias is not None and bias.ndim == 3, number
+        part = cls(*size, weight.shape[-1], kernel, stride, *flags, packed.ctypes.data, *map(floats, kept[1:]))
         part.kept = kept
         return part
 
@@ -82,15 +83,16 @@ class Block(Structure):
 class Stem(Structure):
     _fields_ = (
         *((name, c_int32) for name in ("in_height", "in_width", "out_channels", "kernel", "stride", "activation")),
-        *(("weight", c_void_p), ("bias", POINTER(c_float))),
+        *(("weight", c_void_p), ("bias", POINTER(c_float)), ("slope", POINTER(c_float))),
     )
 
     @classmethod
     def of(cls, weight, size, stride, bias, activation=None):
         """Of ``(out, 3, k, k)`` weights for images of ``size``."""
-        kept = packing.pack_stem(weight), np.ascontiguousarray(bias, np.float32)
-        shape = len(weight), weight.shape[-1], stride, ACTIVATIONS[activation]
-        part = cls(*size, *shape, kept[0].ctypes.data, floats(kept[1]))
+        number, slope = activation_of(activation)
+        kept = packing.pack_stem(weight), np.ascontiguousarray(bias, np.float32), slope
+        shape = len(weight), weight.shape[-1], stride, number
+        part = cls(*size, *shape, kept[0].ctypes.data, *map(floats, kept[1:]))
         part.kept = kept
         return part
 
@@ -141,9 +143,16 @@ class Library:
         return y
 
 
+def activation_of(activation):
+    """Return the number of the activation and PReLU's slopes, if it is these."""
+    if isinstance(activation, np.ndarray):
+        return 3, np.ascontiguousarray(activation, np.float32)
+    return ACTIVATIONS[activation], None
+
+
 def floats(array):
-    """Return a pointer to the numbers."""
-    return array.ctypes.data_as(POINTER(c_float))
+    """Return a pointer to the numbers, or None."""
+    return None if array is None else array.ctypes.data_as(POINTER(c_float))
 
 
 def aligned(array):
@@ -208,7 +217,8 @@ def arrays_of(part, base=0):
         for name, inner in zip(("expand", "project", "conv"), part.kept, strict=True):
             yield from arrays_of(inner, base + getattr(Block, name).offset)
     elif hasattr(part, "kept"):
-        for name, array in zip(("weight", "bias", "scale"), part.kept, strict=False):
+        names = ("weight", "bias", "scale", "slope") if isinstance(part, Conv) else ("weight", "bias", "slope")
+        for name, array in zip(names, part.kept, strict=True):
             if array is not None:
                 yield base + getattr(type(part), name).offset, array
 

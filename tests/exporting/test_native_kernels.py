@@ -38,6 +38,8 @@ def any_set(library, request):
 
 
 def activated(x, activation):
+    if isinstance(activation, np.ndarray):  # PReLU's slopes
+        return np.where(x < 0, activation * x, x)
     x = x if activation is None else np.maximum(x, 0)
     return np.minimum(x, 6) if activation == "relu6" else x
 
@@ -113,10 +115,17 @@ def shares(positions, points):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 def test_filters_between_the_points_of_a_grid(any_set, grid, stride, kernel):
-    for channels, images, bias in ((1, 1, None), (20, 5, numbers(3, 20)), (48, 2, None), (8, 3, numbers(4, 8))):
+    cases = (
+        (1, 1, None, "relu"),
+        (20, 5, numbers(3, 20), numbers(4, 20)),
+        (48, 2, None, None),
+        (8, 3, numbers(4, 8), None),
+    )
+    for channels, images, bias, activation in cases:
         points, x = numbers(1, kernel**2, *grid, channels), numbers(2, images, 9, 13, channels)
-        conv = Conv.of(points, (9, 13), stride, bias, "relu", on_grid=True)
-        expected = convolved(x, between_points(points, (-(-9 // stride), -(-13 // stride))), stride, bias, "relu")
+        conv = Conv.of(points, (9, 13), stride, bias, activation, on_grid=True)
+        weight = between_points(points, (-(-9 // stride), -(-13 // stride)))
+        expected = convolved(x, weight, stride, bias, activation)
         y = any_set.run("block", Block.of(conv), x, expected.shape)
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-4 * kernel)
 
@@ -137,7 +146,7 @@ def test_a_block_on_a_grid_gives_the_same_bits_however_it_is_divided(any_set):
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 9])
-@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", numbers(9, 20)], ids=["none", "relu", "relu6", "prelu"])
 @pytest.mark.parametrize("bias", ["none", "by channel", "by position"])
 def test_any_number_of_images_activation_and_bias(any_set, images, activation, bias):
     weight, x = numbers(1, 9, 6, 6, 20), numbers(2, images, 6, 6, 20)
@@ -150,19 +159,23 @@ def test_any_number_of_images_activation_and_bias(any_set, images, activation, b
 @pytest.mark.parametrize("has_expand", [False, True])
 @pytest.mark.parametrize("has_project", [False, True])
 @pytest.mark.parametrize("has_shortcut", [False, True])
-def test_a_block_has_any_of_its_parts(any_set, has_expand, has_project, has_shortcut):
+@pytest.mark.parametrize("slopes", [False, True])
+def test_a_block_has_any_of_its_parts(any_set, has_expand, has_project, has_shortcut, slopes):
     hidden = 44 if has_expand else 12
     x, weight = numbers(1, 3, 7, 5, 12), numbers(2, 9, 7, 5, hidden)
     expand, project = numbers(3, hidden, 12), numbers(4, 12 if has_shortcut else 17, hidden)
     if has_shortcut and not has_project and has_expand:
         expand, weight, hidden = expand[:12], weight[..., :12], 12
-    y = dense(x, expand, expand[:, 0], "relu") if has_expand else x
-    y = convolved(y, weight, 1, None, "relu6")
-    y = dense(y, project, project[:, 0]) if has_project else y
+    first, middle, last = "relu", "relu6", None
+    if slopes:
+        first, middle, last = numbers(5, len(expand)), numbers(6, hidden), numbers(7, len(project))
+    y = dense(x, expand, expand[:, 0], first) if has_expand else x
+    y = convolved(y, weight, 1, None, middle)
+    y = dense(y, project, project[:, 0], last) if has_project else y
     block = Block.of(
-        Conv.of(weight, (7, 5), 1, None, "relu6"),
-        Pointwise.of(expand, expand[:, 0], "relu") if has_expand else None,
-        Pointwise.of(project, project[:, 0]) if has_project else None,
+        Conv.of(weight, (7, 5), 1, None, middle),
+        Pointwise.of(expand, expand[:, 0], first) if has_expand else None,
+        Pointwise.of(project, project[:, 0], last) if has_project else None,
         has_shortcut,
     )
     assert np.array_equal(any_set.run("block", block, x, y.shape), y + x if has_shortcut else y)
@@ -235,13 +248,15 @@ def test_what_is_not_a_number_stays_so(any_set):
 
 
 @pytest.mark.parametrize("kernel, stride, out", [(3, 1, 16), (3, 2, 24), (5, 2, 3), (1, 1, 8)])
-def test_a_stem_normalises_and_then_pads(any_set, kernel, stride, out):
+@pytest.mark.parametrize("slopes", [False, True])
+def test_a_stem_normalises_and_then_pads(any_set, kernel, stride, out, slopes):
     x = np.random.default_rng(1).integers(0, 256, (3, 21, 18, 3), np.uint8)
     weight, bias = numbers(1, out, 3, kernel, kernel), numbers(2, out)
     wide = np.pad((x - 127.5) / 127.5, ((0, 0), (kernel // 2,) * 2, (kernel // 2,) * 2, (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(wide, (kernel, kernel), (1, 2))[:, ::stride, ::stride]
-    expected = activated(np.einsum("nhwcij,ocij->nhwo", windows, weight) + bias, "relu6")
-    stem = Stem.of(weight, (21, 18), stride, bias, "relu6")
+    activation = numbers(3, out) if slopes else "relu6"
+    expected = activated(np.einsum("nhwcij,ocij->nhwo", windows, weight) + bias, activation)
+    stem = Stem.of(weight, (21, 18), stride, bias, activation)
     y = any_set.run("stem", stem, x, expected.shape)
     assert np.allclose(y, expected, atol=1e-4)
     assert np.array_equal(any_set.run("stem", stem, x, expected.shape, 5, [3, 0, 4, 2, 1]), y)
@@ -251,10 +266,10 @@ def test_a_stem_normalises_and_then_pads(any_set, kernel, stride, out):
 @pytest.mark.parametrize("out_channels", [1, 8, 24, 512])
 def test_a_pointwise_layer_is_a_product(any_set, rows, out_channels):
     x, weight, bias = numbers(1, rows, 30), numbers(2, out_channels, 30), numbers(3, out_channels)
-    expected = dense(x, weight, bias, "relu")
-    layer = Pointwise.of(weight, bias, "relu")
-    for tasks in (1, 2, 3, 50):
-        assert np.array_equal(any_set.run("pointwise", layer, x, expected.shape, tasks), expected)
+    for activation in ("relu", numbers(4, out_channels)):
+        expected, layer = dense(x, weight, bias, activation), Pointwise.of(weight, bias, activation)
+        for tasks in (1, 2, 3, 50):
+            assert np.array_equal(any_set.run("pointwise", layer, x, expected.shape, tasks), expected)
 
 
 def test_the_best_instruction_set_is_in_use_and_an_unknown_one_is_refused(library):

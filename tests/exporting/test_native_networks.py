@@ -27,21 +27,25 @@ NETWORKS = {
     "mobilenet, grid": lambda: MobileNetV2(0.1, GridDepthwise, (36, 20), 16),
     "mobilenet, 5x5": lambda: MobileNetV2(0.1, partial(tvconv, kernel_size=5), (32, 32), 16, operator_stages=[2, 7]),
     "mobilenet, depthwise": lambda: MobileNetV2(0.1, Depthwise, (33, 35), 16, activation="relu"),
-    "mobilenet, prelu": lambda: MobileNetV2(0.1, tvconv, (16, 16), 8, operator_stages=[2, 7], activation="prelu"),
+    "mobilenet, silu": lambda: MobileNetV2(0.1, tvconv, (16, 16), 8, operator_stages=[2, 7], activation="silu"),
     "mobilenet, aligned": lambda: MobileNetV2(0.1, tvconv, (16, 16), 8, operator_stages=[2, 7], align="stn"),
     "mobilefacenet": lambda: MobileFaceNet(0.1, tvconv, (32, 32), 8, operator_stages=[1, 3], activation="relu6"),
     "mobilefacenet, flat": lambda: MobileFaceNet(0.1, Depthwise, (16, 16), 8, pooling="flatten", activation="relu"),
     "mobilefacenet, prelu": lambda: MobileFaceNet(0.1, tvconv, (16, 16), 8, operator_stages=[1, 3]),
+    "mobilefacenet, grid": lambda: MobileFaceNet(0.1, GridDepthwise, (32, 48), 8),
     "shufflenet": lambda: ShuffleNetV2(0.1, tvconv, (32, 32), 8, operator_stages=[3]),
     "timm, fused": lambda: TimmNetwork("mobilenetv2_035", None, (32, 32), 8),
     "timm, hard swish": lambda: TimmNetwork("mobilenetv3_small_050", tvconv, (32, 32), 8, where="*blocks.4*"),
 }  # fmt: skip
-# All that the files of the first kinds hold.
+GDCONV = {"Mul": 1, "ReduceSum": 1, "Add": 1}
+# All that the files of these kinds hold.
 FUSED = {
     "mobilenet": {"Stem": 1, "Block": 17, "Pointwise": 1, "ReduceMean": 1, "Gemm": 1},
     "mobilenet, grid": {"Stem": 1, "Block": 17, "Pointwise": 1, "ReduceMean": 1, "Gemm": 1},
     "mobilenet, 5x5": {"Stem": 1, "Block": 17, "Pointwise": 1, "ReduceMean": 1, "Gemm": 1},
     "mobilenet, depthwise": {"Stem": 1, "Block": 17, "Pointwise": 1, "ReduceMean": 1, "Gemm": 1},
+    "mobilefacenet, prelu": {"Stem": 1, "TVConv": 1, "Block": 15, "Pointwise": 1, **GDCONV, "Gemm": 1},
+    "mobilefacenet, grid": {"Stem": 1, "TVConv": 1, "Block": 15, "Pointwise": 1, **GDCONV, "Gemm": 1},
     "mobilefacenet, flat": {"Stem": 1, "TVConv": 1, "Block": 15, "Pointwise": 1, "Reshape": 1, "Gemm": 1},
 }
 
@@ -119,8 +123,8 @@ def test_a_whole_network_of_blocks_is_written_without_a_permutation(name, made):
 
 
 def test_other_activations_leave_the_convolution_alone_an_operator(made):
-    found = kinds(made("mobilenet, prelu")[1])
-    assert found["TVConv"] == 3 and "Block" not in found and found["PRelu"] == 35
+    found = kinds(made("mobilenet, silu")[1])
+    assert found["TVConv"] == 3 and "Block" not in found and found["Sigmoid"] == 35
 
 
 def test_in_float16_position_dependent_weights_take_half_and_others_as_much(made):

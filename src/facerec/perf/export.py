@@ -1,5 +1,5 @@
-"""Speed of exported files: TVConv against the depthwise convolution, each in the runtime's own operators and in
-facerec's, which fuse the depthwise network too.
+"""Speed of exported files: TVConv and filters on a coarse grid against the depthwise convolution, each in the runtime's
+own operators and in facerec's, which fuse the depthwise network too.
 
 The TVConv paper found TVConv at half the width and the depthwise convolution at full width equally accurate, so each is
 taken in its fastest file. The same two networks are also measured in PyTorch, with facerec's own kernels.
@@ -19,16 +19,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from facerec.backbones.mobilefacenet import MobileFaceNet
 from facerec.backbones.mobilenet_v2 import MobileNetV2
 from facerec.deploy import in_format, reparameterize
 from facerec.exporting import formats as files
 from facerec.exporting.deployed_network import EmbedsPixels, export_form
 from facerec.exporting.folding import fold_batch_norms
 from facerec.exporting.formats import Model
+from facerec.operators.grid_depthwise import GridDepthwise
 from facerec.perf.comparison import Case, Goal, Rounds
-from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS
+from facerec.perf.network_speed import DEPTHWISE, KINDS, OURS, Kind
 from facerec.perf.timing import Effort, alternate, per_second
 
+GRID = "grid"
+_KINDS = {**KINDS, GRID: Kind(GridDepthwise)}
 _NO_FILE, _ROUNDED, _BATCHES = "PyTorch", "native float16", (1, 2, 4, 8, 16)
 
 
@@ -51,16 +55,18 @@ Models = dict[str, dict[str, Model]]  # by network, then by form
 
 @dataclass(frozen=True)
 class Network:
-    """A MobileNetV2 and the forms in which it is measured.
+    """A network and the forms in which it is measured.
 
     Attributes:
         stages: of the operator; None: all.
+        backbone: its class.
     """
 
     operator: str
     width: float
     forms: tuple[str, ...]
     stages: tuple[int, ...] | None = None
+    backbone: type[nn.Module] = MobileNetV2
 
     @property
     def name(self) -> str:
@@ -69,8 +75,8 @@ class Network:
 
     def build(self, side: int) -> nn.Module:
         """Build it for square images of ``side`` pixels."""
-        kind = KINDS[self.operator]
-        network = MobileNetV2(self.width, kind.operator, (side, side), operator_stages=self.stages)
+        kind = _KINDS[self.operator]
+        network = self.backbone(self.width, kind.operator, (side, side), operator_stages=self.stages)
         return in_format(network, kind.memory_format).eval()
 
 
@@ -86,7 +92,18 @@ def cases(effort: Effort) -> list[Case]:
     of_small = _cases("x0.1, ", (small, opponent), partial(_small, small, opponent), effort)
     # The operator in the last four stages alone, as experiment=embedded has it.
     last, opponent = Network(OURS, 0.5, ("native", _ROUNDED), (4, 5, 6, 7)), Network(DEPTHWISE, 0.5, ("onnx", "native"))
-    return headline + of_small + _cases("embedded, ", (last, opponent), partial(_embedded, last, opponent), effort)
+    embedded = _cases("embedded, ", (last, opponent), partial(_beside_best, last, opponent), effort)
+    return headline + of_small + embedded + _of_grids(effort)
+
+
+def _of_grids(effort: Effort) -> list[Case]:
+    """Return the cases of filters on a grid, in MobileNetV2 and in the network of experiment=modern."""
+    found = []
+    for prefix, backbone, width in (("grid, ", MobileNetV2, 0.1), ("modern, ", MobileFaceNet, 0.25)):
+        ours = Network(GRID, width, ("native",), backbone=backbone)
+        opponent = Network(DEPTHWISE, width, ("onnx", "native"), backbone=backbone)
+        found += _cases(prefix, (ours, opponent), partial(_beside_best, ours, opponent), effort)
+    return found
 
 
 def _headline(ours: Network, theirs: Network, batch: int) -> list[Goal]:
@@ -101,7 +118,7 @@ def _small(ours: Network, theirs: Network, batch: int) -> list[Goal]:
     return [Goal(f"{ours.name}, native", f"{theirs.name}, onnx", target)]
 
 
-def _embedded(ours: Network, theirs: Network, batch: int) -> list[Goal]:
+def _beside_best(ours: Network, theirs: Network, batch: int) -> list[Goal]:
     return [Goal(f"{ours.name}, {form}", _best(theirs.name), 0.9) for form in ours.forms]
 
 

@@ -7,6 +7,7 @@ struct conv_row {
   const char *weight;
   ptrdiff_t weight_step; /* bytes from a position's weights to the next one's, or 0 */
   const float *bias;     /* or NULL */
+  const float *slope;    /* or NULL */
   ptrdiff_t bias_step;   /* floats from a position to the next, as all below */
   ptrdiff_t step;        /* of the input */
   ptrdiff_t channels;    /* of the output, and from a column of the input to the next */
@@ -28,7 +29,7 @@ struct conv_form {
 
 /* LANES channels of one position of some images. */
 INLINE void conv_lanes(const struct conv_row *r, const struct conv_form f, const struct limits *limits, vector start,
-                       vector scale, ptrdiff_t offset, const char *weight, float *y) {
+                       vector scale, ptrdiff_t c, ptrdiff_t offset, const char *weight, float *y) {
   vector sum[4];
   for (int i = 0; i < f.images; i++)
     sum[i] = start;
@@ -42,8 +43,10 @@ INLINE void conv_lanes(const struct conv_row *r, const struct conv_form f, const
         sum[i] += load(x + i * r->in_image) * w;
     }
   }
-  for (int i = 0; i < f.images; i++)
-    store(y + i * r->out_image, limited(f.half ? sum[i] * scale : sum[i], *limits));
+  for (int i = 0; i < f.images; i++) {
+    const vector value = limited(f.half ? sum[i] * scale : sum[i], *limits);
+    store(y + i * r->out_image, sloped(value, r->slope ? r->slope + c : NULL, r->wanted - c));
+  }
 }
 
 /* The channels of one position from `c` on. Where the last PANEL / 2 have no others beside them and a vector is longer,
@@ -53,7 +56,7 @@ INLINE void conv_panel(const struct conv_row *r, const struct conv_form f, const
   const float *bias = r->bias + position * r->bias_step;
   for (int lane = 0; lane < f.width; lane += LANES, c += LANES, weight += LANES * (f.half ? 2 : 4))
     conv_lanes(r, f, limits, r->bias ? load_some(bias + c, r->wanted - c) : all(0),
-               f.half ? load_some(r->conv->scale + c, r->wanted - c) : all(1), position * r->step + c, weight,
+               f.half ? load_some(r->conv->scale + c, r->wanted - c) : all(1), c, position * r->step + c, weight,
                r->y + position * r->channels + c);
 }
 

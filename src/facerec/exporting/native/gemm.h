@@ -7,6 +7,7 @@ struct product {
   int32_t segments, length;
   const float *weight, *bias; /* panels of PANEL columns; `columns` */
   int32_t columns, activation;
+  const float *slope;    /* `columns`, or NULL */
   const float *shortcut; /* rows of `columns`, or NULL */
   float *y;              /* row r at y + r * y_stride + r / run * gap, where there is a gap */
   ptrdiff_t y_stride, gap;
@@ -19,7 +20,7 @@ INLINE void finish_row(const struct product *p, const vector *sum, const int vec
   UNROLLED
   for (int v = 0; v < vectors; v++) {
     const int32_t c = column + v * LANES;
-    vector value = limited(sum[v], limits);
+    vector value = sloped(limited(sum[v], limits), p->slope ? p->slope + c : NULL, p->columns - c);
     if (shortcut)
       value += load_some(shortcut + c, p->columns - c);
     store_some(y + c, value, p->y_columns - c);

@@ -53,7 +53,8 @@ INLINE void grid_lanes(const struct conv_row *r, const struct conv_form f, const
           sum[i] += load(x + i * r->in_image) * w;
       }
     for (int i = 0; i < f.images; i++)
-      store(y + i * r->out_image, limited(sum[i], limits));
+      store(y + i * r->out_image,
+            sloped(limited(sum[i], limits), r->slope ? r->slope + c : NULL, r->wanted - c));
   }
 }
 

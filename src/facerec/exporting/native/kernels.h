@@ -14,7 +14,8 @@
 #define FACEREC_API __attribute__((visibility("default")))
 #endif
 
-enum { FACEREC_NONE = 0, FACEREC_RELU = 1, FACEREC_RELU6 = 2 };
+/* PReLU multiplies what is negative by a slope of its channel. */
+enum { FACEREC_NONE = 0, FACEREC_RELU = 1, FACEREC_RELU6 = 2, FACEREC_PRELU = 3 };
 enum { FACEREC_LARGEST_KERNEL = 15 };
 
 /* A 1x1 convolution or a fully connected layer. */
@@ -22,6 +23,7 @@ struct facerec_pointwise {
   int32_t in_channels, out_channels, activation;
   const float *weight; /* pack_pointwise */
   const float *bias;   /* out_channels */
+  const float *slope;  /* with PReLU, out_channels; else NULL */
 };
 
 /* One filter a channel: shared by the positions (depthwise), one a position (TVConv), or interpolated between those of
@@ -37,6 +39,7 @@ struct facerec_conv {
   const void *weight; /* pack_conv */
   const float *bias;  /* channels, or out_height * out_width * channels, or NULL */
   const float *scale; /* with half, channels: multiplies the sum and the bias, so that float16 holds any weights */
+  const float *slope; /* with PReLU, channels; else NULL */
 };
 
 /* [expand 1x1], conv, [project 1x1], [shortcut: plus the block's input; stride 1 and as many channels]. */
@@ -51,6 +54,7 @@ struct facerec_stem {
   int32_t in_height, in_width, out_channels, kernel, stride, activation;
   const float *weight; /* pack_stem */
   const float *bias;   /* out_channels */
+  const float *slope;  /* with PReLU, out_channels; else NULL */
 };
 
 /* *_tasks suggests the number of tasks for so many threads; any number from 1 on is right.

@@ -60,7 +60,7 @@ class Stem(Node):
     def __init__(self, stage: Stage) -> None:
         layers = nn.Sequential(*stage.layers)
         attributes = {"kernel": stage.kernel, "stride": stage.stride, "activation": stage.activation}
-        inputs = (_packed(packing.pack_stem, stage.weight), _own(stage.bias))
+        inputs = (_packed(packing.pack_stem, stage.weight), _own(stage.bias), _slope(stage))
         super().__init__("Stem", lambda images: layers(normalise(images)), inputs, attributes)
         self.channels, self.stride = len(stage.bias), stage.stride
 
@@ -99,7 +99,7 @@ class Block(Node):
         attributes = {"kernel": spatial.kernel, "stride": spatial.stride, "activation": spatial.activation}
         attributes["by_position"] = int(spatial.by_position)
         attributes["grid_height"], attributes["grid_width"] = spatial.grid
-        inputs = _rounded_inputs(spatial) if half else _conv_inputs(spatial)
+        inputs = [*(_rounded_inputs(spatial) if half else _conv_inputs(spatial)), _slope(spatial)]
         if project:
             inputs += [*_inputs(expand), *_inputs(project)]
             attributes["expand_activation"] = expand.activation if expand else 0
@@ -126,8 +126,14 @@ def _rounded_inputs(stage: Stage) -> list[Tensor | None]:
     return [_packed(partial(packing.pack_conv, half=True), weight), _smallest(stage.bias.detach().cpu() / scale), scale]
 
 
-def _inputs(stage: Stage | None) -> tuple[Tensor | None, Tensor | None]:
-    return (None, None) if stage is None else (_packed(packing.pack_pointwise, stage.weight), _own(stage.bias))
+def _inputs(stage: Stage | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    if stage is None:
+        return None, None, None
+    return _packed(packing.pack_pointwise, stage.weight), _own(stage.bias), _slope(stage)
+
+
+def _slope(stage: Stage) -> Tensor | None:
+    return None if stage.slope is None else _own(stage.slope)
 
 
 def _packed(pack: Callable[[np.ndarray], np.ndarray], weight: Tensor) -> Tensor:

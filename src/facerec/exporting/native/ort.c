@@ -2,10 +2,10 @@
  *
  * Inputs, of which all but images or maps are constants of the file (rewrite.py writes them):
  *   Block, TVConv   maps (N, H, W, C); the convolution's weight, packed, float or float16; its bias, optional, (C) or
- *                   (H_out, W_out, C); with float16 its scale (C); Block only, all optional: the expansion's weight and bias, the
- *                   projection's
- *   Pointwise       maps (N, H, W, C); weight, packed; bias (C_out)
- *   Stem            images uint8 (N, H, W, 3); weight, packed; bias (C_out)
+ *                   (H_out, W_out, C); with float16 its scale (C); with PReLU its slope (C); Block only, all optional: the
+ *                   expansion's weight, bias and slope, the projection's
+ *   Pointwise       maps (N, H, W, C); weight, packed; bias (C_out); with PReLU the slope (C_out)
+ *   Stem            images uint8 (N, H, W, 3); the same
  * The weights' sizes are compared with what the kernels read, so that no file makes them read anything else. */
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -32,7 +32,9 @@
 /* Products of two sides fit into 32 bits, those of all numbers here into 64. */
 enum { LARGEST_BATCH = 1 << 24, LARGEST_SIDE = 1 << 14, RANK = 4, ALIGNMENT = 64, WINDOW = 16, MOST_TASKS = 1024 };
 enum kind { BLOCK, POINTWISE, STEM };
-enum input { MAPS, WEIGHT, BIAS, SCALE, EXPAND_WEIGHT, EXPAND_BIAS, PROJECT_WEIGHT, PROJECT_BIAS, MOST_INPUTS };
+enum input { MAPS, WEIGHT, BIAS, SCALE, SLOPE, EXPAND_WEIGHT, EXPAND_BIAS, EXPAND_SLOPE, PROJECT_WEIGHT, PROJECT_BIAS,
+             PROJECT_SLOPE, MOST_INPUTS };
+enum { DENSE_SLOPE = BIAS + 1 }; /* of Pointwise and Stem */
 
 struct op {
   OrtCustomOp custom; /* first, so that its address is the operator's */
@@ -121,7 +123,7 @@ static OrtStatus *read_grid(struct kernel *k, const OrtKernelInfo *info) {
 
 static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info) {
   TRY(check_version(k, info));
-  TRY(attribute(k, info, "activation", FACEREC_NONE, FACEREC_RELU6, &k->activation));
+  TRY(attribute(k, info, "activation", FACEREC_NONE, FACEREC_PRELU, &k->activation));
   if (k->kind == POINTWISE)
     return NULL;
   TRY(attribute(k, info, "kernel", 1, FACEREC_LARGEST_KERNEL, &k->size));
@@ -134,8 +136,8 @@ static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info) {
   TRY(read_grid(k, info));
   if (k->inputs <= EXPAND_WEIGHT)
     return NULL;
-  TRY(attribute(k, info, "expand_activation", FACEREC_NONE, FACEREC_RELU6, &k->expand_activation));
-  TRY(attribute(k, info, "project_activation", FACEREC_NONE, FACEREC_RELU6, &k->project_activation));
+  TRY(attribute(k, info, "expand_activation", FACEREC_NONE, FACEREC_PRELU, &k->expand_activation));
+  TRY(attribute(k, info, "project_activation", FACEREC_NONE, FACEREC_PRELU, &k->project_activation));
   return attribute(k, info, "shortcut", 0, 1, &k->shortcut);
 }
 
@@ -235,12 +237,23 @@ static size_t conv_size(const struct facerec_conv *c) {
   return filters * (size_t)(c->kernel * c->kernel) + 16;
 }
 
-static OrtStatus *read_pointwise(const OrtApi *api, const struct tensor *weight, const struct tensor *bias,
-                                 int32_t in_channels, int32_t activation, struct facerec_pointwise *out) {
+static OrtStatus *read_slope(const OrtApi *api, const struct tensor *slope, int32_t activation, size_t channels,
+                             const float **out) {
+  *out = activation == FACEREC_PRELU ? slope->data : NULL;
+  if (activation != FACEREC_PRELU || (slope->data != NULL && slope->elements == channels))
+    return NULL;
+  return refuse_input(api, "a PReLU's slope", slope->elements, channels);
+}
+
+/* The bias and the slope lie behind the weight. */
+static OrtStatus *read_pointwise(const OrtApi *api, const struct tensor *weight, int32_t in_channels,
+                                 int32_t activation, struct facerec_pointwise *out) {
+  const struct tensor *bias = weight + 1;
   if (weight->data == NULL || bias->data == NULL || bias->elements > LARGEST_SIDE)
     return refuse_input(api, "a 1x1 convolution's bias", bias->elements, 1);
   out->in_channels = in_channels, out->out_channels = (int32_t)bias->elements, out->activation = activation;
   out->weight = weight->data, out->bias = bias->data;
+  TRY(read_slope(api, weight + 2, activation, bias->elements, &out->slope));
   size_t expected = pointwise_size(in_channels, out->out_channels);
   if (weight->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || weight->elements != expected)
     return refuse_input(api, "a 1x1 convolution's weight", weight->elements, expected);
@@ -263,6 +276,7 @@ static OrtStatus *read_conv(const struct kernel *k, const struct tensor *inputs,
     return refuse(k->api, ORT_INVALID_ARGUMENT, "facerec: float16 filters on a grid are not read: export the file again");
   if (out->half && inputs[SCALE].elements != channel_count)
     return refuse_input(k->api, "a convolution's scale", inputs[SCALE].elements, channel_count);
+  TRY(read_slope(k->api, &inputs[SLOPE], k->activation, channel_count, &out->slope));
   if (bias->data == NULL || bias->elements == channel_count)
     return NULL;
   size_t by_position = (size_t)(halved(out->in_height, k->stride) * halved(out->in_width, k->stride)) * channel_count;
@@ -274,14 +288,12 @@ static OrtStatus *read_block(const struct kernel *k, const struct tensor *inputs
   int32_t in_channels = (int32_t)inputs[MAPS].shape[3], channels = in_channels;
   out->has_expand = inputs[EXPAND_WEIGHT].data != NULL, out->has_project = inputs[PROJECT_WEIGHT].data != NULL;
   if (out->has_expand) {
-    TRY(read_pointwise(k->api, &inputs[EXPAND_WEIGHT], &inputs[EXPAND_BIAS], channels, k->expand_activation,
-                       &out->expand));
+    TRY(read_pointwise(k->api, &inputs[EXPAND_WEIGHT], channels, k->expand_activation, &out->expand));
     channels = out->expand.out_channels;
   }
   TRY(read_conv(k, inputs, channels, &out->conv));
   if (out->has_project) {
-    TRY(read_pointwise(k->api, &inputs[PROJECT_WEIGHT], &inputs[PROJECT_BIAS], channels, k->project_activation,
-                       &out->project));
+    TRY(read_pointwise(k->api, &inputs[PROJECT_WEIGHT], channels, k->project_activation, &out->project));
     channels = out->project.out_channels;
   }
   out->has_shortcut = k->shortcut;
@@ -300,6 +312,7 @@ static OrtStatus *read_stem(const struct kernel *k, const struct tensor *inputs,
   out->in_height = (int32_t)maps->shape[1], out->in_width = (int32_t)maps->shape[2];
   out->out_channels = (int32_t)bias->elements, out->kernel = k->size, out->stride = k->stride;
   out->activation = k->activation, out->weight = weight->data, out->bias = bias->data;
+  TRY(read_slope(k->api, &inputs[DENSE_SLOPE], k->activation, bias->elements, &out->slope));
   size_t expected = pointwise_size(3 * k->size * k->size, out->out_channels);
   return weight->elements == expected ? NULL : refuse_input(k->api, "the stem's weight", weight->elements, expected);
 }
@@ -313,8 +326,7 @@ static OrtStatus *read_job(const struct kernel *k, const OrtKernelContext *conte
   shape[1] = maps->shape[1], shape[2] = maps->shape[2];
   if (k->kind == POINTWISE) {
     job->images *= shape[1] * shape[2];
-    TRY(read_pointwise(k->api, &inputs[WEIGHT], &inputs[BIAS], (int32_t)maps->shape[3], k->activation,
-                       &job->of.pointwise));
+    TRY(read_pointwise(k->api, &inputs[WEIGHT], (int32_t)maps->shape[3], k->activation, &job->of.pointwise));
     shape[3] = job->of.pointwise.out_channels;
     return NULL;
   }
@@ -461,9 +473,8 @@ static ONNXTensorElementDataType ORT_API_CALL input_type(const OrtCustomOp *op, 
 }
 
 static OrtCustomOpInputOutputCharacteristic ORT_API_CALL input_characteristic(const OrtCustomOp *op, size_t index) {
-  if (((const struct op *)op)->kind != BLOCK || index <= WEIGHT)
-    return INPUT_OUTPUT_REQUIRED;
-  return INPUT_OUTPUT_OPTIONAL;
+  const size_t required = ((const struct op *)op)->kind == BLOCK ? WEIGHT : BIAS;
+  return index <= required ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
 }
 
 static OrtMemType ORT_API_CALL input_memory(const OrtCustomOp *op, size_t index) {
@@ -504,8 +515,8 @@ static OrtCustomOpInputOutputCharacteristic ORT_API_CALL output_characteristic(c
     .name = title, .kind = of_kind, .inputs = number                                                           \
   }
 
-static const struct op OPS[] = {OP("Block", BLOCK, MOST_INPUTS), OP("TVConv", BLOCK, SCALE + 1),
-                                OP("Pointwise", POINTWISE, BIAS + 1), OP("Stem", STEM, BIAS + 1)};
+static const struct op OPS[] = {OP("Block", BLOCK, MOST_INPUTS), OP("TVConv", BLOCK, SLOPE + 1),
+                                OP("Pointwise", POINTWISE, DENSE_SLOPE + 1), OP("Stem", STEM, DENSE_SLOPE + 1)};
 
 static OrtStatus *add_ops(const OrtApi *api, OrtCustomOpDomain *domain) {
   for (size_t index = 0; index < sizeof OPS / sizeof *OPS; ++index)

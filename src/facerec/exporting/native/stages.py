@@ -13,7 +13,7 @@ from facerec.operators.common.grid_conv import GridConv
 from facerec.operators.common.position_dependent_base import PositionDependentConv
 from facerec.surgery import ChannelOffset
 
-_ACTIVATIONS: dict[type[nn.Module], int] = {nn.ReLU: 1, nn.ReLU6: 2, ReLU6: 2}  # as kernels.h has them
+_ACTIVATIONS: dict[type[nn.Module], int] = {nn.ReLU: 1, nn.ReLU6: 2, ReLU6: 2, nn.PReLU: 3}  # as kernels.h has them
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)
 _LARGEST_KERNEL = 15  # FACEREC_LARGEST_KERNEL
 
@@ -28,7 +28,8 @@ class Stage:
         bias: ``(C,)`` or, of a position-dependent convolution, ``(H, W, C)``.
         by_position: whether there is a filter at each position.
         grid: (H, W) of the points between which filters are interpolated; (0, 0): all positions have their own.
-        activation: 0: none, 1: ReLU, 2: ReLU6.
+        activation: 0: none, 1: ReLU, 2: ReLU6, 3: PReLU.
+        slope: of PReLU, ``(C,)``.
         layers: what it stands for.
     """
 
@@ -40,6 +41,7 @@ class Stage:
     by_position: bool = False
     grid: tuple[int, int] = (0, 0)
     activation: int = 0
+    slope: Tensor | None = None
     layers: list[nn.Module] = field(default_factory=list)
 
     def absorbs(self, layer: nn.Module) -> bool:
@@ -50,6 +52,7 @@ class Stage:
             return False
         if type(layer) in _ACTIVATIONS:
             self.activation = _ACTIVATIONS[type(layer)]
+            self.slope = layer.weight.expand(self.bias.shape[-1]) if isinstance(layer, nn.PReLU) else None
         elif isinstance(layer, ChannelOffset):
             self.bias = self.bias + layer.bias
         elif type(layer) is nn.BatchNorm2d:

@@ -48,12 +48,18 @@ struct limits {
 };
 
 INLINE struct limits limits_of(int32_t activation) {
-  return (struct limits){all(activation == FACEREC_NONE ? -INFINITY : 0),
+  const int has_floor = activation == FACEREC_RELU || activation == FACEREC_RELU6;
+  return (struct limits){all(has_floor ? 0 : -INFINITY),
                          all(activation == FACEREC_RELU6 ? 6 : INFINITY)};
 }
 
 /* The order of the operands lets what is not a number through, as PyTorch does. */
 INLINE vector limited(vector v, struct limits limits) { return smaller(limits.high, larger(limits.low, v)); }
+
+/* PReLU, whose first `count` lanes have slopes; anything where there are none. */
+INLINE vector sloped(vector v, const float *slope, ptrdiff_t count) {
+  return slope ? larger(all(0), v) + load_some(slope, count) * smaller(all(0), v) : v;
+}
 
 /* Memory that is soon read. */
 struct stream {
