@@ -51,6 +51,7 @@ ODD: dict[str, Callable[[], bytes]] = {
     "lists without end": text("[" * 100_000),
     "objects without end": text('{"a":' * 100_000),
     "a configuration nested 900 times": with_part("config.data", json.loads('{"a":' * 900 + "1" + "}" * 900)),
+    "lists in a configuration nested 400 times": with_part("config.data", {"a": json.loads("[" * 400 + "]" * 400)}),
     "a number of 5000 digits": text('{"started": ' + "9" * 5000 + "}"),
     "an accuracy of 400 digits": with_part("last.benchmarks.lfw.accuracy", 10**400),
     "an accuracy that is not a number": with_part("last.benchmarks.lfw.accuracy", float("nan")),

@@ -223,6 +223,15 @@ def test_content_that_is_nested_too_deeply_is_refused(tmp_path):
         RunResults.read(tmp_path)
 
 
+@pytest.mark.parametrize("nested", ['{"a":' * 300 + "1" + "}" * 300, "[" * 300 + "]" * 300], ids=["nodes", "lists"])
+def test_a_configuration_that_is_deeper_than_any_is_refused(nested, tmp_path):
+    content = results()
+    content["config"]["data"] |= {"a": json.loads(nested)}
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    with refuses("results.json", "config.data.a", "nested", "run it again", error=InputError):
+        RunResults.read(tmp_path)
+
+
 def test_a_real_run_has_its_rows(depthwise_run):
     last, best = table_rows([depthwise_run])
     assert (best["backbone"], best["operator"], last["epoch"]) == ("MobileNetV2 x0.1", "Depthwise", "last 3")

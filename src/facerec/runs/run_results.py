@@ -109,6 +109,7 @@ _NEEDED: dict[str, type | tuple[type, ...]] = {
     **{f"cost.{key}": _NUMBER for key in ("macs_paper", "params", "params_deployed", "weight_map_elements")},
     **{"best.epoch": int, "best.benchmarks": dict, "last.epoch": int, "last.benchmarks": dict},
 }
+_DEEPEST = 40
 # What runs may lack, with what it is otherwise.
 _OPTIONAL = {"git_commit": str, "training_images_per_second": _NUMBER, "best_chosen_on": list}
 
@@ -132,13 +133,15 @@ def _check(content: Any) -> None:
                     _check_part(content, [epoch, "benchmarks", name, part], _NUMBER)
 
 
-def _check_nodes(node: dict[str, Any], place: str) -> None:
-    """Raise `ValueError` for a key without a name, or a class whose name is no text, at any depth of ``node``."""
-    if "" in node or not isinstance(node.get("_target_", ""), str):
+def _check_nodes(node: Any, place: str, depth: int = 0) -> None:
+    """Raise `ValueError` for a key without a name, or a class whose name is no text, at any depth of ``node``, and for
+    more depth than a configuration has: what reads it goes down node by node."""
+    if depth > _DEEPEST:
+        raise ValueError(f"it contains no results, since {place} is nested more than {_DEEPEST} times"[:200])
+    if isinstance(node, dict) and ("" in node or not isinstance(node.get("_target_", ""), str)):
         raise ValueError(f"it contains no results, since {place} is {node!r}"[:200])
-    for key, value in node.items():
-        if isinstance(value, dict):
-            _check_nodes(value, f"{place}.{key}")
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        _check_nodes(value, f"{place}.{key}", depth + 1)
 
 
 def _benchmarks(content: Any) -> list[str]:
