@@ -53,6 +53,14 @@ def test_a_page_has_a_table_for_each_section():
     assert texts["memory"].splitlines()[2:] == ["|  | c | ratios |", "|---|---|---|", "| x0.1 [MB] | 12.3 |  |"]
 
 
+def test_comparisons_of_other_contenders_have_a_table_of_their_own():
+    others = [Comparison("layer", name, "ms", {"d": Spread(1, 1, 1)}, [], "") for name in ("2 x 2", "3 x 3")]
+    tables = markdown([*COMPARISONS[:2], *others], "a machine", "a command")["layer"].split("\n\n")
+    assert [table.splitlines()[0] for table in tables[1:]] == ["|  | a | b | ratios |", "|  | d | ratios |"]
+    assert [len(table.splitlines()) for table in tables[1:]] == [4, 4]
+    assert len(tables) == 3
+
+
 def test_a_terminal_shows_the_same():
     written = io.StringIO()
     show(COMPARISONS, Console(file=written, width=160))

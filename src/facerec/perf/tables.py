@@ -17,19 +17,22 @@ _HEADING = "\n### "
 
 
 def show(comparisons: Sequence[Comparison], console: Console) -> None:
-    """Print one table per section."""
-    for section, (header, *rows) in _sections(comparisons):
-        table = Table(*header, title=section, title_justify="left", show_lines=True)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        console.print(table)
+    """Print the tables of each section."""
+    for section, tables in _sections(comparisons):
+        for number, (header, *rows) in enumerate(tables):
+            table = Table(*header, title=None if number else section, title_justify="left", show_lines=True)
+            for row in rows:
+                table.add_row(*map(Text, row))
+            console.print(table)
 
 
 def markdown(comparisons: Sequence[Comparison], machine: str, command: str) -> dict[str, str]:
     """Render the same tables in Markdown: by section, each below the command and the machine."""
     texts = {}
-    for section, (header, *rows) in _sections(comparisons):
-        lines = [f"`{command}`, {machine}.", "", _line(header), "|---" * len(header) + "|", *map(_line, rows)]
+    for section, tables in _sections(comparisons):
+        lines = [f"`{command}`, {machine}."]
+        for header, *rows in tables:
+            lines += ["", _line(header), "|---" * len(header) + "|", *map(_line, rows)]
         texts[section] = "\n".join(lines)
     return texts
 
@@ -70,12 +73,24 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _sections(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, list[list[str]]]]:
-    """Yield each section's name with its rows: the header, then one row per comparison."""
+_Table = list[list[str]]  # the header, then one row per comparison
+
+
+def _sections(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, list[_Table]]]:
+    """Yield each section's name with its tables: comparisons that share a contender are in one."""
     for section, group in groupby(comparisons, key=lambda comparison: comparison.section):
-        members = list(group)
-        names = list(dict.fromkeys(name for comparison in members for name in comparison.contenders))
-        yield section, [["", *names, "ratios"], *(_row(comparison, names) for comparison in members)]
+        tables: list[list[Comparison]] = []
+        for comparison in group:
+            if tables and any(comparison.contenders.keys() & other.contenders for other in tables[-1]):
+                tables[-1].append(comparison)
+            else:
+                tables.append([comparison])
+        yield section, [_table(members) for members in tables]
+
+
+def _table(members: Sequence[Comparison]) -> _Table:
+    names = list(dict.fromkeys(name for comparison in members for name in comparison.contenders))
+    return [["", *names, "ratios"], *(_row(comparison, names) for comparison in members)]
 
 
 def _row(comparison: Comparison, names: list[str]) -> list[str]:
