@@ -156,3 +156,43 @@ def test_another_error_in_a_destructor_is_told_and_changes_nothing():
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (3, "goes on\n")
     assert "KeyError: 'gone'" in ended.stderr
+
+
+LEFT_BEHIND = """
+import multiprocessing, os, signal, sys, threading, time
+from facerec.process import run
+
+def fail():
+    raise KeyError('gone')
+
+def child(program, is_killed):
+    while is_killed and os.getppid() == program:
+        time.sleep(0.01)
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except KeyError:
+        sys.excepthook(*sys.exc_info())  # as multiprocessing's own threads do
+
+def main(arguments):
+    is_killed = bool(arguments)
+    process = multiprocessing.get_context("fork").Process(target=child, args=(os.getpid(), is_killed))
+    process.start()
+    if is_killed:
+        os.kill(os.getpid(), signal.SIGKILL)
+    process.join()
+    return 3
+
+run(main)
+"""
+
+
+def test_a_loading_process_says_its_errors_unless_its_program_was_killed():
+    of_living, of_killed = (
+        subprocess.run([sys.executable, "-c", LEFT_BEHIND, *arguments], capture_output=True, text=True)
+        for arguments in ([], ["killed"])
+    )
+    assert (of_living.returncode, of_living.stderr.count("KeyError: 'gone'")) == (3, 2)
+    assert (of_killed.returncode, of_killed.stderr) == (-9, "")

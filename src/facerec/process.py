@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, NoReturn
 
 from facerec.errors import InputError, of_system
@@ -36,13 +37,13 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     it, as ``head`` does, the program ends silently with status 1; what is written to a closed stream is dropped. A file
     that the operating system refuses is one sentence (`facerec.errors.of_system`), with status 1; in a thread, as in
     TensorBoard's, it is a sentence alone. A signal that comes while Python runs a callback or a destructor, of which it
-    passes no exception on, comes again.
+    passes no exception on, comes again. A loading process whose program was killed ends without a word.
     """
     _open_closed_streams()
     logging.raiseExceptions = False  # a message that nobody can read any more is no traceback either
     signal.signal(signal.SIGTERM, _terminate)
     threading.excepthook = _thread_failed
-    sys.unraisablehook = _dropped
+    sys.excepthook, sys.unraisablehook = _failed, _dropped
     try:
         try:
             status = main(sys.argv[1:])
@@ -256,8 +257,22 @@ def _open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
+def _failed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not _is_left_behind():
+        sys.__excepthook__(kind, error, trace)
+
+
+def _is_left_behind() -> bool:
+    """Whether this is a loading process, of a program that is no more."""
+    processes = sys.modules.get("multiprocessing.process")
+    parent = None if processes is None else processes.parent_process()
+    return parent is not None and not parent.is_alive()
+
+
 def _thread_failed(thread: threading.ExceptHookArgs) -> None:
     sentence = of_system(thread.exc_value) if isinstance(thread.exc_value, OSError) else None
+    if _is_left_behind():
+        return
     if sentence is None:
         threading.__excepthook__(thread)
     else:
