@@ -40,17 +40,18 @@ class Pointwise(Structure):
 class Conv(Structure):
     _fields_ = (
         *((name, c_int32) for name in ("in_height", "in_width", "channels", "kernel", "stride")),
-        *((name, c_int32) for name in ("by_position", "grid_height", "grid_width")),
+        *((name, c_int32) for name in ("by_position", "grid_height", "grid_width", "grid_nearest")),
         *((name, c_int32) for name in ("half", "bias_by_position", "activation")),
         ("weight", c_void_p),
         *((name, POINTER(c_float)) for name in ("bias", "scale", "slope")),
     )
 
     @classmethod
-    def of(cls, weight, size, stride, bias=None, activation=None, half=False, scale=1, on_grid=False):
+    def of(cls, weight, size, stride, bias=None, activation=None, half=False, scale=1, grid=None):
         """Of ``(k*k, H, W, C)`` or ``(k*k, C)`` weights for maps of ``size``; bias ``(H, W, C)``, ``(C,)`` or None.
 
-        With ``on_grid``, H and W are those of a grid. The ``scale`` is that of float16, before which both are divided.
+        With a ``grid``, "bilinear" or "nearest", H and W are its. The ``scale`` is that of float16, before which both
+        are divided.
         """
         with np.errstate(invalid="ignore"):  # some weights are no numbers
             packed = packing.pack_conv(weight / scale, half)
@@ -58,8 +59,8 @@ class Conv(Structure):
         number, slope = activation_of(activation)
         kept += np.full(weight.shape[-1], scale, np.float32) if half else None, slope
         kernel = round(len(weight) ** 0.5)
-        grid = weight.shape[1:3] if on_grid else (0, 0)
-        flags = weight.ndim == 4, *grid, half, bias is not None and bias.ndim == 3, number
+        on_grid = (*weight.shape[1:3], grid == "nearest") if grid else (0, 0, 0)
+        flags = weight.ndim == 4, *on_grid, half, bias is not None and bias.ndim == 3, number
         part = cls(*size, weight.shape[-1], kernel, stride, *flags, packed.ctypes.data, *map(floats, kept[1:]))
         part.kept = kept
         return part

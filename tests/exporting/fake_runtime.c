@@ -67,8 +67,9 @@ static void release_memory_info(OrtMemoryInfo *info) {
 static OrtStatus *attribute(const OrtKernelInfo *info, const char *name, int64_t *out) {
   (void)info;
   MAY_FAIL;
-  const char *names[] = {"version", "kernel", "stride", "by_position", "grid_height", "grid_width", "activation"};
-  const int64_t values[] = {atoll(facerec_version()), 3, 1, 1, 0, 0, FACEREC_NONE};
+  const char *names[] = {"version", "kernel", "stride", "by_position", "grid_height", "grid_width", "grid_nearest",
+                         "activation"};
+  const int64_t values[] = {atoll(facerec_version()), 3, 1, 1, 0, 0, 0, FACEREC_NONE};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i]))
       return *out = values[i], NULL;

@@ -96,25 +96,30 @@ def test_a_bare_convolution_is_the_loop_over_taps(any_set):
         assert np.array_equal(y, convolved(x, weight, stride)), (kernel, stride, channels, by_position, half)
 
 
-def between_points(points, size):
+def between_points(points, size, grid):
     """``(k*k, H_grid, W_grid, C)`` to ``(k*k, H, W, C)``: weights of the two nearest points of each side, by loops."""
-    return np.einsum("ya,xb,tabc->tyxc", *map(shares, size, points.shape[1:3]), points.astype(np.float64))
+    rows, columns = (shares(*sides, grid) for sides in zip(size, points.shape[1:3], strict=True))
+    return np.einsum("ya,xb,tabc->tyxc", rows, columns, points.astype(np.float64))
 
 
-def shares(positions, points):
+def shares(positions, points, grid):
     """The part that each point has in each position: (positions, points)."""
     found = np.zeros((positions, points))
     for position in range(positions):
+        if grid == "nearest":
+            found[position, position * points // positions] = 1
+            continue
         place = min(max((position + 0.5) / positions * points - 0.5, 0), points - 1)
         found[position, int(place)] += 1 - place % 1
         found[position, min(int(place) + 1, points - 1)] += place % 1
     return found
 
 
-@pytest.mark.parametrize("grid", [(1, 1), (3, 3), (2, 5), (4, 1), (9, 13)])
+@pytest.mark.parametrize("points", [(1, 1), (3, 3), (2, 5), (4, 1), (9, 13)])
+@pytest.mark.parametrize("grid", ["bilinear", "nearest"])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_filters_between_the_points_of_a_grid(any_set, grid, stride, kernel):
+def test_filters_of_a_grid(any_set, points, grid, stride, kernel):
     cases = (
         (1, 1, None, "relu"),
         (20, 5, numbers(3, 20), numbers(4, 20)),
@@ -122,9 +127,9 @@ def test_filters_between_the_points_of_a_grid(any_set, grid, stride, kernel):
         (8, 3, numbers(4, 8), None),
     )
     for channels, images, bias, activation in cases:
-        points, x = numbers(1, kernel**2, *grid, channels), numbers(2, images, 9, 13, channels)
-        conv = Conv.of(points, (9, 13), stride, bias, activation, on_grid=True)
-        weight = between_points(points, (-(-9 // stride), -(-13 // stride)))
+        filters, x = numbers(1, kernel**2, *points, channels), numbers(2, images, 9, 13, channels)
+        conv = Conv.of(filters, (9, 13), stride, bias, activation, grid=grid)
+        weight = between_points(filters, (-(-9 // stride), -(-13 // stride)), grid)
         expected = convolved(x, weight, stride, bias, activation)
         y = any_set.run("block", Block.of(conv), x, expected.shape)
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-4 * kernel)
@@ -135,12 +140,12 @@ def test_a_block_on_a_grid_gives_the_same_bits_however_it_is_divided(any_set):
     expand, project, x = numbers(1, 40, 16), numbers(2, 16, 40), numbers(3, 6, 48, 47, 16)
     points = np.random.default_rng(1).standard_normal((9, 3, 3, 40)).astype(np.float32)
     parts = Pointwise.of(expand, numbers(4, 40), "relu6"), Pointwise.of(project, numbers(5, 16)), True
-    block = Block.of(Conv.of(points, (48, 47), 1, None, "relu6", on_grid=True), *parts)
+    block = Block.of(Conv.of(points, (48, 47), 1, None, "relu6", grid="bilinear"), *parts)
     once = any_set.run("block", block, x, x.shape)
     assert np.array_equal(any_set.run("block", block, x, x.shape, 7, [*range(7)][::-1]), once)
     assert np.array_equal(any_set.run("block", block, x[4:5], (1, *x.shape[1:]))[0], once[4])
     shared = numbers(6, 9, 40)
-    of_point = Block.of(Conv.of(shared[:, None, None], (48, 47), 1, None, "relu6", on_grid=True), *parts)
+    of_point = Block.of(Conv.of(shared[:, None, None], (48, 47), 1, None, "relu6", grid="bilinear"), *parts)
     of_all = Block.of(Conv.of(shared, (48, 47), 1, None, "relu6"), *parts)
     assert np.array_equal(any_set.run("block", of_point, x, x.shape), any_set.run("block", of_all, x, x.shape))
 

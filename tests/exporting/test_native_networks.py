@@ -33,6 +33,7 @@ NETWORKS = {
     "mobilefacenet, flat": lambda: MobileFaceNet(0.1, Depthwise, (16, 16), 8, pooling="flatten", activation="relu"),
     "mobilefacenet, prelu": lambda: MobileFaceNet(0.1, tvconv, (16, 16), 8, operator_stages=[1, 3]),
     "mobilefacenet, grid": lambda: MobileFaceNet(0.1, GridDepthwise, (32, 48), 8),
+    "mobilefacenet, parts": lambda: MobileFaceNet(0.1, partial(GridDepthwise, interpolation="nearest"), (32, 48), 8),
     "shufflenet": lambda: ShuffleNetV2(0.1, tvconv, (32, 32), 8, operator_stages=[3]),
     "timm, fused": lambda: TimmNetwork("mobilenetv2_035", None, (32, 32), 8),
     "timm, hard swish": lambda: TimmNetwork("mobilenetv3_small_050", tvconv, (32, 32), 8, where="*blocks.4*"),

@@ -50,7 +50,7 @@ def network(version: int = packing.VERSION, **changed) -> onnx.ModelProto:
     """One 3x3 convolution with a filter at each position of 4x5 maps of 6 channels, and what is wrong with it."""
     weight = np.random.default_rng(0).random((9, 4, 5, 6), np.float32)
     attributes = {"kernel": 3, "stride": 1, "by_position": 1, "activation": 0, "version": version}
-    attributes |= {"grid_height": 0, "grid_width": 0}
+    attributes |= {"grid_height": 0, "grid_width": 0, "grid_nearest": 0}
     tensors = {"weight": packing.pack_conv(weight), "bias": np.zeros(6, np.float32)}
     tensors |= {name: changed.get(name, np.ones(6, np.float32)) for name in ("scale", "slope")}
     tensors |= {name: value for name, value in changed.items() if name in tensors}
@@ -159,6 +159,7 @@ def test_a_library_is_refused_where_it_has_no_effect(written, tmp_path):
         ({"activation": 3, "slope": np.ones(5, np.float32)}, ("slope", "5 elements", "6")),
         ({"grid_height": 2, "grid_width": 2}, ("weight", "304")),
         ({"grid_height": 2}, ("grid_width=0", "1 to")),
+        ({"grid_nearest": 2}, ("grid_nearest=2", "0 to 1")),
         ({"grid_width": 2}, ("grid_width=2", "0 to 0")),
         ({"by_position": 0, "grid_height": 2, "grid_width": 2}, ("grid_height=2", "0 to 0")),
         (

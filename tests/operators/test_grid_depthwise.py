@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_weights import randomise
 from says import refuses
+from torch import nn
 
 from facerec.backbones import MobileNetV2
 from facerec.cost import measure_cost
-from facerec.deploy import reparameterize
+from facerec.deploy import reparameterize, replaced
+from facerec.exporting.folding import fold_batch_norms
 from facerec.operators.depthwise import Depthwise
 from facerec.operators.grid_depthwise import GridDepthwise
 
@@ -63,6 +65,7 @@ def test_each_position_has_the_filter_between_its_nearest_points(
                     expected[:, channel, row, column] += weight * window[:, channel].flatten(1)[:, tap]
     torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(reparameterize(module)(x), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(reparameterize(module).export_form(0.0)(x), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_it_starts_as_the_depthwise_convolution():
@@ -115,3 +118,13 @@ def test_an_unknown_interpolation_is_refused():
 
 def test_parts_of_the_map_cost_nothing_to_make():
     assert GridDepthwise(2, 1, (6, 6), interpolation="nearest").count_macs_once() == 0
+
+
+def test_parts_of_the_map_are_exported_as_ordinary_convolutions_with_what_follows_them():
+    module = randomise(GridDepthwise(4, 1, (6, 7), interpolation="nearest"))
+    network = nn.Sequential(module, nn.BatchNorm2d(4)).eval()
+    x = noise(2, 4, 6, 7)
+    found = replaced(fold_batch_norms(reparameterize(network)), lambda operator: operator.export_form(0.002))
+    torch.testing.assert_close(found(x), network(x), rtol=1e-4, atol=1e-4)
+    (parts,) = found
+    assert len(parts.filters) == 9 and parts.filters[0].shape == (4, 1, 3, 3)

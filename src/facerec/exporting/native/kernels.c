@@ -88,10 +88,12 @@ static void conv_rows(const struct work *w, int32_t row, int32_t end) {
       const int32_t in = row * conv->stride - p->pad + k;
       r.lines[k] = w->rings + (in < 0 || in >= conv->in_height ? 0 : in % p->slots + 1) * p->line;
     }
-    if (has_grid(conv)) {
+    if (has_grid(conv) && conv->grid_nearest) {
+      convolve_parts(&r, p, row, w->images);
+    } else if (has_grid(conv)) {
       filters_of_row(conv, p, row, w->filters);
       r.weight = (const char *)w->filters;
-      convolve_on_grid(&r, w->images);
+      convolve_interpolated(&r, w->images);
     } else {
       convolve(&r, w->images);
     }

@@ -26,13 +26,14 @@ struct facerec_pointwise {
   const float *slope;  /* with PReLU, out_channels; else NULL */
 };
 
-/* One filter a channel: shared by the positions (depthwise), one a position (TVConv), or interpolated between those of
- * the points of a grid, as PyTorch's `interpolate` does with mode="bilinear". The kernel is odd, at most
+/* One filter a channel: shared by the positions (depthwise), one a position (TVConv), or one of a grid's: interpolated
+ * between its points, as PyTorch's `interpolate` does with mode="bilinear", or that of the part of the map. The kernel is odd, at most
  * FACEREC_LARGEST_KERNEL, the padding kernel / 2 zeros; the output has ceil(in / stride) rows and columns. */
 struct facerec_conv {
   int32_t in_height, in_width, channels, kernel, stride;
   int32_t by_position;             /* else shared */
   int32_t grid_height, grid_width; /* with by_position: points that have filters; 0: all positions have */
+  int32_t grid_nearest;            /* with a grid: filters of parts, else interpolated */
   int32_t half;                    /* the weight is float16; not with a grid */
   int32_t bias_by_position;        /* else one a channel */
   int32_t activation;

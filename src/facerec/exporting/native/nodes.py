@@ -99,6 +99,7 @@ class Block(Node):
         attributes = {"kernel": spatial.kernel, "stride": spatial.stride, "activation": spatial.activation}
         attributes["by_position"] = int(spatial.by_position)
         attributes["grid_height"], attributes["grid_width"] = spatial.grid
+        attributes["grid_nearest"] = int(spatial.nearest)
         inputs = [*(_rounded_inputs(spatial) if half else _conv_inputs(spatial)), _slope(spatial)]
         if project:
             inputs += [*_inputs(expand), *_inputs(project)]

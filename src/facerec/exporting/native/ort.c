@@ -2,8 +2,8 @@
  *
  * Inputs, of which all but images or maps are constants of the file (rewrite.py writes them):
  *   Block, TVConv   maps (N, H, W, C); the convolution's weight, packed, float or float16; its bias, optional, (C) or
- *                   (H_out, W_out, C); with float16 its scale (C); with PReLU its slope (C); Block only, all optional: the
- *                   expansion's weight, bias and slope, the projection's
+ *                   (H_out, W_out, C); with float16 its scale (C); with PReLU its slope (C); Block only, all optional:
+ *                   the expansion's weight, bias and slope, the projection's
  *   Pointwise       maps (N, H, W, C); weight, packed; bias (C_out); with PReLU the slope (C_out)
  *   Stem            images uint8 (N, H, W, 3); the same
  * The weights' sizes are compared with what the kernels read, so that no file makes them read anything else. */
@@ -48,7 +48,7 @@ struct kernel {
   OrtMemoryInfo *memory;
   enum kind kind;
   size_t inputs;
-  int32_t size, stride, by_position, grid_height, grid_width, activation, expand_activation, project_activation, shortcut;
+  int32_t size, stride, by_position, grid_height, grid_width, grid_nearest, activation, expand_activation, project_activation, shortcut;
   atomic_int threads, seen, calls; /* see `take_part` */
 };
 
@@ -118,6 +118,7 @@ static OrtStatus *check_version(const struct kernel *k, const OrtKernelInfo *inf
 static OrtStatus *read_grid(struct kernel *k, const OrtKernelInfo *info) {
   const int64_t most = k->by_position ? LARGEST_SIDE : 0;
   TRY(attribute(k, info, "grid_height", 0, most, &k->grid_height));
+  TRY(attribute(k, info, "grid_nearest", 0, 1, &k->grid_nearest));
   return attribute(k, info, "grid_width", k->grid_height > 0, k->grid_height > 0 ? most : 0, &k->grid_width);
 }
 
@@ -266,7 +267,7 @@ static OrtStatus *read_conv(const struct kernel *k, const struct tensor *inputs,
   out->in_height = (int32_t)inputs[MAPS].shape[1], out->in_width = (int32_t)inputs[MAPS].shape[2];
   out->channels = channels, out->kernel = k->size, out->stride = k->stride;
   out->by_position = k->by_position, out->activation = k->activation;
-  out->grid_height = k->grid_height, out->grid_width = k->grid_width;
+  out->grid_height = k->grid_height, out->grid_width = k->grid_width, out->grid_nearest = k->grid_nearest;
   out->half = weight->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
   out->weight = weight->data, out->bias = bias->data, out->scale = inputs[SCALE].data;
   size_t expected = conv_size(out), channel_count = (size_t)channels;

@@ -59,7 +59,7 @@ static inline struct plan plan_of(const struct facerec_conv *c, int64_t images) 
   p.slots = slots_of(c, p.rows);
   p.ring = (p.slots + 1) * p.line;
   p.middle = p.rows * p.out_width * p.channels;
-  p.filters = has_grid(c) ? 2 * c->grid_width * weight_step(c) / 4 + PANEL : 0;
+  p.filters = has_grid(c) && !c->grid_nearest ? 2 * c->grid_width * weight_step(c) / 4 + PANEL : 0;
   return p;
 }
 

@@ -27,7 +27,8 @@ class Stage:
         weight: ``(out, in, k, k)``, ``(k * k, [H, W,] C)`` or ``(out, in)``; H and W may be those of a grid.
         bias: ``(C,)`` or, of a position-dependent convolution, ``(H, W, C)``.
         by_position: whether there is a filter at each position.
-        grid: (H, W) of the points between which filters are interpolated; (0, 0): all positions have their own.
+        grid: (H, W) of the points that have filters; (0, 0): all positions have their own.
+        nearest: with a grid, whether each part of the map has its point's filter; else they are interpolated.
         activation: 0: none, 1: ReLU, 2: ReLU6, 3: PReLU.
         slope: of PReLU, ``(C,)``.
         layers: what it stands for.
@@ -40,6 +41,7 @@ class Stage:
     stride: int = 1
     by_position: bool = False
     grid: tuple[int, int] = (0, 0)
+    nearest: bool = False
     activation: int = 0
     slope: Tensor | None = None
     layers: list[nn.Module] = field(default_factory=list)
@@ -128,14 +130,15 @@ def _of_convolution(layer: nn.Module) -> Stage | None:
 
 
 def _of_position(conv: PositionDependentConv) -> Stage | None:
-    weight, grid = conv.weight.unflatten(1, conv.out_size), (0, 0)
-    if isinstance(conv, GridConv) and conv.interpolation == "bilinear" and conv.points[0].numel() < weight[0].numel():
+    weight, grid, nearest = conv.weight.unflatten(1, conv.out_size), (0, 0), False
+    if isinstance(conv, GridConv) and conv.points[0].numel() < weight[0].numel():
         weight, grid = conv.points, (conv.points.shape[1], conv.points.shape[2])
+        nearest = conv.interpolation == "nearest"
     kernel = round(len(weight) ** 0.5)
     if kernel > _LARGEST_KERNEL or conv.stride not in (1, 2):
         return None
     bias = weight.new_zeros(weight.shape[-1]) if conv.bias is None else conv.bias
-    return Stage("spatial", weight, bias, kernel, conv.stride, by_position=True, grid=grid)
+    return Stage("spatial", weight, bias, kernel, conv.stride, by_position=True, grid=grid, nearest=nearest)
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:
