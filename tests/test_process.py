@@ -196,3 +196,29 @@ def test_a_loading_process_says_its_errors_unless_its_program_was_killed():
     )
     assert (of_living.returncode, of_living.stderr.count("KeyError: 'gone'")) == (3, 2)
     assert (of_killed.returncode, of_killed.stderr) == (-9, "")
+
+
+CONNECTED = """
+import atexit, sys, tempfile
+import torch
+import lightning_fabric.utilities.distributed as fabric
+from facerec.process import run
+
+def main(arguments):
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    fabric._destroy_dist_connection = lambda: print("disconnected")
+    atexit.register(fabric._destroy_dist_connection)
+    with tempfile.TemporaryDirectory(dir=arguments[0]):
+        atexit.register(lambda: print("the end"))
+        sys.exit({status})
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize(("status", "said"), [(143, "the end\n"), (130, "the end\n"), (3, "the end\ndisconnected\n")])
+def test_a_connected_process_that_is_told_to_end_leaves_the_connection_to_the_system(status, said, tmp_path):
+    program = CONNECTED.format(status=status)
+    ended = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (status, said), ended.stderr
+    assert not list(tmp_path.iterdir())

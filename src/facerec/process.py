@@ -3,6 +3,7 @@
 Importing this module changes nothing and imports nothing slow; a program calls `run`.
 """
 
+import atexit
 import ctypes
 import logging
 import os
@@ -51,6 +52,8 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
             _let_workers_end()
             sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit, ImportError) as ended:
+        if isinstance(ended, SystemExit) and ended.code in (INTERRUPTED, TERMINATED):
+            _leave(ended.code)
         if not is_interrupt(ended):
             raise
         print("interrupted", file=sys.stderr)
@@ -124,6 +127,28 @@ def refuse_too_many(processes: int, setting: str, otherwise: str = "") -> None:
         )
 
 
+def _leave(status: int) -> None:
+    """End a process of a run on several devices that was told to end, and return in any other.
+
+    The connection to the others is not ended: they may be gone, and then the library's threads end the process by
+    SIGABRT. The operating system closes it.
+    """
+    if not _is_connected():
+        return
+    connected = sys.modules.get("lightning_fabric.utilities.distributed")
+    if connected is not None:
+        atexit.unregister(connected._destroy_dist_connection)
+    atexit._run_exitfuncs()  # temporary files are removed
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
+def _is_connected() -> bool:
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
 def is_first_process() -> bool:
     """Whether this is the first of the processes that train one run on several devices, or the only one."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -135,11 +160,10 @@ def is_first_to_fail(run: str) -> bool:
 
     The others fail for the same reason, or because one of them is gone.
     """
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+    if not _is_connected():
         return True
     try:
-        return distributed.distributed_c10d._get_default_store().add(f"failed {run}", 1) == 1
+        return sys.modules["torch.distributed"].distributed_c10d._get_default_store().add(f"failed {run}", 1) == 1
     except RuntimeError:  # the first process, which keeps the store, has ended
         return is_first_process()
 
