@@ -2,7 +2,7 @@
 # make test    the tests
 # make test-fast  those that take under a minute together, for while you edit
 # make test-long  further cases of half a minute each, which make test leaves out
-# make attack  kills, damaged files, full disks: all trials, about an hour; it writes the table of docs/reliability.md
+# make attack  kills, damaged files, full disks: all trials, half an hour; it writes the table of docs/reliability.md
 # make setup   .venv with the pinned packages; both of the above do it themselves
 # make lint    what a change must pass beside the tests
 # make docs    the documentation as a site, in site/; a broken link is an error
