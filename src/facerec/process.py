@@ -10,23 +10,20 @@ import os
 import select
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, NoReturn
 
 from facerec.errors import InputError, of_system
+from facerec.handlers import INTERRUPTED, TERMINATED, install, let_workers_end
 
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # as a shell counts
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Rounds that a thread of libgomp waits actively before it sleeps. By default it is so many that on a machine that does
 # something else as well most of the time goes into waiting (docs/performance.md).
 _SPIN_COUNT = "2000"
 # Loading from a slow disk or network may use more processes than cores.
 _MOST_PROCESSES, _PROCESSES_PER_CORE = 64, 4
-_AGAIN = 0.1  # seconds, in which a callback or a destructor has ended
 _THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
@@ -42,14 +39,12 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     """
     _open_closed_streams()
     logging.raiseExceptions = False  # a message that nobody can read any more is no traceback either
-    signal.signal(signal.SIGTERM, _terminate)
-    threading.excepthook = _thread_failed
-    sys.excepthook, sys.unraisablehook = _failed, _dropped
+    install()
     try:
         try:
             status = main(sys.argv[1:])
         finally:
-            _let_workers_end()
+            let_workers_end()
             sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit, ImportError) as ended:
         if isinstance(ended, SystemExit) and ended.code in (INTERRUPTED, TERMINATED):
@@ -279,60 +274,3 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-
-
-def _failed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if not _is_left_behind():
-        sys.__excepthook__(kind, error, trace)
-
-
-def _is_left_behind() -> bool:
-    """Whether this is a loading process, of a program that is no more."""
-    processes = sys.modules.get("multiprocessing.process")
-    parent = None if processes is None else processes.parent_process()
-    return parent is not None and not parent.is_alive()
-
-
-def _thread_failed(thread: threading.ExceptHookArgs) -> None:
-    sentence = of_system(thread.exc_value) if isinstance(thread.exc_value, OSError) else None
-    if _is_left_behind():
-        return
-    if sentence is None:
-        threading.__excepthook__(thread)
-    else:
-        print(sentence, file=sys.stderr, flush=True)
-
-
-def _dropped(error: "sys.UnraisableHookArgs") -> None:
-    """Send the signal again whose exception nobody will see; other errors are told as Python does."""
-    ended = error.exc_value
-    if isinstance(ended, KeyboardInterrupt):
-        _send_soon(signal.SIGINT)
-    elif isinstance(ended, SystemExit) and ended.code == TERMINATED:
-        _send_soon(signal.SIGTERM)
-    else:
-        sys.__unraisablehook__(error)
-
-
-def _send_soon(number: int) -> None:
-    timer = threading.Timer(_AGAIN, _send, (number,))
-    timer.daemon = True
-    timer.start()
-
-
-def _send(number: int) -> None:
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident or 0, number)  # it may be waiting for something
-    else:
-        signal.raise_signal(number)
-
-
-def _terminate(*_: Any) -> None:
-    _let_workers_end()
-    sys.exit(TERMINATED)
-
-
-def _let_workers_end() -> None:
-    """Leave the end of a loading process unsaid: PyTorch's handler raises for one that was told to end as well."""
-    if hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # the default would complain of one that is on its way

@@ -23,9 +23,10 @@ from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import LAST, write_json
+from facerec.handlers import TERMINATED
 from facerec.plots.network import save_figure
 from facerec.plots.search_figure import Scale, TrialPoint, search_figure
-from facerec.process import TERMINATED, is_interrupt
+from facerec.process import is_interrupt
 from facerec.runs.folder import is_finished
 from facerec.runs.provenance import code_and_environment
 from facerec.runs.report import show_table

@@ -18,7 +18,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig
 
 from facerec.commands.claimed_cells import ClaimedCells, Failed
-from facerec.companions import COMPANIONS
 from facerec.config.cells import SweepCell, cells_in, how_to_run, single_run
 from facerec.config.compose import (
     check_command_line,
@@ -34,9 +33,11 @@ from facerec.config.settings import as_typed, quoted
 from facerec.console import log
 from facerec.errors import InputError, of_system
 from facerec.files import LAST
-from facerec.process import INTERRUPTED, TERMINATED, importing, is_first_to_fail, reader_is_gone
+from facerec.handlers import INTERRUPTED, TERMINATED
+from facerec.process import importing, is_first_to_fail, reader_is_gone
 from facerec.runs.folder import is_finished, remove_empty_run
 from facerec.runs.run_results import RunResults
+from facerec.training.companions import COMPANIONS
 
 _PATIENCE = 1.5  # seconds that the processes of other devices have to end by themselves when a run has failed
 

@@ -17,7 +17,8 @@ from hydra.errors import OverrideParseException
 from facerec.config.schema import LISTS_OF_TEXT, OVERLAY_GROUPS, PATHS, ROOT_KEYS, is_group, is_path, is_text
 from facerec.errors import InputError, suggestion
 from facerec.files import check_output_file, check_output_folder, in_home
-from facerec.process import INTERRUPTED, is_interrupt
+from facerec.handlers import INTERRUPTED
+from facerec.process import is_interrupt
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

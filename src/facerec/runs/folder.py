@@ -8,11 +8,11 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from facerec.companions import agreed
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import LAST, OUTPUTS, RESULTS, in_home, refuse_no_regular_file
 from facerec.process import is_first_process
+from facerec.training.companions import agreed
 
 _HYDRA = ".hydra"
 NOT_OF_A_CELL = ("name", "resume", "skip_finished", "cells", "claim_stale")  # settings that change no result

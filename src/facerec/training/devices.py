@@ -12,12 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
-from facerec.companions import COMPANIONS, FIRST
 from facerec.errors import InputError
+from facerec.training.companions import COMPANIONS, FIRST
 
 
 class Launcher(_SubprocessScriptLauncher):
-    """Lightning's launcher, whose processes end together as `facerec.companions` says.
+    """Lightning's launcher, whose processes end together as `facerec.training.companions` says.
 
     Each of them runs the command line in ``sys.argv``, in the run's folder. Lightning's own looks every five seconds
     and then kills all of them, without a word. Raises `InputError` for other numbers of devices and machines than those
