@@ -35,8 +35,8 @@ static void clear_borders(const struct plan *p, float *rings, int32_t in_width) 
 static struct product product_of(const struct facerec_pointwise *p, const float *a, ptrdiff_t a_stride, float *y,
                                  ptrdiff_t y_stride) {
   return (struct product){.a = a, .a_stride = a_stride, .segments = 1, .length = p->in_channels, .weight = p->weight,
-                          .bias = p->bias, .slope = p->slope, .columns = p->out_channels, .activation = p->activation, .y = y,
-                          .y_stride = y_stride, .run = INT32_MAX, .y_columns = p->out_channels};
+                          .bias = p->bias, .slope = p->slope, .columns = p->out_channels,
+                          .activation = p->activation, .y = y, .y_stride = y_stride, .run = INT32_MAX, .y_columns = p->out_channels};
 }
 
 static void copy_rows(const struct work *w, const float *x, float *y, int32_t rows) {
@@ -78,8 +78,8 @@ static void conv_rows(const struct work *w, int32_t row, int32_t end) {
   const struct plan *p = &w->plan;
   struct conv_row r = {.conv = conv, .weight_step = conv->by_position && !has_grid(conv) ? weight_step(conv) : 0,
                        .bias_step = conv->bias_by_position ? conv->channels : 0, .step = conv->stride * p->channels,
-                       .slope = conv->slope, .channels = p->channels, .wanted = conv->channels, .in_image = p->ring, .out_image = p->middle,
-                       .positions = p->out_width, .y = w->middles, .ahead = w->ahead};
+                       .slope = conv->slope, .channels = p->channels, .wanted = conv->channels,
+                       .in_image = p->ring, .out_image = p->middle, .positions = p->out_width, .y = w->middles, .ahead = w->ahead};
   for (; row < end; row++, r.y += p->out_width * p->channels) {
     const ptrdiff_t position = (ptrdiff_t)row * p->out_width;
     r.weight = (const char *)conv->weight + position * r.weight_step;
@@ -184,7 +184,8 @@ static void stem_rows(const struct facerec_stem *s, const uint8_t *image, float 
                       float *scratch) {
   const int32_t out_width = quotient_up(s->in_width, s->stride);
   const ptrdiff_t line = (s->in_width + s->kernel - 1) * 3;
-  const struct facerec_pointwise row_of_kernel = {s->kernel * 3, s->out_channels, s->activation, s->weight, s->bias, s->slope};
+  const struct facerec_pointwise row_of_kernel = {s->kernel * 3, s->out_channels, s->activation,
+                                                  s->weight, s->bias, s->slope};
   struct product p = product_of(&row_of_kernel, scratch, s->stride * 3, y, s->out_channels);
   struct stream none = {NULL, NULL};
   p.segments = s->kernel;

@@ -27,8 +27,9 @@ struct facerec_pointwise {
 };
 
 /* One filter a channel: shared by the positions (depthwise), one a position (TVConv), or one of a grid's: interpolated
- * between its points, as PyTorch's `interpolate` does with mode="bilinear", or that of the part of the map. The kernel is odd, at most
- * FACEREC_LARGEST_KERNEL, the padding kernel / 2 zeros; the output has ceil(in / stride) rows and columns. */
+ * between its points, as PyTorch's `interpolate` does with mode="bilinear", or that of the part of the map. The kernel
+ * is odd, at most FACEREC_LARGEST_KERNEL, the padding kernel / 2 zeros; the output has ceil(in / stride) rows and
+ * columns. */
 struct facerec_conv {
   int32_t in_height, in_width, channels, kernel, stride;
   int32_t by_position;             /* else shared */

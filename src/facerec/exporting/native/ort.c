@@ -48,7 +48,8 @@ struct kernel {
   OrtMemoryInfo *memory;
   enum kind kind;
   size_t inputs;
-  int32_t size, stride, by_position, grid_height, grid_width, grid_nearest, activation, expand_activation, project_activation, shortcut;
+  int32_t size, stride, by_position, grid_height, grid_width, grid_nearest;
+  int32_t activation, expand_activation, project_activation, shortcut;
   atomic_int threads, seen, calls; /* see `take_part` */
 };
 
@@ -274,7 +275,8 @@ static OrtStatus *read_conv(const struct kernel *k, const struct tensor *inputs,
   if ((!out->half && weight->type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) || weight->elements != expected)
     return refuse_input(k->api, "a convolution's weight", weight->elements, expected);
   if (out->half && out->grid_height > 0)
-    return refuse(k->api, ORT_INVALID_ARGUMENT, "facerec: float16 filters on a grid are not read: export the file again");
+    return refuse(k->api, ORT_INVALID_ARGUMENT,
+                  "facerec: float16 filters on a grid are not read: export the file again");
   if (out->half && inputs[SCALE].elements != channel_count)
     return refuse_input(k->api, "a convolution's scale", inputs[SCALE].elements, channel_count);
   TRY(read_slope(k->api, &inputs[SLOPE], k->activation, channel_count, &out->slope));
