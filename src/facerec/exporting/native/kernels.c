@@ -36,7 +36,8 @@ static struct product product_of(const struct facerec_pointwise *p, const float 
                                  ptrdiff_t y_stride) {
   return (struct product){.a = a, .a_stride = a_stride, .segments = 1, .length = p->in_channels, .weight = p->weight,
                           .bias = p->bias, .slope = p->slope, .columns = p->out_channels,
-                          .activation = p->activation, .y = y, .y_stride = y_stride, .run = INT32_MAX, .y_columns = p->out_channels};
+                          .activation = p->activation, .y = y, .y_stride = y_stride, .run = INT32_MAX,
+                          .y_columns = p->out_channels};
 }
 
 static void copy_rows(const struct work *w, const float *x, float *y, int32_t rows) {
@@ -79,7 +80,8 @@ static void conv_rows(const struct work *w, int32_t row, int32_t end) {
   struct conv_row r = {.conv = conv, .weight_step = conv->by_position && !has_grid(conv) ? weight_step(conv) : 0,
                        .bias_step = conv->bias_by_position ? conv->channels : 0, .step = conv->stride * p->channels,
                        .slope = conv->slope, .channels = p->channels, .wanted = conv->channels,
-                       .in_image = p->ring, .out_image = p->middle, .positions = p->out_width, .y = w->middles, .ahead = w->ahead};
+                       .in_image = p->ring, .out_image = p->middle, .positions = p->out_width, .y = w->middles,
+                       .ahead = w->ahead};
   for (; row < end; row++, r.y += p->out_width * p->channels) {
     const ptrdiff_t position = (ptrdiff_t)row * p->out_width;
     r.weight = (const char *)conv->weight + position * r.weight_step;
