@@ -117,6 +117,7 @@ def test_every_key_of_text_is_known():
         "combine",
         "padding",
         "mode",
+        "interpolation",
         "monitor",
     }
     found = {key for key, hint in _hints_of_nodes() if hint in (str, str | None)}

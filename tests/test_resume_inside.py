@@ -11,7 +11,7 @@ from running import DEPTHWISE, TVCONV, only_run, train, trained
 from says import says
 from test_train import assert_same_run, checkpoint
 
-from facerec import process
+from facerec import handlers
 
 # Two epochs of four steps.
 SHORT = ["trainer.max_epochs=2", "optimizer.lr=0.02", "lr_scheduler.milestones=[1]"]
@@ -45,7 +45,7 @@ def told(step: int, number: int, when: str = "on_train_batch_start", times: int 
 
 @pytest.fixture(autouse=True)
 def ends_as_a_program(monkeypatch):
-    before = signal.signal(signal.SIGTERM, process._terminate), signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGTERM, handlers._terminate), signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGTERM, before[0])
     signal.signal(signal.SIGINT, before[1])
