@@ -2,6 +2,7 @@ import ctypes
 import logging
 import subprocess
 import sys
+import time
 import warnings
 
 import pytest
@@ -222,3 +223,28 @@ def test_a_connected_process_that_is_told_to_end_leaves_the_connection_to_the_sy
     ended = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (status, said), ended.stderr
     assert not list(tmp_path.iterdir())
+
+
+HANGING = """
+import signal, sys, threading, time
+import facerec.process
+from facerec.process import run
+
+def main(arguments):
+    facerec.process._SECONDS_TO_END = 0.5
+    threading.Thread(target=time.sleep, args=(30,)).start()
+    {told}
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [("sys.exit(143)", 143), ("sys.exit(130)", 130), ("raise KeyboardInterrupt", 130)],
+)
+def test_a_program_that_was_told_to_end_waits_for_no_thread_that_does_not(told, status):
+    begun = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", HANGING.format(told=told)], capture_output=True, text=True)
+    assert ended.returncode == status and "Traceback" not in ended.stderr
+    assert time.monotonic() - begun < 20

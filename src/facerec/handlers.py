@@ -3,6 +3,7 @@
 Importing this module changes nothing; `facerec.process.run` installs it.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -71,6 +72,16 @@ def _send(number: int) -> None:
 def _terminate(*_: Any) -> None:
     let_workers_end()
     sys.exit(TERMINATED)
+
+
+def end_within(seconds: float, status: int) -> None:
+    """End the process with ``status`` if Python's own end takes longer.
+
+    The exception of a signal may have met a lock between its acquisition and its release, which a thread then waits for.
+    """
+    timer = threading.Timer(seconds, os._exit, (status,))
+    timer.daemon = True
+    timer.start()
 
 
 def let_workers_end() -> None:

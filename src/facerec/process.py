@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from facerec.errors import InputError, of_system
-from facerec.handlers import INTERRUPTED, TERMINATED, install, let_workers_end
+from facerec.handlers import INTERRUPTED, TERMINATED, end_within, install, let_workers_end
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Rounds that a thread of libgomp waits actively before it sleeps. By default it is so many that on a machine that does
@@ -24,6 +24,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _SPIN_COUNT = "2000"
 # Loading from a slow disk or network may use more processes than cores.
 _MOST_PROCESSES, _PROCESSES_PER_CORE = 64, 4
+_SECONDS_TO_END = 10.0
 _THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
@@ -49,10 +50,12 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     except (KeyboardInterrupt, SystemExit, ImportError) as ended:
         if isinstance(ended, SystemExit) and ended.code in (INTERRUPTED, TERMINATED):
             _leave(ended.code)
+            end_within(_SECONDS_TO_END, ended.code)
         if not is_interrupt(ended):
             raise
         print("interrupted", file=sys.stderr)
         status = INTERRUPTED
+        end_within(_SECONDS_TO_END, status)
     except BrokenPipeError:
         if not reader_is_gone():
             raise
