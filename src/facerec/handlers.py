@@ -77,7 +77,7 @@ def _terminate(*_: Any) -> None:
 def end_within(seconds: float, status: int) -> None:
     """End the process with ``status`` if Python's own end takes longer.
 
-    The exception of a signal may have met a lock between its acquisition and its release, which a thread then waits for.
+    The exception of a signal may have met a lock between its acquisition and its release, and a thread waits for it.
     """
     timer = threading.Timer(seconds, os._exit, (status,))
     timer.daemon = True
