@@ -227,11 +227,11 @@ def test_a_connected_process_that_is_told_to_end_leaves_the_connection_to_the_sy
 
 HANGING = """
 import signal, sys, threading, time
-import facerec.process
+from facerec import handlers
 from facerec.process import run
 
 def main(arguments):
-    facerec.process._SECONDS_TO_END = 0.5
+    handlers.SECONDS = 0.5
     threading.Thread(target=time.sleep, args=(30,)).start()
     {told}
 

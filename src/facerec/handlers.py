@@ -3,16 +3,20 @@
 Importing this module changes nothing; `facerec.process.run` installs it.
 """
 
+import atexit
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from facerec.errors import of_system
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # as a shell counts
+SECONDS = 30.0  # for Python's own end
 _AGAIN = 0.1  # seconds, in which a callback or a destructor has ended
 
 
@@ -49,17 +53,11 @@ def _dropped(error: "sys.UnraisableHookArgs") -> None:
     """Send the signal again whose exception nobody will see; other errors are told as Python does."""
     ended = error.exc_value
     if isinstance(ended, KeyboardInterrupt):
-        _send_soon(signal.SIGINT)
+        _after(_AGAIN, _send, signal.SIGINT)
     elif isinstance(ended, SystemExit) and ended.code == TERMINATED:
-        _send_soon(signal.SIGTERM)
+        _after(_AGAIN, _send, signal.SIGTERM)
     else:
         sys.__unraisablehook__(error)
-
-
-def _send_soon(number: int) -> None:
-    timer = threading.Timer(_AGAIN, _send, (number,))
-    timer.daemon = True
-    timer.start()
 
 
 def _send(number: int) -> None:
@@ -74,12 +72,38 @@ def _terminate(*_: Any) -> None:
     sys.exit(TERMINATED)
 
 
-def end_within(seconds: float, status: int) -> None:
-    """End the process with ``status`` if Python's own end takes longer.
+def end_soon(status: int) -> None:
+    """End a process that was told to with ``status``: at once if it is connected to those of other devices, else when
+    Python does, or after `SECONDS`.
 
     The exception of a signal may have met a lock between its acquisition and its release, and a thread waits for it.
     """
-    timer = threading.Timer(seconds, os._exit, (status,))
+    if is_connected():
+        _leave(status)
+    _after(SECONDS, os._exit, status)
+
+
+def is_connected() -> bool:
+    """Whether this is one of several processes that train one run, which have found each other."""
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
+def _leave(status: int) -> NoReturn:
+    """End without ending the connection to the others: they may be gone, and then the library's threads end the process
+    by SIGABRT. The operating system closes it."""
+    lightning = sys.modules.get("lightning_fabric.utilities.distributed")
+    if lightning is not None:
+        atexit.unregister(lightning._destroy_dist_connection)
+    atexit._run_exitfuncs()  # temporary files are removed
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(status)
+
+
+def _after(seconds: float, call: Callable[[int], object], number: int) -> None:
+    timer = threading.Timer(seconds, call, (number,))
     timer.daemon = True
     timer.start()
 

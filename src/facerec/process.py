@@ -3,7 +3,6 @@
 Importing this module changes nothing and imports nothing slow; a program calls `run`.
 """
 
-import atexit
 import ctypes
 import logging
 import os
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from facerec.errors import InputError, of_system
-from facerec.handlers import INTERRUPTED, TERMINATED, end_within, install, let_workers_end
+from facerec.handlers import INTERRUPTED, TERMINATED, end_soon, install, is_connected, let_workers_end
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Rounds that a thread of libgomp waits actively before it sleeps. By default it is so many that on a machine that does
@@ -24,7 +23,6 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _SPIN_COUNT = "2000"
 # Loading from a slow disk or network may use more processes than cores.
 _MOST_PROCESSES, _PROCESSES_PER_CORE = 64, 4
-_SECONDS_TO_END = 10.0
 _THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
@@ -48,14 +46,14 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
             let_workers_end()
             sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit, ImportError) as ended:
-        if isinstance(ended, SystemExit) and ended.code in (INTERRUPTED, TERMINATED):
-            _leave(ended.code)
-            end_within(_SECONDS_TO_END, ended.code)
-        if not is_interrupt(ended):
+        if is_interrupt(ended):
+            print("interrupted", file=sys.stderr)
+            status = INTERRUPTED
+        elif isinstance(ended, SystemExit) and ended.code in (INTERRUPTED, TERMINATED):
+            status = ended.code
+        else:
             raise
-        print("interrupted", file=sys.stderr)
-        status = INTERRUPTED
-        end_within(_SECONDS_TO_END, status)
+        end_soon(status)
     except BrokenPipeError:
         if not reader_is_gone():
             raise
@@ -125,28 +123,6 @@ def refuse_too_many(processes: int, setting: str, otherwise: str = "") -> None:
         )
 
 
-def _leave(status: int) -> None:
-    """End a process of a run on several devices that was told to end, and return in any other.
-
-    The connection to the others is not ended: they may be gone, and then the library's threads end the process by
-    SIGABRT. The operating system closes it.
-    """
-    if not _is_connected():
-        return
-    connected = sys.modules.get("lightning_fabric.utilities.distributed")
-    if connected is not None:
-        atexit.unregister(connected._destroy_dist_connection)
-    atexit._run_exitfuncs()  # temporary files are removed
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(status)
-
-
-def _is_connected() -> bool:
-    distributed = sys.modules.get("torch.distributed")
-    return distributed is not None and distributed.is_available() and distributed.is_initialized()
-
-
 def is_first_process() -> bool:
     """Whether this is the first of the processes that train one run on several devices, or the only one."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -158,7 +134,7 @@ def is_first_to_fail(run: str) -> bool:
 
     The others fail for the same reason, or because one of them is gone.
     """
-    if not _is_connected():
+    if not is_connected():
         return True
     try:
         return sys.modules["torch.distributed"].distributed_c10d._get_default_store().add(f"failed {run}", 1) == 1

@@ -159,7 +159,7 @@ def test_a_library_is_refused_where_it_has_no_effect(written, tmp_path):
         ({"activation": 3, "slope": np.ones(5, np.float32)}, ("slope", "5 elements", "6")),
         ({"grid_height": 2, "grid_width": 2}, ("weight", "304")),
         ({"grid_height": 2}, ("grid_width=0", "1 to")),
-        ({"grid_nearest": 2}, ("grid_nearest=2", "0 to 1")),
+        ({"grid_nearest": 1}, ("grid_nearest=1", "0 to 0")),
         ({"grid_width": 2}, ("grid_width=2", "0 to 0")),
         ({"by_position": 0, "grid_height": 2, "grid_width": 2}, ("grid_height=2", "0 to 0")),
         (

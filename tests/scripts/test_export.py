@@ -122,6 +122,14 @@ def test_rounded_weights_that_change_the_embeddings_are_refused_with_the_numbers
 
 
 @needs_cc
+def test_rounding_is_refused_where_no_position_has_a_weight_of_its_own(depthwise_run, run_script, tmp_path):
+    asked = ("output=net.onnx", "operators=native", "weights=float16", "data.cache=null")
+    status, printed, said = run_script("export", f"checkpoint={depthwise_run / 'best.ckpt'}", *asked)
+    assert (status, printed) == (1, "")
+    assert says(said, "weights=float16", "has none", "leave it out") and not list(tmp_path.iterdir())
+
+
+@needs_cc
 def test_a_library_that_cannot_be_built_leaves_what_was_there(depthwise_run, run_script, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     monkeypatch.setenv("CC", "cc -Dint=broken")

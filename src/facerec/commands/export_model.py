@@ -251,7 +251,12 @@ def to_write(settings: Settings, backbone: nn.Module, tolerance: float) -> nn.Mo
         return export_form(backbone, tolerance)
     from facerec.exporting.native.rewrite import native_form  # which imports timm, and that is slow
 
-    return native_form(backbone, half=settings.weights == "float16")
+    network = native_form(backbone, half=settings.weights == "float16")
+    if settings.weights == "float16" and not any(buffer.dtype == torch.float16 for buffer in network.buffers()):
+        raise InputError(
+            "weights=float16 rounds weights that each position has of its own, and this network has none: leave it out"
+        )
+    return network
 
 
 def write(settings: Settings, network: nn.Module, metadata: dict[str, str], data: FaceDataModule, path: Path) -> None:

@@ -137,7 +137,8 @@ def _check_nodes(node: Any, place: str, depth: int = 0) -> None:
     """Raise `ValueError` for a key without a name, or a class whose name is no text, at any depth of ``node``, and for
     more depth than a configuration has: what reads it goes down node by node."""
     if depth > _DEEPEST:
-        raise ValueError(f"it contains no results, since {place} is nested more than {_DEEPEST} times"[:200])
+        top = ".".join(place.split(".")[:3])[:100]
+        raise ValueError(f"it contains no results, since {top} is nested more than {_DEEPEST} times")
     if isinstance(node, dict) and ("" in node or not isinstance(node.get("_target_", ""), str)):
         raise ValueError(f"it contains no results, since {place} is {node!r}"[:200])
     for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():

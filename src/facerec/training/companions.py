@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facerec.console import log
+from facerec.handlers import is_connected
 from facerec.process import is_first_process
 
 FIRST = "FACEREC_FIRST_PROCESS"  # the number of the process that started this one
@@ -178,9 +179,8 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], patience: float) -> None
 def _forget_ranks() -> None:
     for name in RANKS:
         os.environ.pop(name, None)
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
+    if is_connected():
+        sys.modules["torch.distributed"].destroy_process_group()
 
 
 def _killed(device: int, received: int) -> str:

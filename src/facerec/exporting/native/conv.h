@@ -78,27 +78,3 @@ INLINE void conv_positions(const struct conv_row *row, struct conv_form f) {
   }
   *row->ahead = ahead;
 }
-
-INLINE void conv_images(const struct conv_row *r, const int images, const int kernel) {
-  if (r->conv->half)
-    conv_positions(r, (struct conv_form){images, kernel, 1, PANEL});
-  else
-    conv_positions(r, (struct conv_form){images, kernel, 0, PANEL});
-}
-
-INLINE void conv_any(const struct conv_row *r, int32_t images, const int kernel) {
-  switch (images) {
-  case 1: conv_images(r, 1, kernel); break;
-  case 2: conv_images(r, 2, kernel); break;
-  case 3: conv_images(r, 3, kernel); break;
-  default: conv_images(r, 4, kernel);
-  }
-}
-
-/* One row of the output of 1 to 4 images. */
-static void convolve(const struct conv_row *r, int32_t images) {
-  if (r->conv->kernel == 3)
-    conv_any(r, images, 3);
-  else
-    conv_any(r, images, r->conv->kernel);
-}

@@ -1,4 +1,4 @@
-/* Filters of a grid's points, which are the centres of equal parts of the map: interpolated, or those of the part. */
+/* Filters that are interpolated between those of a grid's points, the centres of equal parts of the map. */
 
 /* Where a position lies between points: behind `point`, by `part` of the way to the next one. */
 struct place {
@@ -78,44 +78,5 @@ INLINE void interpolated_images(const struct conv_row *r, const int images, cons
     for (end = first + 1; end < r->positions && place_of(end, r->positions, points).point == point;)
       end++;
     grid_positions(r, images, kernel, first, end);
-  }
-}
-
-INLINE void interpolated_any(const struct conv_row *r, int32_t images, const int kernel) {
-  switch (images) {
-  case 1: interpolated_images(r, 1, kernel); break;
-  case 2: interpolated_images(r, 2, kernel); break;
-  case 3: interpolated_images(r, 3, kernel); break;
-  default: interpolated_images(r, 4, kernel);
-  }
-}
-
-/* One row of the output of 1 to 4 images; `weight` is what `filters_of_row` made. */
-static void convolve_interpolated(const struct conv_row *r, int32_t images) {
-  if (r->conv->kernel == 3)
-    interpolated_any(r, images, 3);
-  else
-    interpolated_any(r, images, r->conv->kernel);
-}
-
-INLINE int32_t part_of(int32_t position, int32_t positions, int32_t parts) {
-  return (int32_t)((int64_t)position * parts / positions);
-}
-
-/* The same, of shared filters in each part of the row; `weight` is the grid's. */
-static void convolve_parts(const struct conv_row *r, const struct plan *p, int32_t row, int32_t images) {
-  const struct facerec_conv *conv = r->conv;
-  const ptrdiff_t of_row = (ptrdiff_t)part_of(row, p->out_height, conv->grid_height) * conv->grid_width;
-  for (int32_t part = 0, first = 0, end; part < conv->grid_width; part++, first = end) {
-    for (end = first; end < r->positions && part_of(end, r->positions, conv->grid_width) == part;)
-      end++;
-    struct conv_row inner = *r;
-    inner.weight = (const char *)conv->weight + (of_row + part) * weight_step(conv);
-    inner.positions = end - first;
-    inner.y += first * r->channels;
-    inner.bias = r->bias ? r->bias + first * r->bias_step : NULL;
-    for (int32_t k = 0; k < conv->kernel; k++)
-      inner.lines[k] += first * r->step;
-    convolve(&inner, images);
   }
 }

@@ -9,6 +9,8 @@ static void clear(float *x, ptrdiff_t floats) { memset(x, 0, (size_t)floats * si
 
 #include "grid.h"
 
+#include "rows.h"
+
 /* A task's part of a group of images that run through a block together. */
 struct work {
   const struct facerec_block *block;
@@ -77,7 +79,7 @@ static void fill(const struct work *w, int32_t row, int32_t end) {
 static void conv_rows(const struct work *w, int32_t row, int32_t end) {
   const struct facerec_conv *conv = &w->block->conv;
   const struct plan *p = &w->plan;
-  struct conv_row r = {.conv = conv, .weight_step = conv->by_position && !has_grid(conv) ? weight_step(conv) : 0,
+  struct conv_row r = {.conv = conv, .weight_step = has_all(conv) ? weight_step(conv) : 0,
                        .bias_step = conv->bias_by_position ? conv->channels : 0, .step = conv->stride * p->channels,
                        .slope = conv->slope, .channels = p->channels, .wanted = conv->channels,
                        .in_image = p->ring, .out_image = p->middle, .positions = p->out_width, .y = w->middles,
@@ -90,15 +92,14 @@ static void conv_rows(const struct work *w, int32_t row, int32_t end) {
       const int32_t in = row * conv->stride - p->pad + k;
       r.lines[k] = w->rings + (in < 0 || in >= conv->in_height ? 0 : in % p->slots + 1) * p->line;
     }
-    if (has_grid(conv) && conv->grid_nearest) {
-      convolve_parts(&r, p, row, w->images);
-    } else if (has_grid(conv)) {
+    if (is_interpolated(conv)) {
       filters_of_row(conv, p, row, w->filters);
       r.weight = (const char *)w->filters;
-      convolve_interpolated(&r, w->images);
-    } else {
-      convolve(&r, w->images);
     }
+    if (conv->grid_nearest)
+      convolve_parts(&r, p, row, w->images);
+    else
+      convolve(&r, w->images);
   }
 }
 
@@ -129,7 +130,7 @@ static void finish(const struct work *w, int32_t row, int32_t end) {
 /* The weights of the conv's rows from `row` to `end`: what is worth fetching early. Fewer are in the cache. */
 static struct stream weights_of(const struct work *w, int32_t row, int32_t end) {
   const struct facerec_conv *conv = &w->block->conv;
-  const ptrdiff_t line = conv->by_position && !has_grid(conv) ? w->plan.out_width * weight_step(conv) : 0;
+  const ptrdiff_t line = has_all(conv) ? w->plan.out_width * weight_step(conv) : 0;
   const char *weight = conv->weight;
   return (struct stream){weight + row * line, weight + end * line};
 }

@@ -119,7 +119,7 @@ static OrtStatus *check_version(const struct kernel *k, const OrtKernelInfo *inf
 static OrtStatus *read_grid(struct kernel *k, const OrtKernelInfo *info) {
   const int64_t most = k->by_position ? LARGEST_SIDE : 0;
   TRY(attribute(k, info, "grid_height", 0, most, &k->grid_height));
-  TRY(attribute(k, info, "grid_nearest", 0, 1, &k->grid_nearest));
+  TRY(attribute(k, info, "grid_nearest", 0, k->grid_height > 0, &k->grid_nearest));
   return attribute(k, info, "grid_width", k->grid_height > 0, k->grid_height > 0 ? most : 0, &k->grid_width);
 }
 

@@ -16,7 +16,10 @@ static inline int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline int32_t quotient_up(int64_t a, int64_t b) { return (int32_t)((a + b - 1) / b); }
 static inline ptrdiff_t padded(int32_t channels, int32_t to) { return (ptrdiff_t)quotient_up(channels, to) * to; }
 
-static inline int has_grid(const struct facerec_conv *c) { return c->grid_height > 0; }
+/* Whether the filters of all positions are stored. */
+static inline int has_all(const struct facerec_conv *c) { return c->by_position && c->grid_height == 0; }
+
+static inline int is_interpolated(const struct facerec_conv *c) { return c->grid_height > 0 && !c->grid_nearest; }
 
 /* A group of images runs through a block together and shares every load of position-dependent weights. Of each image
  * there are `slots` rows of the conv's input, a ring, behind a row of zeros, and `rows` rows of its output. */
@@ -45,7 +48,7 @@ static inline ptrdiff_t weight_step(const struct facerec_conv *c) {
 
 static inline int fits(const struct facerec_conv *c, const struct plan *p, int32_t rows) {
   return p->images * band_floats(c, p, rows) * 4 <= BAND_BYTES &&
-         (!c->by_position || has_grid(c) || rows * p->out_width * weight_step(c) <= WEIGHT_BYTES);
+         (!has_all(c) || rows * p->out_width * weight_step(c) <= WEIGHT_BYTES);
 }
 
 static inline struct plan plan_of(const struct facerec_conv *c, int64_t images) {
@@ -59,7 +62,7 @@ static inline struct plan plan_of(const struct facerec_conv *c, int64_t images) 
   p.slots = slots_of(c, p.rows);
   p.ring = (p.slots + 1) * p.line;
   p.middle = p.rows * p.out_width * p.channels;
-  p.filters = has_grid(c) && !c->grid_nearest ? 2 * c->grid_width * weight_step(c) / 4 + PANEL : 0;
+  p.filters = is_interpolated(c) ? 2 * c->grid_width * weight_step(c) / 4 + PANEL : 0;
   return p;
 }
 
