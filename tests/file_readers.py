@@ -30,9 +30,9 @@ from facerec.alignment.landmarks import read_landmarks
 from facerec.alignment.outputs import Origin, read_origin, write_aligned
 from facerec.alignment.placement import template
 from facerec.backbones.weight_files import timm_weights
-from facerec.config.build import build_trained, read_model
 from facerec.config.compose import compose
 from facerec.config.teachers import open_teacher
+from facerec.config.trained import build_trained, read_model
 from facerec.data import cache
 from facerec.data.cache import pack
 from facerec.data.decode import decode_rgb, read_header

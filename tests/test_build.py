@@ -13,7 +13,7 @@ from says import refuses
 from torch import nn
 
 from facerec.backbones import MobileNetV2, ShuffleNetV2
-from facerec.config import build
+from facerec.config import build, making
 from facerec.config import compose as composition
 from facerec.errors import InputError
 from facerec.heads import AMSoftmax, ArcFace
@@ -255,7 +255,7 @@ def test_so_is_a_size_that_one_of_them_has_by_default(node):
 
 def test_a_constructor_that_only_asserts_is_named():
     with refuses("AssertionError", "config node: trainer", error=InputError):
-        build._refusing(mock.Mock(side_effect=AssertionError()), "trainer")()
+        making.refusing(mock.Mock(side_effect=AssertionError()), "trainer")()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from running import ROOT
 from says import refuses, says
 from torchvision.transforms import v2
 
-from facerec.config import build
+from facerec.config import build, making
 from facerec.config import compose as composition
 from facerec.config.schema import ROOT_KEYS, reject_unknown_keys
 from facerec.data.augmentation.by_torchvision import Torchvision
@@ -55,8 +55,8 @@ def build_all(cfg) -> None:
     backbone = build.build_backbone(cfg)
     build.build_learner(cfg, backbone, 5).optimizer_and_schedule()
     build.build_images(cfg)
-    build._make_all(cfg.logger, "logger")
-    build._make_all(cfg.callbacks, "callbacks")
+    making.make_all(cfg.logger, "logger")
+    making.make_all(cfg.callbacks, "callbacks")
 
 
 def test_the_tests_find_the_files():

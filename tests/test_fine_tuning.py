@@ -10,8 +10,9 @@ from running import DEPTHWISE, ROOT
 from safetensors.torch import save_file
 from says import refuses
 
-from facerec.config.build import build_backbone, build_learner, build_trained
+from facerec.config.build import build_backbone, build_learner
 from facerec.config.compose import compose, resolved
+from facerec.config.trained import build_trained
 from facerec.errors import InputError
 from facerec.operators.tvconv import TVConv
 from facerec.training.fine_tuning import NEW, RESAMPLED, STARTED, TAKEN, FineTuning

@@ -14,9 +14,10 @@ import torch
 from omegaconf import OmegaConf
 from running import DEPTHWISE, ONE_EPOCH, ROOT, THREE_EPOCHS, TVCONV, train, trained
 
-from facerec.config.build import build_data, build_trained, verify
+from facerec.config.build import build_data, verify
 from facerec.config.compose import compose
 from facerec.config.meanings import of_option
+from facerec.config.trained import build_trained
 from facerec.training.older_settings import MOVED
 
 FOLDER = reference_run.FILE.parent

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from running import DEPTHWISE, ONE_EPOCH, only_run, train, trained
 from says import says
 
-from facerec.config.build import build_trained
+from facerec.config.trained import build_trained
 from facerec.exporting import formats
 from facerec.exporting.deployed_network import export_form
 

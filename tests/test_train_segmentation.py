@@ -12,7 +12,8 @@ from running import as_program, train, trained
 from says import says
 
 from facerec.commands.main import main
-from facerec.config.build import build_data, build_trained
+from facerec.config.build import build_data
+from facerec.config.trained import build_trained
 from facerec.segmentation.mask_protocols import PROTOCOLS, probabilities_at, score
 
 UNSEEN = "drawn_c"

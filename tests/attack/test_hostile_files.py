@@ -20,7 +20,7 @@ from odd_results import ODD
 from running import DEPTHWISE, THREE_EPOCHS, as_program
 
 from facerec.commands.main import module_of
-from facerec.config.build import build_trained
+from facerec.config.trained import build_trained
 from facerec.errors import InputError
 from facerec.exporting import onnx_format
 

@@ -9,7 +9,7 @@ from running import DEPTHWISE, ONE_EPOCH, THREE_EPOCHS, TVCONV, train, trained
 from says import refuses, says
 
 from facerec.backbones import MobileNetV2
-from facerec.config.build import build_trained
+from facerec.config.trained import build_trained
 from facerec.operators.tvconv import TVConv
 from facerec.plots.network import spatial_layers, spread
 from facerec.training.callbacks.affinity_maps import AffinityMapsFile, read_maps

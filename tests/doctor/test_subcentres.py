@@ -15,7 +15,7 @@ from says import refuses, says
 from torch import nn
 
 from facerec.commands.main import module_of
-from facerec.config.build import build_trained
+from facerec.config.trained import build_trained
 from facerec.data.decode import decode_rgb
 from facerec.data.held_out import split_identities
 from facerec.data.loading import normalise

@@ -11,7 +11,8 @@ from running import as_program
 from says import says
 
 from facerec.commands.main import module_of
-from facerec.config.build import build_data, build_trained, read_model, verify
+from facerec.config.build import build_data, verify
+from facerec.config.trained import build_trained, read_model
 from facerec.exporting.measured import read_rates
 
 

@@ -17,7 +17,7 @@ from shared_data import DETECTOR, FACES, needs_detector, needs_faces
 from facerec.alignment.placement import place_points
 from facerec.alignment.warp import warp
 from facerec.commands.main import module_of
-from facerec.config.build import build_trained
+from facerec.config.trained import build_trained
 from facerec.data.loading import normalise
 
 pytest.importorskip("onnx")

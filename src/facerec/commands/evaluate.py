@@ -27,9 +27,10 @@ from torch import nn
 
 from facerec.commands.evaluate_masks import evaluate_masks
 from facerec.commands.operating_points import Asked
-from facerec.config.build import build_faces, build_trained, learner_class, read_model, refuse_other_sizes, verify
+from facerec.config.build import build_faces, learner_class, refuse_other_sizes, verify
 from facerec.config.settings import command, run_settings, setting
 from facerec.config.stored import compose_trained
+from facerec.config.trained import build_trained, read_model
 from facerec.console import terminal
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.shared_people import Shared

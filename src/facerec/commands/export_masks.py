@@ -11,7 +11,8 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from facerec.config.build import build_data, read_model
+from facerec.config.build import build_data
+from facerec.config.trained import read_model
 from facerec.console import log, terminal
 from facerec.cost import measure_cost
 from facerec.data.fundus.segmentation_datamodule import SegmentationDataModule

@@ -28,8 +28,9 @@ from torch import nn
 
 from facerec.alignment.placement import alignment
 from facerec.commands.export_masks import export_masks
-from facerec.config.build import build_faces, build_trained, learner_class, read_model, verify
+from facerec.config.build import build_faces, learner_class, verify
 from facerec.config.settings import command, run_settings, setting
+from facerec.config.trained import build_trained, read_model
 from facerec.console import log, terminal
 from facerec.cost import measure_cost
 from facerec.data.datamodule import FaceDataModule

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from facerec.config.build import build_data, build_trained, evaluate
+from facerec.config.build import build_data, evaluate
+from facerec.config.trained import build_trained
 from facerec.plots.overlays import Overlay, comparison_figure
 from facerec.runs.differences import Run, read_runs
 from facerec.runs.run_names import run_names

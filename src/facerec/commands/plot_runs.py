@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from facerec.commands.mask_figures import contours
-from facerec.config.build import build_trained
 from facerec.config.settings import command, setting
+from facerec.config.trained import build_trained
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import RESULTS, SCORES, check_output_file

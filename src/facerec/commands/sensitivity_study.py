@@ -17,9 +17,10 @@ from omegaconf import DictConfig
 from torch import nn
 from tqdm import tqdm
 
-from facerec.config.build import build_data, build_trained, evaluate
+from facerec.config.build import build_data, evaluate
 from facerec.config.settings import command, run_settings, setting
 from facerec.config.stored import compose_trained
+from facerec.config.trained import build_trained
 from facerec.console import log, terminal
 from facerec.errors import InputError
 from facerec.files import check_output_folder, write_json

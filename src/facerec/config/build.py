@@ -2,34 +2,27 @@
 
 import inspect
 import sys
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from contextlib import redirect_stdout
-from functools import partial, wraps
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor, nn
+from torch import nn
 
 from facerec.config.compose import resolved
-from facerec.config.node_types import check_class, check_classes, check_node
-from facerec.config.sentences import sentence
-from facerec.config.stored import compose_trained
+from facerec.config.making import check, make, make_all, refusing
+from facerec.config.node_types import check_class, check_classes
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.image_datamodule import ImageDataModule
-from facerec.errors import InputError, suggestion
-from facerec.exporting.formats import Model, read
+from facerec.errors import InputError
 from facerec.heads import CosineHead
 from facerec.operators.base import OperatorFactory
 from facerec.process import refuse_too_many
 from facerec.training.before_training import refuse_no_time, refuse_no_verification
-from facerec.training.checkpoints import load_checkpoint, load_weights, no_larger_than
 from facerec.training.distillation import Distillation
 from facerec.training.evaluator import Evaluator
 from facerec.training.learner import Learner, Training
@@ -40,7 +33,7 @@ _LOGGER_PACKAGES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
 
 def seed_everything(cfg: DictConfig) -> None:
     """Seed Python, NumPy and PyTorch, in this process and in the workers."""
-    _refusing(pl.seed_everything, "seed")(cfg.seed, workers=True, verbose=False)
+    refusing(pl.seed_everything, "seed")(cfg.seed, workers=True, verbose=False)
 
 
 def check_types(cfg: DictConfig) -> None:
@@ -48,7 +41,7 @@ def check_types(cfg: DictConfig) -> None:
     check_classes(resolved(cfg))
     for key, node in cfg.items():
         if isinstance(node, DictConfig) and key not in ("logger", "callbacks"):  # they read the run's folder
-            _refusing(_check, str(key))(node, str(key))
+            check(node, str(key))
 
 
 def refuse_missing_packages(cfg: DictConfig) -> None:
@@ -66,8 +59,8 @@ def refuse_missing_packages(cfg: DictConfig) -> None:
 def build_backbone(cfg: DictConfig) -> nn.Module:
     """Return the backbone with its operator; raise `InputError` if it needs one and none is given, or the reverse."""
     check_class(cfg.backbone.get("_target_"), "backbone")
-    _refusing(_check, "backbone")(cfg.backbone, "backbone")
-    constructor = _refusing(get_object, "backbone")(cfg.backbone._target_)
+    check(cfg.backbone, "backbone")
+    constructor = refusing(get_object, "backbone")(cfg.backbone._target_)
     option = inspect.signature(constructor).parameters.get("operator")
     if cfg.operator and option is None:
         raise InputError(
@@ -77,74 +70,25 @@ def build_backbone(cfg: DictConfig) -> nn.Module:
         raise InputError(f"{constructor.__name__} needs an operator, got operator=none: take operator=depthwise")
     # Hydra would treat the operator factory, a dataclass, as configuration, hence the partial call, which alone would
     # not notice a setting without a value.
-    _refusing(OmegaConf.to_container, "backbone")(cfg.backbone, resolve=True, throw_on_missing=True)
-    backbone = _refusing(_make(cfg.backbone, "backbone", _partial_=True), "backbone")
+    refusing(OmegaConf.to_container, "backbone")(cfg.backbone, resolve=True, throw_on_missing=True)
+    backbone = refusing(make(cfg.backbone, "backbone", _partial_=True), "backbone")
     return backbone(operator=_operator(cfg.operator)) if cfg.operator else backbone()
 
 
 def _operator(node: DictConfig) -> OperatorFactory:
     """Return the factory, wrapped so that errors of its constructors name the operator's config node."""
-    operator = OperatorFactory.of(_make(node, "operator"))
+    operator = OperatorFactory.of(make(node, "operator"))
     return OperatorFactory(
-        make=_refusing(operator.make, "operator"),
-        make_pointwise=operator.make_pointwise and _refusing(operator.make_pointwise, "operator"),
-        wrap_block=operator.wrap_block and _refusing(operator.wrap_block, "operator"),
+        make=refusing(operator.make, "operator"),
+        make_pointwise=operator.make_pointwise and refusing(operator.make_pointwise, "operator"),
+        wrap_block=operator.wrap_block and refusing(operator.wrap_block, "operator"),
         default_last_stages=operator.default_last_stages,
     )
 
 
-def build_trained(
-    path: str | Path, overrides: Sequence[str] = (), trust: bool = False
-) -> tuple[nn.Module, DictConfig, dict[str, Any]]:
-    """Return the trained backbone, its configuration with ``overrides`` applied, and the checkpoint's content.
-
-    Raises `InputError` if the file ``path`` is not a checkpoint, or if its configuration names other classes than
-    facerec's, unless ``trust`` is true.
-    """
-    checkpoint = load_checkpoint(path)
-    cfg = compose_trained(checkpoint["config"], list(overrides), trust)
-    theirs, ours = size_of(cfg.backbone), size_of(cfg.data)
-    if None not in (theirs, ours) and theirs != ours:
-        raise InputError(
-            f"the network of {path} is for backbone.image_size={theirs} and the images have data.image_size={ours}: "
-            "give both the same"
-        )
-    return _with_weights(cfg, checkpoint, path, trust), cfg, checkpoint
-
-
-def read_model(path: Path, trust: bool = False, library: Path | None = None) -> Model:
-    """Read an exported file of any format, as `facerec.exporting.formats.read` does."""
-    return read(path, library, partial(_stored_network, path=path, trust=trust))
-
-
-def _stored_network(config: Any, weights: dict[str, Tensor], path: Path, trust: bool) -> nn.Module:
-    weights = {f"backbone.{name}": weight for name, weight in weights.items()}
-    return _with_weights(compose_trained(config, [], trust), {"state_dict": weights}, path, trust)
-
-
-def _with_weights(cfg: DictConfig, checkpoint: dict[str, Any], path: str | Path, trust: bool) -> nn.Module:
-    """Return the backbone of ``cfg`` with the checkpoint's weights; ``path`` is its file."""
-    try:
-        with no_larger_than(path):
-            backbone = build_backbone(cfg)
-    except InputError as error:
-        if str(path) in str(error):
-            raise
-        raise InputError(f"checkpoint {path} describes no network that can be built, since {error}") from error
-    except Exception as error:
-        if trust:  # the user's own class, which needs its traceback
-            raise
-        raise InputError(
-            f"checkpoint {path} describes no network that can be built ({type(error).__name__}: {error}): use one of "
-            "facerec train"
-        ) from error
-    load_weights(backbone, checkpoint, path)
-    return backbone
-
-
 def learner_class(cfg: DictConfig) -> type[Learner]:
     """Return the class of the task's learner."""
-    found = _refusing(get_object, "learner")(cfg.learner._target_)
+    found = refusing(get_object, "learner")(cfg.learner._target_)
     if not (isinstance(found, type) and issubclass(found, Learner)):
         raise InputError(f"learner must be a facerec.training.learner.Learner, got {found}: choose task=recognition")
     return found
@@ -152,7 +96,7 @@ def learner_class(cfg: DictConfig) -> type[Learner]:
 
 def build_images(cfg: DictConfig) -> ImageDataModule:
     """Return the data module, of any task, which reads nothing until it is set up."""
-    data = _make(cfg.data, "data")
+    data = make(cfg.data, "data")
     if not isinstance(data, ImageDataModule):
         raise InputError(
             f"data must be a data module, got a {type(data).__name__}: choose data=folder or another option"
@@ -192,15 +136,15 @@ def size_of(node: DictConfig) -> list[int] | None:
     """Return the height and width that ``node`` has or its constructor takes by default, or None if it takes none."""
     size = node.get("image_size")
     if size is None:
-        constructor = _refusing(get_object, "image_size")(node.get("_target_"))
-        parameters = _refusing(inspect.signature, "image_size")(constructor).parameters
+        constructor = refusing(get_object, "image_size")(node.get("_target_"))
+        parameters = refusing(inspect.signature, "image_size")(constructor).parameters
         size = parameters["image_size"].default if "image_size" in parameters else None
     return list(size) if isinstance(size, tuple | ListConfig) else None
 
 
 def build_distillation(cfg: DictConfig) -> Distillation | None:
     """Return the loss of a teacher's embeddings, not yet connected; None without one."""
-    made = _make(cfg.distillation, "distillation") if cfg.distillation else None
+    made = make(cfg.distillation, "distillation") if cfg.distillation else None
     if not isinstance(made, Distillation | None):
         raise InputError(
             f"distillation must be a facerec.training.distillation.Distillation, got a {type(made).__name__}: choose "
@@ -218,11 +162,11 @@ def build_learner(
     ``teacher_dim`` elements.
     """
     parts = _head_and_distillation(cfg, backbone, num_identities, teacher_dim) if _has_head(cfg) else {}
-    optimizer = _refusing(_make(cfg.optimizer, "optimizer"), "optimizer")
-    lr_scheduler = _refusing(_make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
-    groups = _make(cfg.parameter_groups, "parameter_groups")
+    optimizer = refusing(make(cfg.optimizer, "optimizer"), "optimizer")
+    lr_scheduler = refusing(make(cfg.lr_scheduler, "lr_scheduler"), "lr_scheduler")
+    groups = make(cfg.parameter_groups, "parameter_groups")
     training = Training(optimizer, lr_scheduler, resolved(cfg), groups)
-    return _refusing(_make(cfg.learner, "learner"), "protocol")(training, backbone, protocol=cfg.protocol, **parts)
+    return refusing(make(cfg.learner, "learner"), "protocol")(training, backbone, protocol=cfg.protocol, **parts)
 
 
 def refuse_useless_parts(cfg: DictConfig) -> None:
@@ -245,8 +189,7 @@ def _head_and_distillation(
     if not hasattr(backbone, "embedding_dim"):
         name = type(backbone).__name__
         raise InputError(f"{name} makes no embeddings, which a {learner_class(cfg).__name__} needs: take backbone=mbv2")
-    make = _refusing(_make(cfg.head, "head"), "head")
-    head = make(num_identities, embedding_dim=backbone.embedding_dim)
+    head = refusing(make(cfg.head, "head"), "head")(num_identities, embedding_dim=backbone.embedding_dim)
     if not isinstance(head, CosineHead):
         raise InputError(
             f"head must be a facerec.heads.CosineHead, which has a loss, got a {type(head).__name__}: choose "
@@ -264,9 +207,9 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback] = ()) -> pl.
     if isinstance(devices, int | str) and str(devices).isdecimal():
         refuse_too_many(int(devices), "trainer.devices", ", or auto")
     refuse_no_time(cfg.trainer.get("max_time"))
-    watching = {group: _make_all(cfg[group], group) for group in ("logger", "callbacks")}
+    watching = {group: make_all(cfg[group], group) for group in ("logger", "callbacks")}
     watching["callbacks"] += callbacks
-    trainer = _make(cfg.trainer, "trainer", **watching)
+    trainer = make(cfg.trainer, "trainer", **watching)
     if not isinstance(trainer, pl.Trainer):
         raise InputError(f"trainer must be Lightning's Trainer, got a {type(trainer).__name__}: choose trainer=auto")
     return trainer
@@ -278,7 +221,7 @@ def evaluate(cfg: DictConfig, data: ImageDataModule, backbone: nn.Module, **kept
     ``kept`` are further arguments of the evaluator, such as a dictionary for the embeddings of a `Verifier`.
     """
     data.refuse_equal_images()
-    evaluator = _refusing(learner_class(cfg).evaluator, "protocol")(backbone, protocol=cfg.protocol, **kept)
+    evaluator = refusing(learner_class(cfg).evaluator, "protocol")(backbone, protocol=cfg.protocol, **kept)
     trainer = build_trainer(cfg)
     refuse_no_verification(trainer)
     with redirect_stdout(sys.stderr):  # the progress bar: standard output is for the JSON of the commands
@@ -297,51 +240,3 @@ def verify(
     ``embeddings`` receives those of all images of each benchmark, ``(N, D)``.
     """
     return evaluate(cfg, data, backbone, embeddings=embeddings).results
-
-
-def _make_all(parts: DictConfig, group: str) -> list[Any]:
-    for name, part in parts.items():
-        if not isinstance(part, DictConfig) or "_target_" not in part:
-            known = [str(other) for other in parts if other != name]
-            raise InputError(f"config entry {group}.{name} has no _target_; {suggestion(str(name), known)}")
-    return [_make(part, f"{group}.{name}") for name, part in parts.items()]
-
-
-def _make(node: DictConfig, key: str, **parts: Any) -> Any:
-    _refusing(_check, key)(node, key)
-    return _refusing(instantiate, key)(node, _convert_="all", **parts)
-
-
-def _check(node: DictConfig, key: str) -> None:
-    check_node(OmegaConf.to_container(node, resolve=True), key)
-
-
-def _refusing(make: Callable[..., Any], key: str) -> Callable[..., Any]:
-    """Return ``make`` with its errors turned into one-sentence `InputError`s that name the config node ``key``."""
-
-    @wraps(make, updated=())
-    def call(*args: Any, **parts: Any) -> Any:
-        try:
-            return make(*args, **parts)
-        except (
-            InstantiationException,
-            OmegaConfBaseException,
-            RuntimeError,
-            ValueError,
-            TypeError,
-            ImportError,
-            AssertionError,
-            ArithmeticError,
-            MemoryError,
-        ) as error:
-            cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-            if isinstance(cause, InputError):
-                raise cause from None
-            if isinstance(cause, OmegaConfBaseException):
-                raise InputError(sentence(cause)) from error
-            if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):
-                raise InputError(f"the {key} takes more memory than there is: make it smaller") from error
-            said = " ".join(str(cause).split()) or f"{type(cause).__name__} in its constructor"
-            raise InputError(f"{said} (config node: {key})") from error
-
-    return call

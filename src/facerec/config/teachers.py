@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from facerec.backbones.weight_files import timm_weights
-from facerec.config.build import build_distillation, build_trained, size_of
+from facerec.config.build import build_distillation, size_of
+from facerec.config.trained import build_trained
 from facerec.data.loading import normalise
 from facerec.data.teacher import NetworkTeacher, StoredTeacher, Teacher, TeacherInput
 from facerec.data.whole_arrays import read_whole

@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from facerec.config.build import build_trained
+from facerec.config.trained import build_trained
 from facerec.data.loading import ImageDataset, image_loader, normalise
 from facerec.data.source import LabelledSource
 from facerec.deploy import in_format

@@ -15,7 +15,7 @@ from hydra.utils import get_object
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from facerec.config.build import build_trained
+from facerec.config.trained import build_trained
 from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import split_identities
 from facerec.data.source import LabelledSource

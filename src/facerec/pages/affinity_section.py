@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from facerec.config.build import build_trained
+from facerec.config.trained import build_trained
 from facerec.errors import InputError
 from facerec.files import AFFINITY_MAPS, LAST
 from facerec.operators.tvconv import TVConv

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facerec.config.build import build_trained, read_model, size_of
+from facerec.config.build import size_of
+from facerec.config.trained import build_trained, read_model
 from facerec.deploy import reparameterize
 from facerec.errors import InputError
 from facerec.exporting.deployed_network import EmbedsPixels
