@@ -15,9 +15,9 @@ import torch
 from running import DATA
 from says import refuses, says
 
-from facerec.commands import plot_paper
-from facerec.config.build import build_trained
+from facerec.commands import paper_tradeoffs, plot_paper
 from facerec.config.compose import compose, resolved
+from facerec.config.trained import build_trained
 from facerec.errors import InputError
 from facerec.perf import kept_speeds
 from facerec.perf.paper_speed import PaperSpeed, measure_as_in_paper
@@ -27,13 +27,13 @@ from facerec.plots.network import spatial_layers, spread
 from facerec.runs.paper_runs import accuracy_rows, trained_networks
 from facerec.runs.run_results import RunResults
 
-PAPER_SWEEP = cache(plot_paper.paper_sweep)
+PAPER_SWEEP = cache(paper_tradeoffs.paper_sweep)
 
 
 @pytest.fixture(autouse=True)
 def composed_once(monkeypatch):
     """To compose a sweep takes longer than to draw most figures, and it is the same for all tests."""
-    monkeypatch.setattr(plot_paper, "paper_sweep", PAPER_SWEEP)
+    monkeypatch.setattr(paper_tradeoffs, "paper_sweep", PAPER_SWEEP)
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ class TestMissingCells:
         assert says(capsys.readouterr().err, *facts)
 
     def test_each_setting_that_is_not_the_papers_is_found(self, tvconv_run):
-        sweep, result = plot_paper.paper_sweep("figure4"), RunResults.read(tvconv_run)
+        sweep, result = paper_tradeoffs.paper_sweep("figure4"), RunResults.read(tvconv_run)
         cell = ["sweep=figure4", "operator=tvconv", "width=0.1", "seed=3", "data.root=faces"]
         changes = {
             "trainer.max_epochs": "trainer.max_epochs=4",
