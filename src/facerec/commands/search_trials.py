@@ -1,9 +1,8 @@
-"""The trials of a search: their budget, the runs, and what was found."""
+"""The trials of a search: the runs, and what was found."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,12 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError
 
 from facerec.commands.one_run import trained
-from facerec.config import build
+from facerec.commands.search_budget import Budget, planned
 from facerec.config.compose import composed_in
-from facerec.config.search_cells import Cell, identity, naming
+from facerec.config.search_cells import Cell, identity
 from facerec.config.search_space import Choices, Range, Space, as_value
 from facerec.config.settings import as_typed
 from facerec.console import log
-from facerec.cost import measure_cost
-from facerec.data.datamodule import FaceDataModule
 from facerec.data.held_out import HELD_OUT
 from facerec.errors import InputError
 from facerec.files import LAST, write_json
@@ -34,41 +31,11 @@ from facerec.runs.run_lock import alone_in
 from facerec.runs.run_results import RunResults
 from facerec.runs.search_studies import FAILED, FINISHED, PRUNED, Study, Trial, TrialRecord, choice_of, opened, range_of
 from facerec.runs.table_formats import Row
-from facerec.training.before_training import steps_per_epoch
 from facerec.training.callbacks.not_a_number import Diverged
 from facerec.training.callbacks.pruning import Pruned, ReportEpochs
 
 _DATABASE, _SUMMARY, _FIGURE, _TRIAL = "search.db", "search.json", "search.png", "trial.json"
-_PASSES = 3  # the backward pass costs about twice the forward pass
 _OTHER_SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What the trials of one compared value cost.
-
-    Attributes:
-        trials: number of trials.
-        epochs: per trial.
-        images: per epoch.
-        macs: multiply-adds per image, of the smallest and of the largest network.
-    """
-
-    trials: int
-    epochs: int
-    images: int
-    macs: tuple[int, int]
-
-    def training_macs(self) -> float:
-        """Return the multiply-adds of all forward and backward passes, with networks half-way between the two."""
-        return _PASSES * self.trials * self.epochs * self.images * sum(self.macs) / 2
-
-    def __str__(self) -> str:
-        sizes = " to ".join(f"{macs / 1e6:.2f}" for macs in dict.fromkeys(self.macs))
-        return (
-            f"{self.trials} trials x {self.epochs} epochs x {self.images} images, {sizes} M multiply-adds per image: "
-            f"about {self.training_macs():.1e} in training"
-        )
 
 
 def run_search(space: Space, cells: Mapping[str, Sequence[Cell]], out: Path, trials: int, pruning: bool) -> None:
@@ -97,42 +64,6 @@ def run_search(space: Space, cells: Mapping[str, Sequence[Cell]], out: Path, tri
                 log(sentence)
             raise
         search.publish()
-
-
-def planned(space: Space, cells: Mapping[str, Sequence[Cell]], trials: int) -> tuple[dict[str, Budget], dict[str, str]]:
-    """Return the budget per compared value, and the fingerprints of the images.
-
-    Builds each network, so that what cannot be trained is refused with an `InputError` before the first trial.
-    """
-    first = cells[space.compared[0]][0].cfg
-    with naming(space, ""):
-        build.check_types(first)
-    data = build.build_faces(first)
-    data.setup("fit")
-    assert data.train_source is not None
-    held_out = next(benchmark for benchmark in data.opened_benchmarks if benchmark.name == HELD_OUT)
-    fingerprints = {"training images": data.train_source.fingerprint(), "held-out pairs": held_out.fingerprint()}
-    limit = first.trainer.get("limit_train_batches")
-    steps = steps_per_epoch(1.0 if limit is None else limit, data.batches_per_epoch(devices=1))
-    sizes = (trials, first.trainer.max_epochs, steps * data.global_batch_size)
-    return {value: Budget(*sizes, _macs(space, of_value, data)) for value, of_value in cells.items()}, fingerprints
-
-
-def _macs(space: Space, cells: Sequence[Cell], data: FaceDataModule) -> tuple[int, int]:
-    """Return the multiply-adds per image of the smallest and of the largest network; each is built with its head."""
-    assert data.train_source is not None
-    counted: dict[str, int] = {}
-    for cell in cells:
-        with naming(space, cell.argument):
-            build.check_types(cell.cfg)
-            build.refuse_other_sizes(cell.cfg)
-            backbone = build.build_backbone(cell.cfg)
-            recognizer = build.build_learner(cell.cfg, backbone, data.train_source.num_identities)
-        network = json.dumps([recognizer.config["backbone"], recognizer.config["operator"]], sort_keys=True)
-        if network not in counted:
-            height, width = build.build_faces(cell.cfg).image_size
-            counted[network] = measure_cost(backbone, (height, width)).macs_paper
-    return min(counted.values()), max(counted.values())
 
 
 class _Search:
