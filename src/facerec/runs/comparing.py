@@ -204,6 +204,6 @@ def baseline_of(groups: Sequence[Group], name: str | None) -> Group:
         if found:
             break
     if name is not None and len(found) != 1:
-        names = ", ".join(group.name for group in groups)
+        names = "; ".join(group.name for group in groups)
         raise InputError(f"baseline={name} names {len(found)} of the groups {names}: name one")
     return (found or groups)[0]

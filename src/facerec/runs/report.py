@@ -18,6 +18,7 @@ from facerec.runs.run_results import RunResults, learner_of
 from facerec.runs.table_formats import Estimate, Row, terminal_table
 from facerec.training.older_settings import written
 
+_WIDTH = 160  # characters of a table that is not printed on a terminal
 # Columns that the terminal has no space for.
 _FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
 # Columns that a paper's table has no space for.
@@ -147,5 +148,6 @@ def without_file_columns(rows: list[Row]) -> list[Row]:
 
 def show_table(rows: list[Row], title: str) -> None:
     """Print rows on standard output."""
-    width = None if Console().is_terminal else 140
+    found = Console()
+    width = found.width if found.is_terminal else max(found.width, _WIDTH)
     Console(width=width, markup=False, emoji=False).print(terminal_table(rows, title=title))

@@ -90,7 +90,7 @@ def terminal_table(rows: list[Row], **options: Any) -> Table:
     """Return the rows as a table for the terminal, with ``options`` of `rich.table.Table`."""
     table = Table(**options)
     for column in columns_of(rows):
-        table.add_column(column, justify="left" if column in LEFT else "right")
+        table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold")  # nothing is cut off
     for row in rows:
         table.add_row(*(row.get(column, "") for column in columns_of(rows)))
     return table
