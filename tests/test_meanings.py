@@ -66,10 +66,17 @@ def test_a_key_of_another_program_is_answered_with_one_that_exists(word):
 def test_a_key_in_the_wrong_node_is_not_answered_with_one_of_another():
     with refuses("'optimizer.learning_rate'", "optimizer.lr=", error=InputError):
         composed("optimizer.learning_rate=1")
-    with refuses("'data.root'", "known are", "num_identities", error=InputError):
+    with refuses("'data.root'", "data=folder", "data=streaming", error=InputError):
         composed("data.root=x")
     with refuses("'optimizer.epochs'", "known are", error=InputError):
         composed("optimizer.epochs=1")
+
+
+def test_a_key_of_another_option_is_answered_with_that_option():
+    with refuses("'operator.grid_size'", "operator=grid_depthwise", "leave it out", error=InputError):
+        composed("operator=depthwise", "operator.grid_size=5")
+    with refuses("'data.train_list'", "data=folder", error=InputError):
+        composed("data=synthetic", "data.train_list=some.txt")
 
 
 def test_what_is_meant_comes_before_what_is_spelled_alike():

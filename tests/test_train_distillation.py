@@ -182,6 +182,10 @@ class TestWhatIsRefused:
         assert says(refused("teacher=net.ckpt"), "teacher=net.ckpt", "distillation=none", EMBEDDING)
         assert says(refused(EMBEDDING), "teacher=null", "teacher=FILE")
 
+    def test_a_teacher_that_is_a_text(self, refused, tmp_path):
+        (tmp_path / "notes.md").write_text("some notes")
+        assert says(refused(EMBEDDING, f"teacher={tmp_path / 'notes.md'}"), "notes.md", ".onnx", ".npz", "timm:NAME")
+
     def test_a_teacher_that_is_missing_or_a_folder(self, refused, tmp_path):
         assert says(refused(EMBEDDING, "teacher=gone.ckpt"), "gone.ckpt", "does not exist", "timm:NAME")
         assert says(refused(EMBEDDING, f"teacher={tmp_path}"), str(tmp_path), "folder")

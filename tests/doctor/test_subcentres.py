@@ -66,6 +66,12 @@ def test_wrong_labels_are_far_from_the_centre_of_most_images(order):
     assert says(finding.sentence, "75 degrees", "farthest first")
 
 
+def test_a_network_that_finds_many_is_said_to_be_undertrained():
+    part = mislabelled_part()
+    _, (finding,) = subcentres([[colour(GREEN)], [colour(GREEN)]]).clean(part, part.train.labels, 0)
+    assert finding.count == 9 and says(finding.sentence, "not learned", "train it longer")
+
+
 def test_nothing_is_found_below_the_limit():
     part = mislabelled_part()
     centres = [[colour(RED), colour(GREEN)], [colour(BLUE), colour(GREEN)]]

@@ -207,6 +207,14 @@ def test_a_checkpoint_must_be_given(evaluate):
     assert (status, printed) == (1, "") and says(said, "no checkpoint", "checkpoint=FILE", "model=FILE")
 
 
+def test_a_file_of_the_other_kind_is_answered_with_its_setting(evaluate, depthwise_run, tmp_path):
+    (tmp_path / "best.onnx").write_bytes(b"some network")
+    status, _, said = evaluate("checkpoint=best.onnx")
+    assert status == 1 and says(said, "best.onnx", "model=")
+    status, _, said = evaluate(f"model={depthwise_run / 'best.ckpt'}")
+    assert status == 1 and says(said, "best.ckpt", "checkpoint=")
+
+
 def test_a_damaged_checkpoint_is_named(evaluate, depthwise_run, tmp_path):
     (tmp_path / "cut.ckpt").write_bytes((depthwise_run / "best.ckpt").read_bytes()[:-100])
     status, _, said = evaluate("checkpoint=cut.ckpt")

@@ -50,5 +50,6 @@ def operator_of_stage(
     chosen = set(default if operator_stages is None else operator_stages)
     unknown = sorted(chosen - set(stages))
     if unknown:
-        raise ValueError(f"unknown stage(s) {unknown}; {network} has stages {stages[0]} to {stages[-1]}")
+        of_network = f"{network} the stages {stages[0]} to {stages[-1]}"
+        raise ValueError(f"operator_stages has {unknown}, and {of_network}: give some of these")
     return {stage: made if stage in chosen else ordinary for stage in stages}

@@ -4,13 +4,14 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.utils import get_object
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from facerec.config.meanings import of_key, of_option
-from facerec.config.options import options
+from facerec.config.options import CONFIG_FOLDER, options
 from facerec.errors import InputError, suggestion
 
 
@@ -62,4 +63,12 @@ def _unknown_key(full_key: str, node: DictConfig) -> str:
         taken = {}
     if key in taken and key not in ("params", "optimizer", "operator"):
         return f"config key {full_key!r} is not in the file of {place} and must be added: write +{full_key}=VALUE"
+    if owners := [option for option in options(place) if key in _settings(place, option)]:
+        which = " or ".join(f"{place}={option}" for option in owners)
+        return f"config key {full_key!r} is a setting of {which}, which is not chosen: add that, or leave it out"
     return f"unknown config key {full_key!r}; {suggestion(key, map(str, node), of_key(place))}"
+
+
+def _settings(group: str, option: str) -> set[str]:
+    content = yaml.safe_load((CONFIG_FOLDER / group / f"{option}.yaml").read_text(encoding="utf-8"))
+    return set(content) - {"defaults"}

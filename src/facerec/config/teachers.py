@@ -41,7 +41,18 @@ def open_teacher(cfg: DictConfig) -> Teacher | None:
         raise InputError(f"teacher {path} does not exist: check the path, or write timm:NAME for a network of timm")
     if path.suffix == ".npz":
         return _of_embeddings(path)
-    return _of_onnx(path, stated, flip) if path.suffix == ".onnx" else _of_checkpoint(path, stated, flip, device)
+    if path.suffix == ".onnx":
+        return _of_onnx(path, stated, flip)
+    if not _is_archive(path):
+        raise InputError(
+            f"teacher {path} is no checkpoint: take one of facerec train, a file .onnx or .npz, or timm:NAME:FILE"
+        )
+    return _of_checkpoint(path, stated, flip, device)
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
 
 
 def _ours(image_size: tuple[int, int] | None) -> TeacherInput:

@@ -27,6 +27,10 @@ from facerec.errors import InputError
 from facerec.heads import SubCentreArcFace
 from facerec.training.checkpoints import training_fingerprint
 
+_MANY = 0.2  # of the images
+_UNDERTRAINED = (
+    "they are so many that the network has probably not learned these people: train it longer before the list is used"
+)
 _SETTINGS = "give the settings of data with which it was trained"
 
 
@@ -103,8 +107,10 @@ class SubCentres:
             examples.append(_typical(part, angle, i))
         sentence = (
             f"these images are more than {self.limit:g} degrees from the centre that most images of their identity are "
-            "nearest to, the farthest first: inspect them, and train on the list without them"
+            "nearest to, the farthest first: "
         )
+        many = len(far) > _MANY * len(part.source)
+        sentence += _UNDERTRAINED if many else "inspect them, and train on the list without them"
         return report("far_from_centre", part.title, sentence, details, examples, count=len(far))
 
 

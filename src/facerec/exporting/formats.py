@@ -94,11 +94,12 @@ def read(path: Path, library: Path | None = None, build: Build | None = None) ->
     Args:
         library: of an ONNX file with operators of facerec: the library to load, whose code runs; None: one that is
             built from this version's sources.
-        build: makes the network of a safetensors file; `facerec.config.build.read_model` knows how.
+        build: makes the network of a safetensors file; `facerec.config.trained.read_model` knows how.
     """
     by_suffix = {suffix: format for format, suffix in SUFFIXES.items()}
     if path.suffix not in by_suffix:
-        raise InputError(f"model {path} has an unknown ending: it must be one of {', '.join(by_suffix)}")
+        otherwise = ", and a checkpoint is given as checkpoint=" if path.suffix == ".ckpt" else ""
+        raise InputError(f"model {path} has an unknown ending: it must be one of {', '.join(by_suffix)}{otherwise}")
     refuse_no_regular_file(path)
     if not path.is_file():
         raise InputError(f"model {path} does not exist: check the path")
