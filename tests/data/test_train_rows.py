@@ -8,6 +8,7 @@ from image_files import write_text
 from says import refuses, says
 
 from facerec.data.readers.list_rows import LineNumbers, read_list
+from facerec.data.readers.listing import IMAGE_SUFFIXES
 from facerec.data.source import OnProblem, refuse
 from facerec.errors import InputError
 
@@ -60,7 +61,9 @@ def test_a_line_of_three_fields_is_refused_and_told_its_form(tmp_path, line):
 REFERENCES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(
     lambda text: text == text.strip(" ") and text[:2] != "./" and text.lstrip()[:1] not in ("", "#", "\ufeff")
 )
-IDENTITIES = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.just(" "), min_size=1).filter(str.strip)
+IDENTITIES = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.just(" "), min_size=1).filter(
+    lambda text: text.strip() and not text.lower().endswith(IMAGE_SUFFIXES)  # which is refused, as a path
+)
 
 
 @given(st.dictionaries(REFERENCES, IDENTITIES, min_size=1, max_size=8))

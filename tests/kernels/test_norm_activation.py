@@ -52,7 +52,8 @@ def results(function, given, grad_out, activation, training=True, dtype=None):
 
 
 def errors(found, expected):
-    return [float((f - e).norm() / e.norm()) for f, e in zip(found, expected, strict=True)]
+    """Relative errors; absolute ones where all that is expected is 0, as behind a ReLU that lets nothing through."""
+    return [float((f - e).norm() / (e.norm() or 1)) for f, e in zip(found, expected, strict=True)]
 
 
 @ALL
