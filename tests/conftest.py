@@ -1,5 +1,6 @@
 """Set up for all tests."""
 
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from facerec.data.decode import use_one_thread
 # The shapes are tiny: on a busy machine threads wait for each other ten times as long as they compute.
 torch.set_num_threads(1)
 use_one_thread()
+# In the background of a shell it is ignored, also by the programs that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Trainings, exports, whole programs and real data: what `make test-fast` leaves to `make test`.

@@ -22,8 +22,6 @@ SECONDS = 15
 def test_ended_on_two_devices(row, tmp_path):
     """Two devices: SIGTERM, Ctrl-C and SIGKILL of either process and of both, then resumed on two or one."""
     cases = [case for case in product(STATUS, ("0", "1", "all"), (2, 1)) if case[:2] != (signal.SIGKILL, "all")]
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell
-        cases = [case for case in cases if case[0] != signal.SIGINT]
     for number, (sent, to, devices) in enumerate(row.cases(cases, 2)):
         with row.trial((sent.name, to, devices)) as trial:
             ended_and_resumed(trial, tmp_path / str(number), sent, to, devices)

@@ -38,6 +38,7 @@ from facerec.deploy import position_shares, reparameterize
 from facerec.errors import InputError
 from facerec.exporting import formats as files
 from facerec.exporting.formats import ModelBackbone
+from facerec.files import LAST
 from facerec.plots.network import refuse_no_figure, roc_figure, save_figure
 from facerec.process import prepare_process
 from facerec.runs.provenance import code_and_environment
@@ -186,7 +187,12 @@ def of_checkpoint(settings: Settings) -> tuple[DictConfig, nn.Module, dict[str, 
             f"image_size={settings.image_size}",
             *(f"{node}.image_size={sides}" for node in ("backbone", "data")),
         ]
-    backbone, cfg, checkpoint = build_trained(path, overrides, settings.trust)
+    try:
+        backbone, cfg, checkpoint = build_trained(path, overrides, settings.trust)
+    except InputError as error:
+        if settings.checkpoint.suffix not in files.SUFFIXES.values():
+            raise
+        raise InputError(f"{error}, or give an exported file as model=") from error
     described = {"checkpoint": path, "epoch": checkpoint["epoch"], "form": settings.form}
     described["trained_on"] = training_fingerprint(checkpoint)
     if settings.form == "training":
@@ -201,6 +207,8 @@ def of_model(settings: Settings, path: Path) -> tuple[DictConfig, nn.Module, dic
     for key in ("checkpoint", "form", "image_size"):
         if getattr(settings, key) != getattr(Settings, key):
             raise InputError(f"{key} has no effect on an exported file: leave {key}= or model= out")
+    if path.suffix == Path(LAST).suffix:
+        raise InputError(f"model={path} is a checkpoint: give it as checkpoint=")
     model = read_model(path, settings.trust, settings.library)
     try:
         config, epoch = json.loads(model.metadata["config"]), int(model.metadata["epoch"])

@@ -98,8 +98,7 @@ def read(path: Path, library: Path | None = None, build: Build | None = None) ->
     """
     by_suffix = {suffix: format for format, suffix in SUFFIXES.items()}
     if path.suffix not in by_suffix:
-        otherwise = ", and a checkpoint is given as checkpoint=" if path.suffix == ".ckpt" else ""
-        raise InputError(f"model {path} has an unknown ending: it must be one of {', '.join(by_suffix)}{otherwise}")
+        raise InputError(f"model {path} has an unknown ending: it must be one of {', '.join(by_suffix)}")
     refuse_no_regular_file(path)
     if not path.is_file():
         raise InputError(f"model {path} does not exist: check the path")

@@ -90,7 +90,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise InputError(f"checkpoint {path} cannot be read ({error.strerror}): check the path") from error
     except Exception as error:
         raise InputError(
-            f"checkpoint {path} is damaged or contains more than weights and plain values: {_remedy(Path(path))}"
+            f"checkpoint {path} is damaged or contains more than weights and plain values: use one of facerec train"
         ) from error
     if not isinstance(checkpoint, dict) or not {"config", "state_dict", "epoch"} <= checkpoint.keys():
         raise InputError(f"checkpoint {path} contains no configuration: use one of facerec train")
@@ -107,11 +107,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         if not isinstance(name, str) or not is_whole(weight):
             raise InputError(f"checkpoint {path} contains no weights under {name!r}: use one of facerec train")
     return checkpoint
-
-
-def _remedy(path: Path) -> str:
-    is_exported = path.suffix in (".onnx", ".pt", ".pt2", ".safetensors")
-    return "give an exported file as model=" if is_exported else "use one of facerec train"
 
 
 def training_fingerprint(checkpoint: dict[str, Any]) -> str | None:
