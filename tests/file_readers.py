@@ -61,6 +61,7 @@ from facerec.recognise.folder_embeddings import FolderEmbeddings
 from facerec.recognise.gallery import Gallery
 from facerec.runs import run_lock
 from facerec.runs.claims import Claims
+from facerec.runs.comparison_file import read_comparison
 from facerec.runs.learning_curves import learning_curves
 from facerec.runs.mask_scores import load_mask_scores
 from facerec.runs.report import table_rows
@@ -472,6 +473,15 @@ LFW = "10\t1\n" + "".join(f"Ann_{fold}\t1\t2\nAnn_{fold}\t1\tBob_{fold}\t3\n" fo
 SAME = "".join(f"Ann_{number}.jpg {number}\nAnn_1{number}.jpg {number}\n" for number in range(1, 11))
 CROSS = SAME + "".join(f"Bob_{number}.jpg 0\nEve_{number}.jpg 0\n" for number in range(10))
 BIN = pickle.dumps(([png(number) for number in (0, 1, 2, 0)], [True, False]), 4)
+COMPARISON = {
+    **{"label": "accuracy", "unit": "points", "factor": 100},
+    "comparisons": [
+        {
+            **{"benchmark": "lfw", "first": "Depthwise", "second": "TVConv", "p": 0.01},
+            "found": {"difference": 0.02, "interval": [0.01, 0.03], "seeds": 3},
+        }
+    ],
+}
 SPEEDS = {"machine": "a machine", "networks": {"a": {"images_per_second": 5.5, "peak_memory_mb": 20.5}}}
 FACE = Face(50, 40, 150, 200, template(112) * 1.4 + [50, 40])
 
@@ -532,6 +542,11 @@ READERS = {
     "metrics of a resumed run": Reader("metrics.csv", None, metrics),
     "speeds": Reader(
         "speeds.json", text("speeds.json", json.dumps(SPEEDS)), lambda folder: kept_speeds(folder / "speeds.json")
+    ),
+    "comparison": Reader(
+        "compare.json",
+        text("compare.json", json.dumps(COMPARISON)),
+        lambda folder: read_comparison(folder / "compare.json"),
     ),
     "search": Reader("search.db", write_search, studied),
     "lock of a run": Reader(".lock", write_locked, taken),

@@ -14,12 +14,13 @@ from facerec.runs.report import (
     find_runs,
     notes,
     recognition_title,
-    rows_for_paper,
+    said_once,
     show_table,
     table_rows,
     without_file_columns,
 )
 from facerec.runs.run_results import RunResults
+from facerec.runs.run_tables import run_tables
 from facerec.runs.scores import load_scores
 from facerec.runs.table_formats import comma_separated
 from facerec.verification.intervals import wilson
@@ -95,6 +96,30 @@ def test_a_best_epoch_that_was_chosen_on_held_out_identities_comes_first(write):
         run[epoch]["benchmarks"]["held_out"] = run[epoch]["benchmarks"]["lfw"]
     best, last = table_rows(write(run | {"best_chosen_on": ["held_out"]}))
     assert (best["epoch"], best["chosen on"], last["epoch"]) == ("best 6", "held_out", "last 10")
+
+
+def test_an_epoch_that_is_both_the_last_and_the_best_has_one_row(write):
+    run = results()
+    run["best"] = run["last"]
+    (row,) = table_rows(write(run))
+    assert (row["epoch"], row["chosen on"], row["lfw"]) == ("last 10", "", shown(0.8))
+
+
+def test_an_epoch_that_is_the_best_of_one_seed_alone_has_a_row_beside_the_last(write):
+    run = results()
+    run["best"] = run["last"]
+    assert [row["epoch"] for row in table_rows(write(run, results(seed=2)))] == ["last 10", "best 7,10"]
+
+
+def test_what_all_rows_have_is_said_once(write):
+    rows = table_rows(write(results(), results(width=0.5, seed=2) | {"git_commit": "fedcba9876"}))
+    kept, said = said_once(rows)
+    assert said == "all rows: head AMSoftmax, seeds 1, protocol tvconv, data feedbeef"
+    assert [row.keys() - kept_row.keys() for row, kept_row in zip(rows, kept, strict=True)] == 4 * [
+        {"head", "seeds", "protocol", "data"}
+    ]
+    others = [row | {column: str(number) for column in row} for number, row in enumerate(rows)]
+    assert said_once(others) == (others, "")
 
 
 def test_seeds_are_averaged_and_the_interval_is_over_seeds_and_pairs(write):
@@ -252,10 +277,9 @@ def test_rows_of_the_same_network_say_in_what_they_differ_as_one_types_it(write)
     found = table_rows(write(depthwise, tvconv(None), tvconv([6, 7]), tvconv(None, "data")))
     assert [list(row) for row in found] == [list(found[0])] * len(found) and list(found[0])[2] == "settings"
     assert {row["settings"] for row in found} == {
-        "",  # the only row of its operator
-        "backbone.operator_stages=null operator.map_init=1.0",
-        "backbone.operator_stages=[6,7] operator.map_init=1.0",
-        "backbone.operator_stages=null operator.map_init=data",
+        "",  # the only row of its operator, and the one of TVConv that has what most of its rows have
+        "backbone.operator_stages=[6,7]",
+        "operator.map_init=data",
     }
 
 
@@ -292,8 +316,9 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(named, capsys):
     assert says(shown, *NAMES)
 
 
-def test_a_paper_has_one_row_per_network_and_the_epoch_to_report(rows):
-    found = rows_for_paper(rows)
+def test_a_paper_has_one_row_per_network_and_the_epoch_to_report(write):
+    (table,) = run_tables(write(results(), results(width=0.5)))
+    found = table.for_paper
     assert [row["epoch"] for row in found] == ["last 10", "last 10"]
     assert {"operator", "cfp_ff", "MACs (M)"} <= found[0].keys() and not {"commit", "images/s"} & found[0].keys()
 

@@ -1,6 +1,8 @@
 """Names of runs, from configurations written by hand."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facerec.runs.run_names import differing_settings, run_names, varied_settings
 from facerec.training.older_settings import with_settings_of_today
@@ -36,6 +38,36 @@ def test_a_transform_that_only_one_has_tells_them_apart():
         "data.train_augmentation.shear=Shear",
         "",
     ]
+
+
+def test_what_most_of_them_have_goes_without_saying():
+    rates = [config(optimizer={"lr": lr}, seed=seed) for lr in (0.1, 0.1, 0.2, 0.4) for seed in (1, 2)]
+    assert set(differing_settings(rates[:6])) == {"optimizer.lr=0.1", "optimizer.lr=0.2"}  # one of two is not most
+    assert set(differing_settings(rates)) == {"optimizer.lr=0.1", "optimizer.lr=0.2", "optimizer.lr=0.4"}
+    others = [config(optimizer={"lr": 0.1}, transforms=[name]) for name in ("rotation", "shear", "erasing")]
+    assert differing_settings([*rates, *others]) == [
+        *(4 * [""]),
+        *(2 * ["optimizer.lr=0.2"]),
+        *(2 * ["optimizer.lr=0.4"]),
+        *(f"data.train_augmentation.{name}={name.title()}" for name in ("rotation", "shear", "erasing")),
+    ]
+
+
+def test_a_transform_that_only_one_lacks_is_named_as_none():
+    runs = [config(transforms=["shear"], optimizer={"lr": lr}) for lr in (0.1, 0.2)]
+    assert differing_settings([*runs, config(optimizer={"lr": 0.1})]) == [
+        "",
+        "optimizer.lr=0.2",
+        "data.train_augmentation.shear=none",
+    ]
+
+
+@given(st.lists(st.tuples(*(st.sampled_from([None, "a", "b", "c"]) for _ in range(3))), min_size=1))
+def test_configurations_that_differ_have_other_settings(values):
+    """A node may be missing; a value that a node lacks is one of the node's class."""
+    nodes = [{name: {"_target_": f"facerec.{v}"} for name, v in zip("xyz", each, strict=True) if v} for each in values]
+    found = differing_settings([config(more=node) for node in nodes])
+    assert len(set(zip(values, found, strict=True))) == len(set(values)) == len(set(found))
 
 
 def test_the_strength_is_named_once_and_by_its_name_on_the_command_line():

@@ -65,6 +65,8 @@ def test_two_real_runs_are_compared_on_the_terminal_and_in_every_file(report, de
     assert compared["means"] == pytest.approx(scores)
     assert float(row["difference"]) == pytest.approx(100 * (scores[1] - scores[0]), abs=1e-5)
     assert compared["sentence"] in shown and says(files["latex"].read_text(), r"\toprule", "synthetic")
+    status, _, said = report("forest", files["json"], f"out={tmp_path / 'forest.svg'}")
+    assert status == 0 and says(said, "forest.svg") and "<svg" in (tmp_path / "forest.svg").read_text()
 
 
 def test_a_comparison_of_one_group_is_refused(report, depthwise_run):

@@ -2,6 +2,7 @@
 
     facerec report outputs/NAME ...                               a table of all runs
     facerec report compare outputs/NAME ... over=operator         is one operator better than another?
+    facerec report forest A.json B.json ... out=FIGURE.png        comparisons, kept with json=, as a forest plot
     facerec report html outputs/NAME ...                          one page about all of it, for a browser
 
 Includes every finished run in the folders, at any depth. In the table, runs that differ only in the seed share a row,
@@ -12,29 +13,32 @@ compare pairs the runs by seed and image pair, for accuracy, TAR at a FAR or FNM
 corrects p values for the number of comparisons (Holm) and says, where it cannot tell, how many seeds would. Runs that
 differ in more than the setting under test are refused, unless allow= names what else may differ.
 
+forest draws the differences and 95 % intervals of one or more comparisons; several have their files' names as titles.
+
 html writes table, comparison, cost, curves, affinity maps, hardest pairs and provenance to one file that loads nothing
 else. It compares runs that differ in the setting over= alone, separately for all values of the others.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from facerec.commands.report_forest import comparisons_figure
 from facerec.config.settings import command, measured_by, setting, subcommands
 from facerec.console import log
 from facerec.errors import InputError
 from facerec.files import markdown_cell, replacing, write_json
 from facerec.pages.page import PageOptions, sweep_page
+from facerec.plots.network import refuse_no_figure, save_figure
 from facerec.runs.comparable import compare_alike
-from facerec.runs.comparing import Compared, Refused
+from facerec.runs.comparison_file import comparison_content
 from facerec.runs.comparison_table import comparison_rows
 from facerec.runs.mask_metric import MASK_NUMBERS, MaskMetric
 from facerec.runs.metric import METRIC_KINDS, Metric
 from facerec.runs.report import find_runs, show_table
 from facerec.runs.run_results import RunResults, learner_of
-from facerec.runs.run_tables import run_tables
+from facerec.runs.run_tables import RunTable, run_tables
 from facerec.runs.table_formats import (
-    Row,
     comma_separated,
     latex_for_one_column,
     markdown,
@@ -74,6 +78,14 @@ class CompareSettings(TableSettings):
 
 
 @dataclass
+class ForestSettings:
+    """forest:"""
+
+    files: tuple[Path, ...] = setting("that compare wrote with json=", word=True)
+    out: Path = setting("figure to write", Path("forest.png"), written=True)
+
+
+@dataclass
 class PageSettings:
     """html:"""
 
@@ -95,23 +107,21 @@ def report(settings: TableSettings) -> None:
     if len(tables) > 1 and any(written):
         where = ", ".join(map(str, settings.folders))
         raise InputError(f"{where} has runs of {len(tables)} tasks, and a file has one table: name folders of one")
-    table = tables[0]
-    _write(table.rows, table.for_paper, settings, table.said, "facerec report")
+    _write(tables[0], settings, "facerec report")
     if settings.json is not None:
-        write_json(settings.json, {"rows": records(table.rows), "notes": table.said})
+        write_json(settings.json, {"rows": records(tables[0].rows), "notes": tables[0].said})
 
 
-def _write(rows: list[Row], for_paper: list[Row], settings: TableSettings, said: list[str], command: str) -> None:
-    """Write the tables; Markdown has the sentences ``said`` below, and a place in a page by the command."""
+def _write(table: RunTable, settings: TableSettings, command: str) -> None:
+    """Write the tables; Markdown has the sentences below, and a place in a page by the command."""
     if settings.csv is not None:
-        write_table(comma_separated(rows), settings.csv)
+        write_table(comma_separated(table.rows), settings.csv)
     if settings.latex is not None:
-        write_table(latex_for_one_column(for_paper), settings.latex)
+        write_table(latex_for_one_column(table.for_paper), settings.latex)
     if settings.markdown is not None:
-        below = "".join(f"\n- {markdown_cell(sentence)}" for sentence in said)
-        write_markdown(
-            markdown(rows) + below + ("\n" if said else ""), settings.markdown, measured_by(command, settings)
-        )
+        below = "".join(f"\n- {markdown_cell(sentence)}" for sentence in table.said)
+        text = markdown(table.for_page) + below + ("\n" if below else "")
+        write_markdown(text, settings.markdown, measured_by(command, settings))
 
 
 def compare(settings: CompareSettings) -> None:
@@ -127,17 +137,19 @@ def compare(settings: CompareSettings) -> None:
         f"{metric.label}{' in percent' if metric.factor == 100 else ''}, {settings.checkpoint} epoch, [95 % interval]; "
         f"p corrected for {len(found)} (Holm)"
     )
-    show_table(rows, title)
-    said = [each.sentence() for each in (*found, *refused)]
-    print("\n".join(said))
+    for_paper = [{column: text for column, text in row.items() if column != "seeds needed"} for row in rows]
+    table = RunTable(rows, rows, rows, for_paper, title, [each.sentence() for each in (*found, *refused)])
+    show_table(table.shown, table.title)
+    print("\n".join(table.said))
     for problem in problems:
         log(problem)
     for key, values in differences.items():
         log(f"the runs differ in {key} too: {', '.join(values)}")
-    for_paper = [{column: text for column, text in row.items() if column != "seeds needed"} for row in rows]
-    _write(rows, for_paper, settings, said, "facerec report compare")
+    _write(table, settings, "facerec report compare")
     if settings.json is not None:
-        write_json(settings.json, _content(found, refused, settings, differences))
+        asked = {"command": measured_by("facerec report compare", settings), "setting": settings.over}
+        asked |= {"checkpoint": settings.checkpoint, "rate": settings.rate, "differences": differences}
+        write_json(settings.json, comparison_content(found, refused, metric, asked))
 
 
 def _metric(settings: CompareSettings, runs: list[Path]) -> Metric | MaskMetric:
@@ -168,21 +180,11 @@ def _named(column: str, metric: Metric | MaskMetric) -> str:
     return metric.label if column == "accuracy" else column
 
 
-def _content(
-    found: list[Compared], refused: list[Refused], settings: CompareSettings, differences: dict[str, list[str]]
-) -> dict[str, Any]:
-    return {
-        "setting": settings.over,
-        "checkpoint": settings.checkpoint,
-        "metric": found[0].metric.kind if found else settings.metric,
-        "rate": settings.rate,
-        "differences": differences,
-        "refused": [{**each._asdict(), "sentence": each.sentence()} for each in refused],
-        "comparisons": [
-            {**c._asdict(), "metric": c.metric.label, "found": c.found._asdict(), "sentence": c.sentence()}
-            for c in found
-        ],
-    }
+def forest(settings: ForestSettings) -> None:
+    """Draw the figure."""
+    refuse_no_figure(settings.out)
+    save_figure(comparisons_figure(settings.files), settings.out)
+    log(f"drawn: {settings.out}")
 
 
 def html(settings: PageSettings) -> None:
@@ -196,5 +198,10 @@ def html(settings: PageSettings) -> None:
 
 
 main = subcommands(
-    {"compare": command(CompareSettings, compare), "html": command(PageSettings, html)}, command(TableSettings, report)
+    {
+        "compare": command(CompareSettings, compare),
+        "forest": command(ForestSettings, forest),
+        "html": command(PageSettings, html),
+    },
+    command(TableSettings, report),
 )

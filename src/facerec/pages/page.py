@@ -16,14 +16,12 @@ from facerec.pages.peak_memory import peak_memory
 from facerec.pages.provenance_section import differences, provenance
 from facerec.pages.svg_plot import legend
 from facerec.pages.sweep_plots import SweepPlots
-from facerec.pages.texts import count, listed, say
-from facerec.runs.report import find_runs, table_rows
+from facerec.pages.texts import count, listed, say, sentence_case
+from facerec.runs.report import cells, find_runs, rows_of_networks, said_once
 from facerec.runs.sweep import SweepRun, cells_of, common_benchmarks, read_sweep
 from facerec.runs.table_formats import Row, columns_of
 from facerec.runs.training_overlap import shared_sentences
 
-# Columns that are shown once if all rows have the same text in them.
-_ONCE = ("head", "protocol", "data", "commit", "seeds")
 _LAST = "chosen on"  # of the columns
 
 
@@ -96,45 +94,47 @@ def _anchor(name: str) -> str:
 
 
 def _lead(runs: Sequence[SweepRun]) -> Html:
-    cells, seeds = cells_of(runs), {run.results.config["seed"] for run in runs}
+    networks, seeds = cells_of(runs), {run.results.config["seed"] for run in runs}
     protocols = ", ".join(sorted({run.results.protocol for run in runs}))
     benchmarks = ", ".join(dict.fromkeys(name for run in runs for name in run.results.last["benchmarks"]))
     said = (
-        f"{count(len(runs), 'run')} of {count(len(cells), 'network')}, {count(len(seeds), 'seed')}, verified on "
+        f"{count(len(runs), 'run')} of {count(len(networks), 'network')}, {count(len(seeds), 'seed')}, verified on "
         f"{benchmarks} with protocol {protocols}. Written on "
     )
     return joined([said, element("span", f"{datetime.now():%Y-%m-%d}.", class_="date")])
 
 
 def _table(runs: Sequence[SweepRun]) -> list[Html]:
-    rows = table_rows([run.folder for run in runs])
-    chosen = {row[_LAST] for row in rows if row[_LAST]}
-    once = {c: rows[0].get(c, "") for c in _ONCE if len({row.get(c, "") for row in rows}) == 1 and rows[0].get(c)}
-    columns = [c for c in _columns(rows, runs, once) if c != _LAST or len(chosen) > 1]
-    kept: list[Row] = [{column: row.get(column, "") for column in columns} for row in rows]
-    said = (
-        "Accuracy in percent, mean over seeds, [95 % interval]. Grey rows are the other epoch: a best one that was "
-        f"chosen on the benchmarks looks better than it is{_chosen_on(chosen)}. A click on the name of a column sorts."
-    )
-    same = f"All rows: {', '.join(f'{column} {text}' for column, text in once.items())}." if once else ""
+    networks = rows_of_networks(cells([run.folder for run in runs]))
     # The epoch to read comes first for each network; the other one is chosen on the benchmarks.
-    table = html_table(kept, muted=[index % 2 == 1 for index in range(len(kept))], as_is=_benchmarks(runs))
+    muted = [beside > 0 for rows in networks for beside in range(len(rows))]
+    kept, once = said_once([row for rows in networks for row in rows])
+    chosen = {row[_LAST] for rows in networks for row in rows if row[_LAST]}
+    columns = [c for c in _columns(kept, runs) if c != _LAST or len(chosen) > 1]
+    said = (
+        f"Accuracy in percent, mean over seeds, [95 % interval].{_beside(chosen) if any(muted) else ''} A click on the "
+        "name of a column sorts."
+    )
+    table = html_table([{c: row.get(c, "") for c in columns} for row in kept], muted=muted, as_is=_benchmarks(runs))
     shared = shared_sentences([run.folder for run in runs])
-    return [say(said), *([say(same)] if same else []), table, *listed(shared)]
+    return [say(said), *([say(f"{sentence_case(once)}.")] if once else []), table, *listed(shared)]
 
 
-def _chosen_on(chosen: Collection[str]) -> str:
-    return f"; here, it was chosen on {next(iter(chosen))}" if len(chosen) == 1 else ""
+def _beside(chosen: Collection[str]) -> str:
+    here = f"; here, it was chosen on {next(iter(chosen))}" if len(chosen) == 1 else ""
+    return (
+        f" Grey rows are the other epoch: a best one that was chosen on the benchmarks looks better than it is{here}."
+    )
 
 
 def _benchmarks(runs: Sequence[SweepRun]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in run.results.best["benchmarks"]))
 
 
-def _columns(rows: list[Row], runs: Sequence[SweepRun], once: Collection[str]) -> list[str]:
+def _columns(rows: list[Row], runs: Sequence[SweepRun]) -> list[str]:
     """Return the columns: what a network is, all benchmarks, what it costs, and on what its best epoch was chosen."""
     names = _benchmarks(runs)
-    others = [c for c in columns_of(rows) if c not in names and c not in once and c != _LAST]
+    others = [c for c in columns_of(rows) if c not in names and c != _LAST]
     costs = others.index("MACs (M)")
     return [*others[:costs], *names, *others[costs:], _LAST]
 

@@ -20,7 +20,9 @@ from facerec.training.older_settings import written
 
 _WIDTH = 160  # characters of a table that is not printed on a terminal
 # Columns that the terminal has no space for.
-_FILE_ONLY = ("head", "deployed (M)", "maps (M)", "protocol", "data", "commit")
+_FILE_ONLY = ("deployed (M)", "maps (M)", "protocol", "data", "commit")
+# Columns that are said once if they have one text in all rows.
+_ONCE = ("head", "epoch", "chosen on", "seeds", "protocol", "data", "commit")
 # Columns that a paper's table has no space for.
 _NOT_IN_PAPER = ("chosen on", "deployed (M)", "maps (M)", "images/s", "data", "commit")
 
@@ -41,24 +43,24 @@ def find_runs(folders: Iterable[str | Path], learner: str | None = None) -> list
 
 
 def table_rows(runs: Iterable[Path]) -> list[Row]:
-    """Return two rows per set of runs that differ only in the seed, of the best and of the last epoch.
+    """Return two rows per set of runs that differ only in the seed, of the best and of the last epoch; one if in each
+    run these are the same.
 
     The first is of the last epoch, unless the best was chosen on held-out identities: an epoch that was chosen on the
     benchmarks on which it is reported looks better than it is. Accuracies are means over seeds in percent, with the
     95 % interval over seeds and pairs; with one seed, over pairs alone. Among repeated runs with the same seed, the one
     that started last counts.
     """
-    return all_rows(cells(runs))
+    return [row for rows in rows_of_networks(cells(runs)) for row in rows]
 
 
-def all_rows(found: Sequence[list[Run]]) -> list[Row]:
-    """Return the rows of `table_rows` of lists of runs that differ in the seed only."""
+def rows_of_networks(found: Sequence[list[Run]]) -> list[list[Row]]:
+    """Return the one or two rows of `table_rows` for each list of runs that differ in the seed only."""
     configs = [seeds[0].results.config for seeds in found]
     differences = [with_origin(*each) for each in zip(differing_settings(configs), configs, strict=True)]
     return [
-        _row(seeds, checkpoint, {"settings": settings} if any(differences) else {})
+        [_row(seeds, checkpoint, {"settings": settings} if any(differences) else {}) for checkpoint in _epochs(seeds)]
         for seeds, settings in zip(found, differences, strict=True)
-        for checkpoint in _checkpoints(seeds[0].results)
     ]
 
 
@@ -71,8 +73,10 @@ def cells(runs: Iterable[Path]) -> list[list[Run]]:
     return [list(seeds.values()) for seeds in found.values()]
 
 
-def _checkpoints(result: RunResults) -> tuple[Checkpoint, Checkpoint]:
-    return ("best", "last") if result.best_chosen_on == [HELD_OUT] else ("last", "best")
+def _epochs(runs: list[Run]) -> tuple[Checkpoint, ...]:
+    results = [run.results for run in runs]
+    epochs = ("best", "last") if results[0].best_chosen_on == [HELD_OUT] else ("last", "best")
+    return epochs[: 1 if all(result.best["epoch"] == result.last["epoch"] for result in results) else 2]
 
 
 def all_but_seed(result: RunResults) -> str:
@@ -116,8 +120,17 @@ def _accuracy(runs: list[Run], checkpoint: Checkpoint, name: str) -> Estimate:
 
 
 def rows_for_paper(rows: list[Row]) -> list[Row]:
-    """Return one of the two rows per network, of the epoch to report, with the columns that a paper has space for."""
-    return [{column: text for column, text in row.items() if column not in _NOT_IN_PAPER} for row in rows[::2]]
+    """Return the columns that a paper has space for."""
+    return [{column: text for column, text in row.items() if column not in _NOT_IN_PAPER} for row in rows]
+
+
+def said_once(rows: list[Row]) -> tuple[list[Row], str]:
+    """Return the rows without those of the columns that say which runs they are of that have one text in all rows, and
+    a sentence with these, "" if there are none."""
+    once = [column for column in _ONCE if len({row[column] for row in rows}) == 1]
+    said = ", ".join(f"{column} {rows[0][column]}" for column in once if rows[0][column])
+    kept = [{column: text for column, text in row.items() if column not in once} for row in rows]
+    return kept, f"all rows: {said}" if said else ""
 
 
 def notes(rows: list[Row]) -> list[str]:
@@ -142,8 +155,7 @@ def recognition_title(rows: list[Row]) -> str:
 
 def without_file_columns(rows: list[Row]) -> list[Row]:
     """Return the columns that the terminal has space for."""
-    left_out = {column for column in _FILE_ONLY if column != "head" or len({row["head"] for row in rows}) == 1}
-    return [{column: text for column, text in row.items() if column not in left_out} for row in rows]
+    return [{column: text for column, text in row.items() if column not in _FILE_ONLY} for row in rows]
 
 
 def show_table(rows: list[Row], title: str) -> None:

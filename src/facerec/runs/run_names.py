@@ -8,6 +8,7 @@ from typing import Any
 from facerec.training.older_settings import with_settings_of_today
 
 Config = dict[str, Any]
+_Typed = dict[str, tuple[str, bool]]  # by dotted key, the value as it is typed, and whether it is the class of a node
 # Settings that change how a run is carried out, not its result.
 HOW = ("seed", "cache", "index_cache", "shard_cache", "shard_cache_gb", "num_workers", "save_every", "grace")
 # Keys of nodes that only repeat a root value, with the root's key.
@@ -50,23 +51,37 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
     """Return, per configuration, the settings in which it differs from others of the same backbone, operator and head.
 
     A node, such as a transform, differs if another configuration lacks it or has another class; a plain setting differs
-    if another one has another value. What an older version did not write is what it did, or is ignored.
+    if another one has another value. What more than half of these configurations have is not named. What an older
+    version did not write is what it did, or is ignored.
     """
     configs = with_settings_of_today(configs)
-    alike: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
+    alike: dict[tuple[str, ...], list[_Typed]] = defaultdict(list)
     for config in configs:
-        alike[network_parts(config)].append(settings_of(config))
-    found = []
-    for config in configs:
-        others = alike[network_parts(config)]
-        varied = [
-            f"{key}={value}"
-            for key, value, is_node in _settings(config, "")
-            if any(other.get(key, None if is_node else value) != value for other in others)
-            and not repeats_root(key, value, config)
-        ]
-        found.append(" ".join(varied))
-    return found
+        others, typed = alike[network_parts(config)], _typed_settings(config)
+        others += [typed] if typed not in others else []
+    return [_unusual(config, alike[network_parts(config)]) for config in configs]
+
+
+def _unusual(config: Config, alike: Sequence[_Typed]) -> str:
+    """Return what varies among ``alike``, all configurations that differ, and is not what most of them have."""
+    own = _typed_settings(config)
+    said = [
+        f"{key}={value}"
+        for key, (value, is_node) in own.items()
+        if any(other.get(key, ("", True) if is_node else (value,))[0] != value for other in alike)
+        and not _is_usual(key, value, alike)
+        and not repeats_root(key, value, config)
+    ]
+    usual = {key: value for other in alike for key, (value, is_node) in other.items() if is_node and key not in own}
+    return " ".join([*said, *(f"{key}=none" for key, value in usual.items() if _is_usual(key, value, alike))])
+
+
+def _is_usual(key: str, value: str, alike: Sequence[_Typed]) -> bool:
+    return 2 * sum(other.get(key, ("",))[0] == value for other in alike) > len(alike)
+
+
+def _typed_settings(config: Config) -> _Typed:
+    return {key: (value, is_node) for key, value, is_node in _settings(config, "")}
 
 
 def settings_of(node: Config) -> dict[str, str]:

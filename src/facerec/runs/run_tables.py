@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facerec.runs.differences import Run
-from facerec.runs.report import all_rows, cells, notes, recognition_title, rows_for_paper, without_file_columns
+from facerec.runs.report import (
+    cells,
+    notes,
+    recognition_title,
+    rows_for_paper,
+    rows_of_networks,
+    said_once,
+    without_file_columns,
+)
 from facerec.runs.run_results import learner_of
 from facerec.runs.segmentation_table import segmentation_notes, segmentation_rows
 from facerec.runs.table_formats import Row
@@ -17,7 +25,8 @@ class RunTable:
     """A table of runs.
 
     Attributes:
-        rows: with all columns, for files.
+        rows: with all columns, for programs.
+        for_page: what a page shows.
         shown: what the terminal has space for.
         for_paper: what a paper has space for.
         title: above it on the terminal.
@@ -25,6 +34,7 @@ class RunTable:
     """
 
     rows: list[Row]
+    for_page: list[Row]
     shown: list[Row]
     for_paper: list[Row]
     title: str
@@ -40,9 +50,13 @@ def run_tables(runs: Iterable[Path]) -> list[RunTable]:
 
 
 def _recognition(found: Sequence[list[Run]]) -> RunTable:
-    rows = all_rows(found)
+    networks = rows_of_networks(found)
+    rows = [row for of_network in networks for row in of_network]
+    for_paper = rows_for_paper([reported for reported, *_ in networks])
+    kept, once = said_once(rows)
     said = [*shared_sentences(run.folder for seeds in found for run in seeds), *notes(rows)]
-    return RunTable(rows, without_file_columns(rows), rows_for_paper(rows), recognition_title(rows), said)
+    said = [once, *said] if once else said
+    return RunTable(rows, kept, without_file_columns(kept), for_paper, recognition_title(rows), said)
 
 
 def _segmentation(found: Sequence[list[Run]]) -> RunTable:
@@ -50,7 +64,7 @@ def _segmentation(found: Sequence[list[Run]]) -> RunTable:
     reported = [row for row in rows if row["epoch"] == rows[0]["epoch"]]
     for_paper = [{column: text for column, text in row.items() if column != "epoch"} for row in reported]
     title = "optic disc and cup on domains that were not trained on: mean ± deviation over seeds [95 % interval]"
-    return RunTable(rows, rows, for_paper, title, segmentation_notes(found))
+    return RunTable(rows, rows, rows, for_paper, title, segmentation_notes(found))
 
 
 _TABLES: dict[str, Callable[[Sequence[list[Run]]], RunTable]] = {

@@ -1,7 +1,7 @@
 """What a benchmark shares with the training set of a network, and the network's accuracy without it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -114,7 +114,8 @@ def shared_sentences(runs: Iterable[Path]) -> list[str]:
     for run in sorted(results, key=lambda run: run.started):
         for name, summary in run.last["benchmarks"].items():
             found[name, run.data["train"]["fingerprint"]][named[id(run)]].append(summary)
-    return [_of_networks(name, f"training set {train}", networks) for (name, train), networks in found.items()]
+    number = len({*named.values()})
+    return [_of_networks(name, f"training set {train}", networks, number) for (name, train), networks in found.items()]
 
 
 def _names(results: list[RunResults]) -> list[str]:
@@ -124,13 +125,18 @@ def _names(results: list[RunResults]) -> list[str]:
     return [names[all_but_seed(run)] for run in results]
 
 
-def _of_networks(name: str, train: str, networks: Mapping[str, list[dict[str, Any]]]) -> str:
+def _of_networks(name: str, train: str, networks: Mapping[str, list[dict[str, Any]]], number: int) -> str:
+    """Return the sentence about these of a ``number`` of networks; if they are all, without their names."""
     known = {network: [s for s in found if "shared_images" in s] for network, found in networks.items()}
     known = {network: found for network, found in known.items() if found}
     if not known:
-        return f"{_unknown(name, train, _OLDER)} ({'; '.join(networks)})"
+        return _unknown(name, f"{train}{_listed(networks, number)}", _OLDER)
     without = "; ".join(f"{network} {_without(found)}" for network, found in known.items())
-    return _sentence(name, f"{train} ({'; '.join(known)})", next(iter(known.values()))[-1], without)
+    return _sentence(name, f"{train}{_listed(known, number)}", next(iter(known.values()))[-1], without)
+
+
+def _listed(networks: Collection[str], number: int) -> str:
+    return "" if len(networks) == number else f" ({'; '.join(networks)})"
 
 
 def _unknown(name: str, train: str, why: str) -> str:

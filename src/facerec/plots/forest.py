@@ -1,0 +1,74 @@
+"""A forest plot: differences with their 95 % intervals, one below the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_ROW, _PANEL, _LABELS, _EDGES = 0.62, 3.3, 3.2, 1.0  # inches
+_DECIDED = 0.05
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """A difference.
+
+    Attributes:
+        label: lines beside the row.
+        panel: name of the panel, such as a benchmark; a label has one difference in each.
+        value: in the unit of the scale, with the ends of its interval.
+        p: None where there is none, as with one seed.
+    """
+
+    label: str
+    panel: str
+    value: float
+    interval: tuple[float, float]
+    p: float | None
+
+    @property
+    def is_decided(self) -> bool:
+        return self.p is not None and self.p < _DECIDED
+
+
+def forest_figure(rows: Sequence[ForestRow], what: str) -> Figure:
+    """Draw the rows in one or more panels, all with the scale that ``what`` names. Full dots are decided."""
+    labels, names = list(dict.fromkeys(row.label for row in rows)), list(dict.fromkeys(row.panel for row in rows))
+    figure = Figure((_LABELS + _PANEL * len(names), _EDGES + _ROW * len(labels)), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False, sharey=True, sharex=True)[0]
+    for axes, name in zip(panels, names, strict=True):
+        for row in rows:
+            if row.panel == name:
+                _draw(axes, labels.index(row.label), row)
+        axes.axvline(0, color="black", linewidth=0.8, zorder=0)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_title(name, fontsize="medium", fontweight="bold")
+    panels[0].set_yticks(range(len(labels)), labels, fontsize="small")
+    panels[0].set(ylim=(len(labels) - 0.5, -0.5), xlim=_limits(rows))
+    figure.supxlabel(f"{what}, 95 % interval; full dots: p < {_DECIDED}", fontsize="small")
+    return figure
+
+
+def _limits(rows: Sequence[ForestRow]) -> tuple[float, float]:
+    """Return a scale with 0, all intervals, and space for the numbers above them."""
+    ends = [0.0, *(end for row in rows for end in row.interval)]
+    margin = 0.12 * (max(ends) - min(ends)) or 1.0
+    return min(ends) - margin, max(ends) + margin
+
+
+def _draw(axes: Axes, place: int, row: ForestRow) -> None:
+    colour, (low, high) = "C0" if row.is_decided else "0.4", row.interval
+    axes.plot([low, high], [place, place], color=colour, linewidth=1.5, solid_capstyle="round")
+    axes.plot(row.value, place, "o", color=colour, markerfacecolor=colour if row.is_decided else "white")
+    axes.annotate(
+        f"{row.value:+.1f} [{low:+.1f}, {high:+.1f}]",
+        (row.value, place),
+        (0, 7),
+        textcoords="offset points",
+        ha="center",
+        color=colour,
+        fontsize="x-small",
+        fontweight="bold" if row.is_decided else "normal",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # over the line at 0
+    )
