@@ -32,22 +32,27 @@ def kept(tmp_path):
     return written
 
 
-def dots(axes) -> list[tuple[float, float, bool]]:
-    """Where the dots of a panel are, and whether they are full."""
+def dots(axes) -> list[tuple[float, int, bool]]:
+    """The value of each dot of a panel, the number of the label that it is beside, and whether it is full."""
+    places = [round(tick, 6) for tick in axes.get_yticks()]
     lines = [line for line in axes.lines if line.get_marker() == "o"]
-    return [(*line.get_xydata()[0].tolist(), line.get_markerfacecolor() != "white") for line in lines]
+    found = [(*line.get_xydata()[0].tolist(), line.get_markerfacecolor() != "white") for line in lines]
+    return [(value, places.index(round(place, 6)), is_full) for value, place, is_full in found]
 
 
 def test_a_row_per_groups_and_a_panel_per_benchmark(kept):
     wide = comparison(-0.03, (-0.1, 0.04), 0.2, "cfp_fp", "GridDepthwise, MobileNetV2 x0.5")
-    lfw, cfp_fp = comparisons_figure([kept(comparison(), comparison(0, (-0.01, 0.01), None, "cfp_fp"), wide)]).axes
+    lfw, cfp_fp = comparisons_figure(
+        [kept(comparison(), comparison(-0.0001, (-0.01, 0.01), None, "cfp_fp"), wide)]
+    ).axes
     assert [lfw.get_title(), cfp_fp.get_title()] == ["lfw", "cfp_fp"]
     assert dots(lfw) == [(2, 0, True)]
-    assert dots(cfp_fp) == [(0, 0, False), (-3, 1, False)]
+    assert dots(cfp_fp) == [(-0.01, 0, False), (-3, 1, False)]
     assert [text.get_text() for text in lfw.get_yticklabels()] == [
         "GridDepthwise against Depthwise\nMobileNetV2 x0.1",
         "GridDepthwise x0.5 against Depthwise x0.1\nMobileNetV2",
     ]
+    assert lfw.get_ylim()[0] > lfw.get_yticks()[1] > lfw.get_yticks()[0] > lfw.get_ylim()[1]  # from above
     low, high = cfp_fp.get_xlim()
     assert low < -10 and high > 4
     assert [text.get_text() for text in cfp_fp.texts] == ["+0.0 [-1.0, +1.0]", "-3.0 [-10.0, +4.0]"]

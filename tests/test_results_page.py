@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from facerec.commands.report_runs import TableSettings, main, report
 
 ROOT = Path(__file__).parents[1]
-PAGE, EYES = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("results.md", "segmentation.md"))
+NAMES = ("results.md", "segmentation.md", "single_runs.md")
+PAGES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in NAMES]
+PAGE = PAGES[0]
+COMPARISONS = sorted((ROOT / "docs" / "comparisons").glob("*.json"))
 TABLES = {
     folder: (page, table)
-    for page in (PAGE, EYES)
+    for page in PAGES
     for folder, table in re.findall(r"<!-- facerec report (docs/runs/\S+) -->\n(.*?)<!-- end -->", page, re.DOTALL)
 }
 
@@ -27,15 +31,34 @@ def test_the_report_writes_what_is_on_the_page(folder, tmp_path, monkeypatch):
     assert page.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("command", re.findall(r"<!-- facerec report (compare docs/runs/.*) -->", PAGE + EYES))
+@pytest.mark.parametrize("command", re.findall(r"<!-- facerec report (compare docs/runs/.*) -->", "".join(PAGES)))
 def test_the_comparison_writes_what_is_on_the_page(command, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    (text,) = (text for text in (PAGE, EYES) if command in text)
+    (text,) = (text for text in PAGES if command in text)
     before, _, rest = text.partition(place := f"<!-- facerec report {command} -->")
     page = tmp_path / "results.md"
     page.write_text(f"{before}{place}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8")
     assert main([*command.split(), f"markdown={page}"]) == 0
     assert page.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("file", COMPARISONS, ids=lambda file: file.stem)
+def test_a_kept_comparison_is_what_its_command_finds(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    _, _, *words = shlex.split(kept["command"])
+    assert main([*words, f"json={tmp_path / file.name}"]) == 0
+    assert json.loads((tmp_path / file.name).read_text(encoding="utf-8")) == kept
+    assert f"json=$C/{file.name}" in PAGE
+
+
+def test_the_figures_show_all_kept_comparisons():
+    drawn = re.findall(r"^facerec report forest (.*?) out=\$C/(\w+.png)$", PAGE.replace("\\\n", " "), re.MULTILINE)
+    assert {name for _, name in drawn} == {path.name for path in (ROOT / "docs" / "comparisons").glob("*.png")}
+    assert all(f"](comparisons/{name})" in PAGE for _, name in drawn)
+    patterns = [pattern.removeprefix("$C/") for files, _ in drawn for pattern in files.split()]
+    found = [file for pattern in patterns for file in COMPARISONS if file.match(pattern)]
+    assert sorted(found) == COMPARISONS and COMPARISONS
 
 
 def test_the_page_says_what_the_comparison_found():

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-_ROW, _PANEL, _LABELS, _EDGES = 0.62, 3.3, 3.2, 1.0  # inches
+_LINE, _GAP, _PANEL, _LABELS, _EDGES = 0.15, 0.18, 3.3, 3.2, 0.9  # inches
 _DECIDED = 0.05
 
 
@@ -35,17 +36,19 @@ class ForestRow:
 def forest_figure(rows: Sequence[ForestRow], what: str) -> Figure:
     """Draw the rows in one or more panels, all with the scale that ``what`` names. Full dots are decided."""
     labels, names = list(dict.fromkeys(row.label for row in rows)), list(dict.fromkeys(row.panel for row in rows))
-    figure = Figure((_LABELS + _PANEL * len(names), _EDGES + _ROW * len(labels)), layout="constrained")
+    ends = list(accumulate(_LINE * (1 + label.count("\n")) + _GAP for label in labels))
+    places = {label: (above + below) / 2 for label, (above, below) in zip(labels, pairwise([0.0, *ends]), strict=True)}
+    figure = Figure((_LABELS + _PANEL * len(names), _EDGES + ends[-1]), layout="constrained")
     panels = figure.subplots(1, len(names), squeeze=False, sharey=True, sharex=True)[0]
     for axes, name in zip(panels, names, strict=True):
         for row in rows:
             if row.panel == name:
-                _draw(axes, labels.index(row.label), row)
+                _draw(axes, places[row.label], row)
         axes.axvline(0, color="black", linewidth=0.8, zorder=0)
         axes.grid(axis="x", alpha=0.3)
         axes.set_title(name, fontsize="medium", fontweight="bold")
-    panels[0].set_yticks(range(len(labels)), labels, fontsize="small")
-    panels[0].set(ylim=(len(labels) - 0.5, -0.5), xlim=_limits(rows))
+    panels[0].set_yticks([*places.values()], labels, fontsize="small")
+    panels[0].set(ylim=(ends[-1], 0), xlim=_limits(rows))
     figure.supxlabel(f"{what}, 95 % interval; full dots: p < {_DECIDED}", fontsize="small")
     return figure
 
@@ -57,12 +60,12 @@ def _limits(rows: Sequence[ForestRow]) -> tuple[float, float]:
     return min(ends) - margin, max(ends) + margin
 
 
-def _draw(axes: Axes, place: int, row: ForestRow) -> None:
+def _draw(axes: Axes, place: float, row: ForestRow) -> None:
     colour, (low, high) = "C0" if row.is_decided else "0.4", row.interval
     axes.plot([low, high], [place, place], color=colour, linewidth=1.5, solid_capstyle="round")
     axes.plot(row.value, place, "o", color=colour, markerfacecolor=colour if row.is_decided else "white")
     axes.annotate(
-        f"{row.value:+.1f} [{low:+.1f}, {high:+.1f}]",
+        f"{_signed(row.value)} [{_signed(low)}, {_signed(high)}]",
         (row.value, place),
         (0, 7),
         textcoords="offset points",
@@ -72,3 +75,7 @@ def _draw(axes: Axes, place: int, row: ForestRow) -> None:
         fontweight="bold" if row.is_decided else "normal",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # over the line at 0
     )
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 1) + 0.0:+.1f}"  # no -0.0

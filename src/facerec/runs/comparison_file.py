@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facerec.errors import InputError
+from facerec.files import refuse_no_regular_file
 from facerec.runs.comparing import AnyMetric, Compared, Refused
 from facerec.verification.intervals import Interval
 
@@ -54,6 +55,7 @@ def comparison_content(
 
 def read_comparison(path: Path) -> KeptComparison:
     """Read a file of `comparison_content`; raise `InputError` if it is none, or of an older version without units."""
+    refuse_no_regular_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         differences = [_difference(each, float(content["factor"])) for each in content["comparisons"]]
