@@ -72,8 +72,9 @@ def _unusual(config: Config, alike: Sequence[_Typed]) -> str:
         and not _is_usual(key, value, alike)
         and not repeats_root(key, value, config)
     ]
-    usual = {key: value for other in alike for key, (value, is_node) in other.items() if is_node and key not in own}
-    return " ".join([*said, *(f"{key}=none" for key, value in usual.items() if _is_usual(key, value, alike))])
+    theirs = ((key, value) for other in alike for key, (value, is_node) in other.items() if is_node and key not in own)
+    lacking = [f"{key}=none" for key, value in dict.fromkeys(theirs) if _is_usual(key, value, alike)]
+    return " ".join([*said, *lacking])
 
 
 def _is_usual(key: str, value: str, alike: Sequence[_Typed]) -> bool:
