@@ -49,7 +49,7 @@ def test_a_kept_comparison_is_what_its_command_finds(file, tmp_path, monkeypatch
     _, _, *words = shlex.split(kept["command"])
     assert main([*words, f"json={tmp_path / file.name}"]) == 0
     assert json.loads((tmp_path / file.name).read_text(encoding="utf-8")) == kept
-    assert f"json=$C/{file.name}" in PAGE
+    assert f"json=$C/{file.name}" in PAGE.replace("\\\n", " ")
 
 
 def test_the_figures_show_all_kept_comparisons():
@@ -59,6 +59,41 @@ def test_the_figures_show_all_kept_comparisons():
     patterns = [pattern.removeprefix("$C/") for files, _ in drawn for pattern in files.split()]
     found = [file for pattern in patterns for file in COMPARISONS if file.match(pattern)]
     assert sorted(found) == COMPARISONS and COMPARISONS
+
+
+def test_the_table_of_hypotheses_has_what_the_kept_comparisons_found():
+    rows = re.findall(r"^\| \[(.*?)\]\(comparisons/(.*?)\.json\) \| .*? \| (.*)$", PAGE, re.MULTILINE)
+    kept = {name: kept_differences(ROOT / "docs" / "comparisons" / f"{file}.json") for name, file, _ in rows}
+    for name, _, cells in rows:
+        seeds, frontal, profile, corrected, verdict, _ = (cell.strip() for cell in cells.split("|"))
+        *values, family = re.fullmatch(r"(\S+), (\S+); (.*)", corrected).groups()
+        names = [name] if family == "itself" else family.split(", ")
+        holds = []
+        for benchmark, shown, value in zip(("cfp_ff", "cfp_fp"), (frontal, profile), values, strict=True):
+            found = kept[name][benchmark]
+            low, high = (100 * end for end in found["interval"])
+            assert shown == f"{signed(100 * found['difference'])} [{signed(low)}, {signed(high)}]", name
+            assert int(seeds) == found["seeds"]
+            p = adjusted([kept[each][benchmark]["p"] for each in names])[names.index(name)]
+            assert float(value) == pytest.approx(p, rel=0.1, abs=6e-4), name
+            holds.append(p < 0.05 and found["difference"] > 0)
+        assert verdict == ("**shown**" if all(holds) else "undecided"), name
+    assert {file for _, file, _ in rows} == {file.stem for file in COMPARISONS}
+
+
+def kept_differences(file: Path) -> dict[str, dict]:
+    return {each["benchmark"]: each["found"] for each in json.loads(file.read_text(encoding="utf-8"))["comparisons"]}
+
+
+def signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-0.0", "+0.0")
+
+
+def adjusted(ps: list[float]) -> list[float]:
+    """Holm's: that of the k-th smallest of n is the largest, up to it, of (n - k + 1) p."""
+    ordered = sorted(ps)
+    steps = [min(1.0, (len(ps) - place) * p) for place, p in enumerate(ordered)]
+    return [max(steps[: ordered.index(p) + 1]) for p in ps]
 
 
 def test_the_page_says_what_the_comparison_found():

@@ -29,7 +29,7 @@ def comparisons_figure(files: Sequence[Path]) -> Figure:
         )
     if not rows:
         raise InputError(f"{', '.join(map(str, files))} has no difference to draw: name a comparison that found one")
-    return forest_figure(rows, f"difference in {metrics[0][0]} ({metrics[0][1]})")
+    return forest_figure(rows, f"{metrics[0][0]} of the first named less that of the second ({metrics[0][1]})")
 
 
 def _rows(kept: KeptComparison, title: str) -> Iterator[ForestRow]:

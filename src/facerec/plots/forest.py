@@ -49,7 +49,7 @@ def forest_figure(rows: Sequence[ForestRow], what: str) -> Figure:
         axes.set_title(name, fontsize="medium", fontweight="bold")
     panels[0].set_yticks([*places.values()], labels, fontsize="small")
     panels[0].set(ylim=(ends[-1], 0), xlim=_limits(rows))
-    figure.supxlabel(f"{what}, 95 % interval; full dots: p < {_DECIDED}", fontsize="small")
+    figure.supxlabel(f"{what}, with 95 % intervals; full dots: p < {_DECIDED}", fontsize="small")
     return figure
 
 
