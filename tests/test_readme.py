@@ -36,6 +36,8 @@ FILES = ["README.md", "CONTRIBUTING.md"] + [
         "code",
         "experiment",
         "paper",
+        "results",
+        "single_runs",
     )
 ]
 PAGES = {file: (ROOT / file).read_text(encoding="utf-8") for file in FILES}
@@ -49,7 +51,8 @@ def blocks(language: str, pages: str = GUIDE) -> list[str]:
 
 def commands() -> list[list[str]]:
     in_tables = re.findall(r"`(facerec [^`]+ [^`]+)`", PAGES["docs/paper.md"])
-    lines = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
+    whole = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
+    lines = [shlex.split(line, comments=True) for line in whole]
     lines += map(shlex.split, in_tables)
     return [words for words in lines if words]
 
