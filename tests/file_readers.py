@@ -19,6 +19,7 @@ from image_files import encode, write_faces, write_text
 from photos import HEADER
 from PIL import Image
 from recordio_writer import classic, png, write_records
+from report_rows import table_rows
 from safetensors.torch import save_file
 from scipy.io import savemat
 from shard_files import write_shards
@@ -64,7 +65,6 @@ from facerec.runs.claims import Claims
 from facerec.runs.comparison_file import read_comparison
 from facerec.runs.learning_curves import learning_curves
 from facerec.runs.mask_scores import load_mask_scores
-from facerec.runs.report import table_rows
 from facerec.runs.run_results import RunResults
 from facerec.runs.scores import load_scores
 from facerec.runs.search_studies import Study, choice_of, opened, range_of

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_rows import table_rows
 from says import refuses, says
 from score_files import LEFT, PAIRS, PEOPLE, RIGHT, decisions, write_scores
 from test_report import results
@@ -15,7 +16,7 @@ from facerec.errors import InputError
 from facerec.runs.comparable import compare_alike
 from facerec.runs.comparing import Group, baseline_of, compare_groups, group_runs
 from facerec.runs.differences import Run, other_differences
-from facerec.runs.report import find_runs, table_rows
+from facerec.runs.report import find_runs
 from facerec.runs.run_results import RunResults
 from facerec.training.older_settings import UNWRITTEN
 from facerec.verification.dependence import named_people

@@ -5,6 +5,7 @@ import json
 from statistics import mean
 
 import pytest
+from report_rows import table_rows
 from says import refuses, says
 from score_files import write_scores
 
@@ -16,7 +17,6 @@ from facerec.runs.report import (
     recognition_title,
     said_once,
     show_table,
-    table_rows,
     without_file_columns,
 )
 from facerec.runs.run_results import RunResults

@@ -7,6 +7,7 @@ from unittest import mock
 
 import cv2
 import pytest
+from report_rows import table_rows
 from running import as_program
 from says import every, says
 
@@ -14,7 +15,7 @@ from facerec.commands import search, search_trials
 from facerec.config.compose import check_command_line
 from facerec.config.settings import quoted
 from facerec.runs import run_lock
-from facerec.runs.report import find_runs, table_rows
+from facerec.runs.report import find_runs
 from facerec.runs.run_results import RunResults
 from facerec.runs.search_studies import Trial
 from facerec.training.callbacks.not_a_number import Diverged

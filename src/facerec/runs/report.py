@@ -42,20 +42,14 @@ def find_runs(folders: Iterable[str | Path], learner: str | None = None) -> list
     return runs
 
 
-def table_rows(runs: Iterable[Path]) -> list[Row]:
-    """Return two rows per set of runs that differ only in the seed, of the best and of the last epoch; one if in each
+def rows_of_networks(found: Sequence[list[Run]]) -> list[list[Row]]:
+    """Return rows for each list of runs that differ in the seed only: of its best and of its last epoch; one if in each
     run these are the same.
 
     The first is of the last epoch, unless the best was chosen on held-out identities: an epoch that was chosen on the
     benchmarks on which it is reported looks better than it is. Accuracies are means over seeds in percent, with the
-    95 % interval over seeds and pairs; with one seed, over pairs alone. Among repeated runs with the same seed, the one
-    that started last counts.
+    95 % interval over seeds and pairs; with one seed, over pairs alone.
     """
-    return [row for rows in rows_of_networks(cells(runs)) for row in rows]
-
-
-def rows_of_networks(found: Sequence[list[Run]]) -> list[list[Row]]:
-    """Return the one or two rows of `table_rows` for each list of runs that differ in the seed only."""
     configs = [seeds[0].results.config for seeds in found]
     differences = [with_origin(*each) for each in zip(differing_settings(configs), configs, strict=True)]
     return [
