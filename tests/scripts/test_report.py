@@ -19,16 +19,25 @@ def report(capsys):
     return reported
 
 
+def epochs_of(run: Path) -> set[str]:
+    """What the rows of a run say: of its last epoch, and of the best if that is another."""
+    best, last = (json.loads((run / "results.json").read_text())[name]["epoch"] + 1 for name in ("best", "last"))
+    return {f"last {last}"} | ({f"best {best}"} if best != last else set())
+
+
 def test_every_run_has_its_rows_on_the_terminal_and_in_the_files(report, depthwise_run, tvconv_run, tmp_path):
     files = [f"csv={tmp_path / 'new' / 'table.csv'}", f"markdown={tmp_path / 'table.md'}"]
     status, shown, _ = report(depthwise_run, tvconv_run, *files)
     assert status == 0
     with (tmp_path / "new" / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert sorted(row["operator"] for row in rows) == ["Depthwise", "Depthwise", "TVConv", "TVConv"]
+    epochs = {"Depthwise": epochs_of(depthwise_run), "TVConv": epochs_of(tvconv_run)}
+    assert {name: {row["epoch"] for row in rows if row["operator"] == name} for name in epochs} == epochs
     table, _, said = (tmp_path / "table.md").read_text().partition("\n\n")
-    assert says(said, "synthetic shares", "0 images", "TVConv", "Depthwise")
-    assert len(table.splitlines()) == 2 + 4 and every(f"{float(row['synthetic']):.2f} [" in shown for row in rows)
+    assert says(said, "all rows: head AMSoftmax", "synthetic shares", "0 images")
+    assert len(table.splitlines()) == 2 + len(rows) and every(
+        f"{float(row['synthetic']):.2f} [" in shown for row in rows
+    )
 
 
 def test_without_files_nothing_is_written(report, depthwise_run, tmp_path, monkeypatch):
