@@ -97,6 +97,11 @@ def test_another_file_is_refused_and_the_figure_stays(text, tmp_path, capsys):
     assert out.read_text() == "kept"
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with refuses("gone.json", "not exist", "facerec report compare", error=InputError):
+        comparisons_figure([tmp_path / "gone.json"])
+
+
 def test_the_figure_is_written_in_the_format_of_its_name(kept, tmp_path):
     out = tmp_path / "figure.svg"
     assert module_of("report").main(["forest", str(kept(comparison())), f"out={out}"]) == 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from facerec.pages.forest_plot import difference_scale, forest_plot, is_decided
+from facerec.pages.forest_plot import difference_scale, forest_plot
 from facerec.pages.html_table import html_table
 from facerec.pages.markup import Html, element
 from facerec.pages.svg_plot import figure
@@ -12,6 +12,7 @@ from facerec.runs.comparing import Compared
 from facerec.runs.comparison_table import comparison_rows
 from facerec.runs.sweep import SweepRun, short_names
 from facerec.runs.table_formats import Row
+from facerec.verification.paired_comparison import is_decided
 
 _MOST_VALUES = 4
 
@@ -51,7 +52,7 @@ def _passed(differences: Mapping[str, Sequence[str]]) -> list[Html]:
 
 
 def _decided(found: Sequence[Compared]) -> list[Html]:
-    decided = [compared for compared in found if is_decided(compared)]
+    decided = [compared for compared in found if is_decided(compared.p)]
     undecided = len(found) - len(decided)
     most, shown = max(c.found.seeds for c in found), sorted(decided, key=lambda c: -abs(c.found.difference))[:6]
     items = [_finding(compared) for compared in shown]

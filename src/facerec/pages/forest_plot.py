@@ -7,6 +7,7 @@ import numpy as np
 from facerec.pages.markup import Html, element
 from facerec.pages.scales import Scale, linear
 from facerec.runs.comparing import Compared
+from facerec.verification.paired_comparison import is_decided
 
 _WIDTH, _ROW, _TOP, _EDGE = 360, 30, 6, 12
 
@@ -28,11 +29,6 @@ def forest_plot(found: Sequence[Compared], scale: Scale, short: Mapping[str, str
     return element("svg", *ticks, zero, *rows, unit, viewBox=box, role="img", aria_label="differences with intervals")
 
 
-def is_decided(compared: Compared) -> bool:
-    """Return whether the p value of a comparison is below 0.05."""
-    return compared.p is not None and compared.p < 0.05
-
-
 def _place(scale: Scale, value: float) -> float:
     return _EDGE + float(scale.place(np.array(value))) * (_WIDTH - 2 * _EDGE)
 
@@ -51,4 +47,4 @@ def _row(compared: Compared, top: float, scale: Scale, short: Mapping[str, str])
         element("path", d=f"M{low:.1f} {top + 21}H{high:.1f}"),
         element("circle", cx=f"{middle:.1f}", cy=top + 21, r=4),
     ]
-    return element("g", *parts, class_="decided" if is_decided(compared) else "open")
+    return element("g", *parts, class_="decided" if is_decided(compared.p) else "open")

@@ -7,8 +7,9 @@ from itertools import accumulate, pairwise
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from facerec.verification.paired_comparison import is_decided
+
 _LINE, _GAP, _PANEL, _LABELS, _EDGES = 0.15, 0.18, 3.3, 3.2, 0.9  # inches
-_DECIDED = 0.05
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,6 @@ class ForestRow:
     interval: tuple[float, float]
     p: float | None
 
-    @property
-    def is_decided(self) -> bool:
-        return self.p is not None and self.p < _DECIDED
-
 
 def forest_figure(rows: Sequence[ForestRow], what: str) -> Figure:
     """Draw the rows in one or more panels, all with the scale that ``what`` names. Full dots are decided."""
@@ -49,7 +46,7 @@ def forest_figure(rows: Sequence[ForestRow], what: str) -> Figure:
         axes.set_title(name, fontsize="medium", fontweight="bold")
     panels[0].set_yticks([*places.values()], labels, fontsize="small")
     panels[0].set(ylim=(ends[-1], 0), xlim=_limits(rows))
-    figure.supxlabel(f"{what}, with 95 % intervals; full dots: p < {_DECIDED}", fontsize="small")
+    figure.supxlabel(f"{what}, with 95 % intervals; full dots: p < 0.05", fontsize="small")
     return figure
 
 
@@ -61,9 +58,10 @@ def _limits(rows: Sequence[ForestRow]) -> tuple[float, float]:
 
 
 def _draw(axes: Axes, place: float, row: ForestRow) -> None:
-    colour, (low, high) = "C0" if row.is_decided else "0.4", row.interval
+    decided, (low, high) = is_decided(row.p), row.interval
+    colour = "C0" if decided else "0.4"
     axes.plot([low, high], [place, place], color=colour, linewidth=1.5, solid_capstyle="round")
-    axes.plot(row.value, place, "o", color=colour, markerfacecolor=colour if row.is_decided else "white")
+    axes.plot(row.value, place, "o", color=colour, markerfacecolor=colour if decided else "white")
     axes.annotate(
         f"{_signed(row.value)} [{_signed(low)}, {_signed(high)}]",
         (row.value, place),
@@ -72,7 +70,7 @@ def _draw(axes: Axes, place: float, row: ForestRow) -> None:
         ha="center",
         color=colour,
         fontsize="x-small",
-        fontweight="bold" if row.is_decided else "normal",
+        fontweight="bold" if decided else "normal",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # over the line at 0
     )
 

@@ -14,7 +14,7 @@ from facerec.runs.mean_accuracy import Checkpoint
 from facerec.runs.metric import ACCURACY, Metric
 from facerec.runs.run_names import run_names
 from facerec.verification.intervals import Interval
-from facerec.verification.paired_comparison import Comparison, holm
+from facerec.verification.paired_comparison import Comparison, holm, is_decided
 
 AnyMetric = Metric | MaskMetric
 
@@ -49,7 +49,7 @@ class Compared(NamedTuple):
             sides = f"{self.second} from {self.first}"
             return f"{self.benchmark}: cannot tell {sides} ({facts}, which holds for this seed alone): train more seeds"
         facts += f", p = {_rounded(self.p)} after Holm"
-        if self.p < 0.05:
+        if is_decided(self.p):
             better, worse = (self.second, self.first) if self.metric.is_better(points) else (self.first, self.second)
             return f"{self.benchmark}: {better} is better than {worse} ({facts})"
         return f"{self.benchmark}: cannot tell {self.second} from {self.first} ({facts}); {self._remedy()}"

@@ -56,6 +56,8 @@ def comparison_content(
 def read_comparison(path: Path) -> KeptComparison:
     """Read a file of `comparison_content`; raise `InputError` if it is none, or of an older version without units."""
     refuse_no_regular_file(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: name a file that facerec report compare wrote with json=")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         differences = [_difference(each, float(content["factor"])) for each in content["comparisons"]]

@@ -15,7 +15,7 @@ from facerec.runs.differences import Run, read_runs
 from facerec.runs.mean_accuracy import Checkpoint, mean_accuracy_interval
 from facerec.runs.run_names import differing_settings, network_parts, with_origin
 from facerec.runs.run_results import RunResults, learner_of
-from facerec.runs.table_formats import Estimate, Row, terminal_table
+from facerec.runs.table_formats import Estimate, Row, common_texts, terminal_table
 from facerec.training.older_settings import written
 
 _WIDTH = 160  # characters of a table that is not printed on a terminal
@@ -121,8 +121,8 @@ def rows_for_paper(rows: list[Row]) -> list[Row]:
 def said_once(rows: list[Row]) -> tuple[list[Row], str]:
     """Return the rows without those of the columns that say which runs they are of that have one text in all rows, and
     a sentence with these, "" if there are none."""
-    once = [column for column in _ONCE if len({row[column] for row in rows}) == 1]
-    said = ", ".join(f"{column} {rows[0][column]}" for column in once if rows[0][column])
+    once = common_texts(rows, _ONCE)
+    said = ", ".join(f"{column} {text}" for column, text in once.items() if text)
     kept = [{column: text for column, text in row.items() if column not in once} for row in rows]
     return kept, f"all rows: {said}" if said else ""
 

@@ -55,34 +55,32 @@ def differing_settings(configs: Sequence[Config]) -> list[str]:
     version did not write is what it did, or is ignored.
     """
     configs = with_settings_of_today(configs)
+    typed = [(network_parts(c), {k: (v, is_node) for k, v, is_node in _settings(c, "")}, c) for c in configs]
     alike: dict[tuple[str, ...], list[_Typed]] = defaultdict(list)
-    for config in configs:
-        others, typed = alike[network_parts(config)], _typed_settings(config)
-        others += [typed] if typed not in others else []
-    return [_unusual(config, alike[network_parts(config)]) for config in configs]
+    for parts, own, _ in typed:
+        alike[parts] += [own] if own not in alike[parts] else []
+    varied = {parts: _Varied(others) for parts, others in alike.items()}
+    return [" ".join(varied[parts].said(own, config)) for parts, own, config in typed]
 
 
-def _unusual(config: Config, alike: Sequence[_Typed]) -> str:
-    """Return what varies among ``alike``, all configurations that differ, and is not what most of them have."""
-    own = _typed_settings(config)
-    said = [
-        f"{key}={value}"
-        for key, (value, is_node) in own.items()
-        if any(other.get(key, ("", True) if is_node else (value,))[0] != value for other in alike)
-        and not _is_usual(key, value, alike)
-        and not repeats_root(key, value, config)
-    ]
-    theirs = ((key, value) for other in alike for key, (value, is_node) in other.items() if is_node and key not in own)
-    lacking = [f"{key}=none" for key, value in dict.fromkeys(theirs) if _is_usual(key, value, alike)]
-    return " ".join([*said, *lacking])
+class _Varied:
+    """What varies among configurations that are alike and all differ."""
 
+    def __init__(self, alike: Sequence[_Typed]) -> None:
+        values: dict[str, Counter[str]] = defaultdict(Counter)
+        for key, (value, _) in (item for each in alike for item in each.items()):
+            values[key][value] += 1
+        self._nodes = {key for each in alike for key, (_, is_node) in each.items() if is_node}
+        self._keys = {k for k, c in values.items() if len(c) > 1 or (k in self._nodes and c.total() < len(alike))}
+        most = {key: counts.most_common(1)[0] for key, counts in values.items()}
+        self._usual = {key: value for key, (value, number) in most.items() if 2 * number > len(alike)}
 
-def _is_usual(key: str, value: str, alike: Sequence[_Typed]) -> bool:
-    return 2 * sum(other.get(key, ("",))[0] == value for other in alike) > len(alike)
-
-
-def _typed_settings(config: Config) -> _Typed:
-    return {key: (value, is_node) for key, value, is_node in _settings(config, "")}
+    def said(self, own: _Typed, config: Config) -> Iterator[str]:
+        """Yield what varies in ``config``, whose settings are ``own``, and is not what most of them have."""
+        for key, (value, _) in own.items():
+            if key in self._keys and value != self._usual.get(key) and not repeats_root(key, value, config):
+                yield f"{key}={value}"
+        yield from (f"{key}=none" for key in self._usual if key in self._nodes and key not in own)
 
 
 def settings_of(node: Config) -> dict[str, str]:

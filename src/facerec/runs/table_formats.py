@@ -170,7 +170,8 @@ def latex_for_one_column(rows: list[Row]) -> str:
     The interval of an `Estimate` is below its value, long texts have lines of their own, and what all rows have in
     common is a comment.
     """
-    common = _common(rows)
+    columns = [column for column in columns_of(rows) if column not in _estimated(rows)]
+    common = common_texts(rows, columns) if len(rows) > 1 else {}
     left_out = {*common, *_ABOVE}
     columns = [column for column in columns_of(rows) if column not in left_out]
     lines = [rf"% all rows: {_comment(common)}"] if common else []
@@ -184,11 +185,10 @@ def latex_for_one_column(rows: list[Row]) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"]) + "\n"
 
 
-def _common(rows: list[Row]) -> dict[str, str]:
-    """Return the columns, other than of an `Estimate`, that have the same text in two or more rows, which are all."""
-    columns = [column for column in columns_of(rows) if column not in _estimated(rows)]
+def common_texts(rows: list[Row], columns: Iterable[str]) -> Row:
+    """Return those of the columns that have the same text in all rows."""
     texts = {column: {row.get(column, "") for row in rows} for column in columns}
-    return {column: next(iter(found)) for column, found in texts.items() if len(found) == 1 < len(rows)}
+    return {column: next(iter(found)) for column, found in texts.items() if len(found) == 1}
 
 
 def _comment(common: Row) -> str:

@@ -133,6 +133,11 @@ def mean_interval(measured: Sequence[Measured], people: PairPeople) -> Interval:
     return wilson(mean, found.total(), people.num_people, freedom)
 
 
+def is_decided(p: float | None) -> bool:
+    """Return whether a corrected p value decides: below 0.05; None, as with one seed, does not."""
+    return p is not None and p < 0.05
+
+
 def holm(ps: Sequence[float]) -> list[float]:
     """Return the p values corrected for their number (Holm, Scandinavian Journal of Statistics 1979)."""
     order, largest, corrected = np.argsort(ps, kind="stable"), 0.0, [0.0] * len(ps)
